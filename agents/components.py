@@ -1,0 +1,158 @@
+"""The interfaces that stages are made of, and the values that pass between them.
+
+An implementation of a protocol is at home here once it passes that protocol's suite in
+`tests/contract/`. All of them:
+
+* return or raise by `call.deadline` (the stage enforces it by cancelling, so they must tolerate
+  `asyncio.CancelledError` at any await and leave no connection in use);
+* raise only `agents.errors.DependencyError`: anything else is taken for a bug, logged with its
+  stack, and degrades the stage all the same;
+* never let one tenant see another's data: `question.tenant` is part of every look-up.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from schemas.answer import ToolCall, Usage
+from schemas.question import Question
+
+DeltaSink = Callable[[str], None]
+"""Takes a piece of the answer's text as it is generated. Never blocks, may drop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt of one stage for one question: what every outgoing request is labelled with.
+
+    `deadline` is in seconds of the running event loop's clock (`loop.time()`).
+    """
+
+    question_id: str
+    stage: str
+    deadline: float
+    attempt: int = 1
+    traceparent: str | None = None
+
+    @property
+    def request_id(self) -> str:
+        """`X-Request-Id`: `<question id>/<stage>/<attempt>`, each part percent-encoded."""
+        return f"{quote(self.question_id, safe='')}/{quote(self.stage, safe='')}/{self.attempt}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers by which the server's log can be joined with ours."""
+        headers = {"X-Request-Id": self.request_id}
+        if self.traceparent:
+            headers["traceparent"] = self.traceparent
+        return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that was found, with its rank score (comparable only within one retrieval)."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    source: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a planner is told of a tool. `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    timeout_s: float
+    idempotent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """A tool call as the model wrote it. `id` is unique within its question.
+
+    Raises nothing for wrong arguments: `arguments` holds what was written (`{}` where it was not a
+    JSON object) and `problem` says what is wrong, so that the executor can reject the call.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tool calls to make; empty where none is needed."""
+
+    calls: tuple[PlannedCall, ...] = ()
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """All that an answer may rest on. Everything but `question` is untrusted data.
+
+    `missing` names, in words a model can repeat, what could not be had ("the knowledge base").
+    """
+
+    question: Question
+    passages: Sequence[Passage] = ()
+    tool_calls: Sequence[ToolCall] = ()
+    missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The model's text, with `[n]` citing the n-th passage from 1, and what it cost."""
+
+    text: str
+    model: str
+    usage: Usage = field(default_factory=Usage)
+
+
+class Retriever(Protocol):
+    """Finds passages of the question's tenant, best first."""
+
+    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
+        """At most the configured number of passages; an empty sequence where nothing matches."""
+        ...
+
+
+class Planner(Protocol):
+    """Decides which tools to call, before any untrusted text is seen."""
+
+    async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
+        """A plan that uses only `tools`; it is not run when the deadline passes first."""
+        ...
+
+
+class ToolExecutor(Protocol):
+    """Knows the tools of each tenant and runs them."""
+
+    def offered(self, question: Question) -> Sequence[ToolSpec]:
+        """The tools that this question's tenant has and that its `tools` field allows."""
+        ...
+
+    async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
+        """Run one call. Never raises: failures, late ones too, are the result's `status`.
+
+        A call to a tool that `offered(question)` does not hold, or whose arguments do not fit the
+        tool's schema, is `rejected` and nothing is sent.
+        """
+        ...
+
+
+class Generator(Protocol):
+    """Writes the answer."""
+
+    async def agenerate(
+        self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
+    ) -> Generation:
+        """The whole answer; with `on_delta`, also each piece of it in order as it arrives."""
+        ...

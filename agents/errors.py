@@ -1,0 +1,67 @@
+"""How a call to a dependency (model, tool, index, embeddings) can fail, sorted by what to do next.
+
+The classes are those of the error table in ARCHITECTURE.md: whoever calls a dependency translates
+its exceptions into these at the boundary, with `raise … from`, so that no stage knows a client library.
+"""
+
+from typing import ClassVar
+
+
+class DependencyError(Exception):
+    """A call to a dependency failed. `retriable` says whether the same call may succeed later.
+
+    Attributes:
+        dependency: which one, for instance `model` or `tools/weather`.
+        status: the HTTP status, where there was one.
+        retry_after_s: how long the dependency asked to be left alone, in seconds.
+    """
+
+    retriable: ClassVar[bool] = False
+    reason: ClassVar[str] = "error"
+
+    def __init__(
+        self,
+        dependency: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{dependency}: {message}")
+        self.dependency = dependency
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class TransientError(DependencyError):
+    """Connection refused or reset, 5xx, a time-out on the wire: the same call may succeed."""
+
+    retriable = True
+    reason = "transient"
+
+
+class ThrottledError(DependencyError):
+    """429 or 503: the dependency is well but busy; honour `retry_after_s`."""
+
+    retriable = True
+    reason = "throttled"
+
+
+class PermanentError(DependencyError):
+    """400, 401, 403, 404, 422 …: the same call will fail again."""
+
+    reason = "permanent"
+
+
+class BadOutputError(DependencyError):
+    """It answered, but not in its own format; worth one more try."""
+
+    retriable = True
+    reason = "bad_output"
+
+
+class TimedOutError(DependencyError):
+    """The budget ran out before the dependency answered."""
+
+    reason = "timeout"

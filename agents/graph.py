@@ -1,0 +1,247 @@
+"""Stages as data: a graph of them is run for each question, whatever is ready at once.
+
+A stage starts as soon as the stages in its `needs` have ended. It ends with a value in every case
+but one: its own result, the value its `degrade` step puts in its place, or its `default` where it
+does not apply. Only a stage that fails without a degrade step, or whose degrade step raises
+`StageFailed`, ends the question.
+
+Work goes on in the task of the stage that made it possible, and a new task is made only where two
+stages really run side by side: a chain of stages costs no task at all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from agents.components import Call, DeltaSink
+from agents.errors import DependencyError, TimedOutError
+from schemas.errors import ErrorCode
+from schemas.event import StageStatus, StageTrace
+from schemas.question import Question
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class GraphError(ValueError):
+    """The stages given do not make a graph: a name twice, an unknown need, or a circle."""
+
+
+class StageFailed(Exception):  # noqa: N818 - an outcome of the question, not a defect
+    """A stage failed and nothing can stand in for it: the question fails with `code`."""
+
+    def __init__(self, stage: str, code: ErrorCode, message: str) -> None:
+        super().__init__(f"{stage}: {message}")
+        self.stage = stage
+        self.code = code
+        self.message = message
+
+
+class Observer(Protocol):
+    """What is told of a question while it runs. Called on the event loop; must not block."""
+
+    def stage_finished(self, trace: StageTrace) -> None:
+        """A stage, or a tool call within one, has ended."""
+        ...
+
+
+class Output(Generic[T]):
+    """The name of a stage's value, with its type: `run[PASSAGES]` is typed by it."""
+
+    __slots__ = ("stage",)
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+
+@dataclass(slots=True)
+class Run:
+    """One question on its way through a graph.
+
+    `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
+    in which they arose.
+    """
+
+    question: Question
+    deadline: float
+    observer: Observer
+    traceparent: str | None = None
+    on_delta: DeltaSink | None = None
+    degraded: list[str] = field(default_factory=list)
+    traces: list[StageTrace] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, output: Output[T]) -> T:
+        value: T = self.values[output.stage]
+        return value
+
+    def call(self, stage: str, deadline: float, attempt: int = 1) -> Call:
+        """The label for one attempt of a stage."""
+        return Call(self.question.id, stage, deadline, attempt, self.traceparent)
+
+    def degrade(self, reason: str) -> None:
+        """Note that the answer is less than it could have been, and why; once a reason."""
+        if reason not in self.degraded:
+            self.degraded.append(reason)
+
+    def record(self, stage: str, status: StageStatus, started: float, detail: str = "") -> StageTrace:
+        """Trace something that began at `started` (event loop time) and has just ended."""
+        duration = asyncio.get_running_loop().time() - started
+        trace = StageTrace(
+            stage=stage,
+            status=status,
+            started_at=datetime.fromtimestamp(datetime.now(UTC).timestamp() - duration, UTC),
+            duration_ms=round(duration * 1000, 3),
+            detail=detail,
+        )
+        self.traces.append(trace)
+        self.observer.stage_finished(trace)
+        return trace
+
+
+def _always(_: Run) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Generic[T]):
+    """One step of a pipeline.
+
+    Attributes:
+        output: the name and type of its value.
+        run: does the work, by `call.deadline`.
+        needs: the stages whose values it reads.
+        budget_s: seconds it may take; None: whatever the question has left.
+        applies: whether there is anything to do; where not, `default` is the value.
+        default: makes the value of a stage that does not apply.
+        degrade: makes a value in place of the one that failed, and notes the reason with
+            `run.degrade`; None: the failure is the question's.
+    """
+
+    output: Output[T]
+    run: Callable[[Run, Call], Awaitable[T]]
+    needs: Sequence[Output[Any]] = ()
+    budget_s: float | None = None
+    applies: Callable[[Run], bool] = _always
+    default: Callable[[], T] | None = None
+    degrade: Callable[[Run, DependencyError], T] | None = None
+
+    @property
+    def name(self) -> str:
+        """The stage's name, as in traces, metrics and request ids."""
+        return self.output.stage
+
+
+class Graph:
+    """A checked set of stages.
+
+    Raises:
+        GraphError: two stages share a name, a need is not among the stages, or they form a circle.
+    """
+
+    def __init__(self, stages: Sequence[Stage[Any]]) -> None:
+        self.stages: Mapping[str, Stage[Any]] = {stage.name: stage for stage in stages}
+        if len(self.stages) != len(stages):
+            raise GraphError("two stages share a name")
+        self._followers: dict[str, list[Stage[Any]]] = {stage.name: [] for stage in stages}
+        for stage in stages:
+            for need in stage.needs:
+                if need.stage not in self.stages:
+                    raise GraphError(f"stage {stage.name!r} needs {need.stage!r}, which is not in the graph")
+                self._followers[need.stage].append(stage)
+        self._roots = [stage for stage in stages if not stage.needs]
+        self._refuse_circles()
+
+    def __repr__(self) -> str:
+        steps = (
+            f"{stage.name}({', '.join(need.stage for need in stage.needs)})" for stage in self.stages.values()
+        )
+        return f"<Graph {' '.join(steps)}>"
+
+    def _refuse_circles(self) -> None:
+        missing = {name: len(stage.needs) for name, stage in self.stages.items()}
+        ready = [stage.name for stage in self._roots]
+        while ready:
+            name = ready.pop()
+            del missing[name]
+            for follower in self._followers[name]:
+                missing[follower.name] -= 1
+                if not missing[follower.name]:
+                    ready.append(follower.name)
+        if missing:
+            raise GraphError(f"stages wait for each other in a circle: {', '.join(sorted(missing))}")
+
+    async def arun(self, run: Run) -> None:
+        """Run every stage; their values are in `run` afterwards.
+
+        Raises:
+            StageFailed: a stage failed for good. Whatever else was running has been cancelled.
+        """
+        missing = {name: len(stage.needs) for name, stage in self.stages.items()}
+        if len(self._roots) == 1 and len(self.stages) == 1:
+            await self._settle(self._roots[0], run)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stage in self._roots[1:]:
+                    group.create_task(self._follow(stage, run, missing, group))
+                await self._follow(self._roots[0], run, missing, group)
+        except BaseExceptionGroup as failures:
+            # The first failure cancelled the others: it is the one that tells why.
+            raise failures.exceptions[0] from None
+
+    async def _follow(
+        self, stage: Stage[Any], run: Run, missing: dict[str, int], group: asyncio.TaskGroup
+    ) -> None:
+        current: Stage[Any] | None = stage
+        while current is not None:
+            await self._settle(current, run)
+            following: Stage[Any] | None = None
+            for follower in self._followers[current.name]:
+                missing[follower.name] -= 1
+                if missing[follower.name]:
+                    continue
+                if following is None:
+                    following = follower
+                else:
+                    group.create_task(self._follow(follower, run, missing, group))
+            current = following
+
+    async def _settle(self, stage: Stage[Any], run: Run) -> None:
+        """End one stage with a value in `run`, or raise StageFailed."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if not stage.applies(run):
+            run.values[stage.name] = stage.default() if stage.default else None
+            run.record(stage.name, "skipped", started)
+            return
+        limit = run.deadline if stage.budget_s is None else min(run.deadline, started + stage.budget_s)
+        try:
+            async with asyncio.timeout_at(limit):
+                run.values[stage.name] = await stage.run(run, run.call(stage.name, limit))
+        except (StageFailed, asyncio.CancelledError):
+            raise
+        except TimeoutError:
+            failure: DependencyError = TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
+        except DependencyError as error:
+            failure = error
+        except Exception as error:
+            log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
+            failure = DependencyError(stage.name, f"{type(error).__name__}: {error}")
+        else:
+            run.record(stage.name, "ok", started)
+            return
+        late = isinstance(failure, TimedOutError)
+        if stage.degrade is None:
+            run.record(stage.name, "timeout" if late else "error", started, failure.message)
+            code = ErrorCode.DEADLINE_EXCEEDED if late else ErrorCode.INTERNAL
+            raise StageFailed(stage.name, code, failure.message) from failure
+        try:
+            run.values[stage.name] = stage.degrade(run, failure)
+        except StageFailed:
+            run.record(stage.name, "timeout" if late else "error", started, failure.message)
+            raise
+        run.record(stage.name, "timeout" if late else "degraded", started, failure.message)

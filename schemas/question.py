@@ -1,0 +1,39 @@
+"""The message on the `questions` topic."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+TEXT_MAX = 32_768
+"""Longest question, in characters; a longer one is `too_large`."""
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Turn(Struct, frozen=True):
+    """One earlier message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What somebody asks. Only `id` and `text` are required; unknown fields are ignored."""
+
+    id: Annotated[Identifier, Meta(description="The producer's idempotency key.")]
+    text: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX, pattern=r"\S")]
+    conversation_id: Annotated[
+        str, Meta(max_length=128, description="Answers keep its order; default: the id.")
+    ] = ""
+    tenant: Annotated[Identifier, Meta(description="Whose documents and tools may be used.")] = "default"
+    history: tuple[Turn, ...] = ()
+    tools: Annotated[
+        tuple[str, ...] | None, Meta(description="Names of the tools allowed; default: all of the tenant's.")
+    ] = None
+    stream: Annotated[bool, Meta(description="Publish the answer's tokens on `answers.deltas` too.")] = False
+    metadata: Annotated[dict[str, Any], Meta(description="Echoed in the answer.")] = {}
+
+    def __post_init__(self) -> None:
+        if not self.conversation_id:
+            msgspec.structs.force_setattr(self, "conversation_id", self.id)

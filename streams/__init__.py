@@ -1,0 +1,1 @@
+"""Kafka in and out: the processes, the command line, assembly, observability and settings."""
