@@ -91,7 +91,7 @@ class Plan:
     """The tool calls to make; empty where none is needed."""
 
     calls: tuple[PlannedCall, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)

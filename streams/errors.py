@@ -1,0 +1,13 @@
+"""Problems that the person at the command line can solve: shown as one line, without a stack."""
+
+
+class OperatorError(Exception):
+    """Something outside the code is wrong; the message says what, and what to do about it."""
+
+    exit_code = 1
+
+
+class SettingsError(OperatorError):
+    """A setting is wrong: the message names it, its source and what is allowed."""
+
+    exit_code = 2

@@ -1,0 +1,71 @@
+"""The one hook: whatever happens is told here once, and each sink makes of it what it shows.
+
+Sinks (metrics, logs) subclass `Hook` and override what they care about; `Hooks` passes every event
+to all of them. Events come on the event loop, many thousands a second: a sink must not block.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from schemas.answer import Answer, Source
+from schemas.event import StageTrace
+
+
+class Hook:
+    """Everything that can be told; the methods do nothing, so that a sink overrides a few."""
+
+    def records_fetched(self, count: int) -> None:
+        """So many records of `questions` came in one poll."""
+
+    def question_started(self, source: Source, queue_ms: float) -> None:
+        """Work on a record began; it had waited for `queue_ms` since the broker got it."""
+
+    def stage_finished(self, trace: StageTrace) -> None:
+        """A stage or tool call ended (see `agents.graph.Observer`)."""
+
+    def question_finished(self, answer: Answer, duration_s: float) -> None:
+        """The broker has the outcome; `duration_s` since the work began."""
+
+    def record_sent(self, topic: str, size: int) -> None:
+        """The broker acknowledged a record of `size` bytes."""
+
+    def send_failed(self, topic: str, error: BaseException) -> None:
+        """A record could not be written; what follows is up to whoever asked for it."""
+
+    def delta_dropped(self) -> None:
+        """A piece of a streaming answer was not sent: the broker was slower than the model."""
+
+    def partitions_assigned(self, partitions: Sequence[int]) -> None:
+        """These partitions of `questions` are ours now."""
+
+    def partitions_revoked(self, partitions: Sequence[int]) -> None:
+        """These are not any more."""
+
+    def committed(self, partition: int, offset: int) -> None:
+        """Everything of the partition below `offset` has its outcome."""
+
+    def commit_failed(self, error: BaseException) -> None:
+        """The broker refused a commit; the next one repeats it."""
+
+    def knowledge_changed(self, documents: int, tombstones: int) -> None:
+        """The index took in so many documents and deletions."""
+
+
+class Hooks(Hook):
+    """Passes every event to each sink, in the order given."""
+
+    def __init__(self, sinks: Iterable[Hook]) -> None:
+        self._sinks = tuple(sinks)
+
+
+def _fan_out(name: str) -> None:
+    def tell(self: Hooks, *arguments: object) -> None:
+        for sink in self._sinks:
+            getattr(sink, name)(*arguments)
+
+    tell.__name__ = name
+    tell.__doc__ = getattr(Hook, name).__doc__
+    setattr(Hooks, name, tell)
+
+
+for _event in [name for name, value in vars(Hook).items() if callable(value) and not name.startswith("_")]:
+    _fan_out(_event)
