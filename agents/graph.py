@@ -115,6 +115,7 @@ class Stage(Generic[T]):
         run: does the work, by `call.deadline`.
         needs: the stages whose values it reads.
         budget_s: seconds it may take; None: whatever the question has left.
+        keeps_time: it ends by `call.deadline` itself, with what it has by then, and is not cancelled.
         applies: whether there is anything to do; where not, `default` is the value.
         default: makes the value of a stage that does not apply.
         degrade: makes a value in place of the one that failed, and notes the reason with
@@ -125,6 +126,7 @@ class Stage(Generic[T]):
     run: Callable[[Run, Call], Awaitable[T]]
     needs: Sequence[Output[Any]] = ()
     budget_s: float | None = None
+    keeps_time: bool = False
     applies: Callable[[Run], bool] = _always
     default: Callable[[], T] | None = None
     degrade: Callable[[Run, DependencyError], T] | None = None
@@ -220,7 +222,7 @@ class Graph:
             return
         limit = run.deadline if stage.budget_s is None else min(run.deadline, started + stage.budget_s)
         try:
-            async with asyncio.timeout_at(limit):
+            async with asyncio.timeout_at(None if stage.keeps_time else limit):
                 run.values[stage.name] = await stage.run(run, run.call(stage.name, limit))
         except (StageFailed, asyncio.CancelledError):
             raise

@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip
+
+.PHONY: help demo test lint format types unit integration bench bench-quality lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.run ## Run the whole system once: broker, knowledge, model, worker; then ask it
+	@$(BIN)/kotae demo
+
+test: lint types ## Run every test, the fast ones first, against real Kafka
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.test ## Check style, formatting and layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+format: $(VENV)/.test ## Format the code and mend what can be mended
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+types: $(VENV)/.test ## Check types, strictly
+	@$(BIN)/mypy
+
+unit: $(VENV)/.test ## Run only the tests that need no server
+	@$(BIN)/python -m pytest tests/architecture tests/unit tests/contract
+
+integration: $(VENV)/.test ## Run only the tests against real servers
+	@$(BIN)/python -m pytest tests/integration tests/acceptance
+
+bench: $(VENV)/.test ## Measure speed and memory beside a hand-written loop (minutes)
+	@$(BIN)/python -m tests.benchmarks
+
+bench-quality: $(VENV)/.test ## Measure retrieval and answers: make bench-quality DATASET=squad.json
+	@test -n "$(DATASET)" || { echo "usage: make bench-quality DATASET=path/to/squad-format.json"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.quality $(DATASET)
+
+lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		--extra demo --group build pyproject.toml -o requirements.lock
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		--extra demo --group build --group test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+clean: ## Remove the environment and everything that was made
+	rm -rf $(VENV) build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.uv: requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Kotae needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv module is missing (Debian: apt-get install python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+# The two environments differ only in what is added: the tests' one serves for running as well.
+$(VENV)/.run: $(VENV)/.uv requirements.lock pyproject.toml
+	@test -e $(VENV)/.test || $(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@test -e $(VENV)/.test || $(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
+	@$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements-test.lock
+	@$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
