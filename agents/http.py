@@ -1,0 +1,253 @@
+"""The pooled HTTP transport: one pool a dependency, aiohttp's session called directly.
+
+aiohttp rather than httpx on the hot path, because a call through `httpx.AsyncClient` costs two to
+three times the CPU. No redirect is followed, no cookie kept, no proxy read from the environment: a
+request goes where it was sent or nowhere. There are no time-outs of its own: stages cancel, and a
+cancelled request closes its connection.
+"""
+
+import asyncio
+import email.utils
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import aiohttp
+import orjson
+
+from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+DRAIN_S = 0.1
+"""How long the end of a stream is waited for after its reader was content, to keep the connection."""
+TOLD_MAX = 200
+"""Characters of a server's own error message that are passed on."""
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A whole response; header names are looked up in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStream:
+    """A response whose body is still coming; `chunks` can be read once, in pieces as they arrive."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class HttpPool:
+    """Connections to one dependency, kept alive between calls. Any number at once: guards limit.
+
+    Args:
+        dependency: its name in errors, for instance `model` or `tools/weather`.
+        headers: sent with every request, unless the request names its own.
+        max_response_bytes: a longer body (after decompression) is refused.
+
+    Every method raises, besides `asyncio.CancelledError`, only: `TransientError` for connection
+    trouble; `BadOutputError` for what is not HTTP; `PermanentError` for a URL, header or certificate
+    that cannot work and for a body that is too long.
+    """
+
+    def __init__(
+        self,
+        dependency: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
+        self.dependency = dependency
+        self._headers = dict(headers)
+        self._max_bytes = max_response_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<HttpPool {self.dependency} {'open' if self._session else 'idle'}>"
+
+    def _opened(self) -> aiohttp.ClientSession:
+        # Made with the first request, because a session belongs to the loop that is running then.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                # Decompression costs more than a local network; who compresses all the same is read.
+                headers={"Accept-Encoding": "identity", **self._headers},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=_NO_TIMEOUT,
+                trust_env=False,
+            )
+        return self._session
+
+    async def arequest(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> HttpResponse:
+        """Send one request and read the whole answer, whatever its status."""
+        with _translated(self.dependency):
+            response = await self._opened().request(
+                method, url, data=body, headers=headers, params=params, allow_redirects=False
+            )
+            declared = response.content_length
+            if declared is not None and declared <= self._max_bytes and not _is_encoded(response):
+                content = await response.read()
+            else:
+                content = b"".join([chunk async for chunk in self._capped(response)])
+            return HttpResponse(response.status, response.headers, content)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[HttpStream]:
+        """Send one request and read its answer as it comes.
+
+        Leaving the block early, by an exception or by cancellation closes the connection.
+        """
+        with _translated(self.dependency):
+            response = await self._opened().request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            )
+        try:
+            yield HttpStream(response.status, response.headers, self._translated_chunks(response))
+            await _drain(response)
+        finally:
+            response.close()
+
+    def client(self) -> "httpx.AsyncClient":
+        """The client that people know, over this pool's connections; closing it leaves the pool open.
+
+        It has httpx's own time-outs and errors, and no cap on a response's size.
+        """
+        import httpx  # noqa: PLC0415 - 9 MB and 0.2 s that only those who ask for this client pay
+        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+
+        class PooledTransport(AiohttpTransport):
+            async def aclose(self) -> None:
+                """The session is the pool's, not the client's."""
+
+        # The TLS settings are the session's; without `verify=False` unused certificates would be loaded.
+        transport = PooledTransport(client=self._opened(), verify=False, trust_env=False)
+        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+
+    async def aclose(self) -> None:
+        """Close every connection. A request made later opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _capped(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise PermanentError(
+                        self.dependency, f"the response is longer than {self._max_bytes:,} bytes"
+                    )
+                yield chunk
+        except BaseException:
+            response.close()
+            raise
+
+    async def _translated_chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        with _translated(self.dependency):
+            async for chunk in self._capped(response):
+                yield chunk
+
+
+def raise_for_status(dependency: str, response: HttpResponse) -> None:
+    """Sort a status into the classes of `agents.errors`; 2xx raises nothing.
+
+    Of the body only what a server says about the error in the usual places is passed on (`error`,
+    `error.message`, `message`), shortened: validation errors elsewhere repeat the request.
+    """
+    status = response.status
+    if status // 100 == 2:
+        return
+    told = _told(response.body)
+    message = f"HTTP {status}{': ' + told if told else ''}"
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        wait = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+        raise ThrottledError(dependency, message, status=status, retry_after_s=wait)
+    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
+        raise TransientError(dependency, message, status=status)
+    raise PermanentError(dependency, message, status=status)
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for: a number of them, or an HTTP date; None if neither."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.replace(".", "", 1).isdecimal():
+        return float(value)
+    try:
+        at = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - now).total_seconds())
+
+
+@contextmanager
+def _translated(dependency: str) -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ClientResponseError as error:
+        raise BadOutputError(dependency, f"not an HTTP response: {error.message}") from error
+    except (
+        aiohttp.InvalidURL,
+        aiohttp.NonHttpUrlClientError,
+        aiohttp.ClientConnectorCertificateError,
+    ) as error:
+        raise PermanentError(dependency, f"{type(error).__name__}: {error}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise TransientError(dependency, f"{type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise PermanentError(dependency, f"cannot be sent: {error}") from error
+
+
+def _is_encoded(response: aiohttp.ClientResponse) -> bool:
+    return "Content-Encoding" in response.headers
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what is left of a stream, so that its connection can be used again, but not for long."""
+    if response.content.at_eof():
+        return
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await response.content.readany()
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return
+
+
+def _told(body: bytes) -> str:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    for key in ("error", "message"):
+        if isinstance(content, dict) and key in content:
+            content = content[key]
+    return content[:TOLD_MAX] if isinstance(content, str) else ""
