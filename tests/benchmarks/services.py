@@ -1,0 +1,102 @@
+"""The model and the tools of the benchmark: `python -m tests.benchmarks.services --port N`.
+
+A server with known latencies and as little CPU as Python allows: a request is read up to its last
+byte, a prepared response is written after its latency. The plan holds two calls; the tools and the
+model answer with constants, because what is measured is what happens around them.
+"""
+
+import argparse
+import asyncio
+import re
+
+import orjson
+
+PLAN_S, TOOL_S, GENERATE_S = 0.100, 0.080, 0.140
+CRITICAL_PATH_S = PLAN_S + TOOL_S + GENERATE_S
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+def _response(body: object) -> bytes:
+    content = orjson.dumps(body)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content
+
+
+def _completion(message: dict[str, object], finish: str) -> bytes:
+    return _response(
+        {
+            "id": "c",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "benchmark",
+            "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+        }
+    )
+
+
+PLAN = _completion(
+    {
+        "content": None,
+        "tool_calls": [
+            {
+                "id": f"call_{n}",
+                "type": "function",
+                "function": {"name": f"tool{n}", "arguments": '{"city":"Tokyo"}'},
+            }
+            for n in (1, 2)
+        ],
+    },
+    "tool_calls",
+)
+ANSWER = _completion({"content": "The warranty lasts three years [1]. The sky is clear."}, "stop")
+RESULT = _response({"temperature": 21, "sky": "clear"})
+
+
+class Service(asyncio.Protocol):
+    """One keep-alive connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        length = _LENGTH.search(self._received, 0, end)
+        if len(self._received) < end + 4 + (int(length[1]) if length else 0):
+            return
+        request, self._received = self._received, b""
+        if b"/tool" in request[: request.find(b"\r\n")]:
+            delay, response = TOOL_S, RESULT
+        elif b'"tools"' in request:
+            delay, response = PLAN_S, PLAN
+        else:
+            delay, response = GENERATE_S, ANSWER
+        self._loop.call_later(delay, self._write, response)
+
+    def _write(self, response: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(response)
+
+
+async def serve(port: int) -> None:
+    """Serve until cancelled."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Service(loop), "127.0.0.1", port, backlog=4096)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    asyncio.run(serve(parser.parse_args().port))

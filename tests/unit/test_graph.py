@@ -1,0 +1,186 @@
+"""The stage graph in virtual time: order, concurrency, deadlines, degrade steps, failure."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.components import Call
+from agents.errors import DependencyError, TimedOutError, TransientError
+from agents.graph import Graph, GraphError, Output, Run, Stage, StageFailed
+from schemas.errors import ErrorCode
+from schemas.question import Question
+from tests.support.components import RecordingObserver
+
+pytestmark = pytest.mark.looptime
+
+
+def run_until(deadline_s: float = 30.0) -> Run:
+    now = asyncio.get_running_loop().time()
+    return Run(Question(id="q", text="why?"), now + deadline_s, RecordingObserver())
+
+
+def sleeper(name: str, seconds: float, *needs: str, **options: Any) -> Stage[str]:
+    async def work(run: Run, call: Call) -> str:
+        await asyncio.sleep(seconds)
+        return name
+
+    return Stage(output=Output(name), run=work, needs=[Output(need) for need in needs], **options)
+
+
+def failing(name: str, error: Exception, *needs: str, **options: Any) -> Stage[str]:
+    async def work(run: Run, call: Call) -> str:
+        raise error
+
+    return Stage(output=Output(name), run=work, needs=[Output(need) for need in needs], **options)
+
+
+async def elapsed(graph: Graph, run: Run) -> float:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await graph.arun(run)
+    return loop.time() - started
+
+
+async def test_a_graph_takes_as_long_as_its_critical_path() -> None:
+    graph = Graph(
+        [
+            sleeper("plan", 1.0),
+            sleeper("retrieve", 2.0),
+            sleeper("tools", 3.0, "plan"),
+            sleeper("generate", 1.0, "retrieve", "tools"),
+        ]
+    )
+    run = run_until()
+    assert await elapsed(graph, run) == pytest.approx(5.0)
+    assert run.values == {name: name for name in ("plan", "retrieve", "tools", "generate")}
+    assert [trace.stage for trace in run.traces] == ["plan", "retrieve", "tools", "generate"]
+
+
+async def test_stages_that_become_ready_together_run_side_by_side() -> None:
+    graph = Graph([sleeper("root", 1.0), *(sleeper(f"leaf{n}", 1.0, "root") for n in range(5))])
+    assert await elapsed(graph, run_until()) == pytest.approx(2.0)
+
+
+@given(st.data())
+async def test_any_graph_runs_each_stage_once_after_its_needs(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 8))
+    delays = data.draw(st.lists(st.floats(0, 3), min_size=count, max_size=count))
+    needs = [data.draw(st.sets(st.integers(0, n - 1))) if n else set() for n in range(count)]
+    begun: dict[int, float] = {}
+    ended: dict[int, float] = {}
+
+    def stage(n: int) -> Stage[int]:
+        async def work(run: Run, call: Call) -> int:
+            assert n not in begun
+            loop = asyncio.get_running_loop()
+            begun[n] = loop.time()
+            await asyncio.sleep(delays[n])
+            ended[n] = loop.time()
+            return n
+
+        return Stage(output=Output(str(n)), run=work, needs=[Output(str(need)) for need in needs[n]])
+
+    started = asyncio.get_running_loop().time()
+    await Graph([stage(n) for n in range(count)]).arun(run_until(100))
+    assert set(ended) == set(range(count))
+    for n in range(count):
+        ready = max((ended[need] for need in needs[n]), default=started)
+        assert begun[n] == pytest.approx(ready)
+
+
+async def test_a_late_stage_is_cancelled_and_degrades() -> None:
+    cancelled = asyncio.Event()
+
+    async def hang(run: Run, call: Call) -> str:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return "never"
+
+    def instead(run: Run, failure: DependencyError) -> str:
+        assert isinstance(failure, TimedOutError)
+        run.degrade("too_slow")
+        return "instead"
+
+    run = run_until()
+    stage = Stage(output=Output[str]("slow"), run=hang, budget_s=2.0, degrade=instead)
+    assert await elapsed(Graph([stage]), run) == pytest.approx(2.0)
+    assert cancelled.is_set()
+    assert run.values["slow"] == "instead"
+    assert run.degraded == ["too_slow"]
+    assert [trace.status for trace in run.traces] == ["timeout"]
+
+
+async def test_no_stage_outlives_the_questions_deadline() -> None:
+    run = run_until(1.5)
+    stage = sleeper("slow", 10, budget_s=5.0)
+    with pytest.raises(StageFailed) as failure:
+        await elapsed(Graph([stage]), run)
+    assert failure.value.code is ErrorCode.DEADLINE_EXCEEDED
+    assert asyncio.get_running_loop().time() == pytest.approx(run.deadline)
+
+
+@pytest.mark.parametrize("error", [TransientError("index", "gone"), KeyError("a defect")])
+async def test_a_broken_stage_with_a_degrade_step_does_not_end_the_question(error: Exception) -> None:
+    run = run_until()
+    graph = Graph(
+        [failing("first", error, degrade=lambda run, failure: "instead"), sleeper("next", 0, "first")]
+    )
+    await graph.arun(run)
+    assert run.values == {"first": "instead", "next": "next"}
+    assert [trace.status for trace in run.traces] == ["degraded", "ok"]
+
+
+async def test_a_broken_stage_without_one_fails_the_question_and_cancels_the_rest() -> None:
+    run = run_until()
+    graph = Graph([sleeper("long", 20), failing("broken", TransientError("index", "gone"))])
+    with pytest.raises(StageFailed) as failure:
+        await graph.arun(run)
+    assert (failure.value.stage, failure.value.code) == ("broken", ErrorCode.INTERNAL)
+    assert "long" not in run.values
+
+
+async def test_cancelling_a_question_cancels_its_stages() -> None:
+    ended: list[str] = []
+
+    async def work(run: Run, call: Call) -> str:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(call.stage)
+        return ""
+
+    graph = Graph([Stage(output=Output[str](name), run=work) for name in ("a", "b")])
+    task = asyncio.create_task(graph.arun(run_until(2000)))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(ended) == ["a", "b"]
+
+
+async def test_a_stage_that_does_not_apply_has_its_default() -> None:
+    run = run_until()
+    stage = sleeper("optional", 5, applies=lambda run: False, default=lambda: "default")
+    assert await elapsed(Graph([stage]), run) == 0
+    assert run.values == {"optional": "default"}
+    assert [trace.status for trace in run.traces] == ["skipped"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([("a", []), ("a", [])], "share a name"),
+        ([("a", ["b"])], "not in the graph"),
+        ([("a", ["b"]), ("b", ["c"]), ("c", ["b"])], "circle: a, b, c"),
+        ([("a", ["a"])], "circle"),
+    ],
+)
+async def test_what_is_no_graph_is_refused(stages: list[tuple[str, list[str]]], said: str) -> None:
+    with pytest.raises(GraphError, match=said):
+        Graph([sleeper(name, 0, *needs) for name, needs in stages])
