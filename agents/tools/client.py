@@ -1,0 +1,56 @@
+"""The HTTP client that Python tools may ask for. Imported with the first tool that does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+
+from agents.errors import DependencyError, TimedOutError, TransientError
+
+_headers: ContextVar[Mapping[str, str]] = ContextVar("kotae_tool_headers")
+
+
+class InjectedClient:
+    """Calls functions with a client whose requests carry the headers of the tool call."""
+
+    def __init__(self, http: Callable[[], httpx.AsyncClient]) -> None:
+        self._http = http
+        self._client: httpx.AsyncClient | None = None
+
+    async def acall(
+        self,
+        dependency: str,
+        function: Callable[[httpx.AsyncClient], Awaitable[Any]],
+        headers: Mapping[str, str],
+    ) -> Any:
+        """The function's result; httpx's errors become those of `agents.errors`.
+
+        An error's own text is not passed on: it holds the address, and addresses hold keys.
+        """
+        token = _headers.set(headers)
+        try:
+            return await function(self._opened())
+        except httpx.TimeoutException as error:
+            raise TimedOutError(dependency, "its server did not answer in time") from error
+        except httpx.TransportError as error:
+            raise TransientError(dependency, "the connection to its server failed") from error
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            raise DependencyError(dependency, f"HTTP {status}", status=status) from error
+        finally:
+            _headers.reset(token)
+
+    def _opened(self) -> httpx.AsyncClient:
+        # Made with the first call, because a client belongs to the loop that is running then.
+        if self._client is None:
+            self._client = self._http()
+            hooks = self._client.event_hooks["request"]
+            if _label not in hooks:
+                hooks.append(_label)
+        return self._client
+
+
+async def _label(request: httpx.Request) -> None:
+    for name, value in _headers.get({}).items():
+        request.headers.setdefault(name, value)

@@ -1,0 +1,101 @@
+"""Runs planned tool calls: checked before, timed, and never raising."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from agents.components import Call, PlannedCall, ToolSpec
+from agents.errors import BadOutputError, DependencyError, TimedOutError
+from agents.tools.registry import ToolRegistry
+from agents.tools.tool import RejectedCallError, Tool
+from schemas.answer import ToolCall, ToolCallStatus
+from schemas.question import Question
+
+log = logging.getLogger(__name__)
+
+RESULT_MAX = 12_000
+"""Characters of a result, about 3,000 tokens: the room that other systems leave for one, too."""
+
+
+class RegistryExecutor:
+    """The `ToolExecutor` of a registry.
+
+    Of each result at most `result_max` characters (as JSON, where it is not text) are kept; what is
+    longer becomes text that ends by saying that it was cut.
+    """
+
+    def __init__(self, registry: ToolRegistry, *, result_max: int = RESULT_MAX) -> None:
+        self._registry = registry
+        self._result_max = result_max
+
+    def offered(self, question: Question) -> Sequence[ToolSpec]:
+        """The tools that this question's tenant has and that its `tools` field allows."""
+        return self._registry.offered(question)
+
+    async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
+        """Run one call until the tool's own time-out or `call.deadline`, whichever is sooner."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        status: ToolCallStatus = "ok"
+        result: Any
+        try:
+            result = await self._run(self._checked(planned, question), planned, question, call, started)
+        except RejectedCallError as error:
+            status, result = "rejected", error.message
+        except TimedOutError as error:
+            status, result = "timeout", error.message
+        except DependencyError as error:
+            status, result = "error", error.message
+        except Exception as error:
+            log.exception("tool %s has a defect (question %s)", planned.name, question.id)
+            status, result = "error", f"the tool failed ({type(error).__name__})"
+        return ToolCall(
+            id=planned.id,
+            name=planned.name,
+            arguments=planned.arguments,
+            status=status,
+            result=result,
+            duration_ms=round((loop.time() - started) * 1000, 3),
+        )
+
+    def _checked(self, planned: PlannedCall, question: Question) -> Tool:
+        entry = self._registry.find(planned.name, question)
+        if entry is None:
+            raise RejectedCallError("tools", "no such tool is offered to this question")
+        problem = planned.problem or entry.problem(planned.arguments)
+        if problem:
+            raise RejectedCallError(f"tools/{planned.name}", problem)
+        return entry.tool
+
+    async def _run(
+        self, tool: Tool, planned: PlannedCall, question: Question, call: Call, started: float
+    ) -> Any:
+        limit = min(started + tool.spec.timeout_s, call.deadline)
+        if limit <= started:
+            raise TimedOutError(f"tools/{planned.name}", "no time was left to call it")
+        headers = call.headers
+        headers["Idempotency-Key"] = f"{quote(question.id, safe='')}/{quote(planned.id, safe='')}"
+        try:
+            async with asyncio.timeout_at(limit):
+                result = await tool.arun(planned.arguments, headers)
+        except TimeoutError as error:
+            late = f"no result within {limit - started:.3g} s"
+            raise TimedOutError(f"tools/{planned.name}", late) from error
+        return self._bounded(planned.name, result)
+
+    def _bounded(self, name: str, result: Any) -> Any:
+        try:
+            encoded = orjson.dumps(result)
+        except TypeError as error:
+            raise BadOutputError(f"tools/{name}", f"the result cannot be written as JSON: {error}") from error
+        # Bytes are at least as many as characters, so this settles nearly every result.
+        if len(encoded) <= self._result_max:
+            return result
+        text = result if isinstance(result, str) else encoded.decode()
+        if len(text) <= self._result_max:
+            return result
+        return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"

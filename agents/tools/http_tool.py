@@ -1,0 +1,92 @@
+"""A tool that is an HTTP endpoint: POST sends the arguments as JSON, GET as the query."""
+
+from email.message import Message
+from typing import Any, Literal
+
+import orjson
+
+from agents.components import ToolSpec
+from agents.errors import BadOutputError, PermanentError
+from agents.http import HttpPool, HttpResponse, raise_for_status
+
+
+class HttpTool:
+    """One endpoint, over a pool of its own.
+
+    In a query, text goes as it is, a list or object as JSON, and null not at all. A 2xx response is
+    the result: JSON by its content type, nothing where it is empty, else text. Every other status is
+    an error, a redirect too: it is not followed.
+    """
+
+    def __init__(
+        self,
+        spec: ToolSpec,
+        *,
+        url: str,
+        method: Literal["GET", "POST"],
+        pool: HttpPool,
+        tenants: frozenset[str] | None = None,
+        reconcile_url: str = "",
+    ) -> None:
+        self.spec = spec
+        self.tenants = tenants
+        self.reconcile_url = reconcile_url
+        self._url = url
+        self._method = method
+        self._pool = pool
+
+    def __repr__(self) -> str:
+        return f"<HttpTool {self.spec.name} {self._method}>"
+
+    async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
+        """Send one request; see the class for what becomes of the response."""
+        if self._method == "GET":
+            query = {name: _query_value(value) for name, value in arguments.items() if value is not None}
+            response = await self._pool.arequest("GET", self._url, params=query, headers=headers)
+        else:
+            headers["Content-Type"] = "application/json"
+            body = orjson.dumps(arguments)
+            response = await self._pool.arequest("POST", self._url, body=body, headers=headers)
+        if 300 <= response.status < 400:
+            raise PermanentError(
+                self._pool.dependency,
+                f"HTTP {response.status}: it redirects, and redirects are not followed",
+                status=response.status,
+            )
+        raise_for_status(self._pool.dependency, response)
+        return _content(self._pool.dependency, response)
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._pool.aclose()
+
+
+def _query_value(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _content(dependency: str, response: HttpResponse) -> Any:
+    if not response.body:
+        return None
+    declared = response.headers.get("Content-Type", "")
+    # The usual one is settled without parsing: this is the hot path.
+    if declared.startswith("application/json"):
+        return _json(dependency, response.body)
+    header = Message()
+    header["Content-Type"] = declared or "text/plain"
+    kind = header.get_content_type()
+    if kind.endswith(("+json", "/json")):
+        return _json(dependency, response.body)
+    try:
+        return response.body.decode(
+            header.get_content_charset("utf-8"), "replace" if kind.startswith("text/") else "strict"
+        )
+    except (UnicodeDecodeError, LookupError) as error:
+        raise BadOutputError(dependency, f"the response is neither JSON nor text ({kind})") from error
+
+
+def _json(dependency: str, body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadOutputError(dependency, "the response is not the JSON that it says it is") from error

@@ -1,0 +1,148 @@
+"""HTTP tools as operators declare them: the TOML table `[tools.NAME]`."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from agents.components import ToolSpec
+from agents.http import HttpPool
+from agents.tools.http_tool import HttpTool
+from agents.tools.tool import RESULT_BYTES_MAX, ToolConfigError
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = {"idempotency-key", "x-request-id", "traceparent", "content-type", "content-length", "host"}
+
+
+class _Env(Struct, frozen=True, forbid_unknown_fields=True):
+    env: Annotated[str, Meta(min_length=1)]
+
+
+class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    description: Annotated[str, Meta(pattern=r"\S")]
+    url: str
+    method: Literal["GET", "POST"] = "POST"
+    timeout_s: Annotated[float, Meta(gt=0)] | None = None
+    idempotent: bool | None = None
+    reconcile_url: str = ""
+    tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
+    headers: dict[str, str | _Env] = {}
+    parameters: dict[str, Any] = {}
+
+
+_ALLOWED = {
+    "description": "text that tells a model when to call it",
+    "url": 'an address such as "https://example.com/path", without user name, password or fragment',
+    "method": '"GET" (arguments as the query) or "POST" (arguments as JSON)',
+    "timeout_s": "seconds, more than 0",
+    "idempotent": "true or false",
+    "reconcile_url": 'an address such as "https://example.com/path"',
+    "tenants": "a list of at least one tenant's name",
+    "headers": 'names with text, or with { env = "NAME" }',
+    "parameters": "a JSON Schema as a table",
+}
+_FIELD = re.compile(r"`\$\.(\w+)|field `(\w+)`")
+
+
+def http_tools(
+    table: Mapping[str, Mapping[str, Any]], *, environ: Mapping[str, str], default_timeout_s: float
+) -> list[HttpTool]:
+    """The tools of `[tools]`, each with a pool of its own that opens with its first call.
+
+    `environ` is where header values of the form `{env = "NAME"}` come from.
+
+    Raises:
+        ToolConfigError: names the tool, the field and what is allowed there.
+    """
+    return [_http_tool(name, declared, environ, default_timeout_s) for name, declared in table.items()]
+
+
+def _http_tool(
+    name: str, table: Mapping[str, Any], environ: Mapping[str, str], default_timeout_s: float
+) -> HttpTool:
+    declared = _converted(name, table)
+    _check_url(name, "url", declared.url)
+    if declared.reconcile_url:
+        _check_url(name, "reconcile_url", declared.reconcile_url)
+    timeout_s = declared.timeout_s or default_timeout_s
+    if not math.isfinite(timeout_s):
+        raise _wrong(name, "timeout_s", "not a length of time")
+    spec = ToolSpec(
+        name=name,
+        description=declared.description.strip(),
+        # A schema without a type would let anything pass; a call's arguments are always an object.
+        parameters={"type": "object", "properties": {}, **declared.parameters},
+        timeout_s=timeout_s,
+        idempotent=declared.method == "GET" if declared.idempotent is None else declared.idempotent,
+    )
+    pool = HttpPool(
+        f"tools/{name}",
+        headers=_resolved_headers(name, declared.headers, environ),
+        max_response_bytes=RESULT_BYTES_MAX,
+    )
+    return HttpTool(
+        spec,
+        url=declared.url,
+        method=declared.method,
+        pool=pool,
+        tenants=declared.tenants,
+        reconcile_url=declared.reconcile_url,
+    )
+
+
+def _converted(name: str, table: Mapping[str, Any]) -> _Declared:
+    try:
+        return msgspec.convert(table, _Declared)
+    except msgspec.ValidationError as error:
+        problem = str(error)
+        match = _FIELD.search(problem)
+        if match is None:
+            raise ToolConfigError(
+                f"[tools.{name}]: {problem}; allowed is a table with {', '.join(_ALLOWED)}"
+            ) from None
+        field = match[1] or match[2]
+        if "unknown field" in problem and field not in _ALLOWED:
+            raise ToolConfigError(
+                f"[tools.{name}] {field}: there is no such setting; allowed: {', '.join(_ALLOWED)}"
+            ) from None
+        what = "is missing" if "missing required" in problem else problem.partition(" - at ")[0]
+        raise _wrong(name, field, what) from None
+
+
+def _wrong(name: str, field: str, what: str) -> ToolConfigError:
+    return ToolConfigError(f"[tools.{name}] {field}: {what}; allowed: {_ALLOWED[field]}")
+
+
+def _check_url(name: str, field: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        clean = url.isprintable() and " " not in url and not parts.fragment and "@" not in parts.netloc
+    except ValueError:  # a port out of range, or half an IPv6 address
+        callable_ = clean = False
+    if not (callable_ and clean):
+        # The value is not repeated: a password inside it would be shown.
+        raise _wrong(name, field, "not an address that can be called")
+
+
+def _resolved_headers(
+    name: str, headers: Mapping[str, str | _Env], environ: Mapping[str, str]
+) -> dict[str, str]:
+    resolved: dict[str, str] = {}
+    for header, value in headers.items():
+        where = f"[tools.{name}] headers.{header}"
+        if not _HEADER_NAME.fullmatch(header):
+            raise ToolConfigError(f"{where}: not a header's name")
+        if header.lower() in _OURS:
+            raise ToolConfigError(f"{where}: set for every call, and cannot be chosen")
+        text = environ.get(value.env, "") if isinstance(value, _Env) else value
+        if isinstance(value, _Env) and not text:
+            raise ToolConfigError(f"{where}: the environment variable {value.env} is not set, or empty")
+        if not text.isprintable() or not text.isascii():
+            raise ToolConfigError(f"{where}: its value must be one line of ASCII text")
+        resolved[header] = text
+    return resolved
