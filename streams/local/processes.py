@@ -1,0 +1,126 @@
+"""Child processes that cannot outlive this one, and the ports they listen on."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from streams.errors import OperatorError
+
+_TETHER = """
+import ctypes, os, sys
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) or os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent process is gone")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """The command such that the kernel kills it when this process dies, by SIGKILL too.
+
+    A short Python program sets the parent-death signal and becomes the command; it has the same
+    process id. Start it from the main thread: the kernel watches the *thread* that made the child.
+    Only Linux has this; elsewhere the command is returned as it is, and a killed parent leaves it.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *command]
+
+
+class Child:
+    """One child process, in a session of its own: a Ctrl-C at the terminal is for the parent to handle.
+
+    It is tied to no event loop, so that it can be started in one and stopped in another.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        output: IO[bytes] | None = None,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - the commands are ours
+            tethered(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output if output is not None else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if output is not None else subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=directory,
+            env=None if environment is None else dict(environment),
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; a negative number is the signal that ended it."""
+        return self._process.poll()
+
+    async def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own children belong to a loop
+            await asyncio.sleep(0.02)
+        return code
+
+    async def stop(self, patience_s: float = 10.0) -> int:
+        """SIGTERM, then SIGKILL when it has not ended within `patience_s`; its exit code."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self.wait()
+        except TimeoutError:
+            return await self.kill()
+
+    async def kill(self) -> int:
+        """SIGKILL; its exit code."""
+        if self.exit_code is None:
+            self._process.kill()
+        return await self.wait()
+
+
+async def run_to_end(command: Sequence[str], *, output: IO[bytes], directory: Path | None = None) -> int:
+    """Run a command to its end; its exit code. Cancelling kills it."""
+    child = Child(command, output=output, directory=directory)
+    try:
+        return await child.wait()
+    except asyncio.CancelledError:
+        await child.kill()
+        raise
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free_port(port: int, setting: str) -> None:
+    """Check that a server could listen on the loopback port.
+
+    Raises:
+        OperatorError: somebody does already; the message names `setting`, which chooses another.
+    """
+    with socket.socket() as probe:
+        # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise OperatorError(
+                f"port {port} is taken ({error.strerror}): stop what listens there, or choose another "
+                f"with {setting}"
+            ) from error
