@@ -1,0 +1,181 @@
+"""Messages to bytes and back, and what is told of bytes that are no message.
+
+Decoding raises `DecodeError` and nothing else, whatever the bytes hold. Whatever decodes can be encoded
+again: nesting is bounded, because both directions recurse and an answer echoes its question's metadata.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from schemas.answer import Answer
+from schemas.document import Document
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta, QuestionTrace
+from schemas.question import TEXT_MAX, Question
+
+IDENTIFIER_MAX = 128
+"""Longest question id, conversation id and tenant, in characters."""
+
+NESTING_MAX = 100
+"""Deepest list or object in a message; also keeps answers readable by JSON parsers with limits."""
+
+M = TypeVar("M", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What could be read of a question that could not be decoded; each part None where it could not.
+
+    What is there is fit for use: text of 1-128 characters that UTF-8 can carry.
+    """
+
+    question_id: str | None = None
+    conversation_id: str | None = None
+    tenant: str | None = None
+
+
+class DecodeError(ValueError):
+    """A record's value is not the message it should be.
+
+    Attributes:
+        code: the error code of the failed answer.
+        message: what is wrong, naming the field where there is one.
+        salvaged: what could be read all the same.
+    """
+
+    code: ClassVar[ErrorCode]
+
+    def __init__(self, message: str, salvaged: Salvaged | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.salvaged = salvaged or Salvaged()
+
+
+class UndecodableError(DecodeError):
+    """Not JSON in UTF-8: null, truncated, bad bytes, NaN, or nested too deeply to be read."""
+
+    code = ErrorCode.UNDECODABLE
+
+
+class InvalidError(DecodeError):
+    """JSON, but not this message: a field is missing, of the wrong type or out of bounds."""
+
+    code = ErrorCode.INVALID
+
+
+class TooLargeError(DecodeError):
+    """A question whose text is longer than `TEXT_MAX` characters."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+_SCALARS = (str, int, float, NoneType)
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: Struct) -> bytes:
+    """The message's JSON in UTF-8; floats that are not finite become null.
+
+    Raises:
+        TypeError: an open field (`metadata`, `arguments`, `result`) holds what JSON cannot say.
+    """
+    return _encoder.encode(message)
+
+
+def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
+    read = msgspec.json.Decoder(message).decode
+
+    def decode(value: bytes | None) -> M:
+        if value is None:
+            raise UndecodableError("the value is null")
+        try:
+            decoded = read(value)
+        except msgspec.ValidationError as error:
+            raise _refusal(str(error), value) from None
+        except RecursionError:
+            raise UndecodableError("nested too deeply to be read") from None
+        except ValueError as error:  # malformed JSON, and UnicodeDecodeError for bytes that are not UTF-8
+            raise UndecodableError(f"not JSON in UTF-8: {error}", _salvage(value)) from None
+        # Counting is far cheaper than walking, and few messages have even this many brackets.
+        if value.count(b"{") + value.count(b"[") > NESTING_MAX:
+            _refuse_deep_nesting(decoded, value)
+        return decoded
+
+    return decode
+
+
+decode_answer = _decoder(Answer)
+decode_delta = _decoder(AnswerDelta)
+decode_document = _decoder(Document)
+decode_trace = _decoder(QuestionTrace)
+_decode_question = _decoder(Question)
+
+
+def decode_question(value: bytes | None) -> Question:
+    """The question in a record's value.
+
+    Raises:
+        UndecodableError, InvalidError, TooLargeError: see there.
+    """
+    return _decode_question(value)
+
+
+def _refusal(problem: str, value: bytes) -> DecodeError:
+    detail, _, path = problem.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if field == "text" and detail == f"Expected `str` of length <= {TEXT_MAX}":
+        return TooLargeError(f"text: longer than {TEXT_MAX} characters", _salvage(value))
+    if detail == r"Expected `str` matching regex '\\S'":
+        detail = "Expected text that is not blank"
+    return InvalidError(f"{field}: {detail}" if field else detail, _salvage(value))
+
+
+def _refuse_deep_nesting(message: Struct, value: bytes) -> None:
+    level: list[Any] = [message]
+    for _ in range(NESTING_MAX):
+        level = [inner for outer in level for inner in _members(outer) if not isinstance(inner, _SCALARS)]
+        if not level:
+            return
+    raise InvalidError(f"nested more than {NESTING_MAX} levels deep", _salvage(value))
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, Struct):
+        return (getattr(value, name) for name in value.__struct_fields__)
+    return ()
+
+
+def _salvage(value: bytes) -> Salvaged:
+    try:
+        # Lenient where the decoder is strict: the standard library takes NaN, for one.
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return Salvaged()
+    if not isinstance(found, dict):
+        return Salvaged()
+    return Salvaged(
+        _identifier(found.get("id")),
+        _identifier(found.get("conversation_id")),
+        _identifier(found.get("tenant")),
+    )
+
+
+def _identifier(value: object) -> str | None:
+    if not isinstance(value, str) or not 1 <= len(value) <= IDENTIFIER_MAX:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value

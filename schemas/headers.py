@@ -1,0 +1,264 @@
+"""Record headers: what a question brings along, and what is sent with what becomes of it.
+
+Kafka allows a header twice; as in its own clients (`lastHeader`), the last one counts. A header that is
+not what it should be counts as absent: headers never fail a question. All that is written is text in
+UTF-8, because binary values crash other consumers; only what is echoed is left as it came.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from schemas.answer import Answer, Source
+from schemas.event import AnswerDelta, QuestionTrace
+from schemas.question import Question
+
+Header = tuple[str, bytes]
+
+MESSAGE_MAX = 4096
+"""Longest text in `__connect.errors.exception.message`, in characters."""
+
+_CORRELATION = ("correlation_id", "kafka_correlationId")
+_TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+# The limit of the W3C's Baggage; both go into HTTP headers, so nothing but printable ASCII may pass.
+_TRACE_DETAIL = re.compile(rb"[\x20-\x7e]{1,8192}")
+_MILLISECONDS = re.compile(rb"[0-9]{1,15}")
+_AwareDatetime = Annotated[datetime, Meta(tz=True)]
+
+_FIXED: list[Header] = [
+    ("ce_specversion", b"1.0"),
+    ("ce_source", b"/kotae"),
+    ("content-type", b"application/json"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeaders:
+    """What the headers of a question say.
+
+    Attributes:
+        correlation: the headers to send back byte for byte.
+        reply_to: the topic named for a copy of the answer; not yet checked against the allow-list.
+        reply_partition: where on it, if the asker (Spring) says.
+        traceparent, tracestate, baggage: the W3C trace context, safe to be sent on.
+        ce_id: the CloudEvents id of the question.
+    """
+
+    correlation: tuple[Header, ...] = ()
+    reply_to: str | None = None
+    reply_partition: int | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    baggage: str | None = None
+    ce_id: str | None = None
+    expiry_s: float | None = None
+    timeout_ms: int | None = None
+
+    def expires_at(self, record_timestamp_ms: int) -> float | None:
+        """When the question expires, in unix seconds; None: it has no deadline of its own.
+
+        `ce_expirytime` counts before `timeout_ms`, which starts at the record's timestamp.
+        """
+        if self.expiry_s is not None or self.timeout_ms is None:
+            return self.expiry_s
+        return (record_timestamp_ms + self.timeout_ms) / 1000
+
+
+_NONE = RequestHeaders()
+
+
+def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
+    """Read a question's headers; never raises, whatever they hold."""
+    if not headers:
+        return _NONE
+    # One pass in C, and the last of several wins.
+    get = dict(headers).get
+    correlation = tuple((name, value) for name in _CORRELATION if (value := get(name)) is not None)
+    reply_to, reply_partition = _text(get("reply_to"), _TOPIC), None
+    if reply_to is None and (reply_to := _text(get("kafka_replyTopic"), _TOPIC)) is not None:
+        reply_partition = _int32(get("kafka_replyPartition"))
+    traceparent = _text(get("traceparent"), _TRACEPARENT)
+    timeout = _text(get("timeout_ms"), _MILLISECONDS)
+    return RequestHeaders(
+        correlation=correlation,
+        reply_to=reply_to,
+        reply_partition=reply_partition,
+        traceparent=traceparent,
+        # Without its parent, the rest of the trace context means nothing.
+        tracestate=_text(get("tracestate"), _TRACE_DETAIL) if traceparent else None,
+        baggage=_text(get("baggage"), _TRACE_DETAIL),
+        ce_id=_utf8(get("ce_id")),
+        expiry_s=_unix_time(get("ce_expirytime")),
+        timeout_ms=None if timeout is None else int(timeout),
+    )
+
+
+def answer_headers(request: RequestHeaders, answer: Answer, now: datetime) -> list[Header]:
+    """The headers of an answer. `ce_id` is the question's record, so a second outcome has the same one."""
+    return _outgoing(request, answer, _record(answer.source), b"kotae.answer", now)
+
+
+def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, now: datetime) -> list[Header]:
+    """The headers of a piece of a streaming answer; `source` is the question's record."""
+    identity = f"{_record(source)}/{delta.epoch}/{delta.sequence}"
+    headers = _outgoing(request, delta, identity, b"kotae.answer.delta", now)
+    headers.append(("ce_sequence", b"%d" % delta.sequence))
+    return headers
+
+
+def trace_headers(
+    request: RequestHeaders, trace: QuestionTrace, source: Source, now: datetime
+) -> list[Header]:
+    """The headers of a question's trace; `source` is the question's record."""
+    return _outgoing(request, trace, _record(source), b"kotae.question.trace", now)
+
+
+def request_headers(
+    question: Question,
+    now: datetime,
+    *,
+    correlation_id: str,
+    reply_to: str | None = None,
+    expires_at: datetime | None = None,
+    traceparent: str | None = None,
+) -> list[Header]:
+    """The headers of a question, for a client that asks; both times in UTC."""
+    headers = [
+        ("correlation_id", _bytes(correlation_id)),
+        *_FIXED,
+        ("ce_id", _bytes(question.id)),
+        ("ce_type", b"kotae.question"),
+        ("ce_time", _rfc3339(now)),
+        ("ce_partitionkey", _bytes(question.conversation_id)),
+    ]
+    if reply_to is not None:
+        headers.append(("reply_to", _bytes(reply_to)))
+    if expires_at is not None:
+        headers.append(("ce_expirytime", _rfc3339(expires_at)))
+    if traceparent is not None:
+        headers.append(("traceparent", _bytes(traceparent)))
+    return headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """Why a record became a dead letter.
+
+    Attributes:
+        source: the record.
+        stage: where it failed, as in the answer's error.
+        exception: the name of the exception's class.
+        message: what it said.
+        timestamp: when, in UTC.
+        consumer_group: the group of the worker that gave up.
+        attempts: how often the record was tried.
+        disposition: the answer's error code.
+    """
+
+    source: Source
+    stage: str
+    exception: str
+    message: str
+    timestamp: datetime
+    consumer_group: str
+    attempts: int
+    disposition: str
+
+
+def dead_letter_headers(original: Sequence[Header], letter: DeadLetter) -> list[Header]:
+    """The original headers as they came, then why the record is here.
+
+    What an earlier failure added stays, and what is written now counts, being last; only the number of
+    redrives is carried over.
+    """
+    redrives = _text(dict(original).get("qa.dlq.redrives"), _MILLISECONDS)
+    source = letter.source
+    return [
+        *original,
+        ("__connect.errors.topic", _bytes(source.topic)),
+        ("__connect.errors.partition", b"%d" % source.partition),
+        ("__connect.errors.offset", b"%d" % source.offset),
+        ("__connect.errors.stage", _bytes(letter.stage)),
+        ("__connect.errors.exception.class.name", _bytes(letter.exception)),
+        ("__connect.errors.exception.message", _bytes(letter.message[:MESSAGE_MAX])),
+        ("qa.dlq.timestamp", _rfc3339(letter.timestamp)),
+        ("qa.dlq.consumer-group", _bytes(letter.consumer_group)),
+        ("qa.dlq.attempts", b"%d" % letter.attempts),
+        ("qa.dlq.disposition", _bytes(letter.disposition)),
+        ("qa.dlq.redrives", b"%d" % int(redrives or 0)),
+    ]
+
+
+def _outgoing(
+    request: RequestHeaders,
+    message: Answer | AnswerDelta | QuestionTrace,
+    identity: str,
+    kind: bytes,
+    now: datetime,
+) -> list[Header]:
+    conversation = _bytes(message.conversation_id)
+    headers = [
+        *request.correlation,
+        *_FIXED,
+        ("ce_id", _bytes(identity)),
+        ("ce_type", kind),
+        ("ce_time", _rfc3339(now)),
+        ("ce_partitionkey", conversation),
+        ("ce_correlationid", conversation),
+        ("ce_causationid", _bytes(request.ce_id or message.question_id)),
+    ]
+    if request.traceparent:
+        headers.append(("traceparent", request.traceparent.encode()))
+        if request.tracestate:
+            headers.append(("tracestate", request.tracestate.encode()))
+    if request.baggage:
+        headers.append(("baggage", request.baggage.encode()))
+    return headers
+
+
+def _record(source: Source) -> str:
+    return f"{source.topic}/{source.partition}/{source.offset}"
+
+
+def _text(value: bytes | None, pattern: re.Pattern[bytes]) -> str | None:
+    """The value if the whole of it is as the (ASCII) pattern says."""
+    return value.decode("ascii") if value is not None and pattern.fullmatch(value) else None
+
+
+def _utf8(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _int32(value: bytes | None) -> int | None:
+    if value is None or len(value) != 4:
+        return None
+    number = int.from_bytes(value, "big", signed=True)
+    return number if number >= 0 else None
+
+
+def _unix_time(value: bytes | None) -> float | None:
+    text = _utf8(value)
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, _AwareDatetime).timestamp()
+    except (msgspec.ValidationError, OverflowError, ValueError):
+        return None
+
+
+def _bytes(text: str) -> bytes:
+    # Text from an exception can hold what UTF-8 cannot carry.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _rfc3339(moment: datetime) -> bytes:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
