@@ -31,9 +31,10 @@ class InjectedClient:
         token = _headers.set(headers)
         try:
             return await function(self._opened())
-        except httpx.TimeoutException as error:
-            raise TimedOutError(dependency, "its server did not answer in time") from error
         except httpx.TransportError as error:
+            # httpx-aiohttp calls every connection that was refused or lost a ConnectTimeout.
+            if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+                raise TimedOutError(dependency, "its server did not answer in time") from error
             raise TransientError(dependency, "the connection to its server failed") from error
         except httpx.HTTPStatusError as error:
             status = error.response.status_code

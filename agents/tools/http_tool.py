@@ -8,6 +8,7 @@ import orjson
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, PermanentError
 from agents.http import HttpPool, HttpResponse, raise_for_status
+from agents.tools.tool import RejectedCallError
 
 
 class HttpTool:
@@ -41,12 +42,17 @@ class HttpTool:
     async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
         """Send one request; see the class for what becomes of the response."""
         if self._method == "GET":
-            query = {name: _query_value(value) for name, value in arguments.items() if value is not None}
+            query = {
+                name: value if isinstance(value, str) else self._json(value).decode()
+                for name, value in arguments.items()
+                if value is not None
+            }
             response = await self._pool.arequest("GET", self._url, params=query, headers=headers)
         else:
             headers["Content-Type"] = "application/json"
-            body = orjson.dumps(arguments)
-            response = await self._pool.arequest("POST", self._url, body=body, headers=headers)
+            response = await self._pool.arequest(
+                "POST", self._url, body=self._json(arguments), headers=headers
+            )
         if 300 <= response.status < 400:
             raise PermanentError(
                 self._pool.dependency,
@@ -56,13 +62,16 @@ class HttpTool:
         raise_for_status(self._pool.dependency, response)
         return _content(self._pool.dependency, response)
 
+    def _json(self, value: Any) -> bytes:
+        try:
+            return orjson.dumps(value)
+        except TypeError as error:
+            problem = f"the arguments cannot be written as JSON: {error}"
+            raise RejectedCallError(self._pool.dependency, problem) from error
+
     async def aclose(self) -> None:
         """Close the pool."""
         await self._pool.aclose()
-
-
-def _query_value(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _content(dependency: str, response: HttpResponse) -> Any:

@@ -45,7 +45,8 @@ _ALLOWED = {
     "headers": 'names with text, or with { env = "NAME" }',
     "parameters": "a JSON Schema as a table",
 }
-_FIELD = re.compile(r"`\$\.(\w+)|field `(\w+)`")
+_PLACE = re.compile(r"`\$\.(\w+)")
+_FIELD = re.compile(r"field `(\w+)`")
 
 
 def http_tools(
@@ -99,17 +100,18 @@ def _converted(name: str, table: Mapping[str, Any]) -> _Declared:
         return msgspec.convert(table, _Declared)
     except msgspec.ValidationError as error:
         problem = str(error)
-        match = _FIELD.search(problem)
+        place = _PLACE.search(problem)
+        match = place or _FIELD.search(problem)
         if match is None:
             raise ToolConfigError(
                 f"[tools.{name}]: {problem}; allowed is a table with {', '.join(_ALLOWED)}"
             ) from None
-        field = match[1] or match[2]
-        if "unknown field" in problem and field not in _ALLOWED:
+        field = match[1]
+        if field not in _ALLOWED:
             raise ToolConfigError(
                 f"[tools.{name}] {field}: there is no such setting; allowed: {', '.join(_ALLOWED)}"
             ) from None
-        what = "is missing" if "missing required" in problem else problem.partition(" - at ")[0]
+        what = "is missing" if place is None else problem.partition(" - at ")[0]
         raise _wrong(name, field, what) from None
 
 

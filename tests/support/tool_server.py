@@ -1,0 +1,152 @@
+"""A real HTTP server for tools: it answers, hangs, redirects or lies, and keeps what it was asked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class ToolServer:
+    """What was asked of the server, and where it is."""
+
+    url: str = ""
+    received: list[Received] = field(default_factory=list)
+    hanging: int = 0
+    abandoned: int = 0
+
+    @property
+    def last(self) -> Received:
+        return self.received[-1]
+
+    async def keep(self, request: web.Request) -> None:
+        self.received.append(
+            Received(
+                request.method,
+                request.path,
+                dict(request.query),
+                {name.lower(): value for name, value in request.headers.items()},
+                await request.read(),
+            )
+        )
+
+    async def ok(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.json_response({"weather": "sunny", "degrees": 21.5})
+
+    async def hang(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        self.hanging += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
+        raise AssertionError("unreachable")
+
+    async def dribble(self, request: web.Request) -> web.StreamResponse:
+        """Headers and one byte, then nothing: the response that looks as if it had begun."""
+        await self.keep(request)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b"{")
+        self.hanging += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
+        return response
+
+    async def status(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        code = int(request.match_info["code"])
+        return web.json_response(
+            {"error": f"code {code}", "trace": "secret stack"}, status=code, headers={"Retry-After": "3"}
+        )
+
+    async def text(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(text="晴，21 度")
+
+    async def gbk(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(
+            body="晴，21 度".encode("gbk"), headers={"Content-Type": "text/plain; charset=gbk"}
+        )
+
+    async def empty(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(status=204)
+
+    async def garbage(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(body=b"{not json", content_type="application/json")
+
+    async def image(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(body=b"\x89PNG\xff\xfe\x00", content_type="image/png")
+
+    async def huge(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(text="字" * int(request.query.get("length", "50000")))
+
+    async def nested(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(text="[" * 400 + "]" * 400, content_type="application/json")
+
+    async def redirect(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        raise web.HTTPFound(f"{self.url}/ok")
+
+
+@asynccontextmanager
+async def run_tool_server() -> AsyncIterator[ToolServer]:
+    """A server on a free port of the loopback address, for the length of the block."""
+    server = ToolServer()
+    app = web.Application()
+    answers = [
+        "ok",
+        "hang",
+        "dribble",
+        "text",
+        "gbk",
+        "empty",
+        "garbage",
+        "image",
+        "huge",
+        "nested",
+        "redirect",
+    ]
+    for name in answers:
+        app.router.add_route("*", f"/{name}", getattr(server, name))
+    app.router.add_route("*", "/status/{code}", server.status)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,156 @@
+"""HTTP tools against a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agents.components import Call, PlannedCall
+from agents.tools.executor import RegistryExecutor
+from agents.tools.registry import ToolRegistry
+from agents.tools.table import http_tools
+from schemas.answer import ToolCall
+from schemas.question import Question
+from tests.support.tool_server import ToolServer, run_tool_server
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ToolServer]:
+    async with run_tool_server() as running:
+        yield running
+
+
+async def run(
+    url: str,
+    arguments: dict[str, Any] | None = None,
+    *,
+    question_id: str = "q-1",
+    call_id: str = "call-1",
+    environ: dict[str, str] | None = None,
+    **fields: Any,
+) -> ToolCall:
+    table = {"weather": {"description": "Weather.", "url": url, **fields}}
+    registry = ToolRegistry(http_tools(table, environ=environ or {}, default_timeout_s=5.0))
+    call = Call(
+        question_id, f"tools/{call_id}", asyncio.get_running_loop().time() + 5, traceparent="00-ab-cd-01"
+    )
+    try:
+        return await RegistryExecutor(registry).arun(
+            PlannedCall(call_id, "weather", arguments or {}), Question(id=question_id, text="?"), call
+        )
+    finally:
+        await registry.aclose()
+
+
+async def test_post_sends_the_arguments_as_json(server: ToolServer) -> None:
+    result = await run(f"{server.url}/ok", {"city": "杭州", "days": 3})
+    assert (result.status, result.result) == ("ok", {"weather": "sunny", "degrees": 21.5})
+    assert server.last.method == "POST"
+    assert server.last.headers["content-type"] == "application/json"
+    assert server.last.json == {"city": "杭州", "days": 3}
+
+
+async def test_get_sends_them_as_the_query(server: ToolServer) -> None:
+    arguments = {"city": "杭州 & co", "days": 3, "x": 1.5, "metric": True, "none": None, "list": ["a", 1]}
+    result = await run(f"{server.url}/ok?key=k%26k", arguments, method="GET")
+    assert result.status == "ok"
+    assert server.last.method == "GET"
+    assert server.last.query == {
+        "key": "k&k", "city": "杭州 & co", "days": "3", "x": "1.5", "metric": "true", "list": '["a",1]',
+    }  # fmt: skip
+    assert server.last.body == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_every_request_is_labelled(server: ToolServer, method: str) -> None:
+    await run(f"{server.url}/ok", question_id="q/1 é", call_id="call:0/b", method=method)
+    headers = server.last.headers
+    assert headers["idempotency-key"] == "q%2F1%20%C3%A9/call%3A0%2Fb"
+    assert headers["x-request-id"] == "q%2F1%20%C3%A9/tools%2Fcall%3A0%2Fb/1"
+    assert headers["traceparent"] == "00-ab-cd-01"
+
+
+async def test_the_key_is_the_same_on_every_attempt(server: ToolServer) -> None:
+    await run(f"{server.url}/ok")
+    await run(f"{server.url}/ok")
+    first, second = (request.headers["idempotency-key"] for request in server.received)
+    assert first == second == "q-1/call-1"
+
+
+async def test_configured_headers_go_along(server: ToolServer) -> None:
+    headers = {"Authorization": {"env": "KEY"}, "X-Team": "qa"}
+    result = await run(f"{server.url}/ok", headers=headers, environ={"KEY": "Bearer s3cret"})
+    assert server.last.headers["authorization"] == "Bearer s3cret"
+    assert server.last.headers["x-team"] == "qa"
+    assert "s3cret" not in repr(result)
+
+
+async def test_text_is_read_in_its_own_encoding(server: ToolServer) -> None:
+    assert (await run(f"{server.url}/text")).result == "晴，21 度"
+    assert (await run(f"{server.url}/gbk")).result == "晴，21 度"
+    empty = await run(f"{server.url}/empty")
+    assert (empty.status, empty.result) == ("ok", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/status/400", "HTTP 400: code 400"),
+        ("/status/404", "HTTP 404: code 404"),
+        ("/status/429", "HTTP 429: code 429"),
+        ("/status/500", "HTTP 500: code 500"),
+        ("/status/503", "HTTP 503: code 503"),
+        ("/garbage", "the response is not the JSON that it says it is"),
+        ("/image", "the response is neither JSON nor text (image/png)"),
+        ("/huge?length=400000", "the response is longer than 1,048,576 bytes"),
+        ("/missing", "HTTP 404"),
+    ],
+)
+async def test_failures_are_told_shortly(server: ToolServer, path: str, message: str) -> None:
+    result = await run(f"{server.url}{path}")
+    assert (result.status, result.result) == ("error", message)
+
+
+async def test_redirects_are_not_followed(server: ToolServer) -> None:
+    result = await run(f"{server.url}/redirect")
+    assert result.status == "error"
+    assert "redirects are not followed" in result.result
+    assert [request.path for request in server.received] == ["/redirect"]
+
+
+async def test_a_result_nested_too_deeply_to_be_published_is_an_error(server: ToolServer) -> None:
+    result = await run(f"{server.url}/nested")
+    assert result.status == "error"
+    assert "cannot be written as JSON" in result.result
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_arguments_that_cannot_be_sent_are_rejected(server: ToolServer, method: str) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(900):
+        nested = {"a": nested}
+    result = await run(f"{server.url}/ok", nested, method=method)
+    assert result.status == "rejected"
+    assert not server.received
+
+
+async def test_a_long_result_is_cut_and_says_so(server: ToolServer) -> None:
+    result = await run(f"{server.url}/huge?length=20000")
+    assert result.status == "ok"
+    assert result.result.startswith("字" * 12_000 + " … [cut: the result has 20,000 characters]")
+    assert len(result.result) < 12_100
+    whole = await run(f"{server.url}/huge?length=12000")
+    assert whole.result == "字" * 12_000
+
+
+async def test_a_server_that_is_not_there(server: ToolServer) -> None:
+    result = await run("http://127.0.0.1:9/nothing")
+    assert result.status == "error"
+    assert "ClientConnector" in result.result
+
+
+async def test_its_own_time_out_comes_before_the_deadline(server: ToolServer) -> None:
+    result = await run(f"{server.url}/hang", timeout_s=0.1)
+    assert (result.status, result.result) == ("timeout", "no result within 0.1 s")
+    assert result.duration_ms < 1000

@@ -1,0 +1,113 @@
+"""HTTP tools as operators declare them."""
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from agents.tools.http_tool import HttpTool
+from agents.tools.table import http_tools
+from agents.tools.tool import ToolConfigError
+
+GOOD: dict[str, Any] = {"description": "Weather of a city.", "url": "https://example.com/weather"}
+
+
+def declare(environ: dict[str, str] | None = None, **fields: Any) -> HttpTool:
+    table = {"weather": {name: value for name, value in {**GOOD, **fields}.items() if value is not ...}}
+    (tool,) = http_tools(table, environ=environ or {}, default_timeout_s=8.0)
+    return tool
+
+
+def test_the_whole_table_from_toml() -> None:
+    table = tomllib.loads(
+        """
+        [tools.weather]
+        description = "Weather of a city."
+        url = "http://127.0.0.1:8080/weather"
+        method = "GET"
+        timeout_s = 2
+        reconcile_url = "http://127.0.0.1:8080/ran"
+        tenants = ["acme"]
+        headers = { Authorization = { env = "WEATHER_KEY" }, X-Team = "qa" }
+        [tools.weather.parameters]
+        type = "object"
+        required = ["city"]
+        [tools.weather.parameters.properties.city]
+        type = "string"
+        """
+    )["tools"]
+    (tool,) = http_tools(table, environ={"WEATHER_KEY": "s3cret"}, default_timeout_s=8.0)
+    assert tool.spec.name == "weather"
+    assert tool.spec.timeout_s == 2.0
+    assert tool.spec.parameters["required"] == ["city"]
+    assert tool.tenants == frozenset({"acme"})
+    assert tool.reconcile_url == "http://127.0.0.1:8080/ran"
+    assert "s3cret" not in repr(tool)
+
+
+def test_defaults() -> None:
+    post, get = declare(), declare(method="GET")
+    assert (post.spec.timeout_s, post.tenants, post.reconcile_url) == (8.0, None, "")
+    assert not post.spec.idempotent
+    assert get.spec.idempotent
+    assert declare(idempotent=True).spec.idempotent
+    assert not declare(method="GET", idempotent=False).spec.idempotent
+    assert post.spec.parameters == {"type": "object", "properties": {}}
+    assert declare(parameters={"properties": {"a": {}}}).spec.parameters["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"url": ...}, r"\[tools\.weather\] url: is missing; allowed: an address"),
+        ({"description": ...}, r"\[tools\.weather\] description: is missing"),
+        ({"description": "  "}, r"\[tools\.weather\] description: "),
+        ({"url": 5}, r"\[tools\.weather\] url: Expected `str`"),
+        ({"url": "ftp://example.com"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "example.com/x"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://h:99999/"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://[::1/"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://h/a b"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://h/a\nb"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://h/#part"}, r"\[tools\.weather\] url: not an address"),
+        ({"url": "http://user:pass@h/"}, r"\[tools\.weather\] url: not an address"),
+        ({"reconcile_url": "nowhere"}, r"\[tools\.weather\] reconcile_url: not an address"),
+        ({"method": "PUT"}, r'\[tools\.weather\] method: .*PUT.*allowed: "GET"'),
+        ({"timeout_s": 0}, r"\[tools\.weather\] timeout_s: .*allowed: seconds, more than 0"),
+        ({"timeout_s": True}, r"\[tools\.weather\] timeout_s: "),
+        ({"timeout_s": "5"}, r"\[tools\.weather\] timeout_s: "),
+        ({"timeout_s": float("nan")}, r"\[tools\.weather\] timeout_s: "),
+        ({"timeout_s": float("inf")}, r"\[tools\.weather\] timeout_s: "),
+        ({"tenants": []}, r"\[tools\.weather\] tenants: "),
+        ({"tenants": "acme"}, r"\[tools\.weather\] tenants: "),
+        ({"headers": {"X": 3}}, r"\[tools\.weather\] headers: "),
+        ({"headers": {"X": {"var": "A"}}}, r"\[tools\.weather\] headers: "),
+        ({"headers": {"bad name": "x"}}, r"\[tools\.weather\] headers\.bad name: not a header's name"),
+        ({"headers": {"X": "a\nb"}}, r"\[tools\.weather\] headers\.X: .* one line"),
+        ({"headers": {"idempotency-KEY": "x"}}, r"headers\.idempotency-KEY: set for every call"),
+        ({"headers": {"X": {"env": "KEY"}}}, r"headers\.X: the environment variable KEY is not set"),
+        ({"parameters": "string"}, r"\[tools\.weather\] parameters: "),
+        ({"retries": 3}, r"\[tools\.weather\] retries: there is no such setting; allowed: description, url"),
+    ],
+)
+def test_mistakes_are_named_with_what_is_allowed(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ToolConfigError, match=message) as refused:
+        declare(**fields)
+    assert "\n" not in str(refused.value)
+    assert "user:pass" not in str(refused.value)
+
+
+def test_a_tool_that_is_no_table() -> None:
+    with pytest.raises(ToolConfigError, match=r"\[tools\.weather\]: .* allowed is a table with"):
+        http_tools({"weather": "sunny"}, environ={}, default_timeout_s=1.0)  # type: ignore[dict-item]  # the mistake
+    with pytest.raises(
+        ToolConfigError, match=r"headers\.X: the environment variable KEY is not set, or empty"
+    ):
+        declare(environ={"KEY": ""}, headers={"X": {"env": "KEY"}})
+
+
+def test_a_secret_with_a_line_break_is_not_repeated() -> None:
+    with pytest.raises(ToolConfigError) as refused:
+        declare(environ={"KEY": "s3cret\n"}, headers={"X": {"env": "KEY"}})
+    assert "s3cret" not in str(refused.value)
