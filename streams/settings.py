@@ -1,4 +1,4 @@
-"""Every setting, with its unit, default and reason; the only module that reads the environment or TOML."""
+"""Every setting, with its unit, default and reason. `settings_reader` fills them in."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,15 +7,31 @@ from msgspec import Meta, Struct, field
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+TopicName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 
 
 class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The cluster and the topics."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
+    """`host:port` of a broker, or of several, comma-separated: by them the whole cluster is found."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to talk to the brokers."""
+    ssl_cafile: str = ""
+    """The authority that signed the brokers' certificates, as a PEM file; empty: the system's."""
+    ssl_certfile: str = ""
+    """This client's certificate, with its key in the same file or in `ssl_keyfile`; empty: none."""
+    ssl_keyfile: str = ""
+    """The key to `ssl_certfile`, as a PEM file; empty: it is in that file."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How to log in, where `security_protocol` says SASL."""
+    sasl_username: str = ""
+    """The user to log in as."""
+    sasl_password: str = ""
+    """The password to log in with."""
     topic_prefix: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)] = ""
-    reply_topics: tuple[str, ...] = ()
+    """Put before the name of every topic as it stands, so that several services share a cluster."""
+    reply_topics: tuple[TopicName, ...] = ()
     """Topics that `reply_to` may name; empty: none."""
     partitions: Count = 6
     """Partitions that `kotae topics create` gives the topics that are keyed by conversation."""
@@ -27,25 +43,32 @@ class Worker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One worker process."""
 
     group_id: Annotated[str, Meta(min_length=1, max_length=200)] = "kotae"
+    """The consumer group; workers of one group share the questions."""
     max_in_flight: Count = 1000
     """Questions being answered at once; the others wait in the log."""
     processes: Count = 1
+    """Worker processes that `kotae worker` keeps running, each with its own event loop."""
     grace_s: Seconds = 30.0
     """What SIGTERM leaves running questions to finish."""
     http_port: Port = 9464
     """Where /metrics, /health/* and /state are served; 0 turns them off."""
     http_host: str = "127.0.0.1"
+    """The address that they are served on; loopback alone by default, because `/state` tells a lot."""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long things may take, in seconds, and how many at once."""
 
     deadline_s: Seconds = 30.0
+    """A question that brings no deadline of its own has this long from when work on it starts."""
     retrieve_s: Seconds = 3.0
+    """Finding passages; then the answer goes without them."""
     plan_s: Seconds = 4.0
+    """Deciding on tools; then none is called."""
     tool_s: Seconds = 8.0
     """All tools of a question together, and each one that names no `timeout_s` of its own."""
     tool_concurrency: Count = 10
+    """Tools of one question that run at once."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,17 +77,24 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: str = ""
     """With the version path, for instance `http://127.0.0.1:8000/v1`; empty: no model, extractive answers."""
     name: str = "default"
+    """The model to ask for, as its server calls it."""
     api_key: str = ""
+    """Sent as a bearer token; empty: none is sent."""
     max_tokens: Count = 1024
+    """Longest answer, in the model's tokens."""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.0
+    """0 answers the same question in the same way."""
 
 
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenAI-compatible embeddings server; without one, retrieval is BM25 alone."""
 
     base_url: str = ""
+    """With the version path; empty: no embeddings."""
     name: str = "default"
+    """The model to ask for, as its server calls it."""
     api_key: str = ""
+    """Sent as a bearer token; empty: none is sent."""
 
 
 class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,10 +103,13 @@ class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     qdrant_url: str = ""
     """A Qdrant server; empty: the embedded engine."""
     qdrant_api_key: str = ""
+    """Sent to the Qdrant server; empty: none is sent."""
     collection: str = "kotae"
+    """The collection on the Qdrant server; made if it is not there."""
     path: str = ""
     """Directory of the embedded index; empty: a temporary one, rebuilt from `documents` at every start."""
     top_k: Count = 5
+    """Passages that an answer may rest on."""
 
 
 class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,9 +119,13 @@ class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     retriever: str = ""
+    """Finds passages; empty: the index that `knowledge` names."""
     planner: str = ""
+    """Decides which tools to call; empty: the model."""
     tool_executor: str = ""
+    """Knows the tools and runs them; empty: those of `[tools]` and of the entry points."""
     generator: str = ""
+    """Writes the answer; empty: the model, or extraction where there is none."""
     graph: str = ""
     """Replaces the whole stage graph."""
 

@@ -1,0 +1,190 @@
+"""The cluster as settings name it: client options, and topics that are there before anybody uses them.
+
+aiokafka logs in a tight loop, for a minute, where a topic is missing: so whoever produces or consumes
+calls `acheck_topics` first.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.conn import collect_hosts
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.helpers import create_ssl_context
+
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.settings import Kafka
+
+CONNECT_TIMEOUT_S = 3.0
+REQUEST_TIMEOUT_S = 10.0
+REPLICATION = 3
+"""Copies of a new topic, where the cluster has so many brokers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic of ours as the cluster has it; `partitions` is 0 where it is missing."""
+
+    name: str
+    partitions: int
+    replication: int
+    created: bool = False
+
+
+def client_options(kafka: Kafka) -> dict[str, Any]:
+    """The keyword arguments that every aiokafka client takes.
+
+    Raises:
+        OperatorError: a certificate file cannot be read.
+    """
+    # At DEBUG it writes whole requests, the bytes of a SASL log-in included.
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        try:
+            options["ssl_context"] = create_ssl_context(
+                cafile=kafka.ssl_cafile or None,
+                certfile=kafka.ssl_certfile or None,
+                keyfile=kafka.ssl_keyfile or None,
+            )
+        except OSError as error:
+            raise OperatorError(f"the files of KOTAE_KAFKA__SSL_* cannot be used: {error}") from error
+    if kafka.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.sasl_username
+        options["sasl_plain_password"] = kafka.sasl_password
+    return options
+
+
+async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
+    """Check within seconds that the cluster answers and has the topics named (with their prefix).
+
+    Raises:
+        OperatorError: no broker, a topic is missing, or `answers` has fewer partitions than `questions`;
+            the message says what to do.
+    """
+    topics = Topics(kafka.topic_prefix)
+    async with _admin(kafka) as admin:
+        partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
+    missing = [name for name in needed if name not in partitions]
+    if missing:
+        raise OperatorError(
+            f"the cluster at {kafka.bootstrap_servers} has no topic {' and no '.join(missing)}: "
+            "create them with 'kotae topics create'"
+        )
+    if {topics.questions, topics.answers} <= set(needed):
+        asked, answered = partitions[topics.questions], partitions[topics.answers]
+        if answered < asked:
+            raise OperatorError(
+                f"{topics.answers} has {answered} partitions and {topics.questions} has {asked}, but an "
+                "answer goes to the partition of its question: 'kotae topics create' adds what is missing"
+            )
+
+
+async def alist_topics(kafka: Kafka) -> list[TopicState]:
+    """Every topic of ours, in the order of `Topics.specs`, the missing ones too."""
+    async with _admin(kafka) as admin:
+        found = await _describe(admin)
+    return [_state(spec.name, found) for spec in Topics(kafka.topic_prefix).specs(kafka.partitions)]
+
+
+async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> list[TopicState]:
+    """Create the topics that are missing and wait until they can be used; what is there stays.
+
+    `answers` and `journal` are written by partition number, so they are widened to `questions` where they
+    are narrower. Keyed topics never are: their keys would move to other partitions.
+
+    Args:
+        kafka: `partitions` is what `questions` gets where it is missing.
+        replication: copies; None: `REPLICATION`, or the number of brokers where there are fewer.
+
+    Raises:
+        OperatorError: no broker, or it refused.
+    """
+    topics = Topics(kafka.topic_prefix)
+    async with _admin(kafka) as admin:
+        before = await _describe(admin)
+        wide = len(before.get(topics.questions, ())) or kafka.partitions
+        specs = topics.specs(wide)
+        if replication is None:
+            brokers = len((await admin.describe_cluster())["brokers"])
+            replication = min(REPLICATION, brokers)
+        new = [
+            NewTopic(spec.name, spec.partitions, replication, topic_configs=dict(spec.configs))
+            for spec in specs
+            if spec.name not in before
+        ]
+        if new:
+            response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
+            for name, code, message in response.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
+        narrow = [name for name in (topics.answers, topics.journal) if 0 < len(before.get(name, ())) < wide]
+        if narrow:
+            await admin.create_partitions({name: NewPartitions(wide) for name in narrow})
+        created = {topic.name for topic in new}
+        while True:
+            found = await _describe(admin)
+            if all(spec.name in found for spec in specs) and all(len(found[name]) >= wide for name in narrow):
+                return [_state(spec.name, found, created) for spec in specs]
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
+    await _require_listener(kafka.bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            await admin.start()
+            yield admin
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise OperatorError(
+            f"a broker listens at {kafka.bootstrap_servers}, but it cannot be worked with "
+            f"({type(error).__name__}: {error}): check KOTAE_KAFKA__SECURITY_PROTOCOL, the log-in, and that "
+            "the addresses which the brokers advertise can be reached from here"
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _require_listener(bootstrap_servers: str) -> None:
+    """Whether anything listens: aiokafka would log errors of its own before it says so."""
+    problem = "no address is given"
+    for host, port, _ in collect_hosts(bootstrap_servers):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            problem = getattr(error, "strerror", None) or "no answer"
+        else:
+            writer.close()
+            return
+    raise OperatorError(
+        f"no Kafka broker answers at {bootstrap_servers} ({problem}): start one with 'kotae broker', or name "
+        "yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
+    )
+
+
+async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[Any]]:
+    """The partitions of every topic that can be used now; asking for all of them creates none."""
+    return {
+        topic["topic"]: topic["partitions"]
+        for topic in await admin.describe_topics()
+        if topic["partitions"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
+    }
+
+
+def _state(name: str, found: dict[str, list[Any]], created: Collection[str] = ()) -> TopicState:
+    partitions = found.get(name, [])
+    replication = min((len(partition["replicas"]) for partition in partitions), default=0)
+    return TopicState(name, len(partitions), replication, name in created)

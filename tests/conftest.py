@@ -1,0 +1,35 @@
+"""Fixtures for every tier, and what a run says of the tests it left out."""
+
+import os
+from collections import Counter
+from collections.abc import Generator
+
+import pytest
+
+pytest_plugins = ["tests.support.kafka"]
+
+REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where every part is required, a test that was left out has failed."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"left out, though KOTAE_TEST_REQUIRE_ALL=1: {_reason(report)}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out and why."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section("left out")
+        for reason, count in reasons.most_common():
+            terminalreporter.line(f"{count} test{'s' if count > 1 else ''}: {reason}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")

@@ -1,0 +1,96 @@
+"""Topics on a real broker: created, widened, checked, and what is said where they are not there."""
+
+import asyncio
+
+import msgspec
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, acreate_topics, alist_topics, client_options
+from streams.local.processes import free_port
+from streams.settings import Kafka
+
+
+async def create_by_hand(kafka: Kafka, **partitions: int) -> None:
+    admin = AIOKafkaAdminClient(**client_options(kafka))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(kafka.topic_prefix + n, p, 1) for n, p in partitions.items()])
+    finally:
+        await admin.close()
+    async with asyncio.timeout(10):
+        while len([topic for topic in await alist_topics(kafka) if topic.partitions]) < len(partitions):  # noqa: ASYNC110 - a broker sends no event
+            await asyncio.sleep(0.02)
+
+
+async def test_all_are_created_and_a_second_time_changes_nothing(kafka_settings: Kafka) -> None:
+    first = await acreate_topics(kafka_settings)
+    second = await acreate_topics(msgspec.structs.replace(kafka_settings, partitions=9))
+    topics = Topics(kafka_settings.topic_prefix)
+    assert {topic.name for topic in first} == topics.own
+    assert all(topic.created for topic in first)
+    assert not any(topic.created for topic in second)
+    assert [topic.partitions for topic in first] == [topic.partitions for topic in second]
+    assert await alist_topics(kafka_settings) == second
+
+
+async def test_the_settings_of_a_topic_reach_the_broker(kafka_settings: Kafka, topics: Topics) -> None:
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+    admin = AIOKafkaAdminClient(**client_options(kafka_settings))
+    await admin.start()
+    try:
+        [response] = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topics.documents, {"cleanup.policy": ""})]
+        )
+    finally:
+        await admin.close()
+    [(_, _, _, _, [(name, value, *_)])] = response.resources
+    assert (name, value) == ("cleanup.policy", "compact")
+
+
+async def test_everything_there_passes_the_check(kafka_settings: Kafka, topics: Topics) -> None:
+    await acheck_topics(kafka_settings, needed=topics.own)
+
+
+async def test_a_missing_topic_is_named_with_the_command(kafka_settings: Kafka) -> None:
+    await create_by_hand(kafka_settings, questions=1)
+    topics = Topics(kafka_settings.topic_prefix)
+    with pytest.raises(OperatorError, match=f"{topics.answers}.*kotae topics create") as caught:
+        await acheck_topics(kafka_settings, needed=[topics.questions, topics.answers])
+    assert topics.questions not in str(caught.value)
+
+
+async def test_too_few_answer_partitions_are_named_and_mended(kafka_settings: Kafka) -> None:
+    await create_by_hand(kafka_settings, questions=4, answers=2)
+    topics = Topics(kafka_settings.topic_prefix)
+    needed = [topics.questions, topics.answers]
+    with pytest.raises(OperatorError, match=r"has 2 partitions.* has 4.*kotae topics create"):
+        await acheck_topics(kafka_settings, needed=needed)
+    states = {topic.name: topic for topic in await acreate_topics(kafka_settings)}
+    assert states[topics.answers].partitions == states[topics.journal].partitions == 4
+    await acheck_topics(kafka_settings, needed=needed)
+
+
+async def test_more_copies_than_brokers_are_refused_in_one_line(kafka_settings: Kafka) -> None:
+    with pytest.raises(OperatorError, match=r"was refused: .*replication factor"):
+        await acreate_topics(kafka_settings, replication=99)
+
+
+async def test_no_broker_is_said_within_seconds() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with asyncio.timeout(5):
+        with pytest.raises(OperatorError, match=f"no Kafka broker answers at {address}.*kotae broker"):
+            await acheck_topics(Kafka(bootstrap_servers=address), needed=["questions"])
+
+
+async def test_a_listener_that_is_not_kafka_is_said() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(OperatorError, match="cannot be worked with"):
+            await acheck_topics(Kafka(bootstrap_servers=f"127.0.0.1:{port}"), needed=["questions"])

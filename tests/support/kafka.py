@@ -1,0 +1,131 @@
+"""A real broker for tests, and topics of a test's own on it.
+
+The broker is the one that `KOTAE_TEST_KAFKA` names, else a container where a Docker engine answers, else
+Kafka from Maven. Where none can be had, the tests that need one are skipped, with the reason.
+"""
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.kafka import acreate_topics
+from streams.local.broker import LocalBroker, serves
+from streams.local.processes import free_port
+from streams.settings import Kafka
+
+IMAGE = "apache/kafka:4.3.0"
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """The address of a broker that lives as long as the run."""
+    named = os.environ.get("KOTAE_TEST_KAFKA")
+    if named:
+        yield named
+    elif docker_answers():
+        yield from _container()
+    else:
+        broker = LocalBroker()
+        try:
+            _run(broker.start())
+        except OperatorError as error:
+            _run(broker.stop())
+            pytest.skip(f"no Kafka: KOTAE_TEST_KAFKA is not set, no Docker engine answers, and {error}")
+        try:
+            yield broker.bootstrap_servers
+        finally:
+            _run(broker.stop())
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Keeps the topics (and groups) of one test from those of any other."""
+    return f"test-{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def partitions() -> int:
+    """Partitions of the keyed topics; a module or class that wants another number overrides this."""
+    return 3
+
+
+@pytest.fixture
+def kafka_settings(kafka_bootstrap: str, topic_prefix: str, partitions: int) -> Kafka:
+    """The broker and this test's prefix, as settings; no topic is made yet."""
+    return Kafka(bootstrap_servers=kafka_bootstrap, topic_prefix=topic_prefix, partitions=partitions)
+
+
+@pytest.fixture
+async def topics(kafka_settings: Kafka) -> Topics:
+    """All topics of this test's prefix, ready for use."""
+    await acreate_topics(kafka_settings)
+    return Topics(kafka_settings.topic_prefix)
+
+
+def docker_answers() -> bool:
+    """Whether there is a Docker engine, and not only its client or its socket."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        return True  # whoever names one means it
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.settimeout(3)
+        try:
+            engine.connect(host.removeprefix("unix://"))
+            engine.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in engine.recv(64)
+        except OSError:
+            return False
+
+
+def _container() -> Iterator[str]:
+    from testcontainers.core.container import DockerContainer
+
+    # The port is chosen first: a broker tells its clients where it is.
+    port = free_port()
+    settings = {
+        "NODE_ID": "1",
+        "PROCESS_ROLES": "broker,controller",
+        "LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "OFFSETS_TOPIC_NUM_PARTITIONS": "1",
+        "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "AUTO_CREATE_TOPICS_ENABLE": "false",
+        "MESSAGE_MAX_BYTES": "8388608",
+    }
+    container = DockerContainer(IMAGE).with_bind_ports(9092, port)
+    for name, value in settings.items():
+        container = container.with_env(f"KAFKA_{name}", value)
+    with container:
+        address = f"127.0.0.1:{port}"
+        _run(_until_it_serves(address))
+        yield address
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    # Not asyncio.run: it would take away the loop that the plugin has set for the test.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _until_it_serves(address: str) -> None:
+
+    async with asyncio.timeout(90):
+        while not await serves(address):  # noqa: ASYNC110 - a container sends no event
+            await asyncio.sleep(0.1)
