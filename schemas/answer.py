@@ -1,11 +1,14 @@
 """The message on the `answers` topic: the terminal outcome of one question."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from schemas.errors import ErrorCode
+
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A moment, RFC 3339; written in UTC."""
 
 AnswerStatus = Literal["answered", "degraded", "failed"]
 ToolCallStatus = Literal["ok", "error", "timeout", "rejected", "skipped", "unknown"]
@@ -83,7 +86,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     tenant: str
     status: AnswerStatus
     source: Source
-    created_at: datetime
+    created_at: Instant
     text: str = ""
     citations: tuple[Citation, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()

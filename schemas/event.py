@@ -1,11 +1,10 @@
 """What is told about a question besides its answer: tokens as they come, and a trace when it ends."""
 
-from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
-from schemas.answer import AnswerStatus
+from schemas.answer import AnswerStatus, Instant
 
 StageStatus = Literal["ok", "degraded", "timeout", "error", "skipped"]
 
@@ -31,7 +30,7 @@ class StageTrace(Struct, frozen=True, kw_only=True):
     stage: str
     status: StageStatus
     attempt: int = 1
-    started_at: datetime
+    started_at: Instant
     duration_ms: float
     detail: str = ""
 

@@ -9,12 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from schemas.answer import Answer, Source
+from schemas.answer import Answer, Instant, Source
 from schemas.event import AnswerDelta, QuestionTrace
 from schemas.question import Question
 
@@ -29,7 +27,6 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 # The limit of the W3C's Baggage; both go into HTTP headers, so nothing but printable ASCII may pass.
 _TRACE_DETAIL = re.compile(rb"[\x20-\x7e]{1,8192}")
 _MILLISECONDS = re.compile(rb"[0-9]{1,15}")
-_AwareDatetime = Annotated[datetime, Meta(tz=True)]
 
 _FIXED: list[Header] = [
     ("ce_specversion", b"1.0"),
@@ -250,7 +247,7 @@ def _unix_time(value: bytes | None) -> float | None:
     if text is None:
         return None
     try:
-        return msgspec.convert(text, _AwareDatetime).timestamp()
+        return msgspec.convert(text, Instant).timestamp()
     except (msgspec.ValidationError, OverflowError, ValueError):
         return None
 

@@ -1,0 +1,34 @@
+"""The JSON Schema (draft 2020-12) of every message, made from the types that decode them."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas.answer import Answer
+from schemas.document import Document
+from schemas.event import AnswerDelta, QuestionTrace
+from schemas.question import Question
+
+MESSAGES: dict[str, type[Struct]] = {
+    "question": Question,
+    "answer": Answer,
+    "answer-delta": AnswerDelta,
+    "question-trace": QuestionTrace,
+    "document": Document,
+}
+
+
+def message_schemas() -> dict[str, dict[str, Any]]:
+    """By the names in `MESSAGES`, each a document that stands alone."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {name: dialect | msgspec.json.schema(message) for name, message in MESSAGES.items()}
+
+
+def component_schemas(ref_template: str) -> dict[str, dict[str, Any]]:
+    """All types of all messages by name, for one document that holds them all.
+
+    They refer to each other by `ref_template`, for instance `#/components/schemas/{name}`.
+    """
+    _, components = msgspec.json.schema_components(MESSAGES.values(), ref_template=ref_template)
+    return components

@@ -1,0 +1,109 @@
+"""The command `kotae`: finds the module of a command, and turns its errors into a line and an exit code.
+
+Exit codes: 0, 1 failure, 2 wrong usage or settings, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from streams.cli.context import CommandContext
+from streams.errors import OperatorError
+
+INTERRUPTED = 130
+
+_COMMANDS = {
+    "demo": "Start everything on this machine, ask, and show the answers.",
+    "worker": "Answer questions from Kafka until told to stop.",
+    "ask": "Ask a question over Kafka and print its answer.",
+    "ingest": "Put files into the knowledge that answers rest on.",
+    "topics": "Create and list the topics.",
+    "broker": "Run Kafka in the foreground, from Maven's jars.",
+    "offline-model": "Run a model server that answers by extraction.",
+    "schemas": "Export JSON Schema and AsyncAPI.",
+    "config": "Show the settings and where each comes from.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when the command is run: `--help` must not load Kafka clients."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"streams.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    try:
+        click.echo(f"kotae {version('kotae')}")
+    except PackageNotFoundError:
+        click.echo("kotae, from a checkout that is not installed")
+    context.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file with settings; default: the one that KOTAE_CONFIG names.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def kotae(context: click.Context, config: Path | None) -> None:
+    """Kotae: questions in from Kafka, cited answers out.
+
+    Settings come from the environment (KOTAE_SECTION__FIELD) or from a TOML file; `kotae config show`
+    lists them.
+    """
+    context.obj = CommandContext(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; `arguments` default to those of the process."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code. A command may return its own, as an integer."""
+    try:
+        result = kotae.main(
+            args=None if arguments is None else list(arguments), prog_name="kotae", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except OperatorError as error:
+        click.echo(f"kotae: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. What is left must not fail again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,237 @@
+"""Reads the settings: environment over TOML file over defaults. The only reader of either.
+
+Whatever is wrong is a `SettingsError` of one line that names the setting, where it was set and what is
+allowed there.
+"""
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import inspect
+
+from streams.errors import SettingsError
+from streams.secrets import is_secret, masked
+from streams.settings import Settings
+
+DEFAULT = "default"
+"""The source of a setting that nobody set."""
+
+_PREFIX = "KOTAE_"
+_CONFIG = "KOTAE_CONFIG"
+_FOR_TESTS = "KOTAE_TEST_"
+_SECTIONS = {
+    section.name: {option.name: option for option in msgspec.structs.fields(section.type)}
+    for section in msgspec.structs.fields(Settings)
+    if section.name != "tools"
+}
+_VARIABLES = {
+    f"{_PREFIX}{section}__{name}".upper(): (section, name)
+    for section, options in _SECTIONS.items()
+    for name in options
+}
+_BROKERS = re.compile(
+    r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5}(,(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5})*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings and where each comes from.
+
+    Attributes:
+        settings: the values.
+        sources: by `section.name` (and `tools.NAME`): the environment variable, the file, or `DEFAULT`.
+        environ: the environment that they were read from, for what refers to it (`{env = "NAME"}`).
+    """
+
+    settings: Settings
+    sources: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    value: Any
+    source: str
+    is_text: bool
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read everything; `path` is the TOML file (default: the one that `KOTAE_CONFIG` names, else none).
+
+    Raises:
+        SettingsError: the first thing that is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    given: dict[str, _Given] = {}
+    tools: dict[str, dict[str, Any]] = {}
+    file = str(path) if path is not None else environ.get(_CONFIG, "")
+    if file:
+        given, tools = _from_file(file, _CONFIG if path is None else "--config")
+    given |= _from_environment(environ)
+    sources = {
+        f"{section}.{name}": given[key].source if (key := f"{section}.{name}") in given else DEFAULT
+        for section, options in _SECTIONS.items()
+        for name in options
+    }
+    values: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    for key, one in given.items():
+        section, _, name = key.partition(".")
+        values[section][name] = _converted(key, one)
+    settings = msgspec.convert(values | {"tools": tools}, Settings)
+    _check(settings, sources)
+    return Loaded(settings, sources | {f"tools.{name}": file for name in tools}, environ)
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    given = {}
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIX) or variable.startswith(_FOR_TESTS) or variable == _CONFIG:
+            continue
+        source = f"environment variable {variable}"
+        if variable not in _VARIABLES:
+            if variable.startswith(f"{_PREFIX}TOOLS__"):
+                raise SettingsError(f"{source}: tools are declared in the TOML file, as [tools.NAME]")
+            raise SettingsError(f"{source}: there is no such setting; {_suggestion(variable, _VARIABLES)}")
+        section, name = _VARIABLES[variable]
+        given[f"{section}.{name}"] = _Given(environ[variable], source, is_text=True)
+    return given
+
+
+def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, dict[str, Any]]]:
+    try:
+        tables = tomllib.loads(Path(file).read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(f"{file}: {reason}; {named_by} must name a TOML file that can be read") from None
+    except ValueError as error:  # TOMLDecodeError, and UnicodeDecodeError
+        raise SettingsError(f"{file}: not a TOML file: {error}") from None
+    given = {}
+    for section, table in tables.items():
+        if section != "tools" and section not in _SECTIONS:
+            known = [*_SECTIONS, "tools"]
+            raise SettingsError(f"{file}: there is no section {section!r}; {_suggestion(section, known)}")
+        if not isinstance(table, dict):
+            raise SettingsError(f"{file}: {section} must be a table: [{section}]")
+        if section == "tools":
+            continue
+        for name, value in table.items():
+            source = f"{file} [{section}] {_one_line(name)}"
+            if name not in _SECTIONS[section]:
+                raise SettingsError(
+                    f"{source}: there is no such setting; {_suggestion(name, _SECTIONS[section])}"
+                )
+            given[f"{section}.{name}"] = _Given(value, source, is_text=False)
+    tools = tables.get("tools", {})
+    for name, tool in tools.items():
+        if not isinstance(tool, dict):
+            raise SettingsError(f"{file} [tools] {_one_line(name)}: must be a table: [tools.NAME]")
+    return given, tools
+
+
+def _converted(key: str, given: _Given) -> Any:
+    section, _, name = key.partition(".")
+    option = _SECTIONS[section][name]
+    kind = inspect.type_info(option.type)
+    value = given.value
+    if given.is_text:
+        value = value.strip()
+        if isinstance(kind, inspect.VarTupleType):
+            value = [part for part in map(str.strip, value.split(",")) if part]
+    try:
+        converted = msgspec.convert(value, option.type, strict=not given.is_text)
+    except msgspec.ValidationError:
+        raise _wrong(key, given.source, _allowed(kind), given.value) from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise _wrong(key, given.source, _allowed(kind), given.value)
+    return converted
+
+
+def _check(settings: Settings, sources: Mapping[str, str]) -> None:
+    url = "an address such as http://127.0.0.1:8000"
+    checks: list[tuple[str, Callable[[str], bool], str]] = [
+        ("kafka.bootstrap_servers", _is_brokers, "host:port, or several, comma-separated without spaces"),
+        ("model.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
+        ("embeddings.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
+        ("knowledge.qdrant_url", _is_url_or_empty, f"{url}, or empty"),
+    ]
+    for key, holds, allowed in checks:
+        section, _, name = key.partition(".")
+        value = getattr(getattr(settings, section), name)
+        if not holds(value):
+            raise _wrong(key, sources[key], allowed, value)
+    worker = settings.worker
+    if worker.http_port and worker.http_port + worker.processes - 1 > 65535:
+        source = sources["worker.http_port"] if sources["worker.http_port"] != DEFAULT else None
+        allowed = f"at most {65536 - worker.processes}, so that each of {worker.processes} processes has one"
+        raise _wrong("worker.http_port", source or sources["worker.processes"], allowed, worker.http_port)
+
+
+def _is_brokers(value: str) -> bool:
+    return _BROKERS.fullmatch(value) is not None
+
+
+def _is_url_or_empty(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return not value or (
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and parts.port != 0
+            and " " not in value
+        )
+    except ValueError:  # a port out of range, or half an IPv6 address
+        return False
+
+
+def _wrong(key: str, source: str, allowed: str, value: Any) -> SettingsError:
+    shown = "" if is_secret(key) else f", not {_one_line(masked(key, value))}"
+    return SettingsError(f"{source}: {key} must be {allowed}{shown}")
+
+
+def _one_line(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _suggestion(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"allowed: {', '.join(known)}"
+
+
+def _allowed(kind: inspect.Type) -> str:
+    """What a setting of this type may be, in words."""
+    words = "text"
+    match kind:
+        case inspect.LiteralType(values=values):
+            words = f"one of {', '.join(map(str, values))}"
+        case inspect.VarTupleType(item_type=item):
+            words = f"a list, each {_allowed(item)}"
+        case inspect.BoolType():
+            words = "true or false"
+        case inspect.IntType():
+            words = f"a whole number{_bounds(kind)}"
+        case inspect.FloatType():
+            words = f"a number{_bounds(kind)}"
+        case inspect.StrType(max_length=int(longest)):
+            like = f" like {kind.pattern}" if kind.pattern else ""
+            words = f"text{like} of {kind.min_length or 0} to {longest} characters"
+    return words
+
+
+def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
+    bounds = [
+        f"{word} {limit:g}"
+        for word, limit in (("of at least", kind.ge), ("above", kind.gt), ("of at most", kind.le))
+        if limit is not None
+    ]
+    return f" {' and '.join(bounds)}" if bounds else ""
