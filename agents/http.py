@@ -8,8 +8,8 @@ cancelled request closes its connection.
 
 import asyncio
 import email.utils
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import orjson
 
-from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
+from agents.errors import BadOutputError, DependencyError, PermanentError, ThrottledError, TransientError
 
 if TYPE_CHECKING:
     import httpx
@@ -103,7 +103,7 @@ class HttpPool:
         params: Mapping[str, str] | None = None,
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status."""
-        with _translated(self.dependency):
+        try:
             response = await self._opened().request(
                 method, url, data=body, headers=headers, params=params, allow_redirects=False
             )
@@ -111,8 +111,10 @@ class HttpPool:
             if declared is not None and declared <= self._max_bytes and not _is_encoded(response):
                 content = await response.read()
             else:
-                content = b"".join([chunk async for chunk in self._capped(response)])
-            return HttpResponse(response.status, response.headers, content)
+                content = b"".join([chunk async for chunk in self._chunks(response)])
+        except _FAILURES as error:
+            raise _translated(self.dependency, error) from error
+        return HttpResponse(response.status, response.headers, content)
 
     @asynccontextmanager
     async def stream(
@@ -122,15 +124,20 @@ class HttpPool:
 
         Leaving the block early, by an exception or by cancellation closes the connection.
         """
-        with _translated(self.dependency):
+        try:
             response = await self._opened().request(
                 method, url, data=body, headers=headers, allow_redirects=False
             )
+        except _FAILURES as error:
+            raise _translated(self.dependency, error) from error
         try:
-            yield HttpStream(response.status, response.headers, self._translated_chunks(response))
+            yield HttpStream(response.status, response.headers, self._chunks(response))
             await _drain(response)
         finally:
             response.close()
+
+    def _chunks(self, response: aiohttp.ClientResponse) -> "_Chunks":
+        return _Chunks(self.dependency, response, self._max_bytes)
 
     def client(self) -> "httpx.AsyncClient":
         """The client that people know, over this pool's connections; closing it leaves the pool open.
@@ -154,24 +161,38 @@ class HttpPool:
         if session is not None:
             await session.close()
 
-    async def _capped(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        size = 0
-        try:
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > self._max_bytes:
-                    raise PermanentError(
-                        self.dependency, f"the response is longer than {self._max_bytes:,} bytes"
-                    )
-                yield chunk
-        except BaseException:
-            response.close()
-            raise
 
-    async def _translated_chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        with _translated(self.dependency):
-            async for chunk in self._capped(response):
-                yield chunk
+class _Chunks:
+    """A body in pieces as they arrive.
+
+    Not an async generator: one that is left before its end is closed later, by the garbage collector,
+    and would take the connection with it.
+    """
+
+    def __init__(self, dependency: str, response: aiohttp.ClientResponse, max_bytes: int) -> None:
+        self._dependency = dependency
+        self._response = response
+        self._max_bytes = max_bytes
+        self._size = 0
+
+    def __aiter__(self) -> "_Chunks":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._response.content.readany()
+        except BaseException as error:
+            self._response.close()
+            if isinstance(error, _FAILURES):
+                raise _translated(self._dependency, error) from error
+            raise
+        if not chunk:
+            raise StopAsyncIteration
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            self._response.close()
+            raise PermanentError(self._dependency, f"the response is longer than {self._max_bytes:,} bytes")
+        return chunk
 
 
 def raise_for_status(dependency: str, response: HttpResponse) -> None:
@@ -209,22 +230,22 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     return max(0.0, (at - now).total_seconds())
 
 
-@contextmanager
-def _translated(dependency: str) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ClientResponseError as error:
-        raise BadOutputError(dependency, f"not an HTTP response: {error.message}") from error
-    except (
-        aiohttp.InvalidURL,
-        aiohttp.NonHttpUrlClientError,
-        aiohttp.ClientConnectorCertificateError,
-    ) as error:
-        raise PermanentError(dependency, f"{type(error).__name__}: {error}") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise TransientError(dependency, f"{type(error).__name__}: {error}") from error
-    except ValueError as error:
-        raise PermanentError(dependency, f"cannot be sent: {error}") from error
+_FAILURES = (aiohttp.ClientError, OSError, ValueError)
+
+
+def _translated(dependency: str, error: Exception) -> DependencyError:
+    told = f"{type(error).__name__}: {error}"
+    match error:
+        case aiohttp.ClientResponseError():
+            return BadOutputError(dependency, f"not an HTTP response: {error.message}")
+        case (
+            aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | aiohttp.ClientConnectorCertificateError()
+        ):
+            return PermanentError(dependency, told)
+        case aiohttp.ClientError() | OSError():
+            return TransientError(dependency, told)
+        case _:
+            return PermanentError(dependency, f"cannot be sent: {error}")
 
 
 def _is_encoded(response: aiohttp.ClientResponse) -> bool:

@@ -1,0 +1,107 @@
+"""Any server with OpenAI's chat completions, asked to plan tool calls and to write answers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
+from agents.http import HttpPool, HttpResponse, HttpStream, raise_for_status
+from agents.models.completion import StreamedGeneration, parse_generation, parse_plan
+from agents.models.prompt import Message, generate_messages, plan_messages
+from agents.models.sse import EventDecoder
+from schemas.question import Question
+
+
+class OpenAIModel:
+    """A Planner and a Generator.
+
+    Args:
+        pool: connections to the server; closing it is its owner's business.
+        base_url: with the version path, for instance `http://127.0.0.1:8000/v1`.
+        name: of the model, as the server knows it.
+        api_key: sent as a bearer token; empty: none is sent.
+        max_tokens: longest answer or plan.
+    """
+
+    def __init__(
+        self,
+        pool: HttpPool,
+        base_url: str,
+        name: str,
+        api_key: str = "",
+        *,
+        max_tokens: int = 1024,
+        temperature: float = 0.0,
+    ) -> None:
+        self.name = name
+        self._pool = pool
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._options = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
+
+    def __repr__(self) -> str:
+        return f"<OpenAIModel {self.name} at {self._url}>"
+
+    async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
+        """The model's tool calls as it wrote them; whether they may run is the executor's to say."""
+        offers = [_offer(tool) for tool in tools]
+        body = self._body(plan_messages(question), tools=offers, tool_choice="auto")
+        return parse_plan(self._pool.dependency, await self._complete(body, call))
+
+    async def agenerate(
+        self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
+    ) -> Generation:
+        """The model's answer; streamed only with `on_delta`, because a stream costs more to read."""
+        messages = generate_messages(grounding)
+        if on_delta is None:
+            body = await self._complete(self._body(messages), call)
+            return parse_generation(self._pool.dependency, body, self.name)
+        request = self._body(messages, stream=True, stream_options={"include_usage": True})
+        headers = {**self._headers, **call.headers}
+        async with self._pool.stream("POST", self._url, body=request, headers=headers) as stream:
+            if _is_event_stream(stream):
+                return await self._read(stream, on_delta)
+            # An error, or a server that does not stream.
+            content = b"".join([chunk async for chunk in stream.chunks])
+            raise_for_status(self._pool.dependency, HttpResponse(stream.status, stream.headers, content))
+            generation = parse_generation(self._pool.dependency, content, self.name)
+            on_delta(generation.text)
+            return generation
+
+    async def _complete(self, body: bytes, call: Call) -> bytes:
+        headers = {**self._headers, **call.headers}
+        response = await self._pool.arequest("POST", self._url, body=body, headers=headers)
+        raise_for_status(self._pool.dependency, response)
+        return response.body
+
+    def _body(self, messages: list[Message], **more: Any) -> bytes:
+        return orjson.dumps({**self._options, "messages": messages, **more})
+
+    async def _read(self, stream: HttpStream, on_delta: DeltaSink) -> Generation:
+        decoder = EventDecoder()
+        streamed = StreamedGeneration(self._pool.dependency, self.name)
+        async for chunk in stream.chunks:
+            for event in decoder.feed(chunk):
+                if (text := streamed.feed(event.data)) and not streamed.done:
+                    on_delta(text)
+            if streamed.done:
+                return streamed.result()
+        for event in decoder.close():
+            if text := streamed.feed(event.data):
+                on_delta(text)
+        return streamed.result()
+
+
+def _is_event_stream(stream: HttpStream) -> bool:
+    kind = stream.headers.get("Content-Type", "").lower()
+    return stream.status // 100 == 2 and kind.startswith("text/event-stream")
+
+
+def _offer(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
