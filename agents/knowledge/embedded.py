@@ -1,0 +1,242 @@
+"""The index in the process: this process's own, on Qdrant's engine.
+
+Everything runs on the event loop, in steps, for the reason given in `pacing`: the engine holds the
+GIL. A search over 50,000 chunks takes 0.3-1 ms, the longest question 2-4 ms: no thread could make the
+loop wait for less.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agents.components import Passage
+from agents.errors import DependencyError, TransientError
+from agents.knowledge import storage
+from agents.knowledge.chunking import Chunk, chunk_text
+from agents.knowledge.embeddings import Embeddings
+from agents.knowledge.index import (
+    DEPENDENCY,
+    Positions,
+    digest,
+    embedded_text,
+    point_id,
+    to_payload,
+)
+from agents.knowledge.pacing import Pacer
+from agents.knowledge.saved import read_positions, write_positions
+from agents.knowledge.shard import Shard, ShardPoint
+from agents.knowledge.sparse import SparseEncoder
+from schemas.document import Document
+
+log = logging.getLogger(__name__)
+
+SCHEME = 1
+"""Grows when chunks, vectors or payload are made differently: what is on disk is then made anew."""
+
+POINTS_PER_CALL = 4
+"""Points that one call of the engine writes: 0.4 ms of new ones, 2 ms of replaced ones."""
+
+REPLACED_PER_FLUSH = 1_000
+"""Points replaced or deleted before a flush lets their space be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A document that is new or not what it was; `version` is its digest."""
+
+    document: Document
+    version: str
+    chunks: Sequence[Chunk]
+
+
+class EmbeddedIndex:
+    """See `agents.knowledge.index.OwnIndex`. Made by `open`; used by one event loop.
+
+    With `embeddings`, passages are found by meaning too, and both rankings are fused. While that
+    server is away, searches go by words alone and indexing fails with its error.
+    """
+
+    def __init__(self, directory: storage.Directory, embeddings: Embeddings | None) -> None:
+        self._directory = directory
+        self._path = directory.path / "shard"
+        self._embeddings = embeddings
+        self._scheme = f"{SCHEME}/{embeddings.model if embeddings else ''}"
+        self._positions = read_positions(directory.path, self._scheme)
+        self._encoder = SparseEncoder()
+        self._writing = asyncio.Lock()
+        self._replaced = 0
+        self._by_words_alone = False
+        self._closed = False
+        # With embeddings there is none until the first vectors tell their length.
+        self._shard: Shard | None = None
+
+    @classmethod
+    def open(cls, path: str = "", embeddings: Embeddings | None = None) -> "EmbeddedIndex":
+        """Take up what `path` holds, or begin anew; without a path in a temporary directory.
+
+        Blocks for up to a second (50,000 chunks): call it before anything is served.
+
+        Raises:
+            OSError: the directory cannot be made or written.
+            DependencyError: the engine cannot be started there.
+        """
+        index = cls(storage.persistent(path) if path else storage.temporary(), embeddings)
+        index._load()
+        return index
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedIndex {self._directory!r}>"
+
+    @property
+    def positions(self) -> Positions | None:
+        """See `OwnIndex`."""
+        return self._positions
+
+    async def aupsert(self, documents: Sequence[Document]) -> None:
+        """See `Index`. A document that is there as it is costs next to nothing."""
+        latest = {(document.tenant, document.id): document for document in documents}
+        pacer = Pacer()
+        async with self._writing:
+            changed: list[_Change] = []
+            for document in latest.values():
+                await pacer.abreathe()
+                version = digest(document)
+                first = point_id(document.tenant, document.id, 0)
+                if self._shard is None or self._shard.digest(first) != version:
+                    chunks = []
+                    for chunk in chunk_text(document.text):
+                        chunks.append(chunk)
+                        await pacer.abreathe()
+                    changed.append(_Change(document, version, chunks))
+            vectors = await self._dense(changed)
+            if self._shard is not None:
+                for change in changed:
+                    await self._replace(self._shard, change, vectors, pacer)
+                await self._reclaim(self._shard)
+
+    async def adelete(self, tenant: str, document_id: str) -> None:
+        """See `Index`."""
+        async with self._writing:
+            if self._shard is not None:
+                await self._delete(self._shard, self._shard.ids(tenant, document_id), Pacer())
+                await self._reclaim(self._shard)
+
+    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+        """See `Index`. Nothing in it waits, unless there are embeddings."""
+        meaning = None if self._embeddings is None else await self._meaning(self._embeddings, text)
+        if self._closed:
+            raise TransientError(DEPENDENCY, "the index is closed")
+        if self._shard is None:
+            return []
+        return self._shard.search(tenant, self._encoder.query(text), meaning, limit)
+
+    async def acount(self) -> int:
+        """See `Index`."""
+        return 0 if self._shard is None else self._shard.count()
+
+    async def asave(self, positions: Positions) -> None:
+        """See `OwnIndex`."""
+        async with self._writing:
+            if self._closed:
+                return
+            if self._shard is not None:
+                await self._flush(self._shard)
+            await asyncio.to_thread(write_positions, self._directory.path, self._scheme, positions)
+            self._positions = positions
+
+    async def aclear(self) -> None:
+        """See `OwnIndex`."""
+        async with self._writing:
+            self._begin_anew()
+
+    async def aclose(self) -> None:
+        """See `Index`; a temporary directory is removed."""
+        async with self._writing:
+            if not self._closed:
+                self._closed = True
+                shard, self._shard = self._shard, None
+                if shard is not None:
+                    shard.close()
+                await asyncio.to_thread(self._directory.release)
+
+    def _load(self) -> None:
+        if self._positions is None:
+            self._begin_anew()
+        elif self._path.exists():
+            try:
+                self._shard = Shard.load(self._path)
+            except DependencyError as error:
+                log.warning("the index in %s cannot be read and is built anew: %s", self._path, error)
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+        self._directory.clear()
+        self._positions = None
+        self._shard = Shard.create(self._path, None) if self._embeddings is None else None
+
+    async def _dense(self, changed: Sequence["_Change"]) -> Iterator[list[float] | None]:
+        """A vector for every chunk, in order. Makes the shard, where there is none."""
+        if self._embeddings is None:
+            return itertools.repeat(None)
+        texts = [embedded_text(change.document, chunk) for change in changed for chunk in change.chunks]
+        vectors = await self._embeddings.aembed(texts) if texts else []
+        if vectors and self._shard is None:
+            self._shard = Shard.create(self._path, len(vectors[0]))
+        return iter(vectors)
+
+    async def _replace(
+        self, shard: Shard, change: "_Change", vectors: Iterator[list[float] | None], pacer: Pacer
+    ) -> None:
+        document = change.document
+        old = shard.ids(document.tenant, document.id)
+        if old:
+            # Whatever interrupts what follows, the document must not pass for one that is complete.
+            shard.blank_digest(point_id(document.tenant, document.id, 0))
+        made: list[ShardPoint] = []
+        # The vectors of all documents follow each other: this one takes as many as it has chunks.
+        for chunk, dense in zip(change.chunks, vectors, strict=False):
+            words = self._encoder.document(document.title, chunk.text)
+            identity = point_id(document.tenant, document.id, chunk.number)
+            made.append(ShardPoint(identity, words, dense, to_payload(document, chunk, change.version)))
+            await pacer.abreathe()
+        for at in range(1, len(made), POINTS_PER_CALL):
+            shard.upsert(made[at : at + POINTS_PER_CALL])
+            await pacer.abreathe()
+        await self._delete(shard, old.difference(point.id for point in made), pacer)
+        # The first one, which carries the digest, goes in last.
+        if made:
+            shard.upsert(made[:1])
+        self._replaced += len(old)
+
+    async def _delete(self, shard: Shard, ids: set[str], pacer: Pacer) -> None:
+        remaining = list(ids)
+        for at in range(0, len(remaining), POINTS_PER_CALL):
+            shard.delete(remaining[at : at + POINTS_PER_CALL])
+            await pacer.abreathe()
+        self._replaced += len(remaining)
+
+    async def _reclaim(self, shard: Shard) -> None:
+        if self._replaced >= REPLACED_PER_FLUSH:
+            await self._flush(shard)
+
+    async def _flush(self, shard: Shard) -> None:
+        # The engine writes to the disk with the GIL held, 0.2 s for 50,000 chunks. When a thread has
+        # written the pages before, next to nothing is left for it to do.
+        await asyncio.to_thread(self._directory.sync)
+        shard.flush()
+        self._replaced = 0
+
+    async def _meaning(self, embeddings: Embeddings, text: str) -> list[float] | None:
+        try:
+            (vector,) = await embeddings.aembed([text])
+        except DependencyError as error:
+            if not self._by_words_alone:
+                log.warning("searching by words alone: %s", error)
+            self._by_words_alone = True
+            return None
+        self._by_words_alone = False
+        return vector

@@ -1,0 +1,73 @@
+"""Dense vectors from an OpenAI-compatible embeddings server."""
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+import msgspec
+import orjson
+from msgspec import Meta, Struct
+
+from agents.errors import BadOutputError
+from agents.http import HttpPool, raise_for_status
+
+BATCH = 64
+"""Texts a request: what the common servers take at once."""
+
+
+class Embeddings(Protocol):
+    """Makes a vector of a text. Raises only `agents.errors.DependencyError`."""
+
+    @property
+    def model(self) -> str:
+        """Its name; vectors of different models are never compared."""
+        ...
+
+    async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text, in their order, all of one length."""
+        ...
+
+
+class _Embedding(Struct):
+    index: int
+    embedding: Annotated[list[float], Meta(min_length=1)]
+
+
+class _Reply(Struct):
+    data: list[_Embedding]
+
+
+_decode = msgspec.json.Decoder(_Reply).decode
+
+
+class OpenAIEmbeddings:
+    """`POST <base_url>/embeddings`; `base_url` holds the version path, as the model's does."""
+
+    def __init__(self, pool: HttpPool, base_url: str, name: str, api_key: str = "") -> None:
+        self._pool = pool
+        self._url = base_url.rstrip("/") + "/embeddings"
+        self.model = name
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+
+    async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `Embeddings`; several requests where there are many texts."""
+        vectors: list[list[float]] = []
+        for first in range(0, len(texts), BATCH):
+            vectors += await self._arequest(texts[first : first + BATCH])
+        if len({len(vector) for vector in vectors}) > 1:
+            raise BadOutputError(self._pool.dependency, "vectors of different lengths")
+        return vectors
+
+    async def _arequest(self, texts: Sequence[str]) -> list[list[float]]:
+        body = orjson.dumps({"model": self.model, "input": list(texts), "encoding_format": "float"})
+        response = await self._pool.arequest("POST", self._url, body=body, headers=self._headers)
+        raise_for_status(self._pool.dependency, response)
+        try:
+            reply = _decode(response.body)
+        except msgspec.MsgspecError as error:
+            raise BadOutputError(self._pool.dependency, f"not a list of embeddings: {error}") from error
+        found = {item.index: item.embedding for item in reply.data}
+        if set(found) != set(range(len(texts))):
+            raise BadOutputError(self._pool.dependency, f"{len(reply.data)} vectors for {len(texts)} texts")
+        return [found[index] for index in range(len(texts))]

@@ -1,0 +1,51 @@
+"""What an index on disk knows of itself: how it was made, and how far `documents` was read into it."""
+
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from agents.knowledge.index import Positions
+
+_NAME = "positions.json"
+log = logging.getLogger(__name__)
+
+
+class _Saved(Struct):
+    scheme: str
+    topic: str
+    offsets: dict[int, int]
+    saved_at: float
+
+
+def read_positions(directory: Path, scheme: str) -> Positions | None:
+    """What was written last; None where there is nothing, or where it was made by another scheme."""
+    try:
+        saved = msgspec.json.decode((directory / _NAME).read_bytes(), type=_Saved)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("%s cannot be read, the index is built anew: %s", directory / _NAME, error)
+        return None
+    if saved.scheme != scheme:
+        log.info("the index in %s was made as %r, not %r, and is built anew", directory, saved.scheme, scheme)
+        return None
+    return Positions(saved.topic, saved.offsets, saved.saved_at)
+
+
+def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
+    """Replace them: whoever reads sees the old ones or the new ones, after a power cut too."""
+    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at)
+    new = directory / f"{_NAME}.new"
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(saved))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / _NAME)
+    parent = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
