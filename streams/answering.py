@@ -1,0 +1,210 @@
+"""One record of `questions`: decoded, checked against the clock, answered, handed to the publisher.
+
+Whatever a record holds, and whatever goes wrong with it, it gets one outcome, and its neighbours do not
+notice. A record costs one task, and none at all where no pipeline has to run.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from agents.pipeline import Answered, Asked
+from schemas.answer import Source
+from schemas.codec import DecodeError, decode_question
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta
+from schemas.headers import RequestHeaders, parse_request_headers
+from schemas.question import Question
+from streams.consumer.work import Decoded, Work
+from streams.publishing.copies import Copies
+from streams.publishing.outcomes import Outcomes
+from streams.publishing.publisher import Publisher
+from streams.publishing.records import Inquiry, Outcome
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline(Protocol):
+    """What answers a question by its deadline; what it raises is taken for a defect."""
+
+    async def aanswer(self, asked: Asked) -> Answered:
+        """The terminal outcome, a failed one included."""
+        ...
+
+
+class Answering:
+    """Makes an outcome of every record (`streams.consumer.work.Handler`).
+
+    Args:
+        deadline_s: the most that a question may take from its start, and all that one without a
+            deadline of its own has, however long it has waited.
+        wall_clock: unix seconds; for absolute deadlines only.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        outcomes: Outcomes,
+        publisher: Publisher,
+        copies: Copies,
+        hook: Hook,
+        deadline_s: float,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pipeline = pipeline
+        self._outcomes = outcomes
+        self._publisher = publisher
+        self._copies = copies
+        self._hook = hook
+        self._deadline_s = deadline_s
+        self._wall_clock = wall_clock
+        self._running: dict[Work, asyncio.Task[None]] = {}
+
+    @property
+    def running(self) -> int:
+        """Questions in the pipeline."""
+        return len(self._running)
+
+    def cancel(self) -> None:
+        """Give up what is running: it gets no outcome here, and is read again by the next worker."""
+        for task in self._running.values():
+            task.cancel()
+
+    def conversation_key(self, work: Work) -> bytes:
+        """The lane of a record without a key: its conversation, else one of its own."""
+        try:
+            decoded = work.decoded = _decode(work.record.value)
+        except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
+            conversation_id = None
+        else:
+            if isinstance(decoded, Question):
+                conversation_id = decoded.conversation_id
+            else:
+                conversation_id = decoded.salvaged.conversation_id or decoded.salvaged.question_id
+        return conversation_id.encode() if conversation_id else b"\0%d" % work.record.offset
+
+    def start(self, work: Work, done: Callable[[Work], None]) -> None:
+        """Begin; `done(work)` is called when the broker has the outcome."""
+        record = work.record
+        started = asyncio.get_running_loop().time()
+        inquiry = Inquiry(record, Source(record.topic, record.partition, record.offset), RequestHeaders())
+        finish = partial(self._finished, work, started, done)
+        try:
+            self._begin(work, inquiry, started, finish)
+        except Exception as error:  # noqa: BLE001 - a defect costs its own record, and is logged there
+            self._defect(inquiry, error, finish)
+
+    def _begin(self, work: Work, inquiry: Inquiry, started: float, finish: Callable[[Outcome], None]) -> None:
+        record = inquiry.record
+        inquiry.request = request = parse_request_headers(record.headers)
+        now = self._wall_clock()
+        queue_ms = max(0.0, now * 1000 - record.timestamp)
+        self._hook.question_started(inquiry.source, queue_ms)
+        decoded = work.decoded or _decode(record.value)
+        if isinstance(decoded, DecodeError):
+            self._publisher.publish(self._outcomes.refused(inquiry, decoded), finish)
+            return
+        inquiry.question = decoded
+        budget = self._deadline_s
+        expires_at = request.expires_at(record.timestamp)
+        if expires_at is not None:
+            if expires_at <= now:
+                message = f"expired {now - expires_at:.3f} s before work on it could begin"
+                outcome = self._outcomes.failed(
+                    inquiry, ErrorCode.EXPIRED_BEFORE_START, "deadline", message, exception="Expired"
+                )
+                self._publisher.publish(outcome, finish)
+                return
+            budget = min(budget, expires_at - now)
+        deltas = _Deltas(self._outcomes, self._copies, inquiry, decoded, now) if decoded.stream else None
+        asked = Asked(
+            question=decoded,
+            source=inquiry.source,
+            deadline=started + budget,
+            queue_ms=queue_ms,
+            traceparent=request.traceparent,
+            on_delta=deltas,
+        )
+        self._running[work] = asyncio.create_task(self._answer(work, inquiry, asked, deltas, finish))
+
+    async def _answer(
+        self,
+        work: Work,
+        inquiry: Inquiry,
+        asked: Asked,
+        deltas: "_Deltas | None",
+        finish: Callable[[Outcome], None],
+    ) -> None:
+        try:
+            answered = await self._pipeline.aanswer(asked)
+            outcome = self._outcomes.answered(inquiry, answered.answer, answered.stages)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._defect(inquiry, error, finish)
+        else:
+            self._publisher.publish(outcome, finish)
+        finally:
+            del self._running[work]
+            if deltas is not None:
+                deltas.close()
+
+    def _defect(self, inquiry: Inquiry, error: Exception, finish: Callable[[Outcome], None]) -> None:
+        source = inquiry.source
+        log.error("%s/%d/%d met a defect", source.topic, source.partition, source.offset, exc_info=error)
+        name = type(error).__name__
+        # What an exception says can hold the question or a secret; it is in the log, not in the answer.
+        outcome = self._outcomes.failed(
+            inquiry, ErrorCode.INTERNAL, "pipeline", f"a defect: {name}", exception=name
+        )
+        self._publisher.publish(outcome, finish)
+
+    def _finished(self, work: Work, started: float, done: Callable[[Work], None], outcome: Outcome) -> None:
+        self._hook.question_finished(outcome.message, asyncio.get_running_loop().time() - started)
+        done(work)
+
+
+class _Deltas:
+    """The pieces of one streaming answer (`agents.components.DeltaSink`)."""
+
+    __slots__ = ("_copies", "_epoch", "_inquiry", "_outcomes", "_question", "_sequence")
+
+    def __init__(
+        self, outcomes: Outcomes, copies: Copies, inquiry: Inquiry, question: Question, now: float
+    ) -> None:
+        self._outcomes = outcomes
+        self._copies = copies
+        self._inquiry = inquiry
+        self._question = question
+        # Whoever runs the question again does so later.
+        self._epoch = int(now * 1000)
+        self._sequence = 0
+
+    def __call__(self, text: str) -> None:
+        self._send(text, last=False)
+
+    def close(self) -> None:
+        """Tell readers that this was all."""
+        self._send("", last=True)
+
+    def _send(self, text: str, *, last: bool) -> None:
+        delta = AnswerDelta(
+            question_id=self._question.id,
+            conversation_id=self._question.conversation_id,
+            epoch=self._epoch,
+            sequence=self._sequence,
+            text=text,
+            done=last,
+        )
+        self._sequence += 1
+        self._copies.delta(self._outcomes.delta(self._inquiry, delta), last=last)
+
+
+def _decode(value: bytes | None) -> Decoded:
+    try:
+        return decode_question(value)
+    except DecodeError as error:
+        return error

@@ -1,0 +1,112 @@
+"""How much may be taken in: questions running, records buffered and the bytes of both, all bounded.
+
+A partition is *hungry* until its share of the buffer is full, and hungry again when half of it has
+drained: a full worker fetches by the hundred, not one record for each that finishes.
+"""
+
+MAX_POLL = 256
+"""Records taken in at once: what is done with them must not hold the event loop for long."""
+
+
+class _Share:
+    __slots__ = ("buffered", "bytes", "hungry")
+
+    def __init__(self) -> None:
+        self.buffered = 0
+        self.bytes = 0
+        self.hungry = True
+
+
+class Intake:
+    """Counts what is buffered (polled, not started) and running, and says where to fetch from.
+
+    Args:
+        max_in_flight: questions running at once, outcomes that the broker has not acked included.
+        max_buffered: records buffered. Each partition has an equal share, so that one whose lanes
+            are stuck leaves room for the others; one poll may overrun a share, not the whole.
+        max_bytes: bytes buffered, and as many again running; one poll or record may overrun it.
+
+    Attributes:
+        hungry: the partitions to fetch from.
+    """
+
+    def __init__(self, *, max_in_flight: int, max_buffered: int, max_bytes: int) -> None:
+        self.max_in_flight = max_in_flight
+        self.in_flight = 0
+        self.buffered = 0
+        self.running_bytes = 0
+        self.hungry: set[int] = set()
+        self._max_buffered = max_buffered
+        self._max_bytes = max_bytes
+        self._shares: dict[int, _Share] = {}
+        self._record_share = max_buffered
+        self._byte_share = max_bytes
+
+    def __repr__(self) -> str:
+        return f"<Intake in_flight={self.in_flight} buffered={self.buffered} hungry={sorted(self.hungry)}>"
+
+    @property
+    def may_start(self) -> bool:
+        """Whether one more question may start."""
+        return self.in_flight < self.max_in_flight and self.running_bytes < self._max_bytes
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Keys and values that wait."""
+        return sum(share.bytes for share in self._shares.values())
+
+    @property
+    def room(self) -> int:
+        """How many records the next poll may take, at least one."""
+        return max(1, min(MAX_POLL, self._max_buffered - self.buffered))
+
+    def assign(self, partition: int) -> None:
+        """Fetch from this partition too."""
+        self._shares[partition] = _Share()
+        self._share_out()
+
+    def drop(self, partition: int) -> None:
+        """Fetch from it no more and forget what was buffered of it; what runs goes on counting."""
+        share = self._shares.pop(partition, None)
+        if share is not None:
+            self.buffered -= share.buffered
+            self._share_out()
+
+    def received(self, partition: int, size: int) -> None:
+        """A record of `size` bytes was polled and is buffered."""
+        share = self._shares[partition]
+        share.buffered += 1
+        share.bytes += size
+        self.buffered += 1
+        if share.hungry and (share.buffered >= self._record_share or share.bytes >= self._byte_share):
+            share.hungry = False
+            self.hungry.discard(partition)
+
+    def started(self, partition: int, size: int) -> bool:
+        """A buffered record runs now. True where that made its partition hungry."""
+        share = self._shares[partition]
+        share.buffered -= 1
+        share.bytes -= size
+        self.buffered -= 1
+        self.in_flight += 1
+        self.running_bytes += size
+        if share.hungry or share.buffered * 2 > self._record_share or share.bytes * 2 > self._byte_share:
+            return False
+        share.hungry = True
+        self.hungry.add(partition)
+        return True
+
+    def finished(self, size: int) -> None:
+        """A running record is done, whoever its partition belongs to by now."""
+        self.in_flight -= 1
+        self.running_bytes -= size
+
+    def _share_out(self) -> None:
+        count = max(1, len(self._shares))
+        self._record_share = max(1, self._max_buffered // count)
+        self._byte_share = max(1, self._max_bytes // count)
+        self.hungry = set()
+        for partition, share in self._shares.items():
+            share.hungry = share.buffered < self._record_share and share.bytes < self._byte_share
+            if share.hungry:
+                self.hungry.add(partition)

@@ -1,0 +1,276 @@
+"""The thin shell around aiokafka's consumer: polls, hands records out by their lanes, commits.
+
+What aiokafka needs to be treated with (each of these was reproduced; see its issue tracker):
+
+* `getmany` is never cancelled while the worker lives: it would leave the poll counter wrong for good,
+  and the consumer would not notice any more that it had stopped polling. So it is never put into a
+  time-out, and where nothing is wanted it is not waited for but touched, with a partition that
+  nobody has, which moves no record.
+* `pause` throws away what was fetched ahead: the partitions wanted are named instead.
+* Records may come before `on_partitions_assigned` has run; as only partitions that it named are
+  wanted, these stay in the fetcher.
+* Commits have their own traps: see `streams.consumer.commits`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from streams.consumer.commits import Committer
+from streams.consumer.intake import Intake
+from streams.consumer.lanes import Lanes
+from streams.consumer.work import Assigned, Handler, Work
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 100
+"""How long a poll waits for records of the partitions wanted, before others may have become so."""
+TOUCH_S = 1.0
+"""How often a worker that wants nothing polls all the same."""
+RETRY_S = 0.5
+
+
+class ConsumerLoop:
+    """Runs every record of one topic that the group gives us, each lane in order.
+
+    Args:
+        open_consumer: makes a consumer that is not started, of a group, without auto-commit.
+        commit_timeout_s: how long a commit may hang before it counts as failed.
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        open_consumer: Callable[[], AIOKafkaConsumer],
+        handler: Handler,
+        intake: Intake,
+        hook: Hook,
+        commit_interval_s: float = 1.0,
+        commit_timeout_s: float = 5.0,
+    ) -> None:
+        self._topic = topic
+        self._open_consumer = open_consumer
+        self._handler = handler
+        self._intake = intake
+        self._hook = hook
+        self._commit_interval_s = commit_interval_s
+        self._commit_timeout_s = commit_timeout_s
+        self._consumer: Any = None
+        self._committer: Any = None
+        self._lanes: Lanes[Work] = Lanes()
+        self._assigned: dict[int, Assigned] = {}
+        self._epoch = 0
+        self._joined = False
+        self._stopping = False
+        self._room = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._nowhere = TopicPartition(topic, -1)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us our partitions, were they none."""
+        return self._joined
+
+    @property
+    def in_flight(self) -> int:
+        """Questions being answered or waiting for the broker's acknowledgement."""
+        return self._intake.in_flight
+
+    def state(self) -> dict[str, Any]:
+        """What `/state` shows."""
+        now = time.monotonic()
+        return {
+            "in_flight": self._intake.in_flight,
+            "buffered": self._intake.buffered,
+            "buffered_bytes": self._intake.buffered_bytes,
+            "lanes": len(self._lanes),
+            "partitions": {
+                str(number): {
+                    "epoch": assigned.tracker.epoch,
+                    "commit_point": assigned.tracker.commit_point,
+                    "committed": assigned.committed,
+                    "incomplete": assigned.tracker.incomplete_count,
+                    "oldest_age_s": round(assigned.tracker.oldest_age(now), 3),
+                }
+                for number, assigned in sorted(self._assigned.items())
+            },
+        }
+
+    async def start(self) -> None:
+        """Join the group and begin."""
+        self._consumer = self._open_consumer()
+        self._committer = Committer(self._consumer, self._topic, self._hook)
+        self._consumer.subscribe([self._topic], listener=_Listener(self))
+        await self._consumer.start()
+        self._tasks = [
+            asyncio.create_task(self._poll(), name="poll"),
+            asyncio.create_task(self._commit_regularly(), name="commit"),
+        ]
+
+    async def failed(self) -> None:
+        """Returns never, but raises what ended the loop."""
+        await asyncio.gather(*self._tasks)
+
+    def stop_fetching(self) -> None:
+        """Start nothing any more; what waits in memory is left to whoever reads it next."""
+        self._stopping = True
+        self._room.set()
+        if not self._intake.in_flight:
+            self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Returns once nothing is in flight, after `stop_fetching`."""
+        await self._idle.wait()
+
+    async def aclose(self, *, timeout_s: float) -> None:
+        """Commit what is done, leave the group. Takes `timeout_s` at most, whatever the broker does."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._consumer is None:
+            return
+        await self._committer.acommit(self._assigned.values(), timeout_s / 2)
+        stopping = asyncio.create_task(self._consumer.stop())
+        # Without a broker, `stop` hangs or raises CancelledError: neither may reach us.
+        await asyncio.wait({stopping}, timeout=timeout_s / 2)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        while True:
+            hungry = () if self._stopping else self._intake.hungry
+            wanted = [TopicPartition(self._topic, number) for number in hungry]
+            try:
+                if wanted:
+                    records = await self._consumer.getmany(
+                        *wanted, timeout_ms=POLL_MS, max_records=self._intake.room
+                    )
+                    self._take_in(records)
+                else:
+                    await self._consumer.getmany(self._nowhere, timeout_ms=0)
+                    await self._wait_for_room()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("polling failed and is repeated: %r", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        if self._intake.hungry and not self._stopping:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOUCH_S):
+                await self._room.wait()
+
+    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
+        now = time.monotonic()
+        count = 0
+        for topic_partition, records in batches.items():
+            assigned = self._assigned.get(topic_partition.partition)
+            if assigned is None:
+                self._give_back(topic_partition, records[0].offset)
+                continue
+            count += len(records)
+            if assigned.committed is None:
+                assigned.committed = records[0].offset
+            for record in records:
+                self._add(assigned, record, now)
+        if count:
+            self._hook.records_fetched(count)
+            self._dispatch()
+
+    def _add(self, assigned: Assigned, record: ConsumerRecord, now: float) -> None:
+        size = len(record.value or b"") + len(record.key or b"")
+        for _, value in record.headers:
+            size += len(value or b"")
+        work = Work(record, assigned, size)
+        work.key = self._handler.conversation_key(work) if record.key is None else record.key
+        assigned.tracker.polled(record.offset, now)
+        self._intake.received(assigned.number, size)
+        self._lanes.add(assigned.number, work.key, work)
+
+    def _give_back(self, topic_partition: TopicPartition, offset: int) -> None:
+        """Have records of a partition that we were not told of polled again once we were."""
+        try:
+            self._consumer.seek(topic_partition, offset)
+        except IllegalStateError:
+            log.debug("%s was revoked while it was polled", topic_partition)
+
+    def _dispatch(self) -> None:
+        intake, lanes, start = self._intake, self._lanes, self._handler.start
+        while intake.may_start and not self._stopping:
+            work = lanes.take()
+            if work is None:
+                return
+            if intake.started(work.assigned.number, work.size):
+                self._room.set()
+            start(work, self._finished)
+
+    def _finished(self, work: Work) -> None:
+        self._intake.finished(work.size)
+        assigned = work.assigned
+        if not assigned.lost:
+            assigned.tracker.complete(work.record.offset)
+            self._lanes.finish(assigned.number, work.key)
+        if not self._stopping:
+            self._dispatch()
+        elif not self._intake.in_flight:
+            self._idle.set()
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._commit_interval_s)
+            await self._committer.acommit(self._assigned.values(), self._commit_timeout_s)
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Commit what is done, and let go of the partitions."""
+        if not partitions:
+            return
+        self._committer.give_up()
+        await self._committer.acommit(self._assigned.values(), self._commit_timeout_s)
+        self._let_go()
+        self._hook.partitions_revoked(sorted(partition.partition for partition in partitions))
+
+    def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Begin with these partitions."""
+        self._let_go()
+        self._epoch += 1
+        numbers = sorted(partition.partition for partition in partitions)
+        for number in numbers:
+            self._assigned[number] = Assigned(number, self._epoch)
+            self._intake.assign(number)
+        self._joined = True
+        self._room.set()
+        self._hook.partitions_assigned(numbers)
+
+    def _let_go(self) -> None:
+        """Rebalances are eager: whatever was ours is not, until it is assigned again."""
+        for number, assigned in self._assigned.items():
+            assigned.lost = True
+            self._lanes.drop(number)
+            self._intake.drop(number)
+        self._assigned.clear()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    """aiokafka swallows what its callbacks raise; here they raise nothing but by a defect."""
+
+    def __init__(self, loop: ConsumerLoop) -> None:
+        self._loop = loop
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._loop.revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._loop.assigned(assigned)

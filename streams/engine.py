@@ -1,0 +1,174 @@
+"""The data's way from one end to the other, put together: consumer, answering, publisher, copies."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.topics import OUTCOME_MAX_BYTES, Topics
+from streams.answering import Answering, Pipeline
+from streams.consumer.intake import Intake
+from streams.consumer.loop import ConsumerLoop
+from streams.errors import OperatorError
+from streams.kafka import client_options
+from streams.publishing.copies import Copies
+from streams.publishing.outcomes import Outcomes
+from streams.publishing.publisher import Publisher
+from streams.settings import Settings
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
+
+BUFFER_FACTOR = 2
+"""Records buffered for each question in flight, so that a slot is refilled without a fetch."""
+BUFFER_MIN = 500
+BUFFER_BYTES = 64 * 1_048_576
+FETCH_WAIT_MS = 100
+"""How long a broker may hold a fetch: a partition that was emptied meanwhile waits for its answer."""
+REBALANCE_TIMEOUT_MS = 60_000
+"""What the group allows a member for its last commit; aiokafka's default is the session's time-out."""
+BATCH_BYTES = 65_536
+COPIES_LINGER_MS = 5
+AWAY_S = 5.0
+"""A broker that has been unreachable for this long while draining is not waited for."""
+PROBE_S = 1.0
+CLOSE_S = 2.0
+
+
+class Engine:
+    """Answers every question of the topic with one pipeline.
+
+    Raises:
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, hook: Hook) -> None:
+        kafka, worker = settings.kafka, settings.worker
+        topics = Topics(kafka.topic_prefix)
+        options = client_options(kafka)
+
+        def open_consumer() -> Any:
+            session_ms = int(kafka.session_timeout_s * 1000)
+            return AIOKafkaConsumer(
+                **options,
+                group_id=worker.group_id,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                session_timeout_ms=session_ms,
+                heartbeat_interval_ms=session_ms // 3,
+                rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, 2 * session_ms),
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+            )
+
+        def open_producer() -> Any:
+            return AIOKafkaProducer(
+                **options,
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=OUTCOME_MAX_BYTES,
+            )
+
+        def open_copies() -> Any:
+            return AIOKafkaProducer(
+                **options,
+                acks="all",
+                linger_ms=COPIES_LINGER_MS,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=OUTCOME_MAX_BYTES,
+            )
+
+        outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
+        self.copies = Copies(
+            open_producer=open_copies,
+            topics=(topics.events, topics.deltas),
+            reply_topics=kafka.reply_topics,
+            hook=hook,
+        )
+        self.publisher = Publisher(
+            open_producer=open_producer,
+            topics=(topics.answers, topics.dead_letters),
+            copies=self.copies,
+            shrink=outcomes.shrink,
+            hook=hook,
+        )
+        self.answering = Answering(
+            pipeline=pipeline,
+            outcomes=outcomes,
+            publisher=self.publisher,
+            copies=self.copies,
+            hook=hook,
+            deadline_s=settings.limits.deadline_s,
+        )
+        self.consumer = ConsumerLoop(
+            topic=topics.questions,
+            open_consumer=open_consumer,
+            handler=self.answering,
+            intake=Intake(
+                max_in_flight=worker.max_in_flight,
+                max_buffered=max(BUFFER_MIN, BUFFER_FACTOR * worker.max_in_flight),
+                max_bytes=BUFFER_BYTES,
+            ),
+            hook=hook,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What `/state` shows of it."""
+        return self.consumer.state() | {
+            "running": self.answering.running,
+            "unpublished": self.publisher.unpublished,
+        }
+
+    async def start(self) -> None:
+        """Connect, join the group, begin. After a failure, `drain` gives back what was taken.
+
+        Raises:
+            OperatorError: Kafka refuses one of the connections.
+        """
+        try:
+            await self.publisher.start()
+            await self.copies.start()
+            await self.consumer.start()
+        except KafkaError as error:
+            raise OperatorError(f"Kafka cannot be worked with: {type(error).__name__}: {error}") from error
+
+    async def failed(self) -> None:
+        """Returns never, but raises what ended a part of it."""
+        await asyncio.gather(self.publisher.failed(), self.copies.failed(), self.consumer.failed())
+
+    async def drain(self, grace_s: float, hurry: asyncio.Event) -> bool:
+        """Start nothing, finish what can finish, commit, leave the group.
+
+        Returns within `grace_s` and a few seconds; once `hurry` is set, or the broker has been away for
+        `AWAY_S`, within the few seconds. What is not finished is left to the next worker.
+
+        Returns:
+            Whether every outcome was published.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + grace_s
+        self.consumer.stop_fetching()
+        idle = asyncio.create_task(self.consumer.wait_idle())
+        hurried = asyncio.create_task(hurry.wait())
+        reached = loop.time()
+        while self.consumer.in_flight and not hurry.is_set() and loop.time() < until:
+            limit = min(PROBE_S, max(0.0, until - loop.time()))
+            await asyncio.wait({idle, hurried}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if await self.publisher.areachable(PROBE_S):
+                reached = loop.time()
+            elif loop.time() - reached > AWAY_S:
+                log.error("the broker is away: what is not published is left to the next worker")
+                break
+        self.answering.cancel()
+        if self.publisher.unpublished and not hurry.is_set():
+            await asyncio.wait({idle, hurried}, timeout=CLOSE_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in (idle, hurried):
+            task.cancel()
+        left = self.publisher.unpublished
+        if left:
+            log.error("%d outcomes were not published", left)
+        await self.consumer.aclose(timeout_s=CLOSE_S)
+        await asyncio.gather(self.publisher.aclose(timeout_s=CLOSE_S), self.copies.aclose(timeout_s=CLOSE_S))
+        return not left

@@ -1,0 +1,1 @@
+"""What is written to Kafka for a question, and the one coroutine that writes it."""

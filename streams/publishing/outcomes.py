@@ -1,0 +1,248 @@
+"""What a question's result becomes on the topics. Pure: from values to records."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from schemas.answer import Answer, AnswerError
+from schemas.codec import DecodeError, Salvaged, encode
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.headers import (
+    DeadLetter,
+    answer_headers,
+    dead_letter_headers,
+    delta_headers,
+    trace_headers,
+)
+from schemas.topics import OUTCOME_MAX_BYTES, Topics
+from streams.publishing.records import Inquiry, Outcome, Record
+
+MAX_BYTES = OUTCOME_MAX_BYTES - 1024
+"""Largest record of ours, key and headers included, less what a batch adds to one record."""
+
+TRUNCATED = "truncated"
+"""`qa.dlq.disposition` of a dead letter whose value is only the beginning of the record's."""
+TRUNCATED_BYTES = 16_384
+BARE = 2
+"""How often an answer can be made smaller: first its content goes, then all that it echoes."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Outcomes:
+    """Makes the records of one worker.
+
+    Args:
+        reply_topics: where copies of answers may go; a topic of ours never counts.
+        group_id: the consumer group, as dead letters name it.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        reply_topics: Collection[str],
+        group_id: str,
+        max_bytes: int = MAX_BYTES,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._topics = topics
+        self._reply_topics = frozenset(reply_topics) - topics.own
+        self._group_id = group_id
+        self._max_bytes = max_bytes
+        self._now = now
+
+    def answered(
+        self,
+        inquiry: Inquiry,
+        answer: Answer,
+        stages: Sequence[StageTrace] = (),
+        *,
+        exception: str = "StageFailed",
+    ) -> Outcome:
+        """The outcome that holds this answer; a failed one has its dead letter.
+
+        An answer too large for its topic becomes a failed one with `too_large`.
+        """
+        outcome = self._outcome(inquiry, answer, tuple(stages), exception)
+        while outcome.answer.size > self._max_bytes and outcome.shrunk < BARE:
+            outcome = self._smaller_answer(outcome)
+        if outcome.dead_letter is not None and outcome.dead_letter.size > self._max_bytes:
+            outcome = self._smaller_dead_letter(outcome)
+        return outcome
+
+    def failed(
+        self,
+        inquiry: Inquiry,
+        code: ErrorCode,
+        stage: str,
+        message: str,
+        *,
+        exception: str,
+        salvaged: Salvaged | None = None,
+    ) -> Outcome:
+        """The outcome of a question that no pipeline has answered."""
+        record, source, question = inquiry.record, inquiry.source, inquiry.question
+        if question is not None:
+            question_id, conversation_id = question.id, question.conversation_id
+            tenant, metadata = question.tenant, question.metadata
+        else:
+            salvaged = salvaged or Salvaged()
+            question_id = salvaged.question_id or f"{source.topic}/{source.partition}/{source.offset}"
+            conversation_id = (
+                salvaged.conversation_id or salvaged.question_id or _text(record.key) or question_id
+            )
+            tenant, metadata = salvaged.tenant or "default", {}
+        answer = Answer(
+            id=question_id,
+            question_id=question_id,
+            conversation_id=conversation_id,
+            tenant=tenant,
+            status="failed",
+            source=source,
+            created_at=self._now(),
+            error=AnswerError(code, stage, message),
+            metadata=metadata,
+        )
+        return self.answered(inquiry, answer, exception=exception)
+
+    def refused(self, inquiry: Inquiry, error: DecodeError) -> Outcome:
+        """The outcome of a record that holds no question."""
+        return self.failed(
+            inquiry,
+            error.code,
+            "decode",
+            error.message,
+            exception=type(error).__name__,
+            salvaged=error.salvaged,
+        )
+
+    def shrink(self, outcome: Outcome, dead_letter: bool) -> Outcome:
+        """A smaller outcome in place of one that the broker refused for its size.
+
+        `dead_letter` says which record it was. Where nothing is left to take away, `outcome` itself.
+        """
+        if not dead_letter:
+            return outcome if outcome.shrunk >= BARE else self._smaller_answer(outcome)
+        letter = outcome.dead_letter
+        if letter is None or len(letter.value or b"") <= TRUNCATED_BYTES:
+            return outcome
+        return self._smaller_dead_letter(outcome)
+
+    def delta(self, inquiry: Inquiry, delta: AnswerDelta) -> Record:
+        """A piece of a streaming answer."""
+        return Record(
+            self._topics.deltas,
+            delta.conversation_id.encode(),
+            encode(delta),
+            delta_headers(inquiry.request, delta, inquiry.source, self._now()),
+            inquiry.source.partition,
+        )
+
+    def _outcome(
+        self, inquiry: Inquiry, answer: Answer, stages: tuple[StageTrace, ...], exception: str
+    ) -> Outcome:
+        now = self._now()
+        request, source = inquiry.request, inquiry.source
+        key = answer.conversation_id.encode()
+        record = Record(
+            self._topics.answers, key, encode(answer), answer_headers(request, answer, now), source.partition
+        )
+        outcome = Outcome(inquiry, answer, record)
+        if request.reply_to is not None and request.reply_to in self._reply_topics:
+            outcome.reply = Record(
+                request.reply_to, key, record.value, record.headers, request.reply_partition
+            )
+        trace = QuestionTrace(
+            question_id=answer.question_id,
+            conversation_id=answer.conversation_id,
+            tenant=answer.tenant,
+            status=answer.status,
+            stages=stages,
+        )
+        outcome.trace = Record(
+            self._topics.events,
+            key,
+            encode(trace),
+            trace_headers(request, trace, source, now),
+            source.partition,
+        )
+        if answer.status == "failed":
+            outcome.dead_letter = self._dead_letter(inquiry, answer.error, exception, now)
+        return outcome
+
+    def _dead_letter(
+        self, inquiry: Inquiry, error: AnswerError | None, exception: str, now: datetime
+    ) -> Record:
+        error = error or AnswerError(ErrorCode.INTERNAL, "", "")
+        letter = DeadLetter(
+            source=inquiry.source,
+            stage=error.stage,
+            exception=exception,
+            message=error.message,
+            timestamp=now,
+            consumer_group=self._group_id,
+            attempts=1,
+            disposition=error.code,
+        )
+        record = inquiry.record
+        return Record(
+            self._topics.dead_letters,
+            record.key,
+            record.value,
+            dead_letter_headers(record.headers, letter),
+            inquiry.source.partition,
+        )
+
+    def _smaller_answer(self, outcome: Outcome) -> Outcome:
+        inquiry, answer = outcome.inquiry, outcome.message
+        error = answer.error
+        if error is None:
+            error = AnswerError(ErrorCode.TOO_LARGE, "publish", "the answer is larger than its topic takes")
+        bare = Answer(
+            id=answer.id,
+            question_id=answer.question_id,
+            conversation_id=answer.conversation_id,
+            tenant=answer.tenant,
+            status="failed",
+            source=answer.source,
+            created_at=answer.created_at,
+            error=error,
+            usage=answer.usage,
+            model=answer.model,
+            timings_ms=answer.timings_ms,
+            metadata={} if outcome.shrunk else answer.metadata,
+        )
+        if outcome.shrunk:
+            inquiry = replace(inquiry, request=replace(inquiry.request, correlation=(), baggage=None))
+        smaller = self._outcome(inquiry, bare, (), "MessageSizeTooLargeError")
+        smaller.inquiry = outcome.inquiry
+        smaller.shrunk = outcome.shrunk + 1
+        if outcome.dead_letter is not None:
+            smaller.dead_letter = outcome.dead_letter
+        return smaller
+
+    def _smaller_dead_letter(self, outcome: Outcome) -> Outcome:
+        letter = outcome.dead_letter
+        if letter is None:
+            return outcome
+        added = len(letter.headers) - len(outcome.inquiry.record.headers)
+        headers = [
+            (name, TRUNCATED.encode() if name == "qa.dlq.disposition" else value)
+            for name, value in letter.headers[-added:]
+        ]
+        key = letter.key if len(letter.key or b"") <= TRUNCATED_BYTES else None
+        value = (letter.value or b"")[:TRUNCATED_BYTES]
+        smaller = Record(letter.topic, key, value, headers, letter.partition)
+        return replace(outcome, dead_letter=smaller)
+
+
+def _text(key: bytes | None) -> str | None:
+    """The key as a conversation id, where it can be one."""
+    try:
+        return key.decode() if key and len(key) <= 512 and len(key.decode()) <= 128 else None
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,59 @@
+"""What passes to the publisher: records to write, and which of them make one outcome."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiokafka import ConsumerRecord
+
+from schemas.answer import Answer, Source
+from schemas.headers import Header, RequestHeaders
+from schemas.question import Question
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One record to write.
+
+    `partition` is where; None leaves it to the key.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+    partition: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        return (
+            len(self.key or b"")
+            + len(self.value or b"")
+            + sum(len(name) + len(value or b"") for name, value in self.headers)
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Inquiry:
+    """A record of `questions` and what is known of it; `question` is None where it did not decode."""
+
+    record: ConsumerRecord
+    source: Source
+    request: RequestHeaders
+    question: Question | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """All that is written for one question, in this order: dead letter, answer, then the copies.
+
+    `shrunk` counts how often the answer was made smaller because it was too large.
+    """
+
+    inquiry: Inquiry
+    message: Answer
+    answer: Record
+    dead_letter: Record | None = None
+    reply: Record | None = None
+    trace: Record | None = None
+    shrunk: int = 0

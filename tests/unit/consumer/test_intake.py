@@ -1,0 +1,99 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.consumer.intake import MAX_POLL, Intake
+
+
+def intake(partitions: int = 2, **limits: int) -> Intake:
+    made = Intake(**({"max_in_flight": 10, "max_buffered": 20, "max_bytes": 1000} | limits))
+    for partition in range(partitions):
+        made.assign(partition)
+    return made
+
+
+def test_a_partition_is_fetched_from_until_its_share_is_full() -> None:
+    made = intake()
+    for _ in range(9):
+        made.received(0, 1)
+    assert made.hungry == {0, 1}
+    made.received(0, 1)
+    assert made.hungry == {1}
+
+
+def test_it_is_hungry_again_when_half_has_drained_and_says_so_once() -> None:
+    made = intake()
+    for _ in range(10):
+        made.received(0, 1)
+    assert [made.started(0, 1) for _ in range(7)] == [False] * 4 + [True] + [False] * 2
+    assert made.hungry == {0, 1}
+
+
+def test_large_records_fill_a_share_by_their_bytes() -> None:
+    made = intake()
+    made.received(0, 600)
+    assert made.hungry == {1}
+    assert made.started(0, 600) is True
+
+
+def test_no_more_than_max_in_flight_start() -> None:
+    made = intake(max_in_flight=1)
+    made.received(0, 5)
+    made.received(0, 5)
+    made.started(0, 5)
+    assert not made.may_start
+    made.finished(5)
+    assert made.may_start
+
+
+def test_bytes_running_are_bounded_too() -> None:
+    made = intake()
+    made.received(0, 1000)
+    made.started(0, 1000)
+    assert made.in_flight < made.max_in_flight
+    assert not made.may_start
+
+
+def test_a_dropped_partition_gives_its_room_back_while_what_runs_still_counts() -> None:
+    made = intake()
+    made.received(0, 5)
+    made.received(0, 5)
+    made.started(0, 5)
+    made.drop(0)
+    assert (made.buffered, made.in_flight, made.hungry) == (0, 1, {1})
+    made.finished(5)
+    assert (made.in_flight, made.running_bytes) == (0, 0)
+
+
+def test_a_poll_takes_no_more_than_there_is_room_for() -> None:
+    made = intake(max_buffered=10)
+    assert made.room == 10
+    made.received(0, 1)
+    assert made.room == 9
+    assert intake(max_buffered=100_000).room == MAX_POLL
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400), st.booleans()), max_size=200),
+    st.integers(1, 30),
+)
+def test_memory_is_bounded_and_nothing_starves(steps: list[tuple[int, int, bool]], max_buffered: int) -> None:
+    made = intake(partitions=3, max_buffered=max_buffered, max_in_flight=5)
+    waiting: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    running: list[int] = []
+    for partition, size, poll in steps:
+        if poll and partition in made.hungry:
+            waiting[partition].append(size)
+            made.received(partition, size)
+        elif waiting[partition] and made.may_start:
+            running.append(waiting[partition].pop(0))
+            made.started(partition, running[-1])
+        elif running:
+            made.finished(running.pop())
+        assert made.buffered == sum(map(len, waiting.values()))
+        assert made.buffered <= max(3, max_buffered)
+        assert made.in_flight == len(running) <= 5
+        assert made.running_bytes == sum(running) < 1000 + 400
+        assert made.buffered_bytes == sum(map(sum, waiting.values())) < 1000 + 3 * 400
+    for partition, sizes in waiting.items():
+        if not sizes:
+            assert partition in made.hungry
