@@ -79,7 +79,7 @@ class LocalBroker:
     ) -> None:
         self.port = port
         self.data = data
-        self._temporary = data is None
+        self.temporary = data is None
         self._cache = cache
         self._say = say
         self._child: Child | None = None
@@ -102,6 +102,11 @@ class LocalBroker:
         if self.data is None:
             raise RuntimeError("the broker was never started")
         return self.data / "broker.log"
+
+    def last_words(self) -> str:
+        """The last line of its log, for an error message."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return f"{lines[-1] if lines else 'it wrote nothing'} (log: {self.log})"
 
     async def __aenter__(self) -> Self:
         try:
@@ -155,9 +160,9 @@ class LocalBroker:
         """End the JVM and remove the data directory if it is a temporary one. May be called twice."""
         if self._child is not None:
             # What is thrown away needs no orderly end, which takes a second.
-            await (self._child.kill() if self._temporary else self._child.stop())
+            await (self._child.kill() if self.temporary else self._child.stop())
             self._child = None
-        if self._temporary and self.data is not None:
+        if self.temporary and self.data is not None:
             await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
             self.data = None
 
@@ -177,7 +182,7 @@ class LocalBroker:
         command = self._command(directory, "kafka.tools.StorageTool", *arguments, options=quick)
         with self.log.open("ab") as output:
             if await run_to_end(command, output=output):
-                raise OperatorError(f"Kafka could not format {directory}: {self._last_words()}")
+                raise OperatorError(f"Kafka could not format {directory}: {self.last_words()}")
 
     def _configure(self, directory: Path) -> None:
         properties = _PROPERTIES.format(
@@ -195,16 +200,12 @@ class LocalBroker:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while not await serves(self.bootstrap_servers):
                     if self._child.exit_code is not None:
-                        raise OperatorError(f"Kafka ended while it started: {self._last_words()}")
+                        raise OperatorError(f"Kafka ended while it started: {self.last_words()}")
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
             raise OperatorError(
-                f"Kafka did not answer within {START_TIMEOUT_S:.0f} s: {self._last_words()}"
+                f"Kafka did not answer within {START_TIMEOUT_S:.0f} s: {self.last_words()}"
             ) from error
-
-    def _last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"{lines[-1] if lines else 'it wrote nothing'} (log: {self.log})"
 
 
 async def serves(bootstrap_servers: str) -> bool:

@@ -1,0 +1,64 @@
+"""Two real tools for the demo: a calculator and a clock.
+
+The demo hands them to its worker itself: as entry points they would turn up in every installation.
+Their descriptions are in English and Chinese, because the offline model plans by matching words.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from agents.tools.python_tool import PythonTool, ToolError, tool
+from streams.local.arithmetic import ArithmeticProblem, evaluate, show
+from streams.local.zones import UnknownPlace, find_zone
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def demo_tools(now: Callable[[], datetime] = _utc_now) -> list[PythonTool]:
+    """The calculator and the clock; `now` gives the time, with its zone."""
+
+    @tool(idempotent=True, timeout_s=2.0)
+    async def clock(
+        place: Annotated[
+            str,
+            Meta(
+                description="A city or IANA time zone. 城市名或时区名。",
+                examples=["Tokyo", "Europe/Amsterdam", "杭州"],
+                min_length=1,
+                max_length=100,
+            ),
+        ] = "UTC",
+    ) -> str:
+        """Tells the current time and date in a city or time zone. 查询某个城市或时区现在的时间和日期，几点了。"""
+        try:
+            there = now().astimezone(find_zone(place))
+        except UnknownPlace as problem:
+            raise ToolError(str(problem)) from problem
+        offset = there.strftime("%z")
+        return f"{place}: {there:%Y-%m-%d (%A) %H:%M:%S}, UTC{offset[:3]}:{offset[3:]} ({there.tzinfo})"
+
+    return [PythonTool(calculator), PythonTool(clock)]
+
+
+@tool(idempotent=True, timeout_s=2.0)
+async def calculator(
+    expression: Annotated[
+        str,
+        Meta(
+            description="Arithmetic with numbers and operators. 由数字和运算符组成的算式。",
+            examples=["17.5% of 2,480", "(3 + 4) * 2 ** 10", "128 ÷ 4"],
+            min_length=1,
+            max_length=200,
+        ),
+    ],
+) -> str:
+    """Calculates arithmetic: plus, minus, times, divided by, percent, power. 计算算式：加减乘除、百分比、乘方。"""
+    try:
+        return f"{' '.join(expression.split())} {show(evaluate(expression))}"
+    except ArithmeticProblem as problem:
+        raise ToolError(str(problem)) from problem
