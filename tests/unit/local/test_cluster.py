@@ -1,0 +1,60 @@
+"""The in-process cluster is enough for what the demo does with one worker."""
+
+import asyncio
+import sys
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics
+from streams.local.cluster import InProcessCluster
+from streams.local.processes import require_free_port
+from streams.settings import Kafka
+
+pytest.importorskip("confluent_kafka", reason="no in-process cluster: confluent-kafka is not installed")
+
+
+async def test_an_idempotent_producer_and_a_group_member_work_with_it() -> None:
+    topics = Topics()
+    async with InProcessCluster(topics.own) as cluster:
+        address = cluster.bootstrap_servers
+        await acheck_topics(Kafka(bootstrap_servers=address), needed=topics.own)
+        async with AIOKafkaProducer(
+            bootstrap_servers=address, acks="all", enable_idempotence=True
+        ) as producer:
+            sent = await producer.send_and_wait(
+                topics.questions, b"value", key=b"key", headers=[("correlation_id", b"\xff\x00")]
+            )
+        async with AIOKafkaConsumer(
+            topics.questions,
+            bootstrap_servers=address,
+            group_id="group",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        ) as consumer:
+            record = await asyncio.wait_for(consumer.getone(), 20)
+            partition = TopicPartition(record.topic, record.partition)
+            await consumer.commit({partition: record.offset + 1})
+            committed = await consumer.committed(partition)
+    assert (record.partition, record.offset, record.value) == (sent.partition, sent.offset, b"value")
+    assert record.headers == (("correlation_id", b"\xff\x00"),)
+    assert committed == sent.offset + 1
+
+
+async def test_it_is_gone_once_stopped() -> None:
+    cluster = InProcessCluster([])
+    await cluster.start()
+    port = int(cluster.bootstrap_servers.rpartition(":")[2])
+    with pytest.raises(OperatorError):
+        require_free_port(port, "")
+    await cluster.stop()
+    await cluster.stop()
+    require_free_port(port, "")
+
+
+async def test_without_the_wheel_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    with pytest.raises(OperatorError, match=r"Java 17 and Maven, or 'kotae\[demo\]'"):
+        await InProcessCluster([]).start()
