@@ -9,25 +9,23 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from agents.components import Passage
 from agents.errors import DependencyError, TransientError
 from agents.knowledge import storage
-from agents.knowledge.chunking import Chunk, chunk_text
-from agents.knowledge.embeddings import Embeddings
+from agents.knowledge.changes import Change, achunks, adigest
+from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (
     DEPENDENCY,
     Positions,
-    digest,
     embedded_text,
     point_id,
     to_payload,
 )
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
-from agents.knowledge.shard import Shard, ShardPoint
-from agents.knowledge.sparse import SparseEncoder
+from agents.knowledge.shard import DIGEST, Shard, ShardPoint
+from agents.knowledge.sparse import SparseEncoder, shorten
 from schemas.document import Document
 
 log = logging.getLogger(__name__)
@@ -40,15 +38,6 @@ POINTS_PER_CALL = 4
 
 REPLACED_PER_FLUSH = 1_000
 """Points replaced or deleted before a flush lets their space be used again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A document that is new or not what it was; `version` is its digest."""
-
-    document: Document
-    version: str
-    chunks: Sequence[Chunk]
 
 
 class EmbeddedIndex:
@@ -67,7 +56,7 @@ class EmbeddedIndex:
         self._encoder = SparseEncoder()
         self._writing = asyncio.Lock()
         self._replaced = 0
-        self._by_words_alone = False
+        self._meaning = Meaning(embeddings)
         self._closed = False
         # With embeddings there is none until the first vectors tell their length.
         self._shard: Shard | None = None
@@ -99,17 +88,13 @@ class EmbeddedIndex:
         latest = {(document.tenant, document.id): document for document in documents}
         pacer = Pacer()
         async with self._writing:
-            changed: list[_Change] = []
+            changed: list[Change] = []
             for document in latest.values():
                 await pacer.abreathe()
-                version = digest(document)
+                version = await adigest(document, pacer)
                 first = point_id(document.tenant, document.id, 0)
                 if self._shard is None or self._shard.digest(first) != version:
-                    chunks = []
-                    for chunk in chunk_text(document.text):
-                        chunks.append(chunk)
-                        await pacer.abreathe()
-                    changed.append(_Change(document, version, chunks))
+                    changed.append(Change(document, version, await achunks(document, pacer)))
             vectors = await self._dense(changed)
             if self._shard is not None:
                 for change in changed:
@@ -125,12 +110,12 @@ class EmbeddedIndex:
 
     async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
         """See `Index`. Nothing in it waits, unless there are embeddings."""
-        meaning = None if self._embeddings is None else await self._meaning(self._embeddings, text)
+        vector = None if self._embeddings is None else await self._meaning.avector(shorten(text))
         if self._closed:
             raise TransientError(DEPENDENCY, "the index is closed")
         if self._shard is None:
             return []
-        return self._shard.search(tenant, self._encoder.query(text), meaning, limit)
+        return self._shard.search(tenant, self._encoder.query(text), vector, limit)
 
     async def acount(self) -> int:
         """See `Index`."""
@@ -178,7 +163,7 @@ class EmbeddedIndex:
         self._positions = None
         self._shard = Shard.create(self._path, None) if self._embeddings is None else None
 
-    async def _dense(self, changed: Sequence["_Change"]) -> Iterator[list[float] | None]:
+    async def _dense(self, changed: Sequence[Change]) -> Iterator[list[float] | None]:
         """A vector for every chunk, in order. Makes the shard, where there is none."""
         if self._embeddings is None:
             return itertools.repeat(None)
@@ -189,7 +174,7 @@ class EmbeddedIndex:
         return iter(vectors)
 
     async def _replace(
-        self, shard: Shard, change: "_Change", vectors: Iterator[list[float] | None], pacer: Pacer
+        self, shard: Shard, change: Change, vectors: Iterator[list[float] | None], pacer: Pacer
     ) -> None:
         document = change.document
         old = shard.ids(document.tenant, document.id)
@@ -201,7 +186,10 @@ class EmbeddedIndex:
         for chunk, dense in zip(change.chunks, vectors, strict=False):
             words = self._encoder.document(document.title, chunk.text)
             identity = point_id(document.tenant, document.id, chunk.number)
-            made.append(ShardPoint(identity, words, dense, to_payload(document, chunk, change.version)))
+            payload = to_payload(document, chunk)
+            if chunk.number == 0:
+                payload[DIGEST] = change.version
+            made.append(ShardPoint(identity, words, dense, payload))
             await pacer.abreathe()
         for at in range(1, len(made), POINTS_PER_CALL):
             shard.upsert(made[at : at + POINTS_PER_CALL])
@@ -229,14 +217,3 @@ class EmbeddedIndex:
         await asyncio.to_thread(self._directory.sync)
         shard.flush()
         self._replaced = 0
-
-    async def _meaning(self, embeddings: Embeddings, text: str) -> list[float] | None:
-        try:
-            (vector,) = await embeddings.aembed([text])
-        except DependencyError as error:
-            if not self._by_words_alone:
-                log.warning("searching by words alone: %s", error)
-            self._by_words_alone = True
-            return None
-        self._by_words_alone = False
-        return vector

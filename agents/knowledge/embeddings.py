@@ -1,5 +1,6 @@
 """Dense vectors from an OpenAI-compatible embeddings server."""
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated, Protocol
 
@@ -7,8 +8,10 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
-from agents.errors import BadOutputError
+from agents.errors import BadOutputError, DependencyError
 from agents.http import HttpPool, raise_for_status
+
+log = logging.getLogger(__name__)
 
 BATCH = 64
 """Texts a request: what the common servers take at once."""
@@ -71,3 +74,28 @@ class OpenAIEmbeddings:
         if set(found) != set(range(len(texts))):
             raise BadOutputError(self._pool.dependency, f"{len(reply.data)} vectors for {len(texts)} texts")
         return [found[index] for index in range(len(texts))]
+
+
+class Meaning:
+    """What a search text means, as a vector; None while that cannot be had, and words alone must do.
+
+    Trouble is logged once, until it is over.
+    """
+
+    def __init__(self, embeddings: Embeddings | None) -> None:
+        self._embeddings = embeddings
+        self._in_trouble = False
+
+    async def avector(self, text: str) -> list[float] | None:
+        """The text's vector. Raises nothing but `asyncio.CancelledError`."""
+        if self._embeddings is None:
+            return None
+        try:
+            (vector,) = await self._embeddings.aembed([text])
+        except DependencyError as error:
+            if not self._in_trouble:
+                log.warning("searching by words alone: %s", error)
+            self._in_trouble = True
+            return None
+        self._in_trouble = False
+        return vector

@@ -1,6 +1,5 @@
 """The interface of an index, and what every implementation of it stores in the same way."""
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +15,9 @@ DEPENDENCY = "knowledge"
 LEXICAL, DENSE = "bm25", "dense"
 """The names of a point's vectors."""
 
-TENANT, DOCUMENT, NUMBER, TITLE, SOURCE, TEXT, DIGEST = (
-    "tenant",
-    "document",
-    "number",
-    "title",
-    "source",
-    "text",
-    "digest",
-)
-"""The fields of a point's payload. `digest` is on a document's first chunk alone."""
+TENANT, DOCUMENT, NUMBER = "tenant", "document", "number"
+TITLE, SOURCE, TEXT = "title", "source", "text"
+"""The fields of a point's payload."""
 
 FUSED_CANDIDATES = 50
 """How many passages each of the two searches puts up for fusion by rank."""
@@ -100,16 +92,9 @@ def point_id(tenant: str, document_id: str, number: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{len(tenant)}/{tenant}/{len(document_id)}/{document_id}/{number}"))
 
 
-def digest(document: Document) -> str:
-    """What the indexed part of a document comes to: documents that agree in it need no indexing."""
-    sizes = f"{len(document.title)}/{len(document.source)}/"
-    whole = sizes + document.title + document.source + document.text
-    return hashlib.blake2b(whole.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def to_payload(document: Document, chunk: Chunk, version: str) -> dict[str, object]:
-    """What a chunk's point carries; `version` is the document's digest."""
-    payload: dict[str, object] = {
+def to_payload(document: Document, chunk: Chunk) -> dict[str, object]:
+    """What a chunk's point carries."""
+    return {
         TENANT: document.tenant,
         DOCUMENT: document.id,
         NUMBER: chunk.number,
@@ -117,9 +102,6 @@ def to_payload(document: Document, chunk: Chunk, version: str) -> dict[str, obje
         SOURCE: document.source,
         TEXT: chunk.text,
     }
-    if chunk.number == 0:
-        payload[DIGEST] = version
-    return payload
 
 
 def to_passage(payload: Mapping[str, object], score: float) -> Passage:

@@ -15,7 +15,6 @@ from agents.errors import PermanentError, TransientError
 from agents.knowledge.index import (
     DENSE,
     DEPENDENCY,
-    DIGEST,
     DOCUMENT,
     FUSED_CANDIDATES,
     FUSION_K,
@@ -23,6 +22,9 @@ from agents.knowledge.index import (
     TENANT,
     to_passage,
 )
+
+DIGEST = "digest"
+"""A field of a document's first point: what the version that is there in full comes to."""
 
 OVERSAMPLING = 2.0
 """Candidates by quantized vectors for every one that is then scored by its full vector."""

@@ -1,0 +1,267 @@
+"""The index on a Qdrant server, shared by all workers: the scheme of the embedded one, over REST.
+
+The client library is imported when the first index is made: it takes 68 MB and 1.3 s.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from httpx_aiohttp import AiohttpTransport
+
+from agents.components import Passage
+from agents.errors import DependencyError, PermanentError, ThrottledError, TransientError
+from agents.knowledge.changes import achunks
+from agents.knowledge.embeddings import Embeddings, Meaning
+from agents.knowledge.index import (
+    DENSE,
+    DEPENDENCY,
+    DOCUMENT,
+    FUSED_CANDIDATES,
+    FUSION_K,
+    LEXICAL,
+    NUMBER,
+    TENANT,
+    embedded_text,
+    point_id,
+    to_passage,
+    to_payload,
+)
+from agents.knowledge.pacing import Pacer
+from agents.knowledge.sparse import SparseEncoder, shorten
+from schemas.document import Document
+
+if TYPE_CHECKING:
+    from qdrant_client.http.models import CollectionParams
+    from qdrant_client.models import FieldCondition, PointStruct, UpdateOperation
+    from qdrant_client.models import SparseVector as RestSparseVector
+    from qdrant_edge import SparseVector
+
+POINTS_PER_REQUEST = 64
+"""About 0.5 MB; servers take 32 MB."""
+
+TIMEOUT_S = 30
+"""Of one request. Searches are given up sooner, by their stage's deadline."""
+
+
+class ServerIndex:
+    """See `agents.knowledge.index.Index`. The collection is made at first use, if it is not there.
+
+    A collection that is there must have the vectors that are needed: else every call is a
+    `PermanentError` that says so.
+    """
+
+    def __init__(
+        self, url: str, collection: str, api_key: str = "", embeddings: Embeddings | None = None
+    ) -> None:
+        import qdrant_client  # noqa: PLC0415 - see the module's docstring
+
+        self._models = qdrant_client.models
+        self._client = qdrant_client.AsyncQdrantClient(
+            url=url,
+            api_key=api_key or None,
+            timeout=TIMEOUT_S,
+            # The check is a blocking request, made here and now.
+            check_compatibility=False,
+            # httpx's own pool costs CPU with the square of its connections (see agents.http).
+            transport=AiohttpTransport(client=_session),
+            trust_env=False,
+        )
+        self._name = f"the collection {collection!r} at {url}"
+        self._collection = collection
+        self._embeddings = embeddings
+        self._encoder = SparseEncoder()
+        self._preparing = asyncio.Lock()
+        self._meaning = Meaning(embeddings)
+        self._ready = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<ServerIndex {self._name}>"
+
+    async def aupsert(self, documents: Sequence[Document]) -> None:
+        """See `Index`."""
+        latest = {(document.tenant, document.id): document for document in documents}
+        pacer = Pacer()
+        operations: list[UpdateOperation] = []
+        points = 0
+        for document in latest.values():
+            made = await self._points(document, pacer)
+            for at in range(0, len(made), POINTS_PER_REQUEST):
+                if points >= POINTS_PER_REQUEST:
+                    await self._update(operations)
+                    operations, points = [], 0
+                group = made[at : at + POINTS_PER_REQUEST]
+                operations.append(self._models.UpsertOperation(upsert=self._models.PointsList(points=group)))
+                points += len(group)
+            operations.append(self._removal(document.tenant, document.id, len(made)))
+        await self._update(operations)
+
+    async def adelete(self, tenant: str, document_id: str) -> None:
+        """See `Index`."""
+        await self._update([self._removal(tenant, document_id, 0)])
+
+    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+        """See `Index`."""
+        vector = None if self._embeddings is None else await self._meaning.avector(shorten(text))
+        if not await self._prepare(vector):
+            return []
+        models = self._models
+        only = models.Filter(must=[self._is(TENANT, tenant)])
+        # How rare a word is in other tenants' documents is theirs to know.
+        own = models.SearchParams(idf=models.IdfCorpusParams(corpus=only))
+        words = self._sparse(self._encoder.query(text))
+        query: dict[str, Any]
+        if vector is None:
+            query = {"query": words, "using": LEXICAL, "query_filter": only, "search_params": own}
+        else:
+            by_words = models.Prefetch(
+                query=words, using=LEXICAL, filter=only, params=own, limit=FUSED_CANDIDATES
+            )
+            by_meaning = models.Prefetch(query=vector, using=DENSE, filter=only, limit=FUSED_CANDIDATES)
+            fused = models.RrfQuery(rrf=models.Rrf(k=FUSION_K))
+            query = {"prefetch": [by_words, by_meaning], "query": fused, "query_filter": only}
+        with _translated():
+            found = await self._client.query_points(self._collection, limit=limit, with_payload=True, **query)
+        return [to_passage(point.payload or {}, point.score) for point in found.points]
+
+    async def acount(self) -> int:
+        """See `Index`."""
+        if not await self._prepare(None):
+            return 0
+        with _translated():
+            return (await self._client.count(self._collection, exact=True)).count
+
+    async def aclose(self) -> None:
+        """See `Index`."""
+        with _translated():
+            await self._client.close()
+
+    async def _points(self, document: Document, pacer: Pacer) -> list["PointStruct"]:
+        chunks = await achunks(document, pacer)
+        dense: list[list[float]] = []
+        if self._embeddings is not None and chunks:
+            dense = await self._embeddings.aembed([embedded_text(document, chunk) for chunk in chunks])
+        if chunks:
+            await self._prepare(dense[0] if dense else None)
+        points = []
+        for chunk in chunks:
+            words = self._sparse(self._encoder.document(document.title, chunk.text))
+            vector: dict[str, Any] = {LEXICAL: words}
+            if dense:
+                vector[DENSE] = dense[chunk.number]
+            identity = point_id(document.tenant, document.id, chunk.number)
+            payload = to_payload(document, chunk)
+            points.append(self._models.PointStruct(id=identity, vector=vector, payload=payload))
+            await pacer.abreathe()
+        return points
+
+    async def _update(self, operations: Sequence["UpdateOperation"]) -> None:
+        # Where there is no collection yet, there is nothing to remove either.
+        if operations and await self._prepare(None):
+            with _translated():
+                await self._client.batch_update_points(self._collection, operations, wait=True)
+
+    def _removal(self, tenant: str, document_id: str, kept: int) -> "UpdateOperation":
+        """Removes a document's chunks from number `kept` on."""
+        models = self._models
+        beyond = models.FieldCondition(key=NUMBER, range=models.Range(gte=kept))
+        which = models.Filter(must=[self._is(TENANT, tenant), self._is(DOCUMENT, document_id), beyond])
+        operation: UpdateOperation = models.DeleteOperation(delete=models.FilterSelector(filter=which))
+        return operation
+
+    async def _prepare(self, vector: list[float] | None) -> bool:
+        """Whether the collection is there and fits. It is made here, once its vectors' length is known."""
+        if self._ready.is_set():
+            return True
+        async with self._preparing:
+            if self._ready.is_set():
+                return True
+            with _translated():
+                exists = await self._client.collection_exists(self._collection)
+            if not exists:
+                if self._embeddings is not None and vector is None:
+                    return False
+                await self._create(vector)
+            with _translated():
+                found = await self._client.get_collection(self._collection)
+            self._check(found.config.params, vector)
+            for field, tenant in ((TENANT, True), (DOCUMENT, False)):
+                schema = self._models.KeywordIndexParams(
+                    type=self._models.KeywordIndexType.KEYWORD, is_tenant=tenant
+                )
+                with _translated():
+                    await self._client.create_payload_index(self._collection, field, schema, wait=True)
+            self._ready.set()
+        return True
+
+    async def _create(self, vector: list[float] | None) -> None:
+        models = self._models
+        dense = {}
+        if vector is not None:
+            dense[DENSE] = models.VectorParams(size=len(vector), distance=models.Distance.COSINE)
+        words = models.SparseVectorParams(modifier=models.Modifier.IDF)
+        try:
+            with _translated():
+                await self._client.create_collection(
+                    self._collection, vectors_config=dense, sparse_vectors_config={LEXICAL: words}
+                )
+        except DependencyError as error:
+            # Another worker was quicker; what it made is checked like any other.
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+
+    def _check(self, found: "CollectionParams", vector: list[float] | None) -> None:
+        words = (found.sparse_vectors or {}).get(LEXICAL)
+        problem = ""
+        if words is None or words.modifier != self._models.Modifier.IDF:
+            problem = f"no sparse vector {LEXICAL!r} with the modifier IDF"
+        elif self._embeddings is not None:
+            dense = found.vectors.get(DENSE) if isinstance(found.vectors, dict) else None
+            if dense is None:
+                problem = f"no dense vector {DENSE!r}"
+            elif vector is not None and dense.size != len(vector):
+                problem = f"dense vectors of {dense.size} numbers, and the embeddings have {len(vector)}"
+        if problem:
+            raise PermanentError(
+                DEPENDENCY, f"{self._name} has {problem}: name another one in KOTAE_KNOWLEDGE__COLLECTION"
+            )
+
+    def _is(self, field: str, value: str) -> "FieldCondition":
+        return self._models.FieldCondition(key=field, match=self._models.MatchValue(value=value))
+
+    def _sparse(self, vector: "SparseVector") -> "RestSparseVector":
+        return self._models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    )
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """The client's errors as ours."""
+    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse  # noqa: PLC0415 - loaded by now
+    from qdrant_client.http.exceptions import (  # noqa: PLC0415 - loaded by now
+        ResponseHandlingException,
+        UnexpectedResponse,
+    )
+
+    try:
+        yield
+    except ResourceExhaustedResponse as error:
+        raise ThrottledError(DEPENDENCY, str(error), retry_after_s=error.retry_after_s) from error
+    except UnexpectedResponse as error:
+        status = error.status_code or 0
+        message = f"HTTP {status}: {error.content[:200].decode(errors='replace')}"
+        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            raise ThrottledError(DEPENDENCY, message, status=status) from error
+        if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
+            raise TransientError(DEPENDENCY, message, status=status) from error
+        raise PermanentError(DEPENDENCY, message, status=status) from error
+    except ResponseHandlingException as error:
+        raise TransientError(DEPENDENCY, f"no usable answer: {error.source!r}") from error
