@@ -38,6 +38,10 @@ _VARIABLES = {
     for section, options in _SECTIONS.items()
     for name in options
 }
+# Kubernetes puts these into every pod of a namespace that has a service named `kotae…`; none holds `__`.
+_KUBERNETES = re.compile(
+    r"KOTAE(_[A-Z0-9]+)*_(SERVICE_(HOST|PORT)(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
+)
 _BROKERS = re.compile(
     r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5}(,(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5})*"
 )
@@ -95,7 +99,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     given = {}
     for variable in sorted(environ):
-        if not variable.startswith(_PREFIX) or variable.startswith(_FOR_TESTS) or variable == _CONFIG:
+        if not variable.startswith(_PREFIX) or variable == _CONFIG or _is_foreign(variable):
             continue
         source = f"environment variable {variable}"
         if variable not in _VARIABLES:
@@ -105,6 +109,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
         section, name = _VARIABLES[variable]
         given[f"{section}.{name}"] = _Given(environ[variable], source, is_text=True)
     return given
+
+
+def _is_foreign(variable: str) -> bool:
+    return variable.startswith(_FOR_TESTS) or _KUBERNETES.fullmatch(variable) is not None
 
 
 def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, dict[str, Any]]]:

@@ -1,0 +1,90 @@
+"""The rules of the house that can be checked by reading the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("schemas", "agents", "streams")
+LINES_MAX = 300
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+
+# What concerns the machine and not Kotae: where Java is, where caches belong.
+READS_THE_ENVIRONMENT = {"streams/settings_reader.py", "streams/local/kafka_jars.py"}
+
+# Calls that hold up the event loop, or hide a wait. What blocks by design says so in a thread.
+BLOCKING = {"time.sleep", "requests.get", "requests.post", "urllib.request.urlopen", "os.system"}
+
+MUTABLE_MAKERS = {"list", "dict", "set", "defaultdict", "deque", "Counter", "OrderedDict"}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def calls(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call | ast.Attribute):
+            yield ast.unparse(node.func if isinstance(node, ast.Call) else node)
+
+
+def test_imports_point_down(capsys: pytest.CaptureFixture[str]) -> None:
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_module_can_be_read_at_one_sitting(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= LINES_MAX
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_nothing_sleeps_or_blocks(path: Path) -> None:
+    assert BLOCKING.isdisjoint(calls(tree(path)))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_one_place_reads_the_environment(path: Path) -> None:
+    reads = {"os.environ", "os.getenv", "tomllib.loads", "tomllib.load"} & set(calls(tree(path)))
+    assert not reads or str(path.relative_to(ROOT)) in READS_THE_ENVIRONMENT
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_no_module_keeps_state(path: Path) -> None:
+    module = tree(path)
+    assert not [node for node in ast.walk(module) if isinstance(node, ast.Global)]
+    empty = []
+    for statement in module.body:
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        if isinstance(value, ast.List | ast.Dict | ast.Set) and not ast.unparse(value).strip("[]{}"):
+            empty.append(ast.unparse(statement))
+        if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in MUTABLE_MAKERS:
+            empty.append(ast.unparse(statement))
+    assert empty == [], "a container that starts empty is there to be filled"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_names_say_what_is_inside(path: Path) -> None:
+    assert not {"utils", "helpers", "common", "manager", "misc"} & set(
+        path.relative_to(ROOT).with_suffix("").parts
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_what_is_switched_off_has_a_reason(path: Path) -> None:
+    bare = re.compile(r"# (noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\])$")
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    above = ["", *lines]
+    assert not [
+        line for line, before in zip(lines, above, strict=False) if bare.search(line) and "#" not in before
+    ]

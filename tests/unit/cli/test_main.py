@@ -1,0 +1,103 @@
+"""The command line itself: what it loads, what it says when something is wrong, its exit codes."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+import streams.cli.main
+from streams.cli.main import kotae, run
+from streams.errors import OperatorError
+
+HEAVY = (
+    "aiokafka",
+    "aiohttp",
+    "qdrant_client",
+    "qdrant_edge",
+    "httpx",
+    "rich",
+    "msgspec",
+    "prometheus_client",
+)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make `kotae config` a command that raises, or returns, what it is given."""
+
+    def install(outcome: object) -> None:
+        @click.command()
+        def command() -> object:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(kotae, "get_command", lambda _context, _name: command)
+
+    return install
+
+
+def test_help_names_every_command_and_loads_none(capsys) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in streams.cli.main._COMMANDS:
+        assert f"  {name} " in shown
+
+
+def test_help_needs_nothing_heavy() -> None:
+    script = (
+        "import sys; from streams.cli.main import run; run(['--help']); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_it_is_a_module_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "No such command 'nonsense'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["schemas", "config", "topics", "broker"])
+def test_every_command_has_help(name: str, capsys) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"kotae {name}" in capsys.readouterr().out
+
+
+def test_version(capsys) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("kotae")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "error"),
+    [
+        (OperatorError("no broker; start one"), 1, "kotae: no broker; start one\n"),
+        (KeyboardInterrupt(), 130, "\n"),
+        (click.UsageError("what?"), 2, "Error: what?\n"),
+        (3, 3, ""),
+        (None, 0, ""),
+    ],
+)
+def test_exit_codes(failing, capsys, outcome: object, code: int, error: str) -> None:
+    failing(outcome)
+    assert run(["config"]) == code
+    shown = capsys.readouterr()
+    assert shown.err.endswith(error)
+    assert "Traceback" not in shown.err
+
+
+def test_a_defect_is_not_hidden(failing) -> None:
+    failing(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        run(["config"])
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    command = f"set -o pipefail; {sys.executable} -m streams config show --json | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

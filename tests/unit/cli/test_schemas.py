@@ -1,0 +1,26 @@
+"""`kotae schemas export`."""
+
+import json
+from pathlib import Path
+
+from streams.cli.main import run
+
+
+def test_export(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("KOTAE_KAFKA__TOPIC_PREFIX", "qa.")
+    monkeypatch.setenv("KOTAE_KAFKA__PARTITIONS", "3")
+    assert run(["schemas", "export", str(tmp_path / "out"), "--json"]) == 0
+    paths = [Path(path) for path in json.loads(capsys.readouterr().out)]
+    assert all(path.is_file() for path in paths)
+    document = json.loads((tmp_path / "out" / "asyncapi.json").read_text("utf-8"))
+    assert document["channels"]["questions"]["address"] == "qa.questions"
+    assert document["channels"]["questions"]["bindings"]["kafka"]["partitions"] == 3
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["schemas", "export", str(tmp_path / "file" / "out")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("kotae: ")
+    assert error.count("\n") == 1
+    assert "name a directory that can be written" in error

@@ -1,0 +1,117 @@
+"""One full example of every message, and the exact bytes that it is on the wire."""
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from schemas.answer import Answer, AnswerError, Citation, Source, Timings, ToolCall, Usage
+from schemas.document import Document
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.question import Question, Turn
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+SOURCE = Source("questions", 3, 42)
+
+QUESTION = Question(
+    id="q-1",
+    text="押金是多少?",
+    conversation_id="c-1",
+    tenant="acme",
+    history=(Turn("user", "hi"), Turn("assistant", "hello")),
+    tools=("clock",),
+    stream=True,
+    metadata={"channel": "web", "n": 1},
+)
+ANSWER = Answer(
+    id="q-1",
+    question_id="q-1",
+    conversation_id="c-1",
+    tenant="acme",
+    status="degraded",
+    source=SOURCE,
+    created_at=NOW,
+    text="It is 200 yuan [1].",
+    citations=(
+        Citation(
+            index=1,
+            document_id="d",
+            chunk_id="d#0",
+            title="Hire",
+            source="hire.md",
+            quote="200 yuan",
+            score=0.5,
+        ),
+    ),
+    tool_calls=(ToolCall(id="t1", name="clock", arguments={"tz": "UTC"}, status="timeout"),),
+    degraded=("tools_timeout",),
+    usage=Usage(10, 5),
+    model="offline",
+    timings_ms=Timings(queue=1.5, total=20.0),
+    metadata={"channel": "web"},
+)
+FAILED = Answer(
+    id="questions/3/42",
+    question_id="questions/3/42",
+    conversation_id="questions/3/42",
+    tenant="default",
+    status="failed",
+    source=SOURCE,
+    created_at=NOW,
+    error=AnswerError(ErrorCode.UNDECODABLE, "decode", "the value is null"),
+)
+DELTA = AnswerDelta(question_id="q-1", conversation_id="c-1", epoch=1, sequence=0, text="It ")
+TRACE = QuestionTrace(
+    question_id="q-1",
+    conversation_id="c-1",
+    tenant="acme",
+    status="answered",
+    stages=(StageTrace(stage="retrieve", status="ok", started_at=NOW, duration_ms=1.25),),
+)
+DOCUMENT = Document(id="d", tenant="acme", title="Hire", source="hire.md", text="The deposit is 200 yuan.")
+
+GOLDEN: dict[str, tuple[Struct, bytes]] = {
+    "question": (
+        QUESTION,
+        '{"id":"q-1","text":"押金是多少?","conversation_id":"c-1","tenant":"acme",'
+        '"history":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}],'
+        '"tools":["clock"],"stream":true,"metadata":{"channel":"web","n":1}}'.encode(),
+    ),
+    "answer": (
+        ANSWER,
+        b'{"id":"q-1","question_id":"q-1","conversation_id":"c-1","tenant":"acme","status":"degraded",'
+        b'"source":{"topic":"questions","partition":3,"offset":42},"created_at":"2026-01-02T03:04:05.678000Z",'
+        b'"text":"It is 200 yuan [1].","citations":[{"index":1,"document_id":"d","chunk_id":"d#0",'
+        b'"title":"Hire","source":"hire.md","quote":"200 yuan","score":0.5}],'
+        b'"tool_calls":[{"id":"t1","name":"clock","arguments":{"tz":"UTC"},"status":"timeout",'
+        b'"result":null,"reused":false,"duration_ms":0.0}],"degraded":["tools_timeout"],"error":null,'
+        b'"usage":{"prompt_tokens":10,"completion_tokens":5},"model":"offline",'
+        b'"timings_ms":{"queue":1.5,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":20.0},'
+        b'"metadata":{"channel":"web"}}',
+    ),
+    "failed answer": (
+        FAILED,
+        b'{"id":"questions/3/42","question_id":"questions/3/42","conversation_id":"questions/3/42",'
+        b'"tenant":"default","status":"failed","source":{"topic":"questions","partition":3,"offset":42},'
+        b'"created_at":"2026-01-02T03:04:05.678000Z","text":"","citations":[],"tool_calls":[],"degraded":[],'
+        b'"error":{"code":"undecodable","stage":"decode","message":"the value is null"},'
+        b'"usage":{"prompt_tokens":0,"completion_tokens":0},"model":"",'
+        b'"timings_ms":{"queue":null,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":null},'
+        b'"metadata":{}}',
+    ),
+    "answer-delta": (
+        DELTA,
+        b'{"question_id":"q-1","conversation_id":"c-1","epoch":1,"sequence":0,"text":"It ","done":false}',
+    ),
+    "question-trace": (
+        TRACE,
+        b'{"question_id":"q-1","conversation_id":"c-1","tenant":"acme","status":"answered",'
+        b'"stages":[{"stage":"retrieve","status":"ok","attempt":1,"started_at":"2026-01-02T03:04:05.678000Z",'
+        b'"duration_ms":1.25,"detail":""}]}',
+    ),
+    "document": (
+        DOCUMENT,
+        b'{"id":"d","tenant":"acme","title":"Hire","source":"hire.md","text":"The deposit is 200 yuan.",'
+        b'"metadata":{}}',
+    ),
+}

@@ -1,0 +1,270 @@
+"""Messages to bytes and back: exact bytes, round trips, and what is said of bytes that are no message."""
+
+import json
+from contextlib import suppress
+from datetime import UTC
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
+from schemas.codec import (
+    NESTING_MAX,
+    DecodeError,
+    InvalidError,
+    Salvaged,
+    TooLargeError,
+    UndecodableError,
+    decode_answer,
+    decode_delta,
+    decode_document,
+    decode_question,
+    decode_trace,
+    encode,
+)
+from schemas.document import Document
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.question import TEXT_MAX, Question, Turn
+from tests.unit.schemas.golden import ANSWER, GOLDEN
+
+DECODERS: dict[type[Struct], Any] = {
+    Question: decode_question,
+    Answer: decode_answer,
+    AnswerDelta: decode_delta,
+    QuestionTrace: decode_trace,
+    Document: decode_document,
+}
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+OPEN = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
+IDENTIFIER = st.text(min_size=1, max_size=128)
+MOMENT = st.datetimes(timezones=st.just(UTC))
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(max_size=20)
+MESSAGES = [
+    st.builds(
+        Question,
+        id=IDENTIFIER,
+        text=TEXT.filter(str.strip),
+        conversation_id=st.text(max_size=128),
+        tenant=IDENTIFIER,
+        history=st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), TEXT), max_size=2).map(
+            tuple
+        ),
+        tools=st.none() | st.lists(TEXT, max_size=2).map(tuple),
+        stream=st.booleans(),
+        metadata=OPEN,
+    ),
+    st.builds(
+        Answer,
+        id=IDENTIFIER,
+        question_id=IDENTIFIER,
+        conversation_id=IDENTIFIER,
+        tenant=IDENTIFIER,
+        status=st.sampled_from(["answered", "degraded", "failed"]),
+        source=st.builds(Source, TEXT, st.integers(0, 99), st.integers(0, 2**63 - 1)),
+        created_at=MOMENT,
+        text=TEXT,
+        tool_calls=st.lists(
+            st.builds(
+                ToolCall,
+                id=TEXT,
+                name=TEXT,
+                arguments=OPEN,
+                status=st.sampled_from(["ok", "error"]),
+                result=JSON_VALUES,
+            ),
+            max_size=2,
+        ).map(tuple),
+        error=st.none() | st.builds(AnswerError, st.sampled_from(ErrorCode), TEXT, TEXT),
+        timings_ms=st.builds(Timings, queue=st.none() | NUMBER, total=st.none() | NUMBER),
+        metadata=OPEN,
+    ),
+    st.builds(
+        AnswerDelta,
+        question_id=IDENTIFIER,
+        conversation_id=IDENTIFIER,
+        epoch=st.integers(0, 2**63 - 1),
+        sequence=st.integers(0, 2**31),
+        text=TEXT,
+        done=st.booleans(),
+    ),
+    st.builds(
+        QuestionTrace,
+        question_id=IDENTIFIER,
+        conversation_id=IDENTIFIER,
+        tenant=IDENTIFIER,
+        status=st.sampled_from(["answered", "degraded", "failed"]),
+        stages=st.lists(
+            st.builds(
+                StageTrace,
+                stage=TEXT,
+                status=st.sampled_from(["ok", "skipped"]),
+                attempt=st.integers(1, 9),
+                started_at=MOMENT,
+                duration_ms=NUMBER,
+                detail=TEXT,
+            ),
+            max_size=2,
+        ).map(tuple),
+    ),
+    st.builds(Document, id=IDENTIFIER, tenant=IDENTIFIER, title=TEXT, source=TEXT, text=TEXT, metadata=OPEN),
+]
+
+
+def question(**fields: Any) -> bytes:
+    return json.dumps({"id": "q-1", "text": "why?"} | fields).encode()
+
+
+def nested(depth: int) -> bytes:
+    return b'{"id":"q-1","text":"why?","metadata":{"a":' + b"[" * depth + b"]" * depth + b"}}"
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_every_message_is_these_bytes_and_reads_back(name: str) -> None:
+    message, wire = GOLDEN[name]
+    assert encode(message) == wire
+    assert DECODERS[type(message)](wire) == message
+
+
+def test_a_question_needs_an_id_and_a_text_only() -> None:
+    assert decode_question(b'{"id":"q-1","text":"why?"}') == Question(
+        id="q-1", text="why?", conversation_id="q-1", tenant="default", tools=None, stream=False
+    )
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert decode_question(question(colour="red", priority={"a": [1]})) == decode_question(question())
+
+
+def test_the_longest_text_passes() -> None:
+    assert len(decode_question(question(text="答" * TEXT_MAX)).text) == TEXT_MAX
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "says"),
+    [
+        (None, UndecodableError, "null"),
+        (b"", UndecodableError, "not JSON in UTF-8"),
+        (b"\xff\xfe", UndecodableError, "not JSON in UTF-8"),
+        (b'{"id":"q-1","text":"\xff"}', UndecodableError, "not JSON in UTF-8"),
+        (b'{"id":"q-1","te', UndecodableError, "truncated"),
+        (b'{"id":"q-1","text":"a"} x', UndecodableError, "trailing"),
+        (b'{"id":"q-1","text":"a","metadata":{"a":NaN}}', UndecodableError, "not JSON in UTF-8"),
+        (b'{"id":"q-1","text":"\\ud800"}', UndecodableError, "not JSON in UTF-8"),
+        (nested(10_000), UndecodableError, "nested too deeply"),
+        (b'{"x":' + b"[" * 10_000, UndecodableError, "nested too deeply"),
+        (nested(NESTING_MAX), InvalidError, "nested more than 100 levels"),
+        (b"null", InvalidError, "Expected `object`, got `null`"),
+        (b"[]", InvalidError, "Expected `object`, got `array`"),
+        (b'{"text":"a"}', InvalidError, "missing required field `id`"),
+        (b'{"id":"q-1"}', InvalidError, "missing required field `text`"),
+        (question(id=7), InvalidError, "id: Expected `str`, got `int`"),
+        (question(id=""), InvalidError, "id: Expected `str` of length >= 1"),
+        (question(id="x" * 129), InvalidError, "id: Expected `str` of length <= 128"),
+        (question(text=""), InvalidError, "text: Expected `str` of length >= 1"),
+        (question(text=" \n\t\u3000"), InvalidError, "text: Expected text that is not blank"),
+        (question(text=["a"]), InvalidError, "text: Expected `str`, got `array`"),
+        (question(tenant=None), InvalidError, "tenant: Expected `str`, got `null`"),
+        (question(history=[{"role": "system", "content": ""}]), InvalidError, "history[0].role"),
+        (question(metadata=[]), InvalidError, "metadata: Expected `object`"),
+        (
+            b'{"id":"q-1","text":"a","metadata":{"a":1e999}}',
+            InvalidError,
+            "metadata[...]: Number out of range",
+        ),
+        (question(text="x" * (TEXT_MAX + 1)), TooLargeError, "text: longer than 32768 characters"),
+    ],
+)
+def test_what_is_no_question_says_why(value: bytes | None, error: type[DecodeError], says: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_question(value)
+    assert type(caught.value) is error
+    assert says in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_each_class_has_its_error_code() -> None:
+    assert UndecodableError.code is ErrorCode.UNDECODABLE
+    assert InvalidError.code is ErrorCode.INVALID
+    assert TooLargeError.code is ErrorCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("value", "salvaged"),
+    [
+        (question(text="", conversation_id="c", tenant="t"), Salvaged("q-1", "c", "t")),
+        (question(text="x" * (TEXT_MAX + 1)), Salvaged("q-1")),
+        (b'{"id":"q-1","text":"a","metadata":{"a":NaN}}', Salvaged("q-1")),
+        (b'{"id":"q-1","text":7,"conversation_id":["c"],"tenant":""}', Salvaged("q-1")),
+        (b'{"id":7,"text":"a","tenant":"t"}', Salvaged(tenant="t")),
+        (question(id="x" * 129), Salvaged()),
+        (b'{"id":"\\ud800","text":"a"}', Salvaged()),
+        (nested(NESTING_MAX), Salvaged("q-1")),
+        (b'{"id":"q-1"', Salvaged()),
+        (b'["q-1"]', Salvaged()),
+        (b"[" * 10_000, Salvaged()),
+    ],
+)
+def test_what_can_be_read_is_salvaged(value: bytes, salvaged: Salvaged) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_question(value)
+    assert caught.value.salvaged == salvaged
+
+
+@pytest.mark.parametrize("decode", DECODERS.values())
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b"{}", b"[" * 10_000, b'{"x":' * 10_000])
+def test_every_decoder_raises_decode_errors_only(decode: Any, value: bytes | None) -> None:
+    with pytest.raises(DecodeError):
+        decode(value)
+
+
+@given(st.one_of(*MESSAGES))
+def test_every_message_reads_back(message: Struct) -> None:
+    assert DECODERS[type(message)](encode(message)) == message
+
+
+@given(st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_decode_or_raise_a_decode_error(value: bytes) -> None:
+    for decode in DECODERS.values():
+        with suppress(DecodeError):
+            decode(value)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": JSON_VALUES | st.just("q-1"),
+            "text": JSON_VALUES | st.just("why?"),
+            "tenant": JSON_VALUES,
+            "metadata": st.dictionaries(st.text(max_size=4), JSON_VALUES, max_size=3),
+        },
+    )
+)
+def test_what_decodes_can_be_echoed(fields: dict[str, Any]) -> None:
+    try:
+        asked = decode_question(json.dumps(fields).encode())
+    except DecodeError as error:
+        salvaged = error.salvaged
+        for found in (salvaged.question_id, salvaged.conversation_id, salvaged.tenant):
+            assert found is None or 1 <= len(found.encode().decode()) <= 128
+    else:
+        echo = msgspec.structs.replace(ANSWER, question_id=asked.id, metadata=asked.metadata)
+        assert decode_answer(encode(echo)).metadata == asked.metadata
+
+
+def test_the_deepest_nesting_that_passes_can_be_echoed() -> None:
+    asked = decode_question(nested(NESTING_MAX - 2))
+    encode(msgspec.structs.replace(ANSWER, metadata=asked.metadata))
+    with pytest.raises(InvalidError):
+        decode_question(nested(NESTING_MAX - 1))

@@ -1,0 +1,51 @@
+"""Names and creation settings of the topics."""
+
+import pytest
+
+from schemas.topics import Topics
+
+
+def test_names() -> None:
+    topics = Topics()
+    assert topics.own == {
+        "questions",
+        "answers",
+        "answers.deltas",
+        "questions.dlq",
+        "events",
+        "journal",
+        "documents",
+    }
+
+
+def test_the_prefix_is_before_every_name() -> None:
+    assert Topics("qa.").own == {f"qa.{name}" for name in Topics().own}
+    assert Topics("qa.").deltas == "qa.answers.deltas"
+
+
+def test_every_topic_is_created_once() -> None:
+    topics = Topics("x-")
+    names = [spec.name for spec in topics.specs(4)]
+    assert sorted(names) == sorted(topics.own)
+
+
+@pytest.mark.parametrize(
+    "name", ["questions", "answers", "answers.deltas", "questions.dlq", "events", "journal"]
+)
+def test_what_lies_beside_a_question_has_its_partitions(name: str) -> None:
+    assert {spec.name: spec.partitions for spec in Topics().specs(12)}[name] == 12
+
+
+def test_how_each_is_kept() -> None:
+    configs = {spec.name: spec.configs for spec in Topics().specs(6)}
+    retention = {name: int(config.get("retention.ms", "-1")) for name, config in configs.items()}
+    size = {name: int(config.get("max.message.bytes", "0")) for name, config in configs.items()}
+    assert configs["documents"]["cleanup.policy"] == "compact"
+    assert all(
+        config["cleanup.policy"] == "delete" for name, config in configs.items() if name != "documents"
+    )
+    assert retention["journal"] == 24 * 3600 * 1000
+    assert retention["answers"] >= retention["questions"] > retention["answers.deltas"] > 0
+    assert retention["questions.dlq"] > retention["questions"]
+    assert size["questions.dlq"] > size["questions"] > 0
+    assert size["answers"] > size["questions"]

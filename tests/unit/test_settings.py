@@ -1,0 +1,188 @@
+"""Where settings come from, and the one line that is said when one is wrong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import streams.settings
+from streams.errors import SettingsError
+from streams.settings import Settings
+from streams.settings_reader import DEFAULT, load_settings
+
+
+@pytest.fixture
+def toml(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "kotae.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+def refusal(path: Path | None = None, **environ: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, environ)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message
+
+
+class TestSources:
+    def test_nothing_set(self) -> None:
+        loaded = load_settings(None, {"PATH": "/bin", "KOTAE_TEST_KAFKA": "x"})
+        assert loaded.settings == Settings()
+        assert set(loaded.sources.values()) == {DEFAULT}
+
+    def test_environment_over_file_over_default(self, toml) -> None:
+        path = toml('[kafka]\npartitions = 12\ntopic_prefix = "qa."\n')
+        loaded = load_settings(path, {"KOTAE_KAFKA__PARTITIONS": "24"})
+        assert loaded.settings.kafka.partitions == 24
+        assert loaded.settings.kafka.topic_prefix == "qa."
+        assert loaded.settings.kafka.bootstrap_servers == Settings().kafka.bootstrap_servers
+        assert loaded.sources["kafka.partitions"] == "environment variable KOTAE_KAFKA__PARTITIONS"
+        assert loaded.sources["kafka.topic_prefix"] == f"{path} [kafka] 'topic_prefix'"
+
+    def test_the_file_that_the_environment_names(self, toml) -> None:
+        path = toml("[worker]\nprocesses = 2\n")
+        assert load_settings(None, {"KOTAE_CONFIG": str(path)}).settings.worker.processes == 2
+
+    def test_the_option_counts_before_the_environment(self, toml) -> None:
+        loaded = load_settings(toml("[worker]\nprocesses = 2\n"), {"KOTAE_CONFIG": "/nowhere.toml"})
+        assert loaded.settings.worker.processes == 2
+
+    def test_the_process_environment_is_read_by_default(self, monkeypatch) -> None:
+        monkeypatch.setenv("KOTAE_LIMITS__TOOL_S", "1.5")
+        assert load_settings().settings.limits.tool_s == 1.5
+
+    def test_lists(self, toml) -> None:
+        environ = {"KOTAE_KAFKA__REPLY_TOPICS": " a, b ,,"}
+        assert load_settings(None, environ).settings.kafka.reply_topics == ("a", "b")
+        path = toml('[kafka]\nreply_topics = ["c"]\n')
+        assert load_settings(path, {}).settings.kafka.reply_topics == ("c",)
+        assert load_settings(path, {"KOTAE_KAFKA__REPLY_TOPICS": ""}).settings.kafka.reply_topics == ()
+
+    def test_whole_numbers_do_for_seconds(self, toml) -> None:
+        assert load_settings(toml("[limits]\nplan_s = 2\n"), {}).settings.limits.plan_s == 2.0
+
+    def test_tools_are_kept_as_they_stand(self, toml) -> None:
+        path = toml('[tools.weather]\nurl = "http://x"\nheaders = {Authorization = {env = "KEY"}}\n')
+        loaded = load_settings(path, {"KEY": "secret"})
+        assert loaded.settings.tools == {
+            "weather": {"url": "http://x", "headers": {"Authorization": {"env": "KEY"}}}
+        }
+        assert loaded.sources["tools.weather"] == str(path)
+        assert loaded.environ["KEY"] == "secret"
+        assert "secret" not in repr(loaded)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("variable", "value", "allowed"),
+        [
+            ("KAFKA__PARTITIONS", "many", "a whole number of at least 1, not 'many'"),
+            ("KAFKA__PARTITIONS", "0", "a whole number of at least 1, not '0'"),
+            ("KAFKA__PARTITIONS", "", "a whole number of at least 1, not ''"),
+            ("KAFKA__PARTITIONS", "1.5", "a whole number of at least 1"),
+            ("WORKER__HTTP_PORT", "70000", "of at least 0 and of at most 65535"),
+            ("LIMITS__DEADLINE_S", "0", "a number above 0, not '0'"),
+            ("LIMITS__DEADLINE_S", "nan", "a number above 0"),
+            ("LIMITS__DEADLINE_S", "inf", "a number above 0"),
+            ("MODEL__TEMPERATURE", "3", "a number of at least 0 and of at most 2"),
+            ("KAFKA__SECURITY_PROTOCOL", "TLS", "one of PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL, not 'TLS'"),
+            ("KAFKA__TOPIC_PREFIX", "a b", "text like"),
+            ("KAFKA__REPLY_TOPICS", "a,b c", "a list, each text like"),
+            ("WORKER__GROUP_ID", "", "text of 1 to 200 characters"),
+            ("KAFKA__BOOTSTRAP_SERVERS", "kafka", "host:port"),
+            ("KAFKA__BOOTSTRAP_SERVERS", "", "host:port"),
+            ("KAFKA__BOOTSTRAP_SERVERS", "a:9092, b:9092", "host:port"),
+            ("MODEL__BASE_URL", "localhost:8000/v1", "http://"),
+            ("MODEL__BASE_URL", "ftp://x", "http://"),
+            ("EMBEDDINGS__BASE_URL", "http://", "http://"),
+            ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
+        ],
+    )
+    def test_a_wrong_value_in_the_environment(self, variable: str, value: str, allowed: str) -> None:
+        message = refusal(**{f"KOTAE_{variable}": value})
+        assert message.startswith(
+            f"environment variable KOTAE_{variable}: {variable.lower().replace('__', '.')} "
+        )
+        assert allowed in message
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("[kafka]\npartitions = '6'\n", "kafka.partitions must be a whole number of at least 1, not '6'"),
+            ("[kafka]\nreply_topics = 'a'\n", "kafka.reply_topics must be a list"),
+            ("[worker]\ngrace_s = inf\n", "worker.grace_s must be a number above 0"),
+            ("[worker]\ngrace = 1\n", "[worker] 'grace': there is no such setting; did you mean grace_s?"),
+            ("[kafak]\npartitions = 6\n", "there is no section 'kafak'; did you mean kafka?"),
+            ("[zzz]\n", "there is no section 'zzz'; allowed: kafka, worker"),
+            ("kafka = 1\n", "kafka must be a table: [kafka]"),
+            ("[tools]\nweather = 1\n", "[tools] 'weather': must be a table: [tools.NAME]"),
+            ("tools = 1\n", "tools must be a table: [tools]"),
+            ("[kafka\n", "not a TOML file"),
+            ("[model]\nbase_url = 'x'\n", "model.base_url must be an address"),
+        ],
+    )
+    def test_a_wrong_file(self, toml, text: str, says: str) -> None:
+        path = toml(text)
+        message = refusal(path)
+        assert message.startswith(str(path))
+        assert says in message
+
+    def test_an_unknown_variable(self) -> None:
+        assert "did you mean KOTAE_MODEL__BASE_URL?" in refusal(KOTAE_MODEL__BASE_ULR="http://x")
+        assert "KOTAE_KAFKA__PARTITIONS" in refusal(KOTAE_KAFKA_PARTITIONS="6")
+        assert "[tools.NAME]" in refusal(KOTAE_TOOLS__WEATHER="x")
+
+    def test_what_kubernetes_puts_there_is_not_ours(self) -> None:
+        environ = {
+            "KOTAE_SERVICE_HOST": "10.0.0.1",
+            "KOTAE_SERVICE_PORT_HTTP": "80",
+            "KOTAE_WORKER_PORT": "tcp://10.0.0.1:9464",
+            "KOTAE_WORKER_PORT_9464_TCP_ADDR": "10.0.0.1",
+        }
+        assert load_settings(None, environ).settings == Settings()
+        assert "no such setting" in refusal(KOTAE_WORKER__PORT="9464")
+
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+        missing = tmp_path / "missing.toml"
+        assert refusal(missing) == (
+            f"{missing}: No such file or directory; --config must name a TOML file that can be read"
+        )
+        assert "KOTAE_CONFIG must name" in refusal(KOTAE_CONFIG=str(tmp_path))
+        (tmp_path / "binary.toml").write_bytes(b"\xff")
+        assert "not a TOML file" in refusal(tmp_path / "binary.toml")
+
+    def test_a_port_for_every_process(self) -> None:
+        message = refusal(KOTAE_WORKER__HTTP_PORT="65535", KOTAE_WORKER__PROCESSES="2")
+        assert "at most 65534" in message
+        load_settings(None, {"KOTAE_WORKER__HTTP_PORT": "0", "KOTAE_WORKER__PROCESSES": "2"})
+
+    def test_secrets_are_not_repeated(self, toml) -> None:
+        assert "hunter2" not in refusal(toml('[model]\napi_key = ["hunter2"]\n'))
+        assert "hunter2" not in refusal(KOTAE_MODEL__BASE_URL="ftp://me:hunter2@x")
+        assert "hunter2" not in refusal(KOTAE_MODEL__BASE_URL="https://me:hunter2@x:99999")
+
+
+@pytest.mark.parametrize("value", ["kafka:9092", "a:1,b:2", "[::1]:9092", "10.0.0.1:9092"])
+def test_brokers(value: str) -> None:
+    loaded = load_settings(None, {"KOTAE_KAFKA__BOOTSTRAP_SERVERS": value})
+    assert loaded.settings.kafka.bootstrap_servers == value
+
+
+def test_every_setting_is_documented() -> None:
+    module = ast.parse(Path(streams.settings.__file__).read_text("utf-8"))
+    undocumented = []
+    for section in [
+        node for node in module.body if isinstance(node, ast.ClassDef) and node.name != "Settings"
+    ]:
+        for statement, after in zip(section.body, [*section.body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign) and not (
+                isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            ):
+                undocumented.append(f"{section.name}.{ast.unparse(statement.target)}")
+    assert undocumented == []
