@@ -28,21 +28,21 @@ SECOND_AT_LEAST = 0.65
 SUBJECT = 0.5
 """What the title's terms count for when it is asked whether a passage answers: naming the subject is not
 answering."""
-SUPPORTED = 0.37
+SUPPORTED = 0.33
 """Share of a question's weight that must be in the best sentence and its passage (their mean)."""
 
 _UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _LEAD = re.compile(r"\A#{1,6}\s|[?？؟]\W*\Z")
 _HIRAGANA = re.compile(r"[\u3040-\u309f]+")
 _SHORT_WORDS = {1: 0.3, 2: 0.5, 3: 1.0, 4: 2.5}
-# Words that ask, or only bind. Scripts without spaces would glue them to their neighbours, in pairs
-# that no text has; in spaced ones their shortness is enough.
-_ASKING = re.compile(
+ASKING = re.compile(
     "请问|为什么|什么|怎么样|怎么|怎样|如何|多少|多久|多长|多大|多远|多高|哪里|哪儿|哪个|哪些|哪一|哪|谁"
-    "|何时|何地|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
+    "|何时|何地|请|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
     "|請問|為什麼|什麼|怎麼|哪裡|哪個|誰|嗎|們"
-    "|[吗呢吧啊的了是有在我你您它和与及或被把从对到为于以会能要个位这那就也都之其]"
+    "|[吗呢吧啊的了是有在我你您它和与及或被把从对到为于以会能要个位这那就也都之其还]"
 )
+"""Chinese words that ask, or only bind: without spaces they would be glued to their neighbours, in pairs
+that no text has. Where words are spaced, their shortness is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def find_evidence(
     """The sentences that fit the question best, best first; none where too little of it is in them."""
     asked = asked_terms(question)
     read = passages[:PASSAGES_READ]
-    titles = [asked.keys() & _keys(passage.title) for passage in read]
+    titles = [asked.keys() & term_keys(passage.title) for passage in read]
     sentences = [
         sentence
         for number, passage in enumerate(read)
@@ -98,16 +98,16 @@ def find_evidence(
 
 def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]) -> float:
     """The mean share of the question's weight in a sentence and in its passage with the title, 0 to 1."""
-    title = asked.keys() & _keys(passage.title)
+    title = asked.keys() & term_keys(passage.title)
     weights = {key: says * (SUBJECT if key in title else 1.0) for key, says in asked.items()}
-    near = _weigh(weights, asked.keys() & _keys(passage.text[span[0] : span[1]]))
-    around = _weigh(weights, asked.keys() & _keys(passage.text) | title)
+    near = _weigh(weights, asked.keys() & term_keys(passage.text[span[0] : span[1]]))
+    around = _weigh(weights, asked.keys() & term_keys(passage.text) | title)
     return (near + around) / (2 * sum(weights.values()))
 
 
 def asked_terms(question: str) -> dict[str, float]:
     """What a text would have to mention to answer the question, and how much each term says."""
-    return {_key(term): _says(term) for term in terms(_ASKING.sub(" ", question))}
+    return {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", question))}
 
 
 def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
@@ -116,7 +116,7 @@ def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
     lead: frozenset[str] = frozenset()
     for start, end in sentence_spans(text):
         sentence = text[start:end]
-        own = frozenset(asked & _keys(sentence))
+        own = frozenset(asked & term_keys(sentence))
         if _LEAD.search(sentence):
             # A heading or a question has the asker's words but not the answer: what follows it has.
             lead = own
@@ -127,17 +127,20 @@ def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
     return found
 
 
-def _keys(text: str) -> set[str]:
-    found = set(map(_key, terms(text)))
+def term_keys(text: str) -> set[str]:
+    """The keys of a text's terms, and of each character in scripts without spaces."""
+    found = set(map(term_key, terms(text)))
     # A single character of a question must be found inside the pairs of a text.
     return found.union(character for key in found if _UNSPACED.match(key) for character in key)
 
 
-def _key(term: str) -> str:
+def term_key(term: str) -> str:
+    """What inflected forms of a term have in common."""
     return term if term[0].isdecimal() else term[:STEM]
 
 
-def _says(term: str) -> float:
+def term_weight(term: str) -> float:
+    """How much a term says by itself, from its length and script; 8 is the most."""
     if _HIRAGANA.fullmatch(term):
         return 0.5 * len(term)
     if _UNSPACED.match(term):

@@ -45,13 +45,25 @@ def extract_answer(
 def answer_without_model(grounding: Grounding) -> str:
     """What passages and tool results say by themselves; "" where they say nothing."""
     question = grounding.question.text
-    results = [call for call in grounding.tool_calls if call.status == "ok"]
+    results = any(call.status == "ok" for call in grounding.tool_calls)
     extracted = extract_answer(
         question, grounding.passages, supported=SUPPORTED_BESIDE_TOOLS if results else SUPPORTED
     )
     if not (results or extracted):
         return ""
-    return "\n".join([*tell_tools(question, grounding.tool_calls), *([extracted] if extracted else [])])
+    told = [*tell_tools(question, grounding.tool_calls), extracted, tell_missing(question, grounding.missing)]
+    return "\n".join(filter(None, told))
+
+
+def answer_plainly(grounding: Grounding) -> str:
+    """The same, or that nothing is known, in the question's language; never empty."""
+    question = grounding.question.text
+    told = [
+        *tell_tools(question, grounding.tool_calls),
+        do_not_know(question),
+        tell_missing(question, grounding.missing),
+    ]
+    return answer_without_model(grounding) or "\n".join(filter(None, told))
 
 
 def tell_tools(question: str, calls: Sequence[ToolCall]) -> list[str]:
@@ -63,13 +75,22 @@ def tell_tools(question: str, calls: Sequence[ToolCall]) -> list[str]:
     ]
 
 
-def do_not_know(question: str, missing: Sequence[str] = ()) -> str:
-    """Says so in the question's language, and what could not be asked."""
+def tell_missing(question: str, missing: Sequence[str]) -> str:
+    """Says what could not be reached; "" where nothing is missing."""
+    if not missing:
+        return ""
+    return (
+        f"（无法访问：{'、'.join(missing)}）"
+        if is_chinese(question)
+        else f"(Out of reach: {', '.join(missing)}.)"
+    )
+
+
+def do_not_know(question: str) -> str:
+    """Says so in the question's language."""
     if is_chinese(question):
-        without = f"（无法访问：{'、'.join(missing)}）" if missing else ""
-        return f"我不知道：现有资料中没有答案{without}。"
-    without = f" ({', '.join(missing)} could not be reached)" if missing else ""
-    return f"I do not know: nothing that I was given answers this{without}."
+        return "我不知道：现有资料中没有答案。"
+    return "I do not know: nothing that I was given answers this."
 
 
 def is_chinese(text: str) -> bool:
@@ -87,11 +108,7 @@ class ExtractiveGenerator:
         on_delta: DeltaSink | None = None,
     ) -> Generation:
         """The whole answer at once, also as one piece."""
-        question = grounding.question.text
-        text = answer_without_model(grounding)
-        if not text:
-            untold = tell_tools(question, grounding.tool_calls)
-            text = "\n".join([*untold, do_not_know(question, grounding.missing)])
+        text = answer_plainly(grounding)
         if on_delta is not None:
             on_delta(text)
         return Generation(text, MODEL)

@@ -41,10 +41,11 @@ Answer the question from the sources and tool results in the user's last message
 - Cite the source of each statement by its id in square brackets after it: [1], or [1][2] for two. \
 Cite only ids that were given; never cite a tool result.
 - A tool result whose status is not "ok" gave nothing: say what is missing because of it.
+- What a <missing> block names could not be reached: say so.
 - If sources and results do not answer the question, say that you do not know.
 - Be brief. Write in the language of the question."""
 
-_TAGS = "source|tool_result|question"
+_TAGS = "source|tool_result|missing|question"
 _OURS = re.compile(rf"<(?=\s*/?\s*(?:{_TAGS})\b)", re.IGNORECASE)
 _ESCAPED = re.compile(rf"&lt;(?=\s*/?\s*(?:{_TAGS})\b)", re.IGNORECASE)
 
@@ -77,7 +78,7 @@ def generate_messages(grounding: Grounding) -> list[Message]:
             break
         sources.append(_source(number, passage, left))
         left -= needed
-    missing = [f"Could not be reached: {', '.join(grounding.missing)}. Say so."] if grounding.missing else []
+    missing = [f"<missing>{name}</missing>" for name in grounding.missing]
     content = [*sources, *results, *missing, f"<question>\n{neutralise(question.text)}\n</question>"]
     return [
         {"role": "system", "content": _ANSWER},

@@ -1,6 +1,7 @@
 """Places to time zones: IANA names, the cities in them, and those that people ask for by other names."""
 
 import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -55,6 +56,11 @@ def find_zone(place: str) -> ZoneInfo:
         meant = ", ".join(dict.fromkeys(names[name] for name in near)) or "Asia/Tokyo, Europe/Berlin"
         raise UnknownPlace(f"no time zone is known for {place[:60]!r}; names look like these: {meant}")
     return ZoneInfo(zone)
+
+
+def known_places() -> Mapping[str, str]:
+    """Every name that `find_zone` knows, case-folded, with its IANA zone."""
+    return _names()
 
 
 def _folded(name: str) -> str:

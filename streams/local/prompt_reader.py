@@ -1,0 +1,66 @@
+"""The prompt of `agents.models.prompt`, read back by the model at the other end of the wire. Pure."""
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from agents.components import Grounding, Passage
+from agents.models.prompt import restore
+from schemas.answer import ToolCall
+from schemas.question import Question
+
+_SOURCE = re.compile(r'<source id="(\d+)"(?: title="([^"]*)")?>\n(.*?)\n</source>', re.DOTALL)
+_RESULT = re.compile(
+    r'<tool_result name="([^"]*)" id="([^"]*)" status="([^"]*)">\n(.*?)\n</tool_result>', re.DOTALL
+)
+_MISSING = re.compile(r"<missing>(.*?)</missing>")
+_QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
+
+
+def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
+    """The question with what its answer may rest on; of another prompt, the last message alone."""
+    content = last_message(messages)
+    asked = _QUESTION.search(content)
+    text = restore(asked[1]) if asked else content
+    return Grounding(
+        question=Question(id="prompt", text=text),
+        passages=[
+            Passage(
+                chunk_id=number,
+                document_id=number,
+                title=html.unescape(title or ""),
+                source="",
+                text=restore(body),
+                score=0.0,
+            )
+            for number, title, body in _SOURCE.findall(content)
+        ],
+        tool_calls=[_tool_call(*found) for found in _RESULT.findall(content)],
+        missing=_MISSING.findall(content),
+    )
+
+
+def last_message(messages: Sequence[dict[str, Any]]) -> str:
+    """The text of the last message; its parts joined where it comes in parts."""
+    content = messages[-1].get("content")
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _tool_call(name: str, identifier: str, status: str, body: str) -> ToolCall:
+    written = restore(body)
+    try:
+        result = orjson.loads(written)
+    except orjson.JSONDecodeError:
+        result = written
+    return ToolCall(
+        id=html.unescape(identifier),
+        name=html.unescape(name),
+        arguments={},
+        status="ok" if status == "ok" else "timeout" if status == "timeout" else "error",
+        result=result,
+    )
