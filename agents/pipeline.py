@@ -40,6 +40,7 @@ from agents.components import (
 )
 from agents.errors import DependencyError, PermanentError, TimedOutError
 from agents.graph import Graph, GraphError, Observer, Output, Run, Stage, StageFailed
+from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
 from agents.tools.stage import run_planned
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
@@ -53,9 +54,6 @@ PASSAGES = Output[Sequence[Passage]]("retrieve")
 PLAN = Output[Plan]("plan")
 TOOL_CALLS = Output[tuple[ToolCall, ...]]("tools")
 GENERATION = Output[Generation]("generate")
-
-EXTRACTIVE = "extractive"
-"""`model` of an answer that no model wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,8 @@ def default_graph(components: Components, budgets: Budgets) -> Graph:
 
 def _grounding(run: Run) -> Grounding:
     missing = ["the knowledge base"] if _RETRIEVAL_REASONS.intersection(run.degraded) else []
-    return Grounding(run.question, run[PASSAGES], run[TOOL_CALLS], missing)
+    passages, tool_calls = run[PASSAGES], run[TOOL_CALLS]
+    return Grounding(run.question, passages, tool_calls, missing)
 
 
 _RETRIEVAL_REASONS = {"retrieval_timeout", "retrieval_unavailable"}
