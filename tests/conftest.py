@@ -1,5 +1,6 @@
 """Fixtures for every tier, and what a run says of the tests it left out."""
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import Generator
@@ -9,6 +10,12 @@ import pytest
 pytest_plugins = ["tests.support.kafka"]
 
 REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
+
+
+def pytest_configure() -> None:
+    """Say that there is no event loop yet: looptime asks for one before the first test, even a
+    synchronous one, and would leave it unclosed."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,8 @@ _WRITTEN: list[tuple[str, str]] = [
     (r"百分之\s*(\d[\d,]*(?:\.\d+)?)", r"\1%"),
     (r"(?<=\d),(?=\d{3}(?!\d))", ""),
     (r"\bdivided by\b|除以|÷|∕", "/"),
-    (r"\bto the power of\b|的?次方|\^", "**"),
+    (r"的?\s*(\d+)\s*次方", r"**\1"),
+    (r"\bto the power of\b|\^", "**"),
     (r"\bplus\b|加上?", "+"),
     (r"\bminus\b|减去?|−|–", "-"),
     (r"\btimes\b|\bmultiplied by\b|乘以?|×|·|⋅", "*"),
@@ -27,7 +28,7 @@ _WRITTEN: list[tuple[str, str]] = [
     # A percent sign is the remainder only where something follows that it could divide by.
     (r"%(?!\s*[\d.(])", "/100"),
     (r"(?<![\d.])0+(?=\d)", ""),
-    (r"[=?]\s*$", ""),
+    (r"[=?\s]+$", ""),
 ]
 _NOTATION = [(re.compile(pattern, re.IGNORECASE), plain) for pattern, plain in _WRITTEN]
 _FOREIGN = re.compile(r"[^0-9.+\-*/%()\s]+")

@@ -34,7 +34,10 @@ def demo_tools(now: Callable[[], datetime] = _utc_now) -> list[PythonTool]:
             ),
         ] = "UTC",
     ) -> str:
-        """Tells the current time and date in a city or time zone. 查询某个城市或时区现在的时间和日期，几点了。"""
+        """Tells the current time and date in a city or time zone.
+
+        查询某个城市或时区现在的时间和日期，几点了。
+        """
         try:
             there = now().astimezone(find_zone(place))
         except UnknownPlace as problem:
@@ -57,8 +60,12 @@ async def calculator(
         ),
     ],
 ) -> str:
-    """Calculates arithmetic: plus, minus, times, divided by, percent, power. 计算算式：加减乘除、百分比、乘方。"""
+    """Calculates arithmetic: plus, minus, times, divided by, percent, power.
+
+    计算算式：加减乘除、百分比、乘方。
+    """
     try:
-        return f"{' '.join(expression.split())} {show(evaluate(expression))}"
+        value = show(evaluate(expression))
     except ArithmeticProblem as problem:
         raise ToolError(str(problem)) from problem
+    return f"{' '.join(expression.split()).rstrip('=?？ ')} {value}"

@@ -124,21 +124,20 @@ async def run_tool_server() -> AsyncIterator[ToolServer]:
     """A server on a free port of the loopback address, for the length of the block."""
     server = ToolServer()
     app = web.Application()
-    answers = [
-        "ok",
-        "hang",
-        "dribble",
-        "text",
-        "gbk",
-        "empty",
-        "garbage",
-        "image",
-        "huge",
-        "nested",
-        "redirect",
-    ]
-    for name in answers:
-        app.router.add_route("*", f"/{name}", getattr(server, name))
+    for answer in (
+        server.ok,
+        server.hang,
+        server.dribble,
+        server.text,
+        server.gbk,
+        server.empty,
+        server.garbage,
+        server.image,
+        server.huge,
+        server.nested,
+        server.redirect,
+    ):
+        app.router.add_route("*", f"/{answer.__name__}", answer)
     app.router.add_route("*", "/status/{code}", server.status)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
