@@ -1,4 +1,7 @@
-"""Texts as BM25 vectors, the same for every index: words by Qdrant's own model, East Asian scripts as pairs.
+"""Texts as BM25 vectors, the same for every index: words by Qdrant's own model, the rest here.
+
+Numbers, because its tokenizer leaves out whatever is digits alone: years, versions, amounts. With them
+recall@1 on XQuAD's English questions is 0.946, without 0.937.
 
 Han, Kana and Hangul are indexed as overlapping pairs of characters, which is how Lucene's CJK
 analyzer does it, and not by the dictionaries that Qdrant's tokenizer has for them: on headings and
@@ -31,6 +34,7 @@ most on the sites above."""
 SINGLE_WEIGHT = 0.25
 """What a single character counts for in a question, against 1 for a pair or a word."""
 
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _RUN = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]+"
 )
@@ -44,14 +48,15 @@ class SparseEncoder:
 
     def document(self, title: str, text: str) -> SparseVector:
         """A chunk with its document's title, weighted by how often each term is in it."""
-        whole = _normalized(f"{title}\n{text}" if title else text)
-        rest, counts = _east_asian(whole)
+        rest, counts = _own_terms(_normalized(f"{title}\n{text}" if title else text))
         words = self._words.embed_document(rest)
         if not counts:
             return words
-        pairs = sum(times for term, times in counts.items() if len(term) > 1)
-        damping = K * (1 - B + B * pairs / AVERAGE_PAIRS)
-        weights = dict(zip(words.indices, words.values, strict=True))
+        indices, values = words.indices, words.values
+        weights = dict(zip(indices, values, strict=True))
+        pairs = sum(times for term, times in counts.items() if _is_pair(term))
+        length = len(indices) / AVERAGE_WORDS + pairs / AVERAGE_PAIRS
+        damping = K * (1 - B + B * length)
         for term, times in counts.items():
             weights[_index(term)] = times * (K + 1) / (times + damping)
         return SparseVector(list(weights), list(weights.values()))
@@ -59,13 +64,13 @@ class SparseEncoder:
     def query(self, text: str) -> SparseVector:
         """What a question asks for: every term once. Costs at most about 1 ms, however long it is."""
         # Shortened again: one compatible form can stand for up to 18 characters.
-        rest, counts = _east_asian(shorten(_normalized(shorten(text))))
+        rest, counts = _own_terms(shorten(_normalized(shorten(text))))
         words = self._words.embed_query(rest)
         if not counts:
             return words
-        weights = dict(zip(words.indices, words.values, strict=True))
+        weights = dict.fromkeys(words.indices, 1.0)
         for term in counts:
-            weights[_index(term)] = 1.0 if len(term) > 1 else SINGLE_WEIGHT
+            weights[_index(term)] = SINGLE_WEIGHT if _is_single(term) else 1.0
         return SparseVector(list(weights), list(weights.values()))
 
 
@@ -91,9 +96,11 @@ def _normalized(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
-def _east_asian(text: str) -> tuple[str, Counter[str]]:
-    """The text without its East Asian runs, and the characters and pairs of these, counted."""
+def _own_terms(text: str) -> tuple[str, Counter[str]]:
+    """The text without its East Asian runs; and what is counted here: their characters and pairs, numbers."""
     counts: Counter[str] = Counter()
+    for number in _NUMBER.findall(text):
+        counts[number.replace(",", "").replace(".", "")] += 1
     if text.isascii():
         return text, counts
     runs = _RUN.findall(text)
@@ -101,6 +108,14 @@ def _east_asian(text: str) -> tuple[str, Counter[str]]:
         counts.update(run)
         counts.update(map(str.__add__, run, run[1:]))
     return (_RUN.sub(" ", text) if runs else text), counts
+
+
+def _is_pair(term: str) -> bool:
+    return len(term) == 2 and not term.isdigit()
+
+
+def _is_single(term: str) -> bool:
+    return len(term) == 1 and not term.isdigit()
 
 
 @lru_cache(maxsize=1 << 15)
