@@ -46,7 +46,12 @@ def slow_tool_table(url: str) -> dict[str, Any]:
                     "description": "The product's name. 产品名称。",
                     "examples": ["Heron Flow", "晨雾加湿器"],
                     "minLength": 1,
-                }
+                },
+                "city": {
+                    "type": "string",
+                    "description": "The city of the warehouse. 仓库所在的城市。",
+                    "enum": ["Rotterdam", "Hangzhou"],
+                },
             },
             "required": ["product"],
             "additionalProperties": False,

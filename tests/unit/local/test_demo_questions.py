@@ -4,12 +4,15 @@ import re
 
 import pytest
 
+from agents.tools.table import http_tools
 from schemas.document import Document
 from streams.local.demo_questions import DEMO_QUESTIONS, DemoQuestion
 from streams.local.demo_tools import demo_tools
 from streams.local.knowledge import read_documents
-from streams.local.slow_tool import NAME
+from streams.local.planning import match_tools
+from streams.local.slow_tool import NAME, slow_tool_table
 
+SLOW = {NAME: slow_tool_table("http://127.0.0.1:9/stock")}
 DOCUMENTS = {document.id: document for document in read_documents()}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -51,3 +54,21 @@ def test_what_is_expected_can_be_had(question: DemoQuestion) -> None:
     assert all(expected in document.text for expected in question.expected)
     others = [other for other in DOCUMENTS.values() if other is not document]
     assert not any(expected in other.text for expected in question.expected for other in others)
+
+
+@pytest.mark.parametrize("question", DEMO_QUESTIONS, ids=lambda question: question.note)
+def test_the_offline_model_plans_just_the_tools_expected(question: DemoQuestion) -> None:
+    slow = http_tools(SLOW, environ={}, default_timeout_s=1.0)
+    specs = [*(tool.spec for tool in demo_tools()), *(tool.spec for tool in slow)]
+    offers = [
+        {
+            "type": "function",
+            "function": {
+                "name": spec.name,
+                "description": spec.description,
+                "parameters": spec.parameters,
+            },
+        }
+        for spec in specs
+    ]
+    assert tuple(call.name for call in match_tools(question.text, offers)) == question.expected_tools
