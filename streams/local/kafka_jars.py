@@ -39,15 +39,25 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "kotae"
 
 
+def can_run_kafka() -> bool:
+    """Whether there is a Java, and the jars or a Maven to fetch them; `find_java` says if it is too old."""
+    jars = cache_root() / f"kafka-{kafka_version(pom_path())}"
+    return _java() is not None and (jars.is_dir() or shutil.which("mvn") is not None)
+
+
+def _java() -> str | None:
+    home = os.environ.get("JAVA_HOME", "")
+    java = shutil.which(str(Path(home) / "bin" / "java")) if home else None
+    return java or shutil.which("java")
+
+
 async def find_java() -> str:
     """The Java to run, from `JAVA_HOME` or the path.
 
     Raises:
         OperatorError: there is none, or it is too old.
     """
-    home = os.environ.get("JAVA_HOME", "")
-    java = shutil.which(str(Path(home) / "bin" / "java")) if home else None
-    java = java or shutil.which("java")
+    java = _java()
     if java is None:
         raise OperatorError(
             f"no Java was found, and the local broker needs {JAVA_AT_LEAST} or newer: install one (Debian: "

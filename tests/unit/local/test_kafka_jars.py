@@ -9,7 +9,7 @@ import pytest
 
 from streams.errors import OperatorError
 from streams.local import kafka_jars
-from streams.local.kafka_jars import find_java, kafka_version, pom_path, resolve_jars
+from streams.local.kafka_jars import can_run_kafka, find_java, kafka_version, pom_path, resolve_jars
 from tests.support.system import eventually
 
 ALTERNATIVE = "KOTAE_KAFKA__BOOTSTRAP_SERVERS"
@@ -81,6 +81,20 @@ async def test_java_home_comes_first(
     java = program(tmp_path / "jdk" / "bin", "java", "echo 'version \"21.0.1\"' >&2")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
     assert await find_java() == str(java)
+
+
+def test_kafka_can_run_with_a_java_and_the_jars_or_maven(
+    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    program(bin_folder, "mvn", "exit 1")
+    assert not can_run_kafka()
+    program(bin_folder, "java", "exit 1")
+    assert can_run_kafka()
+    (bin_folder / "mvn").unlink()
+    assert not can_run_kafka()
+    (tmp_path / "kotae" / f"kafka-{kafka_version(pom_path())}").mkdir(parents=True)
+    assert can_run_kafka()
 
 
 async def test_no_maven(bin_folder: Path, tmp_path: Path) -> None:
