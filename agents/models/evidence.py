@@ -23,21 +23,24 @@ a text names its subject once. The title's terms count in full."""
 RANK_COST = 0.1
 """What a sentence loses for each of the first places of its passage in the ranking, of at most 1."""
 RANK_COSTS = 2
+ACRONYM = 4.0
+"""What a word in capitals says at least."""
 SECOND_AT_LEAST = 0.65
 """A further sentence is evidence when its score is this share of the best one's."""
 SUBJECT = 0.5
 """What the title's terms count for when it is asked whether a passage answers: naming the subject is not
 answering."""
-SUPPORTED = 0.33
+SUPPORTED = 0.35
 """Share of a question's weight that must be in the best sentence and its passage (their mean)."""
 
 _UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _LEAD = re.compile(r"\A#{1,6}\s|[?？؟]\W*\Z")
+_ACRONYM = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Z0-9]{1,5}(?![A-Za-z0-9])")
 _HIRAGANA = re.compile(r"[\u3040-\u309f]+")
 _SHORT_WORDS = {1: 0.3, 2: 0.5, 3: 1.0, 4: 2.5}
 ASKING = re.compile(
     "请问|为什么|什么|怎么样|怎么|怎样|如何|多少|多久|多长|多大|多远|多高|哪里|哪儿|哪个|哪些|哪一|哪|谁"
-    "|何时|何地|请|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
+    "|何时|何地|请(?=告诉|说)|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
     "|請問|為什麼|什麼|怎麼|哪裡|哪個|誰|嗎|們"
     "|[吗呢吧啊的了是有在我你您它和与及或被把从对到为于以会能要个位这那就也都之其还]"
 )
@@ -107,7 +110,11 @@ def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]
 
 def asked_terms(question: str) -> dict[str, float]:
     """What a text would have to mention to answer the question, and how much each term says."""
-    return {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", question))}
+    weights = {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", question))}
+    # The shortest words say the least, but for those that are short because they say much.
+    for term in terms(" ".join(_ACRONYM.findall(question))):
+        weights[term_key(term)] = max(weights.get(term_key(term), 0.0), ACRONYM)
+    return weights
 
 
 def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:

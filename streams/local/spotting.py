@@ -33,7 +33,7 @@ _PLAIN = [
     (re.compile(pattern, re.IGNORECASE), plain)
     for pattern, plain in (
         (r"(?<=\d),(?=\d{3}(?!\d))", ""),
-        (r"%\s*(?:of\b|的)", "/100*"),
+        (r"%\s*(?:of\b|的)\s*", "/100 * "),
         (r"\bto the power of\b|\^", "**"),
         (r"\bdivided by\b|除以|÷", "/"),
         (r"\bplus\b|加上?", "+"),

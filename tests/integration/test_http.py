@@ -1,0 +1,211 @@
+"""The pooled transport against a real server."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
+from agents.http import HttpPool, HttpResponse, raise_for_status, retry_after_s
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def echo(request: web.Request) -> web.Response:
+    return web.json_response(
+        {
+            "method": request.method,
+            "query": dict(request.query),
+            "headers": {name.title(): value for name, value in request.headers.items()},
+            "body": (await request.read()).decode(),
+        }
+    )
+
+
+async def redirect(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "/echo", "Set-Cookie": "a=b"})
+
+
+async def large(_: web.Request) -> web.Response:
+    return web.Response(body=b"x" * 5000)
+
+
+async def bomb(_: web.Request) -> web.Response:
+    return web.Response(body=gzip.compress(b"x" * 5000), headers={"Content-Encoding": "gzip"})
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b"x" * 500)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    app = web.Application()
+    for handler in (echo, redirect, large, bomb, endless):
+        app.router.add_route("*", f"/{handler.__name__}", handler)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[HttpPool]:
+    made = HttpPool("tools/x", headers={"X-Own": "1"}, max_response_bytes=4000)
+    yield made
+    await made.aclose()
+
+
+def content(response: HttpResponse) -> Any:
+    import orjson
+
+    return orjson.loads(response.body)
+
+
+async def test_a_request_carries_what_it_is_given(pool: HttpPool, url: str) -> None:
+    response = await pool.arequest(
+        "POST", f"{url}/echo", body=b"body", headers={"X-Request-Id": "a/b/1"}, params={"q": "水 &=/"}
+    )
+    seen = content(response)
+    assert (response.status, seen["method"], seen["body"], seen["query"]) == (
+        200,
+        "POST",
+        "body",
+        {"q": "水 &=/"},
+    )
+    assert (seen["headers"]["X-Own"], seen["headers"]["X-Request-Id"]) == ("1", "a/b/1")
+    assert response.headers["content-type"].startswith("application/json")
+
+
+async def test_redirects_are_not_followed_and_cookies_not_kept(pool: HttpPool, url: str) -> None:
+    response = await pool.arequest("GET", f"{url}/redirect")
+    assert response.status == 302
+    with pytest.raises(PermanentError):
+        raise_for_status("tools/x", response)
+    assert "Cookie" not in content(await pool.arequest("GET", f"{url}/echo"))["headers"]
+
+
+async def test_no_proxy_is_taken_from_the_environment(
+    pool: HttpPool, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert (await pool.arequest("GET", f"{url}/echo")).status == 200
+    async with pool.client() as client:
+        assert (await client.get(f"{url}/echo")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["large", "bomb", "endless"])
+async def test_a_body_that_is_too_long_is_refused(pool: HttpPool, url: str, path: str) -> None:
+    with pytest.raises(PermanentError, match="4,000"):
+        await pool.arequest("GET", f"{url}/{path}")
+    async with pool.stream("GET", f"{url}/{path}") as stream:
+        with pytest.raises(PermanentError, match="4,000"):
+            assert [chunk async for chunk in stream.chunks]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("http://127.0.0.1:1/", TransientError),
+        ("http://no-such-host.invalid/", TransientError),
+        ("nonsense", PermanentError),
+        ("ftp://127.0.0.1/", PermanentError),
+    ],
+)
+async def test_failures_are_translated(pool: HttpPool, target: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        await pool.arequest("GET", target)
+    with pytest.raises(kind):
+        async with pool.stream("GET", target):
+            pass
+
+
+async def test_a_header_that_would_split_the_request_is_refused(pool: HttpPool, url: str) -> None:
+    with pytest.raises(PermanentError):
+        await pool.arequest("GET", f"{url}/echo", headers={"traceparent": "a\r\nX-Evil: 1"})
+
+
+async def test_what_is_not_http_is_bad_output(pool: HttpPool) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(BadOutputError):
+            await pool.arequest("GET", f"http://127.0.0.1:{port}/")
+
+
+async def test_more_than_a_hundred_requests_run_at_once(pool: HttpPool, url: str) -> None:
+    arrived = 0
+    released = asyncio.Event()
+
+    async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 150:
+            released.set()
+        await released.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0, backlog=200) as server, asyncio.timeout(10):
+        target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with pool.client() as client:
+            half = asyncio.gather(*(client.get(target) for _ in range(75)))
+            await asyncio.gather(*(pool.arequest("GET", target) for _ in range(75)))
+            await half
+
+
+async def test_closing_the_client_leaves_the_pool_open(pool: HttpPool, url: str) -> None:
+    async with pool.client() as client:
+        assert (await client.get(f"{url}/redirect")).status_code == 302
+    assert (await pool.arequest("GET", f"{url}/echo")).status == 200
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_in_both_forms(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, ThrottledError), (503, ThrottledError), (500, TransientError), (408, TransientError)]
+    + [(status, PermanentError) for status in (301, 400, 401, 403, 404, 422)],
+)
+def test_statuses_are_sorted(status: int, kind: type[Exception]) -> None:
+    body = b'{"error": {"message": "told"}, "detail": "the whole request"}'
+    with pytest.raises(kind, match="told") as failure:
+        raise_for_status("model", HttpResponse(status, {}, body))
+    assert "whole request" not in str(failure.value)
+
+
+def test_success_raises_nothing() -> None:
+    raise_for_status("model", HttpResponse(204, {}, b""))

@@ -1,0 +1,199 @@
+"""Chat completions, right and wrong."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.components import Generation, PlannedCall
+from agents.errors import BadOutputError, DependencyError, ThrottledError, TransientError
+from agents.models.completion import (
+    StreamedGeneration,
+    parse_generation,
+    parse_plan,
+    planned_calls,
+)
+from schemas.answer import Usage
+
+
+def wanted(name: object = "clock", arguments: object = "{}", **more: object) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def test_a_plan_is_the_tool_calls_with_their_arguments() -> None:
+    body = {
+        "choices": [
+            {"message": {"content": None, "tool_calls": [wanted(arguments='{"place":"Oslo"}', id="a")]}}
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+    }
+    plan = parse_plan("model", orjson.dumps(body))
+    assert plan.calls == (PlannedCall("a", "clock", {"place": "Oslo"}),)
+    assert plan.usage == Usage(3, 2)
+
+
+@pytest.mark.parametrize("tool_calls", [None, [], "clock", {}])
+def test_no_tool_calls_are_an_empty_plan(tool_calls: object) -> None:
+    body = {"choices": [{"message": {"content": "NONE", "tool_calls": tool_calls}}]}
+    assert parse_plan("model", orjson.dumps(body)).calls == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read", "problem"),
+    [
+        ('{"a": 1}', {"a": 1}, ""),
+        ({"a": 1}, {"a": 1}, ""),
+        ("", {}, ""),
+        (None, {}, ""),
+        ('{"a": 1', {}, "not JSON"),
+        ('{"a": NaN}', {}, "not JSON"),
+        ("[" * 10_000, {}, "not JSON"),
+        ("[1]", {}, "not a JSON object"),
+        (7, {}, "not a JSON object"),
+    ],
+)
+def test_arguments_are_read_or_called_a_problem(
+    arguments: object, read: dict[str, Any], problem: str
+) -> None:
+    (call,) = planned_calls([wanted(arguments=arguments, id="x")])
+    assert call.arguments == read
+    assert problem in call.problem
+    assert bool(call.problem) == bool(problem)
+
+
+def test_ids_are_unique_and_always_the_same() -> None:
+    entries = [
+        wanted(id="a"),
+        wanted(id="a"),
+        wanted(),
+        wanted(id="call_2"),
+        wanted(id=7),
+        wanted(id="x" * 200),
+    ]
+    ids = [call.id for call in planned_calls(entries)]
+    assert ids == [call.id for call in planned_calls(entries)]
+    assert len(set(ids)) == len(entries)
+    assert ids[0] == "a"
+
+
+def test_what_is_no_tool_call_is_left_out_and_one_without_a_name_is_a_problem() -> None:
+    calls = planned_calls([None, "x", {}, {"function": "f"}, wanted(name=None)])
+    assert [(call.name, bool(call.problem)) for call in calls] == [("", True)]
+
+
+def test_a_tool_that_was_not_offered_is_kept_for_the_executor_to_reject() -> None:
+    assert [call.name for call in planned_calls([wanted("rm_rf")])] == ["rm_rf"]
+
+
+def test_an_answer_is_its_text_with_the_servers_name_for_the_model() -> None:
+    body = {
+        "model": "m-1",
+        "choices": [{"message": {"content": "Blue [1]."}}],
+        "usage": {"prompt_tokens": -1},
+    }
+    assert parse_generation("model", orjson.dumps(body), "asked") == Generation("Blue [1].", "m-1", Usage())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": [7]}',
+        b'{"choices": [{}]}',
+        b'{"choices": [{"message": {}}]}',
+        b'{"choices": [{"message": {"content": " "}}]}',
+        b'{"choices": [{"message": {"content": null, "tool_calls": [{}]}}]}',
+        b"[" * 10_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_answer_is_bad_output(body: bytes) -> None:
+    with pytest.raises(BadOutputError):
+        parse_generation("model", body, "asked")
+
+
+KEYS = (
+    "choices message delta content tool_calls function name arguments id error code usage model finish_reason"
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 600) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(KEYS.split()),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_a_server_writes_only_dependency_errors_come_of_it(value: object) -> None:
+    body = orjson.dumps(value)
+    streamed = StreamedGeneration("model", "asked")
+    for attempt in (
+        lambda: parse_plan("model", body),
+        lambda: parse_generation("model", body, "asked"),
+        lambda: streamed.feed(body),
+        streamed.result,
+    ):
+        try:
+            attempt()
+        except DependencyError:
+            continue
+
+
+def streamed(*chunks: object) -> Generation:
+    generation = StreamedGeneration("model", "asked")
+    for part in chunks:
+        generation.feed(part if isinstance(part, bytes) else orjson.dumps(part))
+    return generation.result()
+
+
+def piece(content: str | None, finish: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": content}, "finish_reason": finish}]}
+
+
+def test_a_stream_is_put_together() -> None:
+    usage = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}, "model": "m-1"}
+    assert streamed(piece("Bl"), piece("ue"), piece(None, "stop"), usage, b"[DONE]") == Generation(
+        "Blue", "m-1", Usage(5, 2)
+    )
+
+
+@pytest.mark.parametrize("end", [[b"[DONE]"], [piece(None, "length")]])
+def test_either_end_will_do(end: list[object]) -> None:
+    assert streamed(piece("Blue"), *end).text == "Blue"
+
+
+def test_a_stream_that_ends_early_is_no_answer() -> None:
+    with pytest.raises(BadOutputError, match="ended before"):
+        streamed(piece("Bl"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "out of memory", "code": 500}, TransientError),
+        ({"message": "busy", "code": 429}, ThrottledError),
+        ({"message": "odd", "code": {}}, TransientError),
+        ("plain words", TransientError),
+    ],
+)
+def test_an_error_in_a_stream_is_an_error(error: object, kind: type[DependencyError]) -> None:
+    with pytest.raises(kind, match="failed midway"):
+        streamed(piece("Bl"), {"error": error})
+
+
+def test_a_stream_of_tool_calls_is_no_answer() -> None:
+    called = {"choices": [{"delta": {"tool_calls": [wanted()]}, "finish_reason": "tool_calls"}]}
+    with pytest.raises(BadOutputError, match="tools"):
+        streamed(called, b"[DONE]")

@@ -1,0 +1,80 @@
+"""What an answer may cite, and the quotes that it rests on."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.citations import check_citations
+from agents.components import Passage
+
+
+def passage(text: str, number: int = 1) -> Passage:
+    return Passage(f"chunk-{number}", f"document-{number}", f"Title {number}", "file.md", text, 1.0)
+
+
+SKY = passage("The sky is blue. Grass is green, they say. Water is wet.", 1)
+CHINESE = passage("天空是蓝色的。草地是绿色的。", 2)
+GIVEN = [SKY, CHINESE]
+
+
+@pytest.mark.parametrize(
+    ("text", "checked", "cited"),
+    [
+        ("Blue [1].", "Blue [1].", [1]),
+        ("Blue [1][2].", "Blue [1][2].", [1, 2]),
+        ("Blue [2, 1].", "Blue [2][1].", [1, 2]),
+        ("Blue [1][7].", "Blue [1].", [1]),
+        ("Blue [7], or not [0][9].", "Blue, or not.", []),
+        ("Grass [9] is green [1, 3].", "Grass is green [1].", [1]),
+        ("天空是蓝色的【2】。没有【8】。", "天空是蓝色的[2]。没有。", [2]),
+        ("蓝色【1、2】", "蓝色[1][2]", [1, 2]),
+        ("Blue [ 1 ] [1].", "Blue [1].", [1]),
+        ("No citation.", "No citation.", []),
+        ("A list [a, b] and [x].", "A list [a, b] and [x].", []),
+        ("[3]", "", []),
+        ("", "", []),
+    ],
+)
+def test_only_what_was_given_may_be_cited(text: str, checked: str, cited: list[int]) -> None:
+    result, citations = check_citations(text, GIVEN)
+    assert result == checked
+    assert [citation.index for citation in citations] == cited
+
+
+def test_a_citation_names_its_chunk_and_quotes_the_sentence_that_supports_best() -> None:
+    _, (citation,) = check_citations("They say that the grass is green [1].", GIVEN)
+    assert citation.quote == "Grass is green, they say."
+    assert citation.score == pytest.approx(5 / 7, abs=0.01)
+    assert (citation.document_id, citation.chunk_id, citation.title) == ("document-1", "chunk-1", "Title 1")
+
+
+def test_a_mark_after_the_full_stop_belongs_to_the_sentence_before() -> None:
+    _, (citation,) = check_citations("Water is wet. [1] Something else entirely.", GIVEN)
+    assert (citation.quote, citation.score) == ("Water is wet.", 1.0)
+
+
+def test_chinese_quotes() -> None:
+    _, (citation,) = check_citations("草地的颜色是绿色[2]。", GIVEN)
+    assert citation.quote == "草地是绿色的。"
+
+
+def test_a_passage_cited_twice_is_one_citation_with_its_best_quote() -> None:
+    _, citations = check_citations("Whatever this may be [1]. Water is wet [1].", GIVEN)
+    assert [(citation.index, citation.quote) for citation in citations] == [(1, "Water is wet.")]
+
+
+@given(
+    st.text(st.sampled_from("ab 1239[]【】,、.。 的\n"), max_size=60),
+    st.lists(st.text(max_size=60), max_size=3),
+)
+def test_every_mark_left_has_a_valid_citation(text: str, bodies: list[str]) -> None:
+    passages = [passage(body, number) for number, body in enumerate(bodies, 1)]
+    checked, citations = check_citations(text, passages)
+    by_index = {citation.index: citation for citation in citations}
+    marks = {int(number) for number in re.findall(r"\[(\d{1,4})\]", checked)}
+    assert marks == set(by_index)
+    for index, citation in by_index.items():
+        assert citation.quote in passages[index - 1].text
+        assert 0.0 <= citation.score <= 1.0

@@ -1,0 +1,71 @@
+"""Sentences and terms, in scripts with and without spaces."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.sentences import sentence_spans, terms
+
+TEXTS = [
+    ("Dr. Smith paid $3.50. Was it good? Yes!", ["Dr. Smith paid $3.50.", "Was it good?", "Yes!"]),
+    ("公司成立于2010年。总部在杭州！员工多少？", ["公司成立于2010年。", "总部在杭州！", "员工多少？"]),
+    ("他说：“你好。我叫王。”然后走了。", ["他说：“你好。我叫王。”", "然后走了。"]),
+    ("この製品は防水です。電池は10時間持ちます。", ["この製品は防水です。", "電池は10時間持ちます。"]),
+    ("我用iPhone。It works. 很好。", ["我用iPhone。", "It works.", "很好。"]),
+    ("It is blue. [1] It is wet. [2]", ["It is blue. [1]", "It is wet. [2]"]),
+    ("हिन्दी भाषा। दूसरा वाक्य।", ["हिन्दी भाषा।", "दूसरा वाक्य।"]),
+    ("สวัสดีครับ ขอบคุณ", ["สวัสดีครับ ขอบคุณ"]),
+    ("  \n\n ", []),
+    ("", []),
+]
+
+
+@pytest.mark.parametrize(("text", "sentences"), TEXTS)
+def test_sentences_of_many_scripts(text: str, sentences: list[str]) -> None:
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences
+
+
+AWKWARD = st.text(
+    st.sampled_from("ab .。!?\n\r\t “”()的中A1Mr\u3000\xa0\x85\u2028\u2009\u200b\ufeff\x00\x1e𝔸é😀\ud800")
+    | st.characters(),
+    max_size=60,
+)
+
+
+@given(AWKWARD)
+def test_spans_are_in_order_and_lose_nothing_but_white_space(text: str) -> None:
+    end = 0
+    for start, stop in sentence_spans(text):
+        assert not text[end:start].strip()
+        assert start < stop
+        assert text[start:stop] == text[start:stop].strip()
+        end = stop
+    assert not text[end:].strip()
+
+
+def test_an_ideographic_space_before_an_abbreviation_does_not_bring_the_process_down() -> None:
+    # sentencex panics on this: its exception is no Exception, so that a worker would die of a document.
+    assert sentence_spans("a.\u3000Mr. B.\x85A. x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("He's 35 in 2010", ["he", "s", "35", "in", "2010"]),
+        ("年假２０天", ["年假", "20", "天"]),
+        ("我用iPhone拍照", ["我用", "iphone", "拍照"]),
+        ("员工总数", ["员工", "工总", "总数"]),
+        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
+        ("العَرَبِيَّة لغة", ["العَرَبِيَّة", "لغة"]),
+        ("Café a_b", ["café", "a", "b"]),
+        ("한국어", ["한국", "국어"]),
+        ("…!? ", []),
+    ],
+)
+def test_terms(text: str, expected: list[str]) -> None:
+    assert terms(text) == expected
+
+
+@given(st.text(max_size=80))
+def test_no_term_is_empty_or_holds_white_space(text: str) -> None:
+    assert all(term and not any(map(str.isspace, term)) for term in terms(text))
