@@ -83,7 +83,7 @@ class Shard:
     def load(cls, path: Path) -> "Shard":
         """The one that is there; 0.8 s for 50,000 chunks."""
         with _translated():
-            return cls(edge.EdgeShard.load(str(path), edge.EdgeConfig(max_search_threads=1)))
+            return cls(edge.EdgeShard.load(str(path)))
 
     def upsert(self, points: Sequence[ShardPoint]) -> None:
         """Write points, in place of those with the same ids."""

@@ -49,6 +49,9 @@ class Hook:
     def knowledge_changed(self, documents: int, tombstones: int) -> None:
         """The index took in so many documents and deletions."""
 
+    def document_skipped(self, problem: str) -> None:
+        """A record of `documents` cannot be indexed; what the index had under its key stays."""
+
 
 class Hooks(Hook):
     """Passes every event to each sink, in the order given."""

@@ -1,0 +1,278 @@
+"""The `documents` topic into the index, over a real broker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from agents.errors import PermanentError, TransientError
+from agents.knowledge.embedded import EmbeddedIndex
+from agents.knowledge.index import Positions
+from schemas.codec import encode
+from schemas.document import Document, document_key
+from schemas.topics import Topics
+from streams.kafka import acreate_topics
+from streams.knowledge_feed import KnowledgeFeed
+from streams.settings import Kafka, Knowledge, Settings
+from streams.telemetry.hook import Hook
+
+Put = Callable[..., Awaitable[None]]
+
+
+class Told(Hook):
+    def __init__(self) -> None:
+        self.documents = self.tombstones = 0
+        self.skipped: list[str] = []
+
+    def knowledge_changed(self, documents: int, tombstones: int) -> None:
+        self.documents += documents
+        self.tombstones += tombstones
+
+    def document_skipped(self, problem: str) -> None:
+        self.skipped.append(problem)
+
+
+@pytest.fixture
+def settings(kafka_settings: Kafka) -> Settings:
+    return Settings(kafka=kafka_settings)
+
+
+@pytest.fixture
+async def index() -> AsyncIterator[EmbeddedIndex]:
+    made = EmbeddedIndex.open()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def put(topics: Topics, kafka_settings: Kafka) -> AsyncIterator[Put]:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_settings.bootstrap_servers, acks="all")
+    await producer.start()
+
+    async def send(*messages: Document | tuple[bytes, bytes | None]) -> None:
+        for message in messages:
+            if isinstance(message, Document):
+                key, value = document_key(message.tenant, message.id), encode(message)
+                await producer.send(topics.documents, value, key)
+            else:
+                await producer.send(topics.documents, message[1], message[0])
+        await producer.flush()
+
+    yield send
+    await producer.stop()
+
+
+async def until(condition: Callable[[], object | Awaitable[object]], limit_s: float = 20) -> None:
+    async with asyncio.timeout(limit_s):
+        while True:
+            met = condition()
+            if asyncio.iscoroutine(met):
+                met = await met
+            if met:
+                return
+            await asyncio.sleep(0.02)
+
+
+def numbered(count: int, tenant: str = "default") -> list[Document]:
+    return [Document(id=f"d{n}", tenant=tenant, text=f"Item {n} is here.") for n in range(count)]
+
+
+async def test_all_that_the_topic_holds_is_indexed_then_what_follows(
+    settings: Settings, index: EmbeddedIndex, put: Put
+) -> None:
+    told = Told()
+    await put(*numbered(300))
+    feed = KnowledgeFeed(settings, index, told)
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    assert await index.acount() == 300
+    assert told.documents == feed.state()["documents"] == 300
+    await put(Document(id="late", text="A latecomer."), (document_key("default", "d0"), None))
+    await until(lambda: told.tombstones)
+    await until(lambda: index.asearch("default", "latecomer", 1))
+    assert await index.acount() == 300
+    await feed.stop()
+    assert feed.state()["partitions"] == {"0": {"next_offset": 302, "end_at_start": 300}}
+
+
+async def test_an_empty_topic_is_caught_up_with_at_once(
+    settings: Settings, index: EmbeddedIndex, topics: Topics
+) -> None:
+    feed = KnowledgeFeed(settings, index, Hook())
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    await feed.stop()
+
+
+async def test_what_is_no_document_is_counted_and_passed_over(
+    settings: Settings, index: EmbeddedIndex, put: Put
+) -> None:
+    told = Told()
+    good = Document(id="good", text="Good.")
+    await put(
+        (document_key("default", "x"), b"{truncated"),
+        (document_key("default", "x"), b"\xff\xfe"),
+        (document_key("default", "x"), b'{"id": "x"}'),
+        (document_key("default", "other"), encode(good)),
+        (document_key("other", "good"), encode(good)),
+        (b"no-slash", None),
+        (b"\xff\xff/x", None),
+        (document_key("default", "x"), b"[" * 10_000 + b"]" * 10_000),
+        good,
+    )
+    feed = KnowledgeFeed(settings, index, told)
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    assert await index.acount() == 1
+    assert len(told.skipped) == feed.state()["skipped"] == 8
+    await feed.stop()
+
+
+async def test_the_last_version_of_a_key_wins(settings: Settings, index: EmbeddedIndex, put: Put) -> None:
+    key = document_key("default", "d")
+    first, last = Document(id="d", text="First."), Document(id="d", text="Last.")
+    await put(
+        first, (key, None), last, Document(id="gone", text="Gone."), (document_key("default", "gone"), None)
+    )
+    feed = KnowledgeFeed(settings, index, Hook())
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    assert [passage.text for passage in await index.asearch("default", "first last gone", 5)] == ["Last."]
+    await feed.stop()
+
+
+async def test_a_feed_waits_for_its_topic(settings: Settings, index: EmbeddedIndex) -> None:
+    feed = KnowledgeFeed(settings, index, Hook())
+    await feed.start()
+    await until(lambda: feed.state()["problem"])
+    assert "documents" in feed.state()["problem"]
+    assert not feed.caught_up
+    await acreate_topics(settings.kafka)
+    await until(lambda: feed.caught_up)
+    assert feed.state()["problem"] is None
+    await feed.stop()
+
+
+async def test_without_a_broker_it_keeps_trying_and_stops_when_told(index: EmbeddedIndex) -> None:
+    feed = KnowledgeFeed(Settings(kafka=Kafka(bootstrap_servers="127.0.0.1:1")), index, Hook())
+    await feed.start()
+    await until(lambda: feed.state()["problem"])
+    async with asyncio.timeout(5):
+        await feed.stop()
+    assert not feed.caught_up
+
+
+class TestRestart:
+    async def run_once(self, settings: Settings, path: Path) -> tuple[int, int]:
+        """Documents read, and chunks there are, of one life of a worker."""
+        index = EmbeddedIndex.open(str(path))
+        feed = KnowledgeFeed(settings, index, Hook())
+        await feed.start()
+        await until(lambda: feed.caught_up)
+        count = await index.acount()
+        await feed.stop()
+        await index.aclose()
+        return feed.state()["documents"], count
+
+    async def test_only_what_is_new_is_read(self, settings: Settings, put: Put, tmp_path: Path) -> None:
+        await put(*numbered(20))
+        assert await self.run_once(settings, tmp_path) == (20, 20)
+        await put(Document(id="new", text="New."), (document_key("default", "d3"), None))
+        assert await self.run_once(settings, tmp_path) == (1, 20)
+        assert await self.run_once(settings, tmp_path) == (0, 20)
+
+    async def test_an_index_of_another_topic_or_of_an_earlier_one_of_this_name_is_built_anew(
+        self, settings: Settings, put: Put, tmp_path: Path
+    ) -> None:
+        index = EmbeddedIndex.open(str(tmp_path))
+        await index.aupsert([Document(id="stale", text="Stale.")])
+        await put(*numbered(5))
+        for positions in (
+            Positions("other.documents", {0: 3}, time.time()),
+            Positions(f"{settings.kafka.topic_prefix}documents", {0: 99}, time.time()),
+            Positions(f"{settings.kafka.topic_prefix}documents", {0: 3}, time.time() - 25 * 3600),
+        ):
+            await index.asave(positions)
+            await index.aclose()
+            assert await self.run_once(settings, tmp_path) == (5, 5)
+            index = EmbeddedIndex.open(str(tmp_path))
+            await index.aupsert([Document(id="stale", text="Stale.")])
+        await index.aclose()
+
+
+class Refusing(EmbeddedIndex):
+    """Refuses a document for good, and everything once for now."""
+
+    away = True
+
+    async def aupsert(self, documents: list[Document]) -> None:  # type: ignore[override]
+        if self.away:
+            self.away = False
+            raise TransientError("knowledge", "connection refused")
+        if any(document.id == "poison" for document in documents):
+            raise PermanentError("knowledge", "too much")
+        await super().aupsert(documents)
+
+
+async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put: Put) -> None:
+    told = Told()
+    await put(*numbered(3), Document(id="poison", text="Poison."), Document(id="last", text="Last."))
+    index = Refusing.open()
+    feed = KnowledgeFeed(settings, index, told)
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    assert await index.acount() == 4
+    assert len(told.skipped) == 1
+    assert "poison" in told.skipped[0]
+    await feed.stop()
+    await index.aclose()
+
+
+class TestShared:
+    """Several feeds of one index share the topic as a consumer group."""
+
+    @pytest.fixture
+    def settings(self, kafka_settings: Kafka) -> Settings:
+        return Settings(kafka=kafka_settings, knowledge=Knowledge(qdrant_url="http://stands-for-a-server"))
+
+    async def test_each_document_is_read_by_one_and_once(
+        self, settings: Settings, index: EmbeddedIndex, put: Put
+    ) -> None:
+        told = [Told(), Told()]
+        await put(*numbered(50))
+        feeds = [KnowledgeFeed(settings, index, each) for each in told]
+        for feed in feeds:
+            await feed.start()
+        await until(lambda: all(feed.caught_up for feed in feeds), 40)
+        assert await index.acount() == 50
+        for feed in feeds:
+            await feed.stop()
+        again = KnowledgeFeed(settings, index, third := Told())
+        await again.start()
+        await until(lambda: again.caught_up)
+        assert third.documents == 0
+        await put(Document(id="late", text="Late."))
+        await until(lambda: third.documents == 1)
+        await again.stop()
+
+    async def test_an_emptied_index_is_filled_again(
+        self, settings: Settings, index: EmbeddedIndex, put: Put
+    ) -> None:
+        await put(*numbered(10))
+        for _ in range(2):
+            feed = KnowledgeFeed(settings, index, Hook())
+            await feed.start()
+            await until(lambda: feed.caught_up)  # noqa: B023 - called before the next one is made
+            await feed.stop()
+            assert await index.acount() == 8
+            await index.aclear()
+
+
+def test_settings_name_the_group() -> None:
+    settings = msgspec.structs.replace(Settings(), knowledge=Knowledge(qdrant_url="http://q"))
+    assert KnowledgeFeed(settings, object(), Hook())._group == "kotae.knowledge"  # type: ignore[arg-type]
+    assert KnowledgeFeed(Settings(), object(), Hook())._group is None  # type: ignore[arg-type]

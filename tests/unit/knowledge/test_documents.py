@@ -1,0 +1,59 @@
+"""Records of `documents` as changes."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from schemas.codec import encode
+from schemas.document import Document, document_key
+from streams.documents import aread_changes, read_record
+
+GOOD = Document(id="a/b", tenant="Ω", text="Text.")
+KEY = document_key("Ω", "a/b")
+
+
+@dataclass
+class Record:
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        (None, encode(GOOD), "no key"),
+        (None, None, "no key"),
+        (b"", None, "not a document key"),
+        (b"no-slash", None, "not a document key"),
+        (b"\xff/x", None, "utf-8"),
+        (KEY, b"{", "not JSON"),
+        (KEY, b'{"id": "a/b"}', "text"),
+        (KEY, b'{"id": "", "text": "x"}', "id"),
+        (document_key("other", "a/b"), encode(GOOD), "is not that of document 'a/b' of 'Ω'"),
+        (document_key("Ω", "a"), encode(GOOD), "is not that of document"),
+    ],
+)
+def test_what_is_no_document_says_why(key: bytes | None, value: bytes | None, problem: str) -> None:
+    with pytest.raises(ValueError, match=".*" + problem):
+        read_record(key, value)
+
+
+def test_a_document_and_a_tombstone() -> None:
+    assert read_record(KEY, encode(GOOD)) == (("Ω", "a/b"), GOOD)
+    assert read_record(KEY, None) == (("Ω", "a/b"), None)
+
+
+async def test_the_last_change_of_a_key_counts_and_problems_keep_their_offsets() -> None:
+    other = Document(id="other", text="Other.")
+    records = [
+        Record(1, KEY, encode(GOOD)),
+        Record(2, KEY, b"["),
+        Record(3, document_key("default", "other"), None),
+        Record(5, document_key("default", "other"), encode(other)),
+        Record(8, KEY, None),
+    ]
+    changes = await aread_changes(records)  # type: ignore[arg-type]
+    assert changes.documents == [other]
+    assert changes.deleted == [("Ω", "a/b")]
+    assert [offset for offset, _ in changes.problems] == [2]
