@@ -19,7 +19,9 @@ STEM = 5
 """Letters by which inflected forms of a word are recognised as one."""
 TOLD_BEFORE = 0.5
 """What a term counts for a sentence that does not have it, where one before it in the passage does:
-a text names its subject once. The title's terms count in full."""
+a text names its subject once."""
+TOLD_IN_TITLE = 0.8
+"""The same for the title's terms."""
 RANK_COST = 0.1
 """What a sentence loses for each of the first places of its passage in the ranking, of at most 1."""
 RANK_COSTS = 2
@@ -87,8 +89,13 @@ def find_evidence(
     total = sum(weights.values())
 
     def fit(sentence: _Sentence) -> Evidence:
-        told = sentence.own | titles[sentence.passage]
-        score = _weigh(weights, told) + TOLD_BEFORE * _weigh(weights, sentence.before - told)
+        title = titles[sentence.passage] - sentence.own
+        before = sentence.before - sentence.own - title
+        score = (
+            _weigh(weights, sentence.own)
+            + TOLD_IN_TITLE * _weigh(weights, title)
+            + TOLD_BEFORE * _weigh(weights, before)
+        )
         place = RANK_COST * min(sentence.passage, RANK_COSTS)
         return Evidence(sentence.passage, sentence.start, sentence.end, score / total - place)
 

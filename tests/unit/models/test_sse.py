@@ -23,6 +23,7 @@ def decode(*pieces: bytes) -> list[tuple[str, bytes]]:
         (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
         (b": a comment\ndata: a\n\n: ping\n\n", [b"a"]),
         (b"data: one\ndata: two\n\n", [b"one\ntwo"]),
+        (b"data: one\r\ndata: two\r\n\r\n", [b"one\ntwo"]),
         (b"data:a\n\ndata:  b\n\n", [b"a", b" b"]),
         (b"data\n\n", [b""]),
         (b"id: 7\nretry: 10\nunknown: x\ndata: a\n\n", [b"a"]),
