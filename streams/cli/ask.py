@@ -1,0 +1,122 @@
+"""`kotae ask`."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+
+import click
+import msgspec
+from aiokafka.errors import KafkaError
+
+from schemas.answer import Answer
+from schemas.codec import DecodeError, encode
+from schemas.event import AnswerDelta
+from schemas.question import Question
+from streams.cli.context import CommandContext
+from streams.client import AskClient
+from streams.errors import OperatorError
+from streams.settings import Kafka
+
+
+@click.command()
+@click.argument("text")
+@click.option("--conversation", help="Conversation id; default: a new conversation.")
+@click.option("--tenant", default="default", show_default=True, help="Whose documents and tools are used.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="s")
+@click.option("--tool", "tools", multiple=True, help="Allow this tool only; may be given several times.")
+@click.option("--stream", is_flag=True, help="Print the answer as it is written.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the answer's message (and each piece, a line each)."
+)
+@click.pass_obj
+def command(
+    context: CommandContext,
+    *,
+    text: str,
+    conversation: str | None,
+    tenant: str,
+    timeout: float,
+    tools: tuple[str, ...],
+    stream: bool,
+    as_json: bool,
+) -> int:
+    """Ask a question over Kafka and print its answer.
+
+    The exit code is 1 when the question failed or no answer came.
+    """
+    try:
+        # Through the contract, so that wrong options are told before anything is written.
+        question = msgspec.convert(
+            {
+                "id": str(uuid.uuid4()),
+                "text": text,
+                "tenant": tenant,
+                "tools": tools or None,
+                "conversation_id": conversation or "",
+            },
+            Question,
+        )
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error)) from error
+    return asyncio.run(_ask(context.settings.kafka, question, timeout, stream=stream, as_json=as_json))
+
+
+async def _ask(kafka: Kafka, question: Question, timeout_s: float, *, stream: bool, as_json: bool) -> int:
+    writer = StreamWriter(as_json=as_json)
+    async with AskClient(kafka, streaming=stream) as client:
+        try:
+            answer = await client.aask(question, timeout_s=timeout_s, on_delta=writer if stream else None)
+        except TimeoutError as error:
+            raise OperatorError(str(error)) from error
+        except (KafkaError, ConnectionError, DecodeError) as error:
+            raise OperatorError(
+                f"the question could not be asked: {type(error).__name__}: {error}"
+            ) from error
+    if as_json:
+        click.echo(encode(answer))
+    else:
+        writer.end(answer)
+        for line in details(answer):
+            click.echo(line)
+    return 1 if answer.status == "failed" else 0
+
+
+class StreamWriter:
+    """Prints the pieces of an answer as they come."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._epoch: int | None = None
+        self._shown = ""
+
+    def __call__(self, delta: AnswerDelta) -> None:
+        """Print one piece; a newer epoch starts the text again."""
+        if self._as_json:
+            click.echo(encode(delta))
+            return
+        if self._shown and delta.epoch != self._epoch:
+            click.echo("\n[the answer is written again]")
+            self._shown = ""
+        self._epoch = delta.epoch
+        self._shown += delta.text
+        click.echo(delta.text, nl=False)
+
+    def end(self, answer: Answer) -> None:
+        """Print the text, unless all of it has been shown: pieces may be lost, the answer is the truth."""
+        if self._shown:
+            click.echo()
+        if answer.text and self._shown != answer.text:
+            click.echo(answer.text)
+
+
+def details(answer: Answer) -> Iterator[str]:
+    """What there is to say besides the text, a line each."""
+    for citation in answer.citations:
+        yield f"  [{citation.index}] {citation.title or citation.document_id}: “{citation.quote}”"
+    for call in answer.tool_calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        yield f"  {call.name}({arguments}) {call.status} in {call.duration_ms:.0f} ms: {call.result}"
+    if answer.degraded:
+        yield f"  degraded: {', '.join(answer.degraded)}"
+    if answer.error is not None:
+        yield f"  failed: {answer.error.code} in {answer.error.stage}: {answer.error.message}"

@@ -1,0 +1,259 @@
+"""Ask over Kafka and wait for the answer, as any client can do with the documented contract.
+
+An outcome's identity is its source: the answer awaited is the one that names the record that was written.
+Until the broker has said where that is, the correlation header tells which answers may be it.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
+
+from schemas.answer import Answer, Source
+from schemas.codec import decode_answer, decode_delta, encode
+from schemas.event import AnswerDelta
+from schemas.headers import Header, request_headers
+from schemas.question import Question
+from schemas.topics import RECORD_MAX_BYTES, Topics
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, client_options
+from streams.settings import Kafka
+
+DeltaListener = Callable[[AnswerDelta], None]
+"""Takes the pieces of an answer in order. A piece with a higher epoch replaces all that came before."""
+
+PATIENCE_S = 3.0
+"""How much longer than the question's own deadline its outcome is waited for."""
+_STOP_TIMEOUT_S = 5.0
+
+
+class Pending:
+    """One question whose answer is awaited."""
+
+    def __init__(self, on_delta: DeltaListener | None) -> None:
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._on_delta = on_delta
+        self._source: Source | None = None
+        self._early: list[Answer] = []
+        self._newest = (0, -1)
+
+    def written(self, source: Source) -> None:
+        """The question is this record; an answer to it may have come before this was known."""
+        self._source = source
+        for answer in self._early:
+            self.answered(answer)
+
+    def answered(self, answer: Answer) -> None:
+        """An answer that may be the one; others, and a second one, are dropped."""
+        if self._source is None:
+            self._early.append(answer)
+        elif answer.source == self._source and not self.answer.done():
+            self.answer.set_result(answer)
+
+    def streamed(self, delta: AnswerDelta) -> None:
+        """A piece of the answer; one of an earlier epoch, or one that came before, is dropped."""
+        if self._on_delta is not None and (delta.epoch, delta.sequence) > self._newest:
+            self._newest = (delta.epoch, delta.sequence)
+            self._on_delta(delta)
+
+    def failed(self, error: Exception) -> None:
+        """There will be no answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Replies:
+    """Gives each record that is read to the question that awaits it; the rest is for others."""
+
+    def __init__(self, deltas_topic: str) -> None:
+        self._deltas_topic = deltas_topic
+        self._pending: dict[bytes, Pending] = {}
+        self._failure: Exception | None = None
+
+    @contextlib.contextmanager
+    def expect(self, correlation_id: str, on_delta: DeltaListener | None = None) -> Iterator[Pending]:
+        """The question that this correlation id stands for, while the block lasts."""
+        key = correlation_id.encode()
+        pending = self._pending[key] = Pending(on_delta)
+        if self._failure is not None:
+            pending.failed(self._failure)
+        try:
+            yield pending
+        finally:
+            del self._pending[key]
+            if not pending.answer.cancel() and not pending.answer.cancelled():
+                pending.answer.exception()  # or asyncio would log one that nobody waited for
+
+    def take(self, topic: str, headers: Sequence[Header], value: bytes | None) -> None:
+        """Take in a record of `answers` or `answers.deltas`. Never raises."""
+        correlation_id = dict(headers).get("correlation_id")
+        pending = self._pending.get(correlation_id) if correlation_id is not None else None
+        if pending is None:
+            return
+        try:
+            if topic == self._deltas_topic:
+                pending.streamed(decode_delta(value))
+            else:
+                pending.answered(decode_answer(value))
+        except Exception as error:  # noqa: BLE001 - a listener's defect, too, is for whoever asked
+            pending.failed(error)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more can be read: every question fails, those that are asked from now on too."""
+        self._failure = error
+        for pending in self._pending.values():
+            pending.failed(error)
+
+
+def _source(written: RecordMetadata) -> Source:
+    return Source(written.topic, written.partition, written.offset)
+
+
+class AskClient:
+    """A producer of questions and a consumer of answers, for any number of questions at once.
+
+    Use it with `async with`. It reads from where the topics end when it starts, without a group, and does
+    not see partitions that are added later.
+
+    Args:
+        streaming: whether `answers.deltas` is read too, so that `on_delta` has something to tell.
+    """
+
+    def __init__(self, kafka: Kafka, *, streaming: bool = True) -> None:
+        self._kafka = kafka
+        self._topics = Topics(kafka.topic_prefix)
+        self._read = [self._topics.answers, *([self._topics.deltas] if streaming else [])]
+        self._replies = Replies(self._topics.deltas)
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            OperatorError: no broker, or a topic is missing.
+        """
+        await acheck_topics(self._kafka, needed=[self._topics.questions, *self._read])
+        options = client_options(self._kafka)
+        self._producer = AIOKafkaProducer(
+            **options, acks="all", enable_idempotence=True, max_request_size=RECORD_MAX_BYTES
+        )
+        await self._producer.start()
+        consumer = self._consumer = AIOKafkaConsumer(**options, enable_auto_commit=False)
+        await consumer.start()
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in self._read
+            for number in await self._producer.partitions_for(topic)
+        ]
+        consumer.assign(partitions)
+        # Before the first question is written, or its answer could be behind us.
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            consumer.seek(partition, end)
+        self._reader = asyncio.create_task(self._keep_reading(consumer))
+
+    async def stop(self) -> None:
+        """Disconnect; questions that are pending fail. May be called twice."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        self._replies.fail(ConnectionError("the client was stopped"))
+        stopping = [asyncio.create_task(part.stop()) for part in (self._consumer, self._producer) if part]
+        if stopping:
+            # With the broker gone it can hang or fail, and there is nothing left to lose.
+            _, hanging = await asyncio.wait(stopping, timeout=_STOP_TIMEOUT_S)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*stopping, return_exceptions=True)
+        self._reader = self._consumer = self._producer = None
+
+    async def aask(
+        self,
+        question: str | Question,
+        *,
+        timeout_s: float = 30.0,
+        on_delta: DeltaListener | None = None,
+    ) -> Answer:
+        """Ask, and wait for the answer; failed and degraded ones are answers too.
+
+        Args:
+            question: its text, or all of it.
+            timeout_s: the question's deadline, in seconds from now, which the worker keeps.
+            on_delta: told the pieces of the answer as they come; asks for a stream of them.
+
+        Raises:
+            TimeoutError: no outcome within `timeout_s` and `PATIENCE_S`.
+            OperatorError: the question is too large to be written.
+            KafkaError: the broker did not take the question, or answers cannot be read any more.
+        """
+        producer = self._producer
+        if producer is None:
+            raise RuntimeError("the client was not started")
+        if isinstance(question, str):
+            question = Question(id=str(uuid.uuid4()), text=question)
+        if on_delta is not None:
+            question = msgspec.structs.replace(question, stream=True)
+        correlation_id, now = str(uuid.uuid4()), datetime.now(UTC)
+        headers = request_headers(
+            question, now, correlation_id=correlation_id, expires_at=now + timedelta(seconds=timeout_s)
+        )
+        with self._replies.expect(correlation_id, on_delta) as pending:
+            where = "not written yet"
+            try:
+                async with asyncio.timeout(timeout_s + PATIENCE_S):
+                    writing = asyncio.create_task(
+                        producer.send_and_wait(
+                            self._topics.questions,
+                            encode(question),
+                            key=question.conversation_id.encode(),
+                            headers=headers,
+                        )
+                    )
+                    try:
+                        # A producer that is stopped meanwhile leaves the write undone for ever.
+                        await asyncio.wait([writing, pending.answer], return_when=asyncio.FIRST_COMPLETED)
+                        if writing.done():
+                            source = _source(writing.result())
+                            where = f"{source.topic}/{source.partition}/{source.offset}"
+                            pending.written(source)
+                        return await pending.answer
+                    finally:
+                        writing.cancel()
+            except MessageSizeTooLargeError as error:
+                raise OperatorError(f"the question is larger than {RECORD_MAX_BYTES} bytes") from error
+            except TimeoutError as error:
+                raise TimeoutError(
+                    f"no answer to question {question.id} ({where}) within {timeout_s + PATIENCE_S:g} s: "
+                    f"is a worker running ('kotae worker') on {self._kafka.bootstrap_servers}?"
+                ) from error
+
+    async def _keep_reading(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            while True:
+                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                    for record in records:
+                        self._replies.take(record.topic, record.headers, record.value)
+        except KafkaError as error:
+            self._replies.fail(error)

@@ -1,0 +1,203 @@
+"""Asking over a real broker, by the client and by `kotae ask`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import orjson
+import pytest
+
+from schemas.answer import AnswerError, Citation, Source, ToolCall
+from schemas.errors import ErrorCode
+from schemas.event import AnswerDelta
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.client import AskClient
+from streams.errors import OperatorError
+from streams.settings import Kafka
+from tests.support.answerer import Reply, answer_to, answering, delta_of
+from tests.support.system import Program, environment, eventually
+
+
+@pytest.fixture
+async def client(kafka_settings: Kafka, topics: Topics) -> AsyncIterator[AskClient]:
+    async with AskClient(kafka_settings) as connected:
+        yield connected
+
+
+def echo(question: Question, source: Source) -> Sequence[Reply]:
+    other = Source(source.topic, source.partition, source.offset + 1000)
+    return [
+        answer_to(question, other, text="to another record with the same correlation"),
+        answer_to(
+            question, source, text=question.text.upper(), metadata={"conversation": question.conversation_id}
+        ),
+        answer_to(question, source, text="a second time"),
+    ]
+
+
+async def test_many_questions_at_once_each_get_their_own_answer(
+    client: AskClient, kafka_settings: Kafka
+) -> None:
+    async with answering(kafka_settings, echo) as seen:
+        answers = await asyncio.gather(*(client.aask(f"question {n}") for n in range(50)))
+        again = await client.aask(Question(id="q", text="again", conversation_id="c"), timeout_s=7)
+    assert [answer.text for answer in answers] == [f"QUESTION {n}" for n in range(50)]
+    assert again.metadata == {"conversation": "c"}
+    assert len({answer.source.partition for answer in answers}) == 3
+    assert seen[-1].expiry_s == pytest.approx(time.time() + 7, abs=5)
+
+
+async def test_pieces_come_in_order_before_the_answer(client: AskClient, kafka_settings: Kafka) -> None:
+    def stream(question: Question, source: Source) -> Sequence[Reply]:
+        assert question.stream
+        return [
+            delta_of(question, 1, 0, "wrong "),
+            delta_of(question, 2, 0, "right "),
+            delta_of(question, 1, 1, "late"),
+            delta_of(question, 2, 1, "text"),
+            delta_of(question, 2, 1, "text"),
+            delta_of(question, 2, 2),
+            answer_to(question, source),
+        ]
+
+    told: list[AnswerDelta] = []
+    async with answering(kafka_settings, stream):
+        await client.aask("stream it", on_delta=told.append)
+    assert [(piece.epoch, piece.text) for piece in told] == [
+        (1, "wrong "),
+        (2, "right "),
+        (2, "text"),
+        (2, ""),
+    ]
+
+
+async def test_no_worker_is_a_timeout_that_says_where_to_look(
+    client: AskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.client.PATIENCE_S", 0.1)
+    with pytest.raises(TimeoutError, match=r"no answer to question .*questions/\d/\d.*kotae worker"):
+        await client.aask("anybody?", timeout_s=0.4)
+
+
+async def test_a_question_too_large_for_the_topic_is_told_before_it_is_sent(client: AskClient) -> None:
+    with pytest.raises(OperatorError, match="larger than"):
+        await client.aask(Question(id="q", text="x", metadata={"much": "x" * 1_100_000}))
+
+
+async def test_a_client_that_is_stopped_fails_what_is_pending(kafka_settings: Kafka, topics: Topics) -> None:
+    client = AskClient(kafka_settings, streaming=False)
+    await client.start()
+    asking = asyncio.create_task(client.aask("never"))
+    await asyncio.sleep(0)
+    await client.stop()
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionError, match="stopped"):
+            await asking
+    await client.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        await client.aask("too late")
+
+
+class TestCommand:
+    """`kotae ask` as a program."""
+
+    async def run(self, kafka: Kafka, folder: Path, *arguments: str) -> tuple[int, str]:
+        settings = environment(
+            KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+            KOTAE_KAFKA__TOPIC_PREFIX=kafka.topic_prefix,
+        )
+        program = Program(["streams", "ask", *arguments], settings, folder / "ask.log")
+        await eventually(lambda: program.process.poll() is not None, 30, "the command has ended")
+        return await program.stop(), program.output
+
+    async def test_it_prints_all_that_an_answer_holds(
+        self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
+    ) -> None:
+        def full(question: Question, source: Source) -> Sequence[Reply]:
+            assert (question.tenant, question.tools) == ("acme", ("clock", "weather"))
+            quote = Citation(
+                index=1,
+                document_id="d",
+                chunk_id="d#0",
+                title="Manual",
+                source="",
+                quote="A quote.",
+                score=1.0,
+            )
+            call = ToolCall(id="1", name="clock", arguments={"place": "Rome"}, status="ok", result="noon")
+            return [
+                answer_to(
+                    question,
+                    source,
+                    status="degraded",
+                    text="It is noon [1].",
+                    citations=(quote,),
+                    tool_calls=(call,),
+                    degraded=("plan_timeout",),
+                )
+            ]
+
+        async with answering(kafka_settings, full):
+            code, output = await self.run(
+                kafka_settings,
+                tmp_path,
+                "what time?",
+                "--tenant",
+                "acme",
+                "--tool",
+                "clock",
+                "--tool",
+                "weather",
+            )
+        assert code == 0, output
+        assert output.splitlines() == [
+            "It is noon [1].",
+            "  [1] Manual: “A quote.”",
+            "  clock(place='Rome') ok in 0 ms: noon",
+            "  degraded: plan_timeout",
+        ]
+
+    async def test_streamed_text_is_printed_once_and_again_where_a_piece_was_lost(
+        self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
+    ) -> None:
+        def stream(question: Question, source: Source) -> Sequence[Reply]:
+            pieces = ["It ", "is ", "noon."] if question.text == "whole" else ["It ", "noon."]
+            deltas = [delta_of(question, 1, n, piece) for n, piece in enumerate(pieces)]
+            return [*deltas, delta_of(question, 1, 9), answer_to(question, source, text="It is noon.")]
+
+        async with answering(kafka_settings, stream):
+            whole = await self.run(kafka_settings, tmp_path, "whole", "--stream")
+            lossy = await self.run(kafka_settings, tmp_path, "lossy", "--stream")
+            code, output = await self.run(kafka_settings, tmp_path, "whole", "--stream", "--json")
+        assert whole == (0, "It is noon.\n")
+        assert lossy == (0, "It noon.\nIt is noon.\n")
+        lines = [orjson.loads(line) for line in output.splitlines()]
+        assert code == 0
+        assert [line["text"] for line in lines] == ["It ", "is ", "noon.", "", "It is noon."]
+
+    async def test_a_failed_question_is_exit_code_1_in_json_too(
+        self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
+    ) -> None:
+        def fail(question: Question, source: Source) -> Sequence[Reply]:
+            error = AnswerError(ErrorCode.MODEL_REJECTED, "generate", "no such model")
+            return [answer_to(question, source, status="failed", text="", error=error)]
+
+        async with answering(kafka_settings, fail):
+            plain = await self.run(kafka_settings, tmp_path, "why?")
+            code, output = await self.run(kafka_settings, tmp_path, "why?", "--json")
+        assert plain == (1, "  failed: model_rejected in generate: no such model\n")
+        assert code == 1
+        assert orjson.loads(output)["error"]["code"] == "model_rejected"
+
+    async def test_wrong_options_are_usage_and_missing_topics_a_line(
+        self, kafka_settings: Kafka, tmp_path: Path
+    ) -> None:
+        code, output = await self.run(kafka_settings, tmp_path, " ")
+        assert code == 2
+        assert "text" in output
+        code, output = await self.run(kafka_settings, tmp_path, "hello")
+        assert code == 1
+        assert output.count("\n") == 1
+        assert "kotae topics create" in output

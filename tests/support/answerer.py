@@ -1,0 +1,82 @@
+"""The other side of the contract, for tests of clients: reads questions and writes what a test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.answer import Answer, Source
+from schemas.codec import decode_question, encode
+from schemas.event import AnswerDelta
+from schemas.headers import RequestHeaders, answer_headers, delta_headers, parse_request_headers
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.kafka import client_options
+from streams.settings import Kafka
+
+Reply = Answer | AnswerDelta
+Script = Callable[[Question, Source], Sequence[Reply]]
+
+
+def answer_to(question: Question, source: Source, **fields: Any) -> Answer:
+    """An answer with everything that must be there."""
+    return Answer(
+        id=question.id,
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        tenant=question.tenant,
+        source=source,
+        created_at=datetime.now(UTC),
+        **({"status": "answered", "text": "yes"} | fields),
+    )
+
+
+def delta_of(question: Question, epoch: int, sequence: int, text: str = "") -> AnswerDelta:
+    """A piece of an answer; the last one has no text."""
+    return AnswerDelta(
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        epoch=epoch,
+        sequence=sequence,
+        text=text,
+        done=not text,
+    )
+
+
+@asynccontextmanager
+async def answering(kafka: Kafka, script: Script) -> AsyncIterator[list[RequestHeaders]]:
+    """While it lasts, each question gets the replies that `script` gives; yields the headers seen."""
+    topics, seen = Topics(kafka.topic_prefix), []
+    options = client_options(kafka)
+    async with AIOKafkaProducer(**options) as producer:
+        consumer = AIOKafkaConsumer(**options, auto_offset_reset="earliest")
+        consumer.assign(
+            [TopicPartition(topics.questions, n) for n in await producer.partitions_for(topics.questions)]
+        )
+
+        async def work() -> None:
+            async for record in consumer:
+                question = decode_question(record.value)
+                source = Source(record.topic, record.partition, record.offset)
+                request = parse_request_headers(record.headers)
+                seen.append(request)
+                for reply in script(question, source):
+                    now = datetime.now(UTC)
+                    if isinstance(reply, Answer):
+                        topic, headers = topics.answers, answer_headers(request, reply, now)
+                    else:
+                        topic, headers = topics.deltas, delta_headers(request, reply, source, now)
+                    await producer.send_and_wait(
+                        topic, encode(reply), partition=record.partition, headers=headers
+                    )
+
+        async with consumer:
+            task = asyncio.create_task(work())
+            try:
+                yield seen
+            finally:
+                task.cancel()
+                await asyncio.wait([task])

@@ -1,0 +1,106 @@
+"""Which record is whose: answers by source, pieces by epoch and sequence."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.answer import Answer, Source
+from schemas.codec import DecodeError, encode
+from schemas.event import AnswerDelta
+from schemas.headers import Header
+from streams.client import Pending, Replies
+
+MINE = Source("questions", 1, 7)
+HEADERS: list[Header] = [("ce_type", b"kotae.answer"), ("correlation_id", b"mine")]
+
+
+def answer(source: Source = MINE, text: str = "yes") -> Answer:
+    return Answer(
+        id="q",
+        question_id="q",
+        conversation_id="q",
+        tenant="default",
+        status="answered",
+        source=source,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        text=text,
+    )
+
+
+def delta(epoch: int, sequence: int, text: str = "x") -> AnswerDelta:
+    return AnswerDelta(question_id="q", conversation_id="q", epoch=epoch, sequence=sequence, text=text)
+
+
+async def test_the_answer_of_the_record_that_was_written_is_the_one() -> None:
+    replies = Replies("deltas")
+    with replies.expect("mine") as pending:
+        pending.written(MINE)
+        replies.take("answers", HEADERS, encode(answer(Source("questions", 1, 6), "an earlier one's")))
+        replies.take("answers", [("correlation_id", b"other")], encode(answer(text="another's")))
+        replies.take("answers", [], b"no header at all")
+        assert not pending.answer.done()
+        replies.take("answers", HEADERS, encode(answer(text="first")))
+        replies.take("answers", HEADERS, encode(answer(text="second")))
+        assert pending.answer.result().text == "first"
+
+
+async def test_an_answer_may_come_before_the_acknowledgement() -> None:
+    replies = Replies("deltas")
+    with replies.expect("mine") as pending:
+        replies.take("answers", HEADERS, encode(answer(Source("questions", 0, 7), "not this")))
+        replies.take("answers", HEADERS, encode(answer()))
+        assert not pending.answer.done()
+        pending.written(MINE)
+        assert pending.answer.result().text == "yes"
+
+
+async def test_once_the_block_is_left_nothing_is_awaited() -> None:
+    replies = Replies("deltas")
+    with replies.expect("mine") as pending:
+        pass
+    replies.take("answers", HEADERS, encode(answer()))
+    assert pending.answer.cancelled()
+
+
+async def test_an_answer_that_cannot_be_read_fails_its_question_only() -> None:
+    replies = Replies("deltas")
+    with replies.expect("mine") as pending, replies.expect("other") as other:
+        replies.take("answers", HEADERS, b"{")
+        with pytest.raises(DecodeError):
+            pending.answer.result()
+        assert not other.answer.done()
+
+
+async def test_a_listener_that_raises_fails_its_own_question() -> None:
+    def refuse(_: AnswerDelta) -> None:
+        raise RuntimeError("defect")
+
+    replies = Replies("deltas")
+    with replies.expect("mine", refuse) as pending:
+        replies.take("deltas", HEADERS, encode(delta(1, 0)))
+        with pytest.raises(RuntimeError, match="defect"):
+            pending.answer.result()
+
+
+async def test_when_reading_ends_everything_fails_at_once_later_questions_too() -> None:
+    replies = Replies("deltas")
+    with replies.expect("mine") as pending:
+        replies.fail(ConnectionError("gone"))
+        with pytest.raises(ConnectionError):
+            pending.answer.result()
+    with replies.expect("later") as later, pytest.raises(ConnectionError):
+        later.answer.result()
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), max_size=30))
+async def test_pieces_come_in_order_and_a_newer_epoch_replaces_the_older(sent: list[tuple[int, int]]) -> None:
+    told: list[AnswerDelta] = []
+    pending = Pending(told.append)
+    for epoch, sequence in sent:
+        pending.streamed(delta(epoch, sequence))
+    got = [(piece.epoch, piece.sequence) for piece in told]
+    assert got == sorted(set(got))
+    assert not sent or got[-1] == max(sent)
+    assert not sent or got[0] == sent[0]
