@@ -1,0 +1,97 @@
+"""Every metric there is: its name, unit, labels and meaning. Dashboards and alerts rest on these names."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of a latency's buckets: from a local tool to twice the default deadline."""
+
+QUEUE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
+"""Upper bounds for waiting in the log, which may take hours where a backlog is worked off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. A counter's name ends in `_total`, a time is in seconds, a size in bytes."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+RECORDS_FETCHED = Metric(
+    "kotae_records_fetched_total", "counter", "Records of questions read from the broker."
+)
+QUESTIONS_STARTED = Metric("kotae_questions_started_total", "counter", "Questions on which work began.")
+QUESTIONS_FINISHED = Metric(
+    "kotae_questions_finished_total", "counter", "Outcomes that the broker has, by status.", ("status",)
+)
+QUESTIONS_FAILED = Metric(
+    "kotae_questions_failed_total", "counter", "Failed outcomes, by error code.", ("code",)
+)
+QUESTIONS_DEGRADED = Metric(
+    "kotae_questions_degraded_total",
+    "counter",
+    "Reasons for which answers were less than they could have been; an answer may have several.",
+    ("reason",),
+)
+QUESTION_SECONDS = Metric(
+    "kotae_question_duration_seconds",
+    "histogram",
+    "From the start of work on a question until the broker has its outcome.",
+    buckets=SECONDS,
+)
+QUEUE_TIME = Metric(
+    "kotae_question_queue_seconds",
+    "histogram",
+    "From a question's timestamp to the start of work on it.",
+    buckets=QUEUE_SECONDS,
+)
+STAGES = Metric(
+    "kotae_stages_total", "counter", "Stages and tool calls (tools/<name>) that ended.", ("stage", "status")
+)
+STAGE_SECONDS = Metric(
+    "kotae_stage_duration_seconds",
+    "histogram",
+    "How long stages and tool calls took; those that were skipped do not count.",
+    ("stage",),
+    SECONDS,
+)
+TOKENS = Metric(
+    "kotae_model_tokens_total", "counter", "Tokens, as the model's server counts them.", ("kind",)
+)
+RECORDS_SENT = Metric(
+    "kotae_records_sent_total", "counter", "Records that the broker acknowledged.", ("topic",)
+)
+BYTES_SENT = Metric("kotae_sent_bytes_total", "counter", "Size of the records acknowledged.", ("topic",))
+SEND_FAILURES = Metric(
+    "kotae_send_failures_total", "counter", "Records that could not be written.", ("topic",)
+)
+DELTAS_DROPPED = Metric(
+    "kotae_deltas_dropped_total", "counter", "Pieces of streaming answers dropped: the broker was too slow."
+)
+PARTITIONS = Metric("kotae_partitions_assigned", "gauge", "Partitions of questions that this worker has.")
+REBALANCES = Metric("kotae_rebalances_total", "counter", "Assignments of partitions to this worker.")
+COMMITS = Metric("kotae_commits_total", "counter", "Partition offsets committed.")
+COMMIT_FAILURES = Metric("kotae_commit_failures_total", "counter", "Commits that the broker refused.")
+DOCUMENTS_INDEXED = Metric("kotae_documents_indexed_total", "counter", "Documents taken into the index.")
+DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Documents deleted from the index.")
+DOCUMENTS_SKIPPED = Metric(
+    "kotae_documents_skipped_total", "counter", "Records of documents that cannot be indexed."
+)
+LOG_LINES_DROPPED = Metric(
+    "kotae_log_lines_dropped_total", "counter", "Log records dropped: whatever reads them was too slow."
+)
+IN_FLIGHT = Metric("kotae_questions_in_flight", "gauge", "Questions being answered now.")
+INCOMPLETE = Metric(
+    "kotae_questions_incomplete", "gauge", "Questions read from the broker that have no outcome yet."
+)
+OLDEST_AGE = Metric(
+    "kotae_oldest_incomplete_age_seconds", "gauge", "Age of the oldest question read that has no outcome yet."
+)
+
+CATALOGUE: tuple[Metric, ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Metric)
+)

@@ -1,0 +1,225 @@
+"""Log lines, written by a thread of their own: a slow terminal or a full pipe never holds up an answer.
+
+One line is a JSON object where nobody watches, and plain text on a terminal. Secrets of the settings are
+replaced wherever they turn up, in messages, stacks and extra fields.
+"""
+
+import logging
+import logging.handlers
+import queue
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import msgspec
+import orjson
+
+from schemas.answer import Answer
+from streams.secrets import MASK, is_secret
+from streams.settings import Settings
+from streams.telemetry.hook import Hook
+
+LINES_MAX = 10_000
+"""Log records that may wait to be written; what comes on top is dropped and counted."""
+FLUSH_S = 2.0
+"""What the end of the process leaves for writing the rest."""
+_SECRET_MIN = 4
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+log = logging.getLogger(__name__)
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
+    """Every secret value that the settings hold or name: passwords, keys, texts of tools' HTTP headers."""
+    return frozenset(_secrets(msgspec.to_builtins(settings), environ, hidden=False))
+
+
+def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if set(value) == {"env"}:
+            yield from _secrets(environ.get(value["env"], ""), environ, hidden=True)
+            return
+        for name, inner in value.items():
+            yield from _secrets(inner, environ, hidden=hidden or is_secret(name) or name == "headers")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets(inner, environ, hidden=hidden)
+    elif isinstance(value, str):
+        # A shorter one would mask half the words of any line, and guards nothing.
+        if hidden and len(value) >= _SECRET_MIN:
+            yield value
+        if userinfo := re.search(r"://[^/@\s]*:([^/@\s]+)@", value):
+            yield userinfo[1]
+
+
+def masker(secrets: Collection[str]) -> Callable[[str], str]:
+    """A function that replaces every secret in a text."""
+    if not secrets:
+        return str
+    # The longest first, or the rest of one that another begins with would stay.
+    pattern = re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
+    return lambda text: pattern.sub(MASK, text)
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object a line: time, level, logger, message, the stack if any, and extra fields."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._mask(record.getMessage()),
+            **_extra(record, self._mask),
+        }
+        if record.exc_text:
+            line["stack"] = self._mask(record.exc_text)
+        return orjson.dumps(line, default=str).decode()
+
+
+class PlainLines(logging.Formatter):
+    """Text for a person: time of day, level, logger, message, extra fields, the stack below."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line or lines, without the end."""
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        extra = "".join(f" {name}={value}" for name, value in _extra(record, self._mask).items())
+        stack = f"\n{record.exc_text}" if record.exc_text else ""
+        return f"{time} {record.levelname:7} {record.name}: {self._mask(record.getMessage() + stack)}{extra}"
+
+
+def _extra(record: logging.LogRecord, mask: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, bool | int | float | None) else mask(str(value))
+        for name, value in vars(record).items()
+        if name not in _STANDARD
+    }
+
+
+class _Enqueue(logging.handlers.QueueHandler):
+    """Puts records on the queue, or drops them: it never waits."""
+
+    dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        # What the record refers to may change before it is written, so its text is made now.
+        record.msg, record.args = record.getMessage(), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        record.exc_info = None
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+
+class Logging:
+    """The process's logging while the block lasts; what was set up before is put back at its end.
+
+    Args:
+        secrets: values that must not be written (see `secrets_of`).
+        as_json: None: JSON lines unless `stream` is a terminal.
+        level: of the root logger.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Collection[str] = (),
+        stream: TextIO | None = None,
+        as_json: bool | None = None,
+        level: int = logging.INFO,
+        lines_max: int = LINES_MAX,
+    ) -> None:
+        stream = sys.stderr if stream is None else stream
+        as_json = not stream.isatty() if as_json is None else as_json
+        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(lines_max)
+        self._enqueue = _Enqueue(self._queue)
+        self._output = logging.StreamHandler(stream)
+        self._output.setFormatter((JsonLines if as_json else PlainLines)(masker(secrets)))
+        self._level = level
+        self._writer = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._before: tuple[int, list[logging.Handler]] = (logging.WARNING, [])
+
+    @property
+    def dropped(self) -> int:
+        """Records that were dropped because the queue was full."""
+        return self._enqueue.dropped
+
+    def __enter__(self) -> Self:
+        root = logging.getLogger()
+        self._before = root.level, root.handlers
+        root.handlers = [self._enqueue]
+        root.setLevel(self._level)
+        # It writes whole requests, the bytes of a SASL log-in included.
+        logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+        self._writer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        root = logging.getLogger()
+        root.level, root.handlers = self._before
+        try:
+            self._queue.put(None, timeout=FLUSH_S)
+        except queue.Full:
+            return  # nobody reads what is written: the thread ends with the process
+        self._writer.join(FLUSH_S)
+
+    def _write(self) -> None:
+        told = 0
+        while (record := self._queue.get()) is not None:
+            self._output.handle(record)
+            if (dropped := self._enqueue.dropped) != told:
+                notice = f"{dropped - told} log records were dropped: the output is too slow"
+                told = dropped
+                self._output.handle(log.makeRecord(log.name, logging.WARNING, __file__, 0, notice, (), None))
+
+
+class LogSink(Hook):
+    """Writes what an operator wants to find in the log: what failed, and which partitions are ours."""
+
+    def question_finished(self, answer: Answer, duration_s: float) -> None:  # noqa: ARG002, D102 - see the hook
+        if answer.error is not None:
+            source = answer.source
+            log.warning(
+                "question %s failed in %s: %s: %s",
+                answer.question_id,
+                answer.error.stage,
+                answer.error.code,
+                answer.error.message,
+                extra={"source": f"{source.topic}/{source.partition}/{source.offset}"},
+            )
+
+    def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: D102 - see the hook
+        log.error("a record for %s could not be written: %s: %s", topic, type(error).__name__, error)
+
+    def partitions_assigned(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
+        log.info("assigned the partitions %s", list(partitions))
+
+    def partitions_revoked(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
+        log.info("lost the partitions %s", list(partitions))
+
+    def commit_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
+        log.warning("a commit was refused, the next one repeats it: %s: %s", type(error).__name__, error)
+
+    def document_skipped(self, problem: str) -> None:  # noqa: D102 - see the hook
+        log.warning("a document was skipped: %s", problem)

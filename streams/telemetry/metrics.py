@@ -1,0 +1,186 @@
+"""The sink that counts, and what Prometheus reads of it.
+
+Counting is plain arithmetic on the event loop, without locks or look-ups of label children: Prometheus'
+own objects are made only when somebody reads them, on that same loop.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from schemas.answer import Answer, Source
+from schemas.event import StageTrace
+from streams.telemetry import catalogue
+from streams.telemetry.catalogue import CATALOGUE, Metric
+from streams.telemetry.hook import Hook
+
+Labels = tuple[str, ...]
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+SERIES_MAX = 200
+"""Label values a metric may have: more come only from names that a model or a pipeline made up."""
+OTHER = "other"
+
+
+class Counts(dict[Labels, float]):
+    """A counter or gauge: its value for each tuple of label values."""
+
+    def add(self, labels: Labels = (), amount: float = 1.0) -> None:
+        """Count; beyond `SERIES_MAX` the label values become `OTHER`."""
+        if labels not in self and len(self) >= SERIES_MAX:
+            labels = (OTHER,) * len(labels)
+        self[labels] = self.get(labels, 0.0) + amount
+
+
+class Distribution:
+    """A histogram's buckets for one tuple of label values."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value; a bound belongs to the bucket below it."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+    @property
+    def cumulative(self) -> list[tuple[str, float]]:
+        """(upper bound, how many were at most that), as Prometheus wants them."""
+        names = [*(str(bound) for bound in self._bounds), "+Inf"]
+        return [(name, float(count)) for name, count in zip(names, accumulate(self.counts), strict=True)]
+
+
+class Distributions(dict[Labels, Distribution]):
+    """A histogram: its buckets for each tuple of label values."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        super().__init__()
+        self._bounds = bounds
+
+    def observe(self, value: float, labels: Labels = ()) -> None:
+        """Count a value; beyond `SERIES_MAX` the label values become `OTHER`."""
+        distribution = self.get(labels)
+        if distribution is None:
+            if len(self) >= SERIES_MAX:
+                labels = (OTHER,) * len(labels)
+            distribution = self.setdefault(labels, Distribution(self._bounds))
+        distribution.observe(value)
+
+
+class Metrics(Hook, Collector):
+    """Counts what it is told; `render` gives it in Prometheus' text format.
+
+    Gauges that only others know are read when somebody asks: see `watch`.
+    """
+
+    def __init__(self) -> None:
+        self._counts = {metric.name: Counts() for metric in CATALOGUE if metric.kind != "histogram"}
+        self._distributions = {
+            metric.name: Distributions(metric.buckets) for metric in CATALOGUE if metric.kind == "histogram"
+        }
+        self._watched: dict[str, Callable[[], float]] = {}
+        for metric in CATALOGUE:
+            if metric.kind != "histogram" and not metric.labels:
+                self._counts[metric.name].add((), 0.0)  # so that a rate has something to start from
+        self._started = self._counts[catalogue.QUESTIONS_STARTED.name]
+        self._finished = self._counts[catalogue.QUESTIONS_FINISHED.name]
+        self._failed = self._counts[catalogue.QUESTIONS_FAILED.name]
+        self._degraded = self._counts[catalogue.QUESTIONS_DEGRADED.name]
+        self._tokens = self._counts[catalogue.TOKENS.name]
+        self._stages = self._counts[catalogue.STAGES.name]
+        self._sent = self._counts[catalogue.RECORDS_SENT.name]
+        self._bytes = self._counts[catalogue.BYTES_SENT.name]
+        self._queue = self._distributions[catalogue.QUEUE_TIME.name]
+        self._durations = self._distributions[catalogue.QUESTION_SECONDS.name]
+        self._stage_durations = self._distributions[catalogue.STAGE_SECONDS.name]
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def watch(self, metric: Metric, read: Callable[[], float]) -> None:
+        """Read the metric from `read`, on the event loop, whenever the metrics are asked for."""
+        self._watched[metric.name] = read
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Family]:
+        """The metrics as Prometheus' objects."""
+        for metric in CATALOGUE:
+            if metric.kind == "histogram":
+                histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+                for labels, distribution in self._distributions[metric.name].items():
+                    histogram.add_metric(labels, distribution.cumulative, distribution.total)
+                yield histogram
+                continue
+            counts = self._counts[metric.name]
+            if (read := self._watched.get(metric.name)) is not None:
+                counts[()] = read()
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            for labels, value in counts.items():
+                family.add_metric(labels, value)
+            yield family
+
+    def records_fetched(self, count: int) -> None:  # noqa: D102 - the hook says what each event is
+        self._counts[catalogue.RECORDS_FETCHED.name].add((), count)
+
+    def question_started(self, source: Source, queue_ms: float) -> None:  # noqa: ARG002, D102 - as above
+        self._started.add()
+        self._queue.observe(queue_ms / 1000)
+
+    def stage_finished(self, trace: StageTrace) -> None:  # noqa: D102 - as above
+        self._stages.add((trace.stage, trace.status))
+        if trace.status != "skipped":
+            self._stage_durations.observe(trace.duration_ms / 1000, (trace.stage,))
+
+    def question_finished(self, answer: Answer, duration_s: float) -> None:  # noqa: D102 - as above
+        self._finished.add((answer.status,))
+        self._durations.observe(duration_s)
+        if answer.error is not None:
+            self._failed.add((answer.error.code,))
+        for reason in answer.degraded:
+            self._degraded.add((reason,))
+        usage = answer.usage
+        if usage.prompt_tokens or usage.completion_tokens:
+            self._tokens.add(("prompt",), usage.prompt_tokens)
+            self._tokens.add(("completion",), usage.completion_tokens)
+
+    def record_sent(self, topic: str, size: int) -> None:  # noqa: D102 - as above
+        self._sent.add((topic,))
+        self._bytes.add((topic,), size)
+
+    def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.SEND_FAILURES.name].add((topic,))
+
+    def delta_dropped(self) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.DELTAS_DROPPED.name].add()
+
+    def partitions_assigned(self, partitions: Sequence[int]) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.REBALANCES.name].add()
+        self._counts[catalogue.PARTITIONS.name].add((), len(partitions))
+
+    def partitions_revoked(self, partitions: Sequence[int]) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.PARTITIONS.name].add((), -len(partitions))
+
+    def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.COMMITS.name].add()
+
+    def commit_failed(self, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.COMMIT_FAILURES.name].add()
+
+    def knowledge_changed(self, documents: int, tombstones: int) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.DOCUMENTS_INDEXED.name].add((), documents)
+        self._counts[catalogue.DOCUMENTS_DELETED.name].add((), tombstones)
+
+    def document_skipped(self, problem: str) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.DOCUMENTS_SKIPPED.name].add()
