@@ -27,7 +27,8 @@ _MARKS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962-\u0963\u0980-\u0dff\u200c\u200d"
 )
-_TERMS = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_MARKS}]))+")
+_TERMS = re.compile(rf"(?P<run>[{_UNSPACED}]+)|(?:[^\W_{_UNSPACED}]|[{_MARKS}])+")
+_ASCII_TERMS = re.compile(r"[a-z0-9]+")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -51,6 +52,8 @@ def terms(text: str) -> list[str]:
 
     A single character alone is a term. Compatible forms are one: `２０１０` is `2010`.
     """
+    if text.isascii():
+        return _ASCII_TERMS.findall(text.lower())
     found: list[str] = []
     for match in _TERMS.finditer(unicodedata.normalize("NFKC", text).lower()):
         word = match.group()
