@@ -50,9 +50,11 @@ def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool) -> Iterato
         for inner in value:
             yield from _secrets(inner, environ, hidden=hidden)
     elif isinstance(value, str):
+        # A key read from a file often ends in a line break, which does not come back in a message.
+        secret = value.strip()
         # A shorter one would mask half the words of any line, and guards nothing.
-        if hidden and len(value) >= _SECRET_MIN:
-            yield value
+        if hidden and len(secret) >= _SECRET_MIN:
+            yield secret
         if userinfo := re.search(r"://[^/@\s]*:([^/@\s]+)@", value):
             yield userinfo[1]
 

@@ -1,0 +1,196 @@
+"""Log lines: complete, without secrets, and never in the way."""
+
+import io
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.answer import Answer, AnswerError, Source
+from schemas.errors import ErrorCode
+from streams.settings import Embeddings, Kafka, Knowledge, Model, Settings
+from streams.telemetry.logs import Logging, LogSink, masker, secrets_of
+
+log = logging.getLogger("kotae.test")
+
+
+class Blocked(io.StringIO):
+    """An output that takes nothing until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.release.wait(10)
+        return super().write(text)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_a_json_object_with_what_was_said() -> None:
+    stream = io.StringIO()
+    with Logging(stream=stream):
+        log.warning("question %s failed", "q-1", extra={"partition": 3, "path": io.StringIO})
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            log.exception("with its stack")
+        log.debug("below the level")
+    first, second = lines(stream)
+    assert (first["level"], first["logger"], first["message"]) == (
+        "WARNING",
+        "kotae.test",
+        "question q-1 failed",
+    )
+    assert first["partition"] == 3
+    assert "StringIO" in first["path"]
+    assert first["time"].endswith("+00:00")
+    assert second["stack"].endswith("ValueError: broken")
+
+
+def test_a_terminal_gets_text() -> None:
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign] - a terminal cannot be had in a test
+    with Logging(stream=stream):
+        log.info("ready", extra={"partitions": 3})
+    assert stream.getvalue().rstrip().endswith("INFO    kotae.test: ready partitions=3")
+
+
+def test_the_text_is_that_of_the_moment() -> None:
+    stream, values = Blocked(), [1]
+    with Logging(stream=stream):
+        log.info("first")
+        log.info("values %s", values)
+        values.append(2)
+        stream.release.set()
+    assert lines(stream)[1]["message"] == "values [1]"
+
+
+def test_a_blocked_output_holds_nobody_up_and_what_is_dropped_is_counted() -> None:
+    stream = Blocked()
+    with Logging(stream=stream, lines_max=10) as logging_:
+        started = time.monotonic()
+        for number in range(1000):
+            log.info("line %d", number)
+        assert time.monotonic() - started < 5
+        dropped = logging_.dropped
+        assert dropped >= 1000 - 10 - 1
+        stream.release.set()
+    written = lines(stream)
+    assert any(f"{dropped} log records were dropped" in line["message"] for line in written)
+    assert len(written) == 1000 - dropped + 1
+
+
+def test_the_end_does_not_wait_for_an_output_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.telemetry.logs.FLUSH_S", 0.05)
+    stream = Blocked()
+    started = time.monotonic()
+    with Logging(stream=stream, lines_max=2):
+        for _ in range(5):
+            log.info("stuck")
+    assert time.monotonic() - started < 5
+    stream.release.set()
+
+
+def test_what_was_set_up_before_is_put_back() -> None:
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    with Logging(stream=io.StringIO()):
+        assert root.handlers != before[1]
+    assert (root.level, list(root.handlers)) == before
+
+
+def test_kafka_connections_never_log_what_they_send() -> None:
+    logging.getLogger("aiokafka.conn").setLevel(logging.DEBUG)
+    stream = io.StringIO()
+    with Logging(stream=stream, level=logging.DEBUG):
+        logging.getLogger("aiokafka.conn").debug("SASL bytes")
+    assert stream.getvalue() == ""
+
+
+SETTINGS = Settings(
+    kafka=Kafka(sasl_password="kafka-word"),
+    model=Model(base_url="http://user:url-word@host/v1", api_key='model"key\n'),
+    embeddings=Embeddings(api_key="abc"),
+    knowledge=Knowledge(qdrant_api_key="kafka-word-longer"),
+    tools={
+        "weather": {
+            "url": "http://w/",
+            "headers": {"X-Auth": "literal-header", "Authorization": {"env": "WEATHER"}},
+            "description": "no secret here",
+        }
+    },
+)
+
+
+def test_secrets_are_found_wherever_settings_hold_or_name_them() -> None:
+    assert secrets_of(SETTINGS, {"WEATHER": "from-environment", "OTHER": "unrelated"}) == {
+        "kafka-word",
+        'model"key',
+        "kafka-word-longer",
+        "url-word",
+        "literal-header",
+        "from-environment",
+    }
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_secret_is_written(as_json: bool) -> None:
+    stream = io.StringIO()
+    secrets = secrets_of(SETTINGS, {"WEATHER": "from-environment"})
+    with Logging(stream=stream, secrets=secrets, as_json=as_json):
+        log.info("password %s and %r", "kafka-word-longer", {"Authorization": "from-environment"})
+        log.info("fields", extra={"url": SETTINGS.model.base_url, "deep": {"key": ["literal-header"]}})
+        try:
+            raise RuntimeError(f"denied for {SETTINGS.model.api_key}")
+        except RuntimeError:
+            log.exception("call failed")
+    written = stream.getvalue()
+    assert written.count("***") == 5
+    for secret in (
+        "kafka-word",
+        "longer",
+        "url-word",
+        "literal-header",
+        "from-environment",
+        'model"key',
+        "model\\",
+    ):
+        assert secret not in written
+
+
+def test_without_secrets_text_stays_as_it_is() -> None:
+    assert masker([])("text") == "text"
+    assert masker(["a.c"])("abc a.c") == "abc ***"
+
+
+async def test_what_an_operator_looks_for_is_told() -> None:
+    stream, sink = io.StringIO(), LogSink()
+    failed = Answer(
+        id="q",
+        question_id="q-7",
+        conversation_id="q",
+        tenant="default",
+        status="failed",
+        source=Source("questions", 2, 9),
+        created_at=datetime.now(UTC),
+        error=AnswerError(ErrorCode.INTERNAL, "generate", "defect"),
+    )
+    with Logging(stream=stream):
+        sink.question_finished(failed, 1.0)
+        sink.partitions_assigned((0, 2))
+        sink.partitions_revoked((0,))
+        sink.send_failed("answers", OSError("gone"))
+        sink.commit_failed(TimeoutError("late"))
+        sink.document_skipped("offset 3: not JSON")
+    written = lines(stream)
+    assert written[0]["message"] == "question q-7 failed in generate: internal: defect"
+    assert written[0]["source"] == "questions/2/9"
+    assert [line["level"] for line in written] == ["WARNING", "INFO", "INFO", "ERROR", "WARNING", "WARNING"]
