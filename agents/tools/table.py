@@ -1,9 +1,10 @@
-"""HTTP tools as operators declare them: the TOML table `[tools.NAME]`."""
+"""Tools as operators declare them: the TOML table `[tools.NAME]`."""
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,8 +12,15 @@ from msgspec import Meta, Struct
 
 from agents.components import ToolSpec
 from agents.http import HttpPool
+from agents.loading import TOOLS_GROUP, LoadingError, load_component
 from agents.tools.http_tool import HttpTool
-from agents.tools.tool import RESULT_BYTES_MAX, ToolConfigError
+from agents.tools.python_tool import PythonTool
+from agents.tools.tool import RESULT_BYTES_MAX, Tool, ToolConfigError
+
+if TYPE_CHECKING:
+    import httpx
+
+D = TypeVar("D", bound=Struct)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = {"idempotency-key", "x-request-id", "traceparent", "content-type", "content-length", "host"}
@@ -34,6 +42,14 @@ class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] = {}
 
 
+class _DeclaredPython(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    python: str
+    description: Annotated[str, Meta(pattern=r"\S")] | None = None
+    timeout_s: Annotated[float, Meta(gt=0)] | None = None
+    idempotent: bool | None = None
+    tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
+
+
 _ALLOWED = {
     "description": "text that tells a model when to call it",
     "url": 'an address such as "https://example.com/path", without user name, password or fragment',
@@ -44,40 +60,68 @@ _ALLOWED = {
     "tenants": "a list of at least one tenant's name",
     "headers": 'names with text, or with { env = "NAME" }',
     "parameters": "a JSON Schema as a table",
+    "python": "an async function as module:attribute",
 }
 _PLACE = re.compile(r"`\$\.(\w+)")
 _FIELD = re.compile(r"field `(\w+)`")
 
 
-def http_tools(
-    table: Mapping[str, Mapping[str, Any]], *, environ: Mapping[str, str], default_timeout_s: float
-) -> list[HttpTool]:
-    """The tools of `[tools]`, each with a pool of its own that opens with its first call.
+def table_tools(
+    table: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str],
+    http: "Callable[[], httpx.AsyncClient]",
+    default_timeout_s: float,
+) -> list[Tool]:
+    """The tools of `[tools]`: those with `url` are HTTP tools, those with `python` async functions.
 
-    `environ` is where header values of the form `{env = "NAME"}` come from.
+    Each HTTP tool has a pool of its own that opens with its first call; `environ` is where its header
+    values of the form `{env = "NAME"}` come from. `http` is for functions that ask for a client.
 
     Raises:
         ToolConfigError: names the tool, the field and what is allowed there.
     """
-    return [_http_tool(name, declared, environ, default_timeout_s) for name, declared in table.items()]
+    return [
+        _python_tool(name, _converted(name, declared, _DeclaredPython), http, default_timeout_s)
+        if isinstance(declared, Mapping) and "python" in declared
+        else _http_tool(name, _converted(name, declared, _Declared), environ, default_timeout_s)
+        for name, declared in table.items()
+    ]
+
+
+def _python_tool(
+    name: str,
+    declared: _DeclaredPython,
+    http: "Callable[[], httpx.AsyncClient]",
+    default_timeout_s: float,
+) -> PythonTool:
+    try:
+        function = load_component(declared.python, TOOLS_GROUP)
+        made = PythonTool(function, name=name, http=http, default_timeout_s=default_timeout_s)
+    except (LoadingError, ToolConfigError) as error:
+        raise ToolConfigError(f"[tools.{name}] python: {error}") from error
+    made.spec = replace(
+        made.spec,
+        description=declared.description or made.spec.description,
+        timeout_s=_finite(name, declared.timeout_s or made.spec.timeout_s),
+        idempotent=made.spec.idempotent if declared.idempotent is None else declared.idempotent,
+    )
+    made.tenants = declared.tenants or made.tenants
+    return made
 
 
 def _http_tool(
-    name: str, table: Mapping[str, Any], environ: Mapping[str, str], default_timeout_s: float
+    name: str, declared: _Declared, environ: Mapping[str, str], default_timeout_s: float
 ) -> HttpTool:
-    declared = _converted(name, table)
     _check_url(name, "url", declared.url)
     if declared.reconcile_url:
         _check_url(name, "reconcile_url", declared.reconcile_url)
-    timeout_s = declared.timeout_s or default_timeout_s
-    if not math.isfinite(timeout_s):
-        raise _wrong(name, "timeout_s", "not a length of time")
     spec = ToolSpec(
         name=name,
         description=declared.description.strip(),
         # A schema without a type would let anything pass; a call's arguments are always an object.
         parameters={"type": "object", "properties": {}, **declared.parameters},
-        timeout_s=timeout_s,
+        timeout_s=_finite(name, declared.timeout_s or default_timeout_s),
         idempotent=declared.method == "GET" if declared.idempotent is None else declared.idempotent,
     )
     pool = HttpPool(
@@ -95,24 +139,29 @@ def _http_tool(
     )
 
 
-def _converted(name: str, table: Mapping[str, Any]) -> _Declared:
+def _converted(name: str, table: Mapping[str, Any], kind: type[D]) -> D:
     try:
-        return msgspec.convert(table, _Declared)
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         problem = str(error)
+        allowed = ", ".join(kind.__struct_fields__)
         place = _PLACE.search(problem)
         match = place or _FIELD.search(problem)
         if match is None:
-            raise ToolConfigError(
-                f"[tools.{name}]: {problem}; allowed is a table with {', '.join(_ALLOWED)}"
-            ) from None
+            raise ToolConfigError(f"[tools.{name}]: {problem}; allowed is a table with {allowed}") from None
         field = match[1]
-        if field not in _ALLOWED:
+        if field not in kind.__struct_fields__:
             raise ToolConfigError(
-                f"[tools.{name}] {field}: there is no such setting; allowed: {', '.join(_ALLOWED)}"
+                f"[tools.{name}] {field}: there is no such setting here; allowed: {allowed}"
             ) from None
         what = "is missing" if place is None else problem.partition(" - at ")[0]
         raise _wrong(name, field, what) from None
+
+
+def _finite(name: str, timeout_s: float) -> float:
+    if not math.isfinite(timeout_s):
+        raise _wrong(name, "timeout_s", "not a length of time")
+    return timeout_s
 
 
 def _wrong(name: str, field: str, what: str) -> ToolConfigError:

@@ -1,51 +1,25 @@
 """Two real tools for the demo: a calculator and a clock.
 
-The demo hands them to its worker itself: as entry points they would turn up in every installation.
-Their descriptions are in English and Chinese, because the offline model plans by matching words.
+The demo names them in its worker's settings: as entry points they would turn up in every
+installation. Their descriptions are in English and Chinese, because the offline model plans by
+matching words.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from agents.tools.python_tool import PythonTool, ToolError, tool
+from agents.tools.python_tool import ToolError, tool
 from streams.local.arithmetic import ArithmeticProblem, evaluate, show
 from streams.local.zones import UnknownPlace, find_zone
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def demo_tools(now: Callable[[], datetime] = _utc_now) -> list[PythonTool]:
-    """The calculator and the clock; `now` gives the time, with its zone."""
-
-    @tool(idempotent=True, timeout_s=2.0)
-    async def clock(
-        place: Annotated[
-            str,
-            Meta(
-                description="A city or IANA time zone. 城市名或时区名。",
-                examples=["Tokyo", "Europe/Amsterdam", "杭州"],
-                min_length=1,
-                max_length=100,
-            ),
-        ] = "UTC",
-    ) -> str:
-        """Tells the current time and date in a city or time zone.
-
-        查询某个城市或时区现在的时间和日期，几点了。
-        """
-        try:
-            there = now().astimezone(find_zone(place))
-        except UnknownPlace as problem:
-            raise ToolError(str(problem)) from problem
-        offset = there.strftime("%z")
-        return f"{place}: {there:%Y-%m-%d (%A) %H:%M:%S}, UTC{offset[:3]}:{offset[3:]} ({there.tzinfo})"
-
-    return [PythonTool(calculator), PythonTool(clock)]
+def demo_tools_table() -> dict[str, dict[str, Any]]:
+    """Their part of the `[tools]` table."""
+    return {
+        function.__name__: {"python": f"{__name__}:{function.__name__}"} for function in (calculator, clock)
+    }
 
 
 @tool(idempotent=True, timeout_s=2.0)
@@ -69,3 +43,32 @@ async def calculator(
     except ArithmeticProblem as problem:
         raise ToolError(str(problem)) from problem
     return f"{' '.join(expression.split()).rstrip('=?？ ')} {value}"
+
+
+@tool(idempotent=True, timeout_s=2.0)
+async def clock(
+    place: Annotated[
+        str,
+        Meta(
+            description="A city or IANA time zone. 城市名或时区名。",
+            examples=["Tokyo", "Europe/Amsterdam", "杭州"],
+            min_length=1,
+            max_length=100,
+        ),
+    ] = "UTC",
+) -> str:
+    """Tells the current time and date in a city or time zone.
+
+    查询某个城市或时区现在的时间和日期，几点了。
+    """
+    try:
+        return tell_time(place, datetime.now(UTC))
+    except UnknownPlace as problem:
+        raise ToolError(str(problem)) from problem
+
+
+def tell_time(place: str, now: datetime) -> str:
+    """The date and time in the place when it is `now`, which has a zone; UnknownPlace where none is known."""
+    there = now.astimezone(find_zone(place))
+    offset = there.strftime("%z")
+    return f"{place}: {there:%Y-%m-%d (%A) %H:%M:%S}, UTC{offset[:3]}:{offset[3:]} ({there.tzinfo})"

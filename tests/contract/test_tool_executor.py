@@ -18,11 +18,11 @@ from agents.components import Call, PlannedCall, ToolExecutor
 from agents.tools.executor import RegistryExecutor
 from agents.tools.python_tool import PythonTool, ToolError, tool
 from agents.tools.registry import ToolRegistry
-from agents.tools.table import http_tools
+from agents.tools.table import table_tools
 from schemas.answer import ToolCall
 from schemas.question import Question
 from tests.support.system import eventually
-from tests.support.tool_server import run_tool_server
+from tests.support.tool_server import run_tool_server, unused_client
 
 
 @dataclass
@@ -173,7 +173,9 @@ class TestHttpTools(ToolExecutorContract):
                 }
                 for name, path in paths.items()
             }
-            registry = ToolRegistry(http_tools(table, environ={}, default_timeout_s=10.0))
+            registry = ToolRegistry(
+                table_tools(table, environ={}, http=unused_client, default_timeout_s=10.0)
+            )
             yield Subject(RegistryExecutor(registry), lambda: len(server.received), lambda: server.abandoned)
             await registry.aclose()
 
@@ -188,7 +190,9 @@ class TestHttpToolThatStartsToAnswer(TestHttpTools):
                 for name, path in paths.items()
             }
             table["private"]["tenants"] = ["acme"]
-            registry = ToolRegistry(http_tools(table, environ={}, default_timeout_s=10.0))
+            registry = ToolRegistry(
+                table_tools(table, environ={}, http=unused_client, default_timeout_s=10.0)
+            )
             yield Subject(RegistryExecutor(registry), lambda: len(server.received), lambda: server.abandoned)
             await registry.aclose()
 

@@ -6,8 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import orjson
 from aiohttp import web
+
+
+def unused_client() -> httpx.AsyncClient:
+    """In place of an HTTP client where nothing may ask for one."""
+    raise AssertionError("something asked for an HTTP client")
 
 
 @dataclass(frozen=True)

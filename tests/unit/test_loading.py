@@ -13,12 +13,9 @@ from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from schemas.question import Question
 from tests.support.components import FakeGenerator, FakePlanner, FakeRetriever, FakeToolExecutor
+from tests.support.tool_server import unused_client
 
 HERE = __name__
-
-
-def unused_client() -> Any:
-    raise AssertionError("nobody asked for it")
 
 
 RESOURCES = Resources(

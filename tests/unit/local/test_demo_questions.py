@@ -4,15 +4,16 @@ import re
 
 import pytest
 
-from agents.tools.table import http_tools
+from agents.tools.table import table_tools
 from schemas.document import Document
 from streams.local.demo_questions import DEMO_QUESTIONS, DemoQuestion
-from streams.local.demo_tools import demo_tools
+from streams.local.demo_tools import demo_tools_table
 from streams.local.knowledge import read_documents
 from streams.local.planning import match_tools
 from streams.local.slow_tool import NAME, slow_tool_table
+from tests.support.tool_server import unused_client
 
-SLOW = {NAME: slow_tool_table("http://127.0.0.1:9/stock")}
+TOOLS = {**demo_tools_table(), NAME: slow_tool_table("http://127.0.0.1:9/stock")}
 DOCUMENTS = {document.id: document for document in read_documents()}
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -46,7 +47,7 @@ def test_the_five_kinds_of_question_are_there() -> None:
 
 @pytest.mark.parametrize("question", DEMO_QUESTIONS, ids=lambda question: question.note)
 def test_what_is_expected_can_be_had(question: DemoQuestion) -> None:
-    assert set(question.expected_tools) <= {tool.spec.name for tool in demo_tools()} | {NAME}
+    assert set(question.expected_tools) <= set(TOOLS)
     assert (question.expected_status == "degraded") == bool(question.expected_degraded)
     if question.expected_document is None:
         return
@@ -58,8 +59,7 @@ def test_what_is_expected_can_be_had(question: DemoQuestion) -> None:
 
 @pytest.mark.parametrize("question", DEMO_QUESTIONS, ids=lambda question: question.note)
 def test_the_offline_model_plans_just_the_tools_expected(question: DemoQuestion) -> None:
-    slow = http_tools(SLOW, environ={}, default_timeout_s=1.0)
-    specs = [*(tool.spec for tool in demo_tools()), *(tool.spec for tool in slow)]
+    tools = table_tools(TOOLS, environ={}, http=unused_client, default_timeout_s=1.0)
     offers = [
         {
             "type": "function",
@@ -69,6 +69,6 @@ def test_the_offline_model_plans_just_the_tools_expected(question: DemoQuestion)
                 "parameters": spec.parameters,
             },
         }
-        for spec in specs
+        for spec in (tool.spec for tool in tools)
     ]
     assert tuple(call.name for call in match_tools(question.text, offers)) == question.expected_tools

@@ -9,12 +9,13 @@ import pytest
 from agents.components import Call, PlannedCall
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
-from agents.tools.table import http_tools
+from agents.tools.table import table_tools
 from schemas.answer import ToolCall
 from schemas.question import Question
-from streams.local.demo_tools import demo_tools
+from streams.local.demo_tools import demo_tools_table, tell_time
 from streams.local.slow_tool import NAME, run_slow_tool
 from streams.local.zones import UnknownPlace, find_zone
+from tests.support.tool_server import unused_client
 
 NOON = datetime(2026, 7, 1, 12, 0, 5, tzinfo=UTC)
 
@@ -28,7 +29,9 @@ async def run(registry: ToolRegistry, name: str, within: float = 5.0, **argument
 
 @pytest.fixture
 def registry() -> ToolRegistry:
-    return ToolRegistry(demo_tools(lambda: NOON))
+    return ToolRegistry(
+        table_tools(demo_tools_table(), environ={}, http=unused_client, default_timeout_s=8.0)
+    )
 
 
 async def test_the_calculator_says_what_it_calculated(registry: ToolRegistry) -> None:
@@ -39,17 +42,19 @@ async def test_the_calculator_says_what_it_calculated(registry: ToolRegistry) ->
     assert (await run(registry, "calculator", expression=5)).status == "rejected"
 
 
-async def test_the_clock_says_where_it_looked(registry: ToolRegistry) -> None:
-    result = await run(registry, "clock", place="Tokyo")
-    assert result.result == "Tokyo: 2026-07-01 (Wednesday) 21:00:05, UTC+09:00 (Asia/Tokyo)"
-    assert (await run(registry, "clock")).result == "UTC: 2026-07-01 (Wednesday) 12:00:05, UTC+00:00 (UTC)"
+def test_the_clock_says_where_it_looked() -> None:
+    assert tell_time("Tokyo", NOON) == "Tokyo: 2026-07-01 (Wednesday) 21:00:05, UTC+09:00 (Asia/Tokyo)"
+    assert tell_time("纽约", NOON) == "纽约: 2026-07-01 (Wednesday) 08:00:05, UTC-04:00 (America/New_York)"
+
+
+async def test_the_clock_suggests_places_that_it_knows(registry: ToolRegistry) -> None:
     unknown = await run(registry, "clock", place="Tokio")
     assert unknown.status == "error"
     assert "Asia/Tokyo" in unknown.result
 
 
-async def test_without_a_given_time_the_clock_goes() -> None:
-    result = await run(ToolRegistry(demo_tools()), "clock", place="UTC")
+async def test_the_clock_goes(registry: ToolRegistry) -> None:
+    result = await run(registry, "clock")
     told = datetime.strptime(result.result, "UTC: %Y-%m-%d (%A) %H:%M:%S, UTC+00:00 (UTC)").replace(
         tzinfo=UTC
     )
@@ -84,14 +89,14 @@ def test_unknown_places_get_suggestions(place: str) -> None:
 
 async def test_the_tool_that_hangs_is_given_up_in_time() -> None:
     async with run_slow_tool() as table:
-        registry = ToolRegistry(http_tools(table, environ={}, default_timeout_s=8.0))
+        registry = ToolRegistry(table_tools(table, environ={}, http=unused_client, default_timeout_s=8.0))
         assert table[NAME]["timeout_s"] == 1.5
         result = await run(registry, NAME, within=0.2, product="Heron Flow")
         assert result.status == "timeout"
         await registry.aclose()
 
 
-def test_tools_are_described_in_both_languages() -> None:
-    for spec in (python_tool.spec for python_tool in demo_tools()):
+def test_tools_are_described_in_both_languages(registry: ToolRegistry) -> None:
+    for spec in registry.offered(Question(id="q", text="?")):
         assert spec.description.isascii() is False
         assert spec.idempotent

@@ -9,10 +9,10 @@ import pytest
 from agents.components import Call, PlannedCall
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
-from agents.tools.table import http_tools
+from agents.tools.table import table_tools
 from schemas.answer import ToolCall
 from schemas.question import Question
-from tests.support.tool_server import ToolServer, run_tool_server
+from tests.support.tool_server import ToolServer, run_tool_server, unused_client
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ async def run(
     **fields: Any,
 ) -> ToolCall:
     table = {"weather": {"description": "Weather.", "url": url, **fields}}
-    registry = ToolRegistry(http_tools(table, environ=environ or {}, default_timeout_s=5.0))
+    registry = ToolRegistry(
+        table_tools(table, environ=environ or {}, http=unused_client, default_timeout_s=5.0)
+    )
     call = Call(
         question_id, f"tools/{call_id}", asyncio.get_running_loop().time() + 5, traceparent="00-ab-cd-01"
     )

@@ -23,7 +23,7 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.tool import ToolConfigError
 from schemas.answer import ToolCall
 from schemas.question import Question
-from tests.support.tool_server import ToolServer, run_tool_server
+from tests.support.tool_server import ToolServer, run_tool_server, unused_client
 
 
 async def run(python_tool: PythonTool, **arguments: Any) -> ToolCall:
@@ -252,10 +252,6 @@ async def test_an_injected_clients_troubles_are_sorted(server: ToolServer) -> No
 
 def offer(monkeypatch: pytest.MonkeyPatch, *entries: EntryPoint) -> None:
     monkeypatch.setattr(loading, "entry_points", lambda group: [e for e in entries if e.group == group])
-
-
-def unused_client() -> httpx.AsyncClient:
-    raise AssertionError("no tool asked for it")
 
 
 def test_installed_packages_offer_tools_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 
 from agents.tools.http_tool import HttpTool
-from agents.tools.table import http_tools
+from agents.tools.python_tool import PythonTool
+from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
+from tests.support.tool_server import unused_client
 
 GOOD: dict[str, Any] = {"description": "Weather of a city.", "url": "https://example.com/weather"}
 
 
 def declare(environ: dict[str, str] | None = None, **fields: Any) -> HttpTool:
     table = {"weather": {name: value for name, value in {**GOOD, **fields}.items() if value is not ...}}
-    (tool,) = http_tools(table, environ=environ or {}, default_timeout_s=8.0)
-    return tool
+    (made,) = table_tools(table, environ=environ or {}, http=unused_client, default_timeout_s=8.0)
+    assert isinstance(made, HttpTool)
+    return made
 
 
 def test_the_whole_table_from_toml() -> None:
@@ -36,7 +39,7 @@ def test_the_whole_table_from_toml() -> None:
         type = "string"
         """
     )["tools"]
-    (tool,) = http_tools(table, environ={"WEATHER_KEY": "s3cret"}, default_timeout_s=8.0)
+    (tool,) = table_tools(table, environ={"WEATHER_KEY": "s3cret"}, http=unused_client, default_timeout_s=8.0)
     assert tool.spec.name == "weather"
     assert tool.spec.timeout_s == 2.0
     assert tool.spec.parameters["required"] == ["city"]
@@ -88,7 +91,10 @@ def test_defaults() -> None:
         ({"headers": {"idempotency-KEY": "x"}}, r"headers\.idempotency-KEY: set for every call"),
         ({"headers": {"X": {"env": "KEY"}}}, r"headers\.X: the environment variable KEY is not set"),
         ({"parameters": "string"}, r"\[tools\.weather\] parameters: "),
-        ({"retries": 3}, r"\[tools\.weather\] retries: there is no such setting; allowed: description, url"),
+        (
+            {"retries": 3},
+            r"\[tools\.weather\] retries: there is no such setting here; allowed: description, url",
+        ),
     ],
 )
 def test_mistakes_are_named_with_what_is_allowed(fields: dict[str, Any], message: str) -> None:
@@ -100,7 +106,7 @@ def test_mistakes_are_named_with_what_is_allowed(fields: dict[str, Any], message
 
 def test_a_tool_that_is_no_table() -> None:
     with pytest.raises(ToolConfigError, match=r"\[tools\.weather\]: .* allowed is a table with"):
-        http_tools({"weather": "sunny"}, environ={}, default_timeout_s=1.0)  # type: ignore[dict-item]  # the mistake
+        table_tools({"weather": "sunny"}, environ={}, http=unused_client, default_timeout_s=1.0)
     with pytest.raises(
         ToolConfigError, match=r"headers\.X: the environment variable KEY is not set, or empty"
     ):
@@ -111,3 +117,55 @@ def test_a_secret_with_a_line_break_is_not_repeated() -> None:
     with pytest.raises(ToolConfigError) as refused:
         declare(environ={"KEY": "s3cret\n"}, headers={"X": {"env": "KEY"}})
     assert "s3cret" not in str(refused.value)
+
+
+async def lookup(word: str) -> str:
+    """Looks a word up."""
+    return word
+
+
+def not_async(word: str) -> str:
+    """Blocks."""
+    return word
+
+
+def declare_python(reference: str = "lookup", **fields: Any) -> PythonTool:
+    table = {"words": {"python": f"{__name__}:{reference}", **fields}}
+    (made,) = table_tools(table, environ={}, http=unused_client, default_timeout_s=8.0)
+    assert isinstance(made, PythonTool)
+    return made
+
+
+def test_a_function_by_import_path() -> None:
+    plain = declare_python()
+    assert (plain.spec.name, plain.spec.description, plain.spec.timeout_s) == (
+        "words",
+        "Looks a word up.",
+        8.0,
+    )
+    assert not plain.spec.idempotent
+    changed = declare_python(idempotent=True, timeout_s=1, tenants=["acme"], description="Dictionary.")
+    assert (changed.spec.description, changed.spec.timeout_s) == ("Dictionary.", 1.0)
+    assert changed.spec.idempotent
+    assert changed.tenants == frozenset({"acme"})
+
+
+@pytest.mark.parametrize(
+    ("reference", "fields", "message"),
+    [
+        ("missing", {}, r"\[tools\.words\] python: .* has no attribute missing"),
+        ("not_async", {}, r"\[tools\.words\] python: .* must be an `async def`"),
+        (
+            "lookup",
+            {"url": "http://h/"},
+            r"\[tools\.words\] url: there is no such setting here; allowed: python",
+        ),
+        ("lookup", {"timeout_s": -1}, r"\[tools\.words\] timeout_s: .*; allowed: seconds"),
+        ("lookup", {"timeout_s": float("inf")}, r"\[tools\.words\] timeout_s: not a length of time"),
+        ("lookup", {"python": 5}, r"\[tools\.words\] python: .*; allowed: an async function"),
+    ],
+)
+def test_a_function_that_will_not_do(reference: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ToolConfigError, match=message) as refused:
+        declare_python(reference, **fields)
+    assert "\n" not in str(refused.value)
