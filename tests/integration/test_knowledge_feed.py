@@ -268,7 +268,7 @@ class TestShared:
             await feed.start()
             await until(lambda: feed.caught_up)  # noqa: B023 - called before the next one is made
             await feed.stop()
-            assert await index.acount() == 8
+            assert await index.acount() == 10
             await index.aclear()
 
 

@@ -1,0 +1,108 @@
+"""`kotae ingest`."""
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+import orjson
+
+from schemas.document import Document
+from streams.cli.context import CommandContext
+from streams.ingestion.files import KINDS, Problem, find_files, read_documents
+from streams.ingestion.sending import DocumentSender
+from streams.settings import Kafka
+
+READ_AT_ONCE = 32
+"""Documents that are read by the thread before the loop sends them."""
+
+
+@dataclass
+class Report:
+    """What became of it all."""
+
+    topic: str
+    files: int = 0
+    documents: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+@click.command(epilog=f"It takes {KINDS}; of directories, every such file at any depth.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
+@click.option("--tenant", help="Whose documents they are; default: what a JSON line says, else `default`.")
+@click.option("--json", "as_json", is_flag=True, help="Print an object.")
+@click.pass_obj
+def command(context: CommandContext, *, paths: Sequence[Path], tenant: str | None, as_json: bool) -> int:
+    """Put files into the knowledge that answers rest on.
+
+    The documents go to the topic `documents`; workers index them from there. A file that is ingested again
+    replaces what it was. A JSON line is an object with at least `text`, and with `id`, `title`, `source`,
+    `tenant`, `metadata` where they are known.
+
+    Whatever cannot be read is named, the rest is ingested, and the exit code is 1.
+    """
+    if tenant is not None and not 1 <= len(tenant) <= 128:
+        raise click.BadParameter("it must have 1 to 128 characters", param_hint="--tenant")
+    found = list(find_files(paths))
+    files = list(dict.fromkeys(path for path in found if isinstance(path, Path)))
+    report = asyncio.run(_ingest(context.settings.kafka, files, tenant))
+    report.problems[:0] = [problem for problem in found if isinstance(problem, Problem)]
+    _show(report, as_json=as_json)
+    return 1 if report.problems else 0
+
+
+async def _ingest(kafka: Kafka, files: Sequence[Path], tenant: str | None) -> Report:
+    sender = DocumentSender(kafka)
+    report = Report(sender.topic)
+    async with sender:
+        with _progress(len(files)) as advance:
+            for path in files:
+                documents = read_documents(path, tenant)
+                # Read by a thread: a large PDF takes long, and the producer has its own work to do.
+                while some := await asyncio.to_thread(_take, documents):
+                    for document in some:
+                        if isinstance(document, Document):
+                            await sender.send(document)
+                            report.documents += 1
+                        else:
+                            report.problems.append(document)
+                report.files += 1
+                advance(path.name)
+    for _, document_id in sender.too_large:
+        report.documents -= 1
+        report.problems.append(Problem(document_id, f"is too large for {sender.topic}: split it"))
+    return report
+
+
+def _take(documents: Iterator[Document | Problem]) -> list[Document | Problem]:
+    return list(itertools.islice(documents, READ_AT_ONCE))
+
+
+@contextmanager
+def _progress(files: int) -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal, nothing elsewhere; what it yields is told each file that is done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - 0.1 s that only a terminal needs
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+
+    columns = (TextColumn("{task.description:.40}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=files)
+        yield lambda name: bar.update(task, advance=1, description=name.replace("[", r"\["))
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
+        return
+    for problem in report.problems:
+        click.echo(f"kotae: {problem}", err=True)
+    documents = "1 document" if report.documents == 1 else f"{report.documents:,} documents"
+    files = "1 file" if report.files == 1 else f"{report.files:,} files"
+    click.echo(f"{documents} from {files} put on the topic {report.topic}")

@@ -1,0 +1,100 @@
+"""Which documents the paths of a command line come to."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from schemas.document import Document
+from streams.ingestion.formats import READERS, Part, UnreadableError
+
+DEFAULT_TENANT = "default"
+
+KINDS = ", ".join(sorted(READERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What could not be ingested, why, and what to do about it."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
+    """The files that the paths name; of directories those of a kind that can be read, at any depth.
+
+    Hidden files and directories in them are left out.
+    """
+    for path in paths:
+        if path.is_dir():
+            found = list(_walk(path))
+            yield from found
+            if not found:
+                yield Problem(str(path), f"holds no file that can be read: it takes {KINDS}")
+        elif not path.exists():
+            yield Problem(str(path), "does not exist")
+        elif path.suffix.lower() not in READERS:
+            yield Problem(str(path), f"is of a kind that cannot be read: it takes {KINDS}")
+        else:
+            yield path
+
+
+def read_documents(path: Path, tenant: str | None) -> Iterator[Document | Problem]:
+    """The documents in one file.
+
+    A document's id is what the file says, else the file's path (see `stable_name`), with `#<line>` where
+    the file holds several. `tenant` counts for all of them; None leaves it to the file.
+    """
+    name = stable_name(path)
+    try:
+        for part in READERS[path.suffix.lower()](path):
+            if isinstance(part, UnreadableError):
+                yield Problem(str(path), str(part))
+            else:
+                yield _document(part, name, tenant, path)
+    except UnreadableError as error:
+        yield Problem(str(path), str(error))
+    except OSError as error:
+        yield Problem(str(path), f"cannot be read: {error.strerror}")
+
+
+def stable_name(path: Path) -> str:
+    """The path from the working directory, or the whole one for a file outside of it; with slashes.
+
+    So that the same file, named alone or by its directory, is the same document each time.
+    """
+    full = Path(os.path.abspath(path))
+    here = Path.cwd()
+    return (full.relative_to(here) if full.is_relative_to(here) else full).as_posix()
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in READERS:
+                yield Path(folder, name)
+
+
+def _document(part: Part, name: str, tenant: str | None, path: Path) -> Document | Problem:
+    content = part.content
+    line = "" if part.line is None else f"#{part.line}"
+    fields = {
+        "id": content.id or f"{name}{line}",
+        "tenant": tenant or content.tenant or DEFAULT_TENANT,
+        "title": content.title,
+        "source": content.source or name,
+        "text": content.text,
+        "metadata": content.metadata,
+    }
+    try:
+        # Through the message's own checks, which know how long an id may be.
+        return msgspec.convert(fields, Document)
+    except msgspec.ValidationError as error:
+        return Problem(f"{path}{line}", f"cannot be a document: {error}")

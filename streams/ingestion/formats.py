@@ -1,0 +1,177 @@
+"""What is in a file, for each kind that can be read."""
+
+import codecs
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from bs4.element import PageElement, Tag
+
+
+class UnreadableError(Exception):
+    """A file, or a line of it, cannot become a document; the message says why, and what to do."""
+
+
+class Content(Struct, frozen=True):
+    """A document as its file has it: empty is what the file does not say."""
+
+    text: str
+    title: str = ""
+    id: str = ""
+    source: str = ""
+    tenant: str = ""
+    metadata: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document of a file; `line` is that of a file which holds several."""
+
+    content: Content
+    line: int | None = None
+
+
+Reader = Callable[[Path], Iterator[Part | UnreadableError]]
+"""Reads a file as far as it can: what cannot be read of it comes as an error, in its place."""
+
+_HEADING = re.compile(
+    r"^(?:#{1,6}[ \t]+(?P<atx>.+?)[ \t]*#*[ \t]*$|(?P<setext>\S.*)\n(?:=+|-+)[ \t]*$)", re.MULTILINE
+)
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_SPACES = re.compile(r"\s+")
+_BLANK_LINES = re.compile(r"\s*\n\s*\n\s*")
+
+_BREAK = "\n\n"
+_NOT_CONTENT = ("script", "style", "nav", "template", "noscript", "head")
+# fmt: off
+_BLOCKS = (
+    "address", "article", "aside", "blockquote", "br", "dd", "details", "div", "dl", "dt", "fieldset",
+    "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li",
+    "main", "ol", "p", "pre", "section", "summary", "table", "td", "th", "tr", "ul",
+)
+# fmt: on
+
+
+def read_text(path: Path) -> Iterator[Part | UnreadableError]:
+    """A plain text file."""
+    yield _whole(_decoded(path), title=path.stem)
+
+
+def read_markdown(path: Path) -> Iterator[Part | UnreadableError]:
+    """A Markdown file, left as it is; its first heading is the title."""
+    text = _FRONT_MATTER.sub("", _decoded(path))
+    heading = _HEADING.search(_CODE.sub("", text))
+    title = (heading["atx"] or heading["setext"]) if heading else path.stem
+    yield _whole(text, title=title.strip())
+
+
+def read_html(path: Path) -> Iterator[Part | UnreadableError]:
+    """The text of a web page, blocks apart, without scripts, styles and navigation."""
+    from bs4 import BeautifulSoup  # noqa: PLC0415 - 0.1 s that other kinds need not pay
+
+    # The bytes, because the page may name its own encoding.
+    soup = BeautifulSoup(path.read_bytes(), "html.parser")
+    title = soup.title.get_text() if soup.title else ""
+    text = _BLANK_LINES.sub("\n\n", "".join(_page_text(soup))).strip()
+    yield _whole(text, title=_SPACES.sub(" ", title).strip() or path.stem)
+
+
+def _page_text(soup: "Tag") -> Iterator[str]:
+    # Changing the tree instead is quadratic in the children of one element: a minute for 600 kB.
+    from bs4.element import NavigableString, Tag  # noqa: PLC0415 - loaded by now
+
+    waiting: list[tuple[PageElement | str, bool]] = [(soup, False)]
+    while waiting:
+        element, preformatted = waiting.pop()
+        if isinstance(element, Tag):
+            if element.name in _NOT_CONTENT:
+                continue
+            if element.name in _BLOCKS:
+                yield _BREAK
+                waiting.append((_BREAK, True))
+            inner = preformatted or element.name == "pre"
+            waiting.extend((child, inner) for child in reversed(element.contents))
+        # Comments and the like are of finer classes.
+        elif type(element) in {NavigableString, str}:
+            yield str(element) if preformatted else _SPACES.sub(" ", str(element))
+
+
+def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:
+    """One document a line: at least `text`; `id`, `title`, `source`, `tenant`, `metadata` where there are."""
+    decoder = msgspec.json.Decoder(Content)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                content = decoder.decode(line.removeprefix(codecs.BOM_UTF8))
+            except (ValueError, RecursionError) as error:
+                yield UnreadableError(f"line {number} is no object with a `text`: {error}")
+                continue
+            if content.text.strip():
+                yield Part(content, number)
+            else:
+                yield UnreadableError(f"line {number} has no text")
+
+
+def read_pdf(path: Path) -> Iterator[Part | UnreadableError]:
+    """The text of a PDF's pages."""
+    from pypdf import PdfReader  # noqa: PLC0415 - 0.1 s that other kinds need not pay
+    from pypdf.errors import PyPdfError  # noqa: PLC0415 - as above
+
+    logging.getLogger("pypdf").setLevel(logging.ERROR)
+    try:
+        reader = PdfReader(path)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise UnreadableError("is protected by a password: save it without one")
+        pages = [page.extract_text() for page in reader.pages]
+        title = (reader.metadata.title if reader.metadata else "") or ""
+    except UnreadableError:
+        raise
+    except PyPdfError as error:
+        raise UnreadableError(f"is no PDF that can be read ({error}): print it to a new PDF") from error
+    except Exception as error:  # the parser meets whatever the file holds, and answers with whatever
+        raise UnreadableError(f"is a damaged PDF ({error!r}): print it to a new PDF") from error
+    text = "\n\n".join(page.strip() for page in pages if page.strip())
+    if not text:
+        raise UnreadableError(
+            "has no text, only pictures of it: run OCR over it first (for instance ocrmypdf)"
+        )
+    yield _whole(text, title=title.strip() or path.stem)
+
+
+READERS: Mapping[str, Reader] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".pdf": read_pdf,
+}
+"""By the end of a file's name, in lower case."""
+
+
+def _whole(text: str, title: str) -> Part:
+    if not text.strip():
+        raise UnreadableError("is empty")
+    return Part(Content(text, title))
+
+
+def _decoded(path: Path) -> str:
+    raw = path.read_bytes()
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UnreadableError("is not text in UTF-8: convert it first (for instance with iconv)") from error

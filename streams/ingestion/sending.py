@@ -1,0 +1,96 @@
+"""Documents onto their topic."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from schemas.codec import encode
+from schemas.document import Document, document_key
+from schemas.topics import DOCUMENT_MAX_BYTES, Topics
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, client_options
+from streams.settings import Kafka
+
+IN_FLIGHT = 500
+"""Documents that are sent and not acknowledged yet."""
+
+
+REQUEST_MAX_BYTES = DOCUMENT_MAX_BYTES - 1024
+"""The topic's limit is that of a whole batch, headers included."""
+
+
+class DocumentSender:
+    """Writes documents, acknowledged by all replicas, at most `IN_FLIGHT` at once. An async context manager.
+
+    Leaving it without an error waits until all of them are written. `too_large` then names (tenant, id) of
+    those that the topic does not take.
+
+    Raises:
+        OperatorError: no broker, no topic, or the broker refuses what is sent.
+    """
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self.topic = Topics(kafka.topic_prefix).documents
+        self.too_large: list[tuple[str, str]] = []
+        self._pending: dict[asyncio.Future[object], tuple[str, str]] = {}
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> Self:
+        await acheck_topics(self._kafka, needed=[self.topic])
+        self._producer = AIOKafkaProducer(
+            **client_options(self._kafka),
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=REQUEST_MAX_BYTES,
+            linger_ms=5,
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._producer is not None  # noqa: S101 - a context that was entered
+        try:
+            if kind is None:
+                await self._settle(0)
+        finally:
+            for future in self._pending:
+                future.cancel()
+            await self._producer.stop()
+
+    async def send(self, document: Document) -> None:
+        """Hand a document over; waits while too many are on their way."""
+        assert self._producer is not None  # noqa: S101 - a context that was entered
+        await self._settle(IN_FLIGHT - 1)
+        key = document_key(document.tenant, document.id)
+        try:
+            future = await self._producer.send(self.topic, encode(document), key)
+        except MessageSizeTooLargeError:
+            self.too_large.append((document.tenant, document.id))
+        except KafkaError as error:
+            raise self._refused(error) from error
+        else:
+            self._pending[future] = (document.tenant, document.id)
+
+    async def _settle(self, most: int) -> None:
+        """Wait until at most so many are on their way."""
+        while len(self._pending) > most:
+            done, _ = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                sent = self._pending.pop(future)
+                error = future.exception()
+                if isinstance(error, MessageSizeTooLargeError):
+                    self.too_large.append(sent)
+                elif error is not None:
+                    raise self._refused(error) from error
+
+    def _refused(self, error: BaseException) -> OperatorError:
+        return OperatorError(
+            f"the cluster at {self._kafka.bootstrap_servers} does not take documents on {self.topic}: "
+            f"{type(error).__name__} {error}"
+        )

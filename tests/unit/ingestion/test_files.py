@@ -1,0 +1,197 @@
+"""Files as documents."""
+
+from pathlib import Path
+
+import pytest
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+from schemas.document import Document
+from streams.ingestion.files import Problem, find_files, read_documents, stable_name
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, content: str | bytes) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def one(path: Path, tenant: str | None = None) -> Document:
+    (document,) = read_documents(path, tenant)
+    assert isinstance(document, Document), document
+    return document
+
+
+def problem(path: Path) -> str:
+    (found,) = read_documents(path, None)
+    assert isinstance(found, Problem), found
+    return str(found)
+
+
+def pdf(*pages: str, title: str = "", password: str = "") -> PdfWriter:
+    writer = PdfWriter()
+    for text in pages:
+        page = writer.add_blank_page(width=400, height=400)
+        font = DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Font"),
+                NameObject("/Subtype"): NameObject("/Type1"),
+                NameObject("/BaseFont"): NameObject("/Helvetica"),
+            }
+        )
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        content = DecodedStreamObject()
+        content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
+        page[NameObject("/Contents")] = content
+    if title:
+        writer.add_metadata({"/Title": title})
+    if password:
+        writer.encrypt(password, algorithm="RC4-128")
+    return writer
+
+
+class TestText:
+    def test_a_file_is_a_document_under_its_path(self) -> None:
+        document = one(write("notes/tea.txt", "绿茶。\nGreen tea."))
+        assert document == Document(
+            id="notes/tea.txt", title="tea", source="notes/tea.txt", text="绿茶。\nGreen tea."
+        )
+
+    def test_marks_of_byte_order_are_no_text(self) -> None:
+        assert one(write("a.txt", b"\xef\xbb\xbfText.")).text == "Text."
+        assert one(write("b.txt", "Text 文.".encode("utf-16"))).text == "Text 文."
+
+    @pytest.mark.parametrize(("content", "says"), [(b"", "empty"), (b" \n", "empty"), (b"caf\xe9", "iconv")])
+    def test_what_cannot_be_text_says_what_to_do(self, content: bytes, says: str) -> None:
+        path = write("a.txt", content)
+        assert problem(path).startswith("a.txt: is ")
+        assert says in problem(path)
+
+    def test_the_tenant_is_the_one_that_was_named(self) -> None:
+        assert one(write("a.txt", "x"), "red").tenant == "red"
+
+
+class TestMarkdown:
+    @pytest.mark.parametrize(
+        ("text", "title"),
+        [
+            ("# The title #\n\nText.", "The title"),
+            ("Intro.\n\n## Second level\n# First", "Second level"),
+            ("The title\n=========\n\nText.", "The title"),
+            ("---\ntitle: front\n---\n# Heading\n", "Heading"),
+            ("```sh\n# a comment\n```\n\n# Real\n", "Real"),
+            ("#hashtag is no heading", "page"),
+            ("# 标题\n\n正文。", "标题"),
+        ],
+    )
+    def test_the_first_heading_is_the_title(self, text: str, title: str) -> None:
+        assert one(write("page.md", text)).title == title
+
+
+class TestHtml:
+    def test_what_people_read_is_the_text(self) -> None:
+        page = """<html><head><title> The
+          page </title><style>p {}</style></head><body><nav>Home | About</nav><script>alert(1)</script>
+          <!-- a secret --><h1>Heading</h1><p>One <b>bold</b>
+          sentence.</p><ul><li>first<li>second</ul>a<br>b<pre>x
+  y</pre></body></html>"""
+        document = one(write("page.html", page))
+        assert document.title == "The page"
+        text = document.text.split("\n\n")
+        assert text == ["Heading", "One bold sentence.", "first", "second", "a", "b", "x\n  y"]
+
+    def test_the_page_names_its_encoding(self) -> None:
+        page = '<meta charset="gb2312"><p>绿茶</p>'.encode("gb2312")
+        assert one(write("page.htm", page)).text == "绿茶"
+
+    def test_deep_nesting_and_nothing_at_all(self) -> None:
+        assert one(write("deep.html", "<div>" * 20_000 + "bottom")).text == "bottom"
+        assert "empty" in problem(write("none.html", "<script>1</script>"))
+
+
+class TestJsonLines:
+    def test_a_line_is_a_document_and_what_it_names_counts(self) -> None:
+        path = write(
+            "set.jsonl",
+            '{"text": "One.", "title": "T", "source": "http://s", "metadata": {"a": 1}, "more": []}\n'
+            "\n"
+            '{"id": "own", "tenant": "blue", "text": "Two."}\n',
+        )
+        assert list(read_documents(path, None)) == [
+            Document(id="set.jsonl#1", title="T", source="http://s", text="One.", metadata={"a": 1}),
+            Document(id="own", tenant="blue", source="set.jsonl", text="Two."),
+        ]
+
+    def test_a_tenant_that_was_named_counts_for_every_line(self) -> None:
+        path = write("set.jsonl", '{"tenant": "blue", "text": "Not for blue."}')
+        assert one(path, "red").tenant == "red"
+
+    def test_a_bad_line_stops_no_other(self) -> None:
+        lines = [
+            "{",
+            "[]",
+            '{"title": "x"}',
+            '{"text": " "}',
+            '{"text": 1}',
+            '{"text": "x", "id": "%s"}' % ("i" * 513),
+        ]
+        path = write(
+            "set.jsonl",
+            "\n".join([*lines, "[" * 9_999, '{"text": "Good."}']).encode() + b'\n{"text": "\xff"}',
+        )
+        found = list(read_documents(path, None))
+        assert [document.id for document in found if isinstance(document, Document)] == ["set.jsonl#8"]
+        problems = [str(each) for each in found if isinstance(each, Problem)]
+        assert len(problems) == 8
+        assert problems[0].startswith("set.jsonl: line 1 ")
+        assert "set.jsonl#6" in problems[5]
+
+
+class TestPdf:
+    def test_its_pages_are_the_text(self) -> None:
+        path = Path("book.pdf")
+        pdf("First page.", "Second page.", title="The book").write(path)
+        document = one(path)
+        assert document.title == "The book"
+        assert document.text == "First page.\n\nSecond page."
+
+    def test_without_a_title_it_has_its_file_s_name(self) -> None:
+        pdf("Text.").write("plain.pdf")
+        assert one(Path("plain.pdf")).title == "plain"
+
+    def test_what_cannot_be_read_says_what_to_do(self) -> None:
+        pdf("Secret.", password="x").write("locked.pdf")
+        assert "password" in problem(Path("locked.pdf"))
+        pdf("").write("scan.pdf")
+        assert "OCR" in problem(Path("scan.pdf"))
+        for content in (b"", b"no pdf at all", b"%PDF-1.4\n%garbage" + bytes(range(256)) * 9):
+            assert "print it to a new PDF" in problem(write("broken.pdf", content))
+
+
+class TestFinding:
+    def test_directories_are_searched_in_order_and_hidden_ones_left_out(self) -> None:
+        for name in ("d/b.md", "d/a.TXT", "d/sub/c.html", "d/.git/x.md", "d/.hidden.md", "d/image.png"):
+            write(name, "x")
+        assert [str(path) for path in find_files([Path("d")])] == ["d/a.TXT", "d/b.md", "d/sub/c.html"]
+
+    def test_what_is_named_must_be_there_and_readable(self) -> None:
+        write("image.png", "x")
+        Path("empty").mkdir()
+        found = [str(each) for each in find_files([Path("none.md"), Path("image.png"), Path("empty")])]
+        assert found[0] == "none.md: does not exist"
+        assert found[1].startswith("image.png: is of a kind that cannot be read: it takes .htm, ")
+        assert found[2].startswith("empty: holds no file")
+
+    def test_a_file_that_goes_away_is_a_problem(self) -> None:
+        assert problem(Path("gone.txt")) == "gone.txt: cannot be read: No such file or directory"
+
+    def test_a_file_has_one_name_however_it_is_reached(self, tmp_path: Path) -> None:
+        assert stable_name(Path("a/../b/c.md")) == stable_name(tmp_path / "b" / "c.md") == "b/c.md"
+        assert stable_name(Path("/elsewhere/c.md")) == "/elsewhere/c.md"
