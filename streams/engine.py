@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.topics import OUTCOME_MAX_BYTES, Topics
+from schemas.topics import Topics
 from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
@@ -16,6 +16,7 @@ from streams.kafka import client_options
 from streams.publishing.copies import Copies
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
+from streams.publishing.sending import Sender
 from streams.settings import Settings
 from streams.telemetry.hook import Hook
 
@@ -30,7 +31,6 @@ FETCH_WAIT_MS = 100
 REBALANCE_TIMEOUT_MS = 60_000
 """What the group allows a member for its last commit; aiokafka's default is the session's time-out."""
 BATCH_BYTES = 65_536
-COPIES_LINGER_MS = 5
 AWAY_S = 5.0
 """A broker that has been unreachable for this long while draining is not waited for."""
 PROBE_S = 1.0
@@ -64,32 +64,20 @@ class Engine:
 
         def open_producer() -> Any:
             return AIOKafkaProducer(
-                **options,
-                acks="all",
-                enable_idempotence=True,
-                max_batch_size=BATCH_BYTES,
-                max_request_size=OUTCOME_MAX_BYTES,
+                **options, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES
             )
 
         def open_copies() -> Any:
-            return AIOKafkaProducer(
-                **options,
-                acks="all",
-                linger_ms=COPIES_LINGER_MS,
-                max_batch_size=BATCH_BYTES,
-                max_request_size=OUTCOME_MAX_BYTES,
-            )
+            return AIOKafkaProducer(**options, acks="all", max_batch_size=BATCH_BYTES)
 
         outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
         self.copies = Copies(
-            open_producer=open_copies,
-            topics=(topics.events, topics.deltas),
+            Sender(open_producer=open_copies, topics=(topics.events, topics.deltas), rebuild=False),
             reply_topics=kafka.reply_topics,
             hook=hook,
         )
         self.publisher = Publisher(
-            open_producer=open_producer,
-            topics=(topics.answers, topics.dead_letters),
+            Sender(open_producer=open_producer, topics=(topics.answers, topics.dead_letters), rebuild=True),
             copies=self.copies,
             shrink=outcomes.shrink,
             hook=hook,

@@ -7,7 +7,6 @@ is under way when a rebalance begins is given up.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,8 +15,6 @@ from aiokafka.errors import KafkaError
 
 from streams.consumer.work import Assigned
 from streams.telemetry.hook import Hook
-
-log = logging.getLogger(__name__)
 
 
 class Committer:
@@ -32,7 +29,7 @@ class Committer:
     async def acommit(self, partitions: Iterable[Assigned], timeout_s: float) -> None:
         """Commit the contiguous completed prefix of each, where it has grown.
 
-        Raises nothing: a failure is logged and counted, and the next call repeats what it held.
+        Raises nothing: a failure is told to the hook, and the next call repeats what it held.
         """
         ours = self._consumer.assignment()
         due: list[tuple[Assigned, int]] = []
@@ -51,7 +48,6 @@ class Committer:
             async with asyncio.timeout(timeout_s) as self._scope:
                 await self._consumer.commit(offsets)
         except (KafkaError, TimeoutError) as error:
-            log.warning("a commit failed and will be repeated: %r", error)
             self._hook.commit_failed(error)
             return
         for assigned, point in due:

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 100
 """How long a poll waits for records of the partitions wanted, before others may have become so."""
+PACE_S = 0.004
+SMALL_POLL = 32
+"""After a poll of fewer records the next one waits for `PACE_S`: a fetch costs as much as many records."""
 TOUCH_S = 1.0
 """How often a worker that wants nothing polls all the same."""
 RETRY_S = 0.5
@@ -118,7 +121,7 @@ class ConsumerLoop:
 
     async def failed(self) -> None:
         """Returns never, but raises what ended the loop."""
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*[asyncio.shield(task) for task in self._tasks])
 
     def stop_fetching(self) -> None:
         """Start nothing any more; what waits in memory is left to whoever reads it next."""
@@ -155,11 +158,14 @@ class ConsumerLoop:
                     records = await self._consumer.getmany(
                         *wanted, timeout_ms=POLL_MS, max_records=self._intake.room
                     )
-                    self._take_in(records)
+                    if 0 < self._take_in(records) < SMALL_POLL:
+                        await asyncio.sleep(PACE_S)
                 else:
                     await self._consumer.getmany(self._nowhere, timeout_ms=0)
                     await self._wait_for_room()
             except KafkaError as error:
+                # One that was raised while records were read has lost some of them to the consumer's
+                # position: going on would skip them. None of those is retriable.
                 if not error.retriable:
                     raise
                 log.warning("polling failed and is repeated: %r", error)
@@ -173,7 +179,8 @@ class ConsumerLoop:
             async with asyncio.timeout(TOUCH_S):
                 await self._room.wait()
 
-    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
+    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]]) -> int:
+        """Returns how many records there were."""
         now = time.monotonic()
         count = 0
         for topic_partition, records in batches.items():
@@ -189,6 +196,7 @@ class ConsumerLoop:
         if count:
             self._hook.records_fetched(count)
             self._dispatch()
+        return count
 
     def _add(self, assigned: Assigned, record: ConsumerRecord, now: float) -> None:
         size = len(record.value or b"") + len(record.key or b"")

@@ -68,9 +68,9 @@ class Outcomes:
         An answer too large for its topic becomes a failed one with `too_large`.
         """
         outcome = self._outcome(inquiry, answer, tuple(stages), exception)
-        while outcome.answer.size > self._max_bytes and outcome.shrunk < BARE:
+        while self._too_large(outcome.answer) and outcome.shrunk < BARE:
             outcome = self._smaller_answer(outcome)
-        if outcome.dead_letter is not None and outcome.dead_letter.size > self._max_bytes:
+        if outcome.dead_letter is not None and self._too_large(outcome.dead_letter):
             outcome = self._smaller_dead_letter(outcome)
         return outcome
 
@@ -142,6 +142,10 @@ class Outcomes:
             inquiry.source.partition,
         )
 
+    def _too_large(self, record: Record) -> bool:
+        # What is echoed in headers came in one record: it is at most half of what may go out.
+        return record.size * 2 > self._max_bytes and record.size_with_headers > self._max_bytes
+
     def _outcome(
         self, inquiry: Inquiry, answer: Answer, stages: tuple[StageTrace, ...], exception: str
     ) -> Outcome:
@@ -149,7 +153,12 @@ class Outcomes:
         request, source = inquiry.request, inquiry.source
         key = answer.conversation_id.encode()
         record = Record(
-            self._topics.answers, key, encode(answer), answer_headers(request, answer, now), source.partition
+            self._topics.answers,
+            key,
+            encode(answer),
+            answer_headers(request, answer, now),
+            source.partition,
+            exact=True,
         )
         outcome = Outcome(inquiry, answer, record)
         if request.reply_to is not None and request.reply_to in self._reply_topics:

@@ -1,6 +1,5 @@
 """What passes to the publisher: records to write, and which of them make one outcome."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
@@ -14,23 +13,27 @@ from schemas.question import Question
 class Record:
     """One record to write.
 
-    `partition` is where; None leaves it to the key.
+    Attributes:
+        partition: where; None leaves it to the key. On a topic with fewer partitions it is taken
+            modulo theirs, unless it is `exact`.
     """
 
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[Header]
+    headers: list[Header]
     partition: int | None = None
+    exact: bool = False
 
     @property
     def size(self) -> int:
-        """Bytes of key, value and headers."""
-        return (
-            len(self.key or b"")
-            + len(self.value or b"")
-            + sum(len(name) + len(value or b"") for name, value in self.headers)
-        )
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
+
+    @property
+    def size_with_headers(self) -> int:
+        """Bytes of all that is written."""
+        return self.size + sum(len(name) + len(value or b"") for name, value in self.headers)
 
 
 @dataclass(slots=True, eq=False)

@@ -65,7 +65,9 @@ def settings_for(kafka: Kafka, *, max_in_flight: int = 1000, deadline_s: float =
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings, pipeline: Any, hook: Hook | None = None) -> AsyncIterator[Engine]:
+async def running_engine(
+    settings: Settings, pipeline: Any, hook: Hook | None = None
+) -> AsyncIterator[Engine]:
     """An engine at work, drained in the end."""
     engine = Engine(settings, pipeline, hook or Hook())
     try:

@@ -1,0 +1,179 @@
+"""A worker's life: check, start, serve, drain.
+
+SIGTERM and SIGINT drain: nothing is started any more, what can finish within the grace period does, its
+outcomes are published and committed, the group is left. A second signal leaves at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topics
+from streams.engine import Engine
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics
+from streams.settings import Settings
+from streams.status import Health, StatusServer
+
+log = logging.getLogger(__name__)
+
+CAUGHT_UP_POLL_S = 0.05
+CLOSE_S = 2.0
+"""How long each part may take to close, whatever it waits for."""
+
+
+class Feed(Protocol):
+    """What keeps the knowledge up to date (`streams.knowledge_feed.KnowledgeFeed`)."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that there was at the start is in the index."""
+        ...
+
+    async def start(self) -> None:
+        """Begin, and return at once."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop, and save how far it came."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """For `/state`."""
+        ...
+
+
+class Worker:
+    """One process that answers questions.
+
+    Args:
+        metrics: the text for Prometheus.
+        aclose: closes what the pipeline holds open; called last.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: Engine,
+        feed: Feed,
+        metrics: Callable[[], bytes],
+        aclose: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._feed = feed
+        self._aclose = aclose
+        self._draining = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._defect = ""
+        self.status = StatusServer(
+            settings.worker.http_host,
+            settings.worker.http_port,
+            metrics=metrics,
+            live=self.live,
+            ready=self.ready,
+            state=self.state,
+        )
+
+    def live(self) -> Health:
+        """Whether the process does its work."""
+        return Health(not self._defect, self._defect or "running")
+
+    def ready(self) -> Health:
+        """Whether it has its knowledge and its partitions."""
+        if self._draining.is_set():
+            return Health(False, "draining")
+        if not self._feed.caught_up:
+            return Health(False, "the index has not caught up with the documents")
+        if not self._engine.consumer.joined:
+            return Health(False, "the group has not assigned partitions yet")
+        return Health(True, "ready")
+
+    def state(self) -> dict[str, Any]:
+        """What `/state` shows."""
+        return self._engine.state() | {"knowledge": self._feed.state(), "draining": self._draining.is_set()}
+
+    def stop(self) -> None:
+        """Drain; called again: leave at once."""
+        if self._draining.is_set():
+            self._hurry.set()
+        self._draining.set()
+
+    async def run(self) -> int:
+        """Work until told to stop. Returns the process's exit code: 1 where an outcome was not published.
+
+        Raises:
+            OperatorError: Kafka or the status port cannot be used; nothing was answered.
+        """
+        with self._signals():
+            try:
+                return await self._serve()
+            finally:
+                for close in (self._feed.stop, self.status.stop, self._aclose):
+                    await _bounded(close)
+
+    async def _serve(self) -> int:
+        worker = self._settings.worker
+        kafka = self._settings.kafka
+        topics = Topics(kafka.topic_prefix)
+        await acheck_topics(kafka, needed=sorted(topics.own - {topics.journal}))
+        if worker.http_port:
+            await self.status.start()
+        await self._feed.start()
+        # Without its knowledge it would answer that it knows nothing.
+        while not self._feed.caught_up and not self._draining.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), CAUGHT_UP_POLL_S)
+        if self._draining.is_set():
+            return 0
+        try:
+            await self._engine.start()
+            log.info("answering %s as a member of %s", topics.questions, worker.group_id)
+            well = await self._until_stopped()
+        except OperatorError:
+            await self._engine.drain(0.0, self._hurry)
+            raise
+        published = await self._engine.drain(worker.grace_s if well else 0.0, self._hurry)
+        return 0 if well and published else 1
+
+    async def _until_stopped(self) -> bool:
+        """Whether the end was asked for; else a part of the engine has ended by itself."""
+        asked = asyncio.create_task(self._draining.wait())
+        failed = asyncio.create_task(self._engine.failed())
+        await asyncio.wait({asked, failed}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        failed.cancel()
+        error = (await asyncio.gather(failed, return_exceptions=True))[0]
+        if self._draining.is_set():
+            return True
+        self._draining.set()
+        self._defect = f"stopped by {error!r}"
+        log.error("the worker stops", exc_info=error if isinstance(error, Exception) else None)
+        return False
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
+    """Close, but not for longer than `CLOSE_S`: a broker or server that is away must not keep us."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await close()
+    except (TimeoutError, KafkaError) as error:
+        log.warning("%s did not end cleanly: %r", getattr(close, "__qualname__", close), error)

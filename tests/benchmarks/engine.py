@@ -1,0 +1,167 @@
+"""What the engine costs a question with an empty pipeline, beside a raw consume -> produce loop.
+
+    python -m tests.benchmarks.engine [--questions N] [--rounds N] [--in-flight N ...] [--profile]
+
+Both read the same questions from a real broker and write one answer for each. The raw loop copies the
+bytes, with one coroutine that calls `producer.send`; the engine decodes, keeps order and offsets, writes
+an answer and a trace with their headers, and commits. Rates are per second of CPU time of this process,
+which does nothing else.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import os
+import pstats
+import statistics
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from agents.pipeline import Answered, Asked
+from schemas.answer import Answer
+from schemas.codec import encode
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.engine import Engine
+from streams.kafka import acreate_topics
+from streams.local.broker import LocalBroker
+from streams.settings import Kafka, Settings, Worker
+from streams.telemetry.hook import Hook
+
+
+class Empty:
+    """A pipeline that does nothing."""
+
+    created = datetime.now(UTC)
+
+    async def aanswer(self, asked: Asked) -> Answered:
+        question = asked.question
+        return Answered(
+            Answer(
+                id=question.id,
+                question_id=question.id,
+                conversation_id=question.conversation_id,
+                tenant=question.tenant,
+                status="answered",
+                source=asked.source,
+                created_at=self.created,
+                text="An answer.",
+            )
+        )
+
+
+class Counter(Hook):
+    def __init__(self, target: int) -> None:
+        self.left = target
+        self.reached = asyncio.Event()
+
+    def question_finished(self, answer: Answer, duration_s: float) -> None:
+        self.left -= 1
+        if not self.left:
+            self.reached.set()
+
+
+async def produce(kafka: Kafka, count: int) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, max_batch_size=262_144, linger_ms=5
+    )
+    await producer.start()
+    topic = Topics(kafka.topic_prefix).questions
+    for number in range(count):
+        identifier = f"question-{number}"
+        value = encode(Question(id=identifier, text="How long does the warranty of the kettle last?"))
+        await producer.send(topic, value, key=identifier.encode(), partition=number % kafka.partitions)
+    await producer.stop()
+
+
+async def raw(kafka: Kafka, count: int) -> float:
+    topics = Topics(kafka.topic_prefix)
+    consumer = AIOKafkaConsumer(
+        topics.questions,
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=uuid.uuid4().hex,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, acks="all", enable_idempotence=True, max_batch_size=65_536
+    )
+    await consumer.start()
+    await producer.start()
+    started, seen = time.process_time(), 0
+    while seen < count:
+        batches = await consumer.getmany(timeout_ms=1000, max_records=256)
+        for partition, records in batches.items():
+            for record in records:
+                await producer.send(
+                    topics.answers, record.value, key=record.key, partition=partition.partition
+                )
+            seen += len(records)
+    await producer.flush()
+    spent = time.process_time() - started
+    await consumer.stop()
+    await producer.stop()
+    return spent
+
+
+async def engine(kafka: Kafka, count: int, in_flight: int, profile: cProfile.Profile | None) -> float:
+    worker = Worker(group_id=uuid.uuid4().hex, max_in_flight=in_flight, http_port=0)
+    counter = Counter(count)
+    under_test = Engine(Settings(kafka=kafka, worker=worker), Empty(), counter)
+    started = time.process_time()
+    if profile:
+        profile.enable()
+    await under_test.start()
+    await counter.reached.wait()
+    if profile:
+        profile.disable()
+    spent = time.process_time() - started
+    await under_test.drain(5.0, asyncio.Event())
+    return spent
+
+
+async def measure(arguments: argparse.Namespace, bootstrap_servers: str) -> None:
+    kafka = Kafka(
+        bootstrap_servers=bootstrap_servers, topic_prefix=f"bench-{uuid.uuid4().hex[:8]}.", partitions=6
+    )
+    await acreate_topics(kafka)
+    count = arguments.questions
+    await produce(kafka, count)
+    spent: dict[str, list[float]] = {}
+    for _ in range(arguments.rounds):
+        spent.setdefault("raw", []).append(await raw(kafka, count))
+        for in_flight in arguments.in_flight:
+            took = await engine(kafka, count, in_flight, None)
+            spent.setdefault(f"engine, {in_flight} in flight", []).append(took)
+    floor = statistics.median(spent["raw"])
+    for name, figures in spent.items():
+        median = statistics.median(figures)
+        print(
+            f"{name:26} {count / median:9,.0f}/s of CPU {median / count * 1e6:7.1f} us {median / floor:6.2f}x"
+        )
+    if arguments.profile:
+        profile = cProfile.Profile()
+        await engine(kafka, count, arguments.in_flight[0], profile)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    named: Any = os.environ.get("KOTAE_TEST_KAFKA")
+    if named:
+        await measure(arguments, named)
+        return
+    async with LocalBroker() as broker:
+        await measure(arguments, broker.bootstrap_servers)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--questions", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--profile", action="store_true", help="Print where the engine's time goes.")
+    asyncio.run(main(parser.parse_args()))

@@ -1,0 +1,161 @@
+"""Bad input on a real broker: one failed answer and one dead letter each, and neighbours unharmed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from schemas.codec import decode_answer
+from schemas.errors import ErrorCode
+from schemas.topics import RECORD_MAX_BYTES, Topics
+from streams.settings import Kafka
+from tests.support.engine import (
+    ScriptedPipeline,
+    answer_to,
+    committed_offsets,
+    headers_of,
+    producing,
+    question,
+    read_topic,
+    running_engine,
+    settings_for,
+)
+
+POISON: dict[str, tuple[bytes | None, ErrorCode]] = {
+    "truncated": (b'{"id": "x", "text": "Wh', ErrorCode.UNDECODABLE),
+    "not UTF-8": (b'{"id": "x", "text": "\xff\xfe"}', ErrorCode.UNDECODABLE),
+    "null": (None, ErrorCode.UNDECODABLE),
+    "empty value": (b"", ErrorCode.UNDECODABLE),
+    "NaN": (b'{"id": "x", "text": "What?", "metadata": {"n": NaN}}', ErrorCode.UNDECODABLE),
+    "a list": (b"[1, 2]", ErrorCode.INVALID),
+    "wrong type": (b'{"id": 7, "text": "What?"}', ErrorCode.INVALID),
+    "missing id": (b'{"text": "What?"}', ErrorCode.INVALID),
+    "empty text": (b'{"id": "x", "text": ""}', ErrorCode.INVALID),
+    "blank text": (b'{"id": "x", "text": " \\n"}', ErrorCode.INVALID),
+    "long text": (json.dumps({"id": "x", "text": "w" * 32_769}).encode(), ErrorCode.TOO_LARGE),
+    "near the record limit": (
+        json.dumps({"id": "x", "text": "w" * (RECORD_MAX_BYTES - 2000)}).encode(),
+        ErrorCode.TOO_LARGE,
+    ),
+    "deep": (
+        b'{"id": "x", "text": "W?", "metadata": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}",
+        ErrorCode.UNDECODABLE,
+    ),
+}
+
+
+async def test_each_has_one_failed_answer_and_one_dead_letter(kafka_settings: Kafka, topics: Topics) -> None:
+    headers = [("trace", b"\x00\xff"), ("trace", b"again"), ("correlation_id", b"\xfe\xff")]
+    settings = settings_for(kafka_settings)
+    pipeline = ScriptedPipeline()
+    sent: dict[str, str] = {}
+    async with running_engine(settings, pipeline), producing(kafka_settings) as producer:
+        for name, (value, _) in POISON.items():
+            key = name.encode()
+            for neighbour in ("before", "after"):
+                await producer.send_and_wait(
+                    topics.questions, question(f"{neighbour} {name}"), key=key, partition=0
+                )
+                if neighbour == "before":
+                    at = await producer.send_and_wait(
+                        topics.questions, value, key=key, partition=0, headers=headers
+                    )
+                    sent[f"{topics.questions}/0/{at.offset}"] = name
+        count = len(POISON)
+        answers = [
+            decode_answer(record.value)
+            for record in await read_topic(kafka_settings, topics.answers, 3 * count)
+        ]
+        letters = await read_topic(kafka_settings, topics.dead_letters, count)
+    assert sorted(answer.source.offset for answer in answers) == list(range(3 * count))
+    assert sum(answer.status == "answered" for answer in answers) == 2 * count
+    failed = {sent[f"{a.source.topic}/0/{a.source.offset}"]: a for a in answers if a.status == "failed"}
+    assert {name: answer.error.code for name, answer in failed.items() if answer.error} == {
+        name: code for name, (_, code) in POISON.items()
+    }
+    assert failed["null"].question_id == next(place for place, name in sent.items() if name == "null")
+    assert failed["wrong type"].question_id.startswith(f"{topics.questions}/0/")
+    assert failed["empty text"].question_id == "x"
+    for letter in letters:
+        name = letter.key.decode()
+        assert letter.value == POISON[name][0], name
+        assert list(letter.headers[:3]) == headers
+        found = headers_of(letter)
+        assert sent[f"{topics.questions}/0/{int(found['__connect.errors.offset'])}"] == name
+        assert found["qa.dlq.consumer-group"] == settings.worker.group_id.encode()
+        assert found["qa.dlq.disposition"].decode() == POISON[name][1]
+    assert await committed_offsets(settings) == {0: 3 * count}
+
+
+async def test_a_record_with_neither_key_nor_value_is_a_dead_letter_too(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline()):
+        async with producing(kafka_settings) as producer:
+            batch = producer.create_batch()
+            batch.append(key=None, value=None, timestamp=None, headers=[])
+            await (await producer.send_batch(batch, topics.questions, partition=2))
+        [letter] = await read_topic(kafka_settings, topics.dead_letters, 1)
+        [answer] = await read_topic(kafka_settings, topics.answers, 1)
+    assert (letter.key, letter.value) == (None, None)
+    assert decode_answer(answer.value).id == f"{topics.questions}/2/0"
+
+
+@pytest.mark.parametrize("limit", ["ours", "the broker's"])
+async def test_an_answer_too_large_becomes_an_explicit_failure(
+    kafka_settings: Kafka, topics: Topics, limit: str
+) -> None:
+    if limit == "the broker's":
+        await set_max_message_bytes(kafka_settings, topics.answers, 20_000)
+    size = 30_000 if limit == "the broker's" else 3_000_000
+
+    async def script(asked: Any) -> Any:
+        return answer_to(asked, text="x" * size if asked.question.id == "big" else "small")
+
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline(script)):
+        async with producing(kafka_settings) as producer:
+            for name in ("before", "big", "after"):
+                await producer.send(
+                    topics.questions, question(name, metadata={"m": 1}), key=name.encode(), partition=0
+                )
+        answers = await read_topic(kafka_settings, topics.answers, 3)
+        [letter] = await read_topic(kafka_settings, topics.dead_letters, 1)
+    found = {answer.id: answer for answer in (decode_answer(record.value) for record in answers)}
+    assert found["before"].text == found["after"].text == "small"
+    error = found["big"].error
+    assert error is not None
+    assert error.code is ErrorCode.TOO_LARGE
+    assert found["big"].metadata == {"m": 1}
+    assert letter.key == b"big"
+
+
+async def test_a_dead_letter_too_large_for_its_topic_points_to_the_record(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    await set_max_message_bytes(kafka_settings, topics.dead_letters, 50_000)
+    value = json.dumps({"id": "x", "text": "w" * 100_000}).encode()
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline()):
+        async with producing(kafka_settings) as producer:
+            await producer.send_and_wait(topics.questions, value, key=b"k", partition=1)
+            await producer.send_and_wait(topics.questions, question("after"), key=b"k", partition=1)
+        [letter] = await read_topic(kafka_settings, topics.dead_letters, 1)
+        answers = await read_topic(kafka_settings, topics.answers, 2)
+    assert headers_of(letter)["qa.dlq.disposition"] == b"truncated"
+    assert headers_of(letter)["__connect.errors.offset"] == b"0"
+    assert value.startswith(letter.value)
+    assert len(letter.value) < len(value)
+    assert [decode_answer(record.value).id for record in answers] == ["x", "after"]
+
+
+async def set_max_message_bytes(kafka: Kafka, topic: str, size: int) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})]
+        )
+    finally:
+        await admin.close()
