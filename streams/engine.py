@@ -31,7 +31,7 @@ FETCH_WAIT_MS = 100
 REBALANCE_TIMEOUT_MS = 60_000
 """What the group allows a member for its last commit; aiokafka's default is the session's time-out."""
 BATCH_BYTES = 65_536
-AWAY_S = 5.0
+AWAY_S = 4.0
 """A broker that has been unreachable for this long while draining is not waited for."""
 PROBE_S = 1.0
 CLOSE_S = 2.0
