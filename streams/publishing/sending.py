@@ -215,7 +215,9 @@ class Sender:
             return  # settled when the producer was replaced
         del self._flying[place]
         if error is not None:
-            self._broken = self._rebuilds
+            if self._rebuilds:
+                self._broken = True
+                self._work.set()
             if isinstance(error, TOO_LARGE) and len(items) > 1:
                 for item in items:
                     item.alone = True

@@ -1,0 +1,181 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from schemas.answer import Answer, AnswerError, Source
+from schemas.codec import InvalidError, Salvaged, decode_answer, decode_trace, encode
+from schemas.errors import ErrorCode
+from schemas.event import StageTrace
+from schemas.headers import parse_request_headers
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.publishing.outcomes import TRUNCATED_BYTES, Outcomes
+from streams.publishing.records import Inquiry, Outcome
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TOPICS = Topics("t.")
+
+
+def outcomes(**options: Any) -> Outcomes:
+    return Outcomes(TOPICS, **({"reply_topics": {"replies"}, "group_id": "g", "now": lambda: NOW} | options))
+
+
+def inquiry(
+    *,
+    key: bytes | None = b"c",
+    value: bytes | None = b'{"id":"q"}',
+    headers: tuple[tuple[str, bytes], ...] = (),
+    asked: Question | None = None,
+) -> Inquiry:
+    record = ConsumerRecord("t.questions", 4, 9, 0, 0, key, value, None, 0, 0, headers)
+    return Inquiry(record, Source("t.questions", 4, 9), parse_request_headers(headers), asked)
+
+
+def answer(**fields: Any) -> Answer:
+    values: dict[str, Any] = {
+        "id": "q",
+        "question_id": "q",
+        "conversation_id": "c",
+        "tenant": "acme",
+        "status": "answered",
+        "source": Source("t.questions", 4, 9),
+        "created_at": NOW,
+        "text": "Yes.",
+    }
+    return Answer(**(values | fields))
+
+
+def failed_answer(**fields: Any) -> Answer:
+    return answer(
+        status="failed", text="", error=AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "gone"), **fields
+    )
+
+
+def test_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -> None:
+    trace = StageTrace(stage="plan", status="ok", started_at=NOW, duration_ms=1.0)
+    made = outcomes().answered(inquiry(), answer(), [trace])
+    assert (made.answer.topic, made.answer.key, made.answer.partition) == ("t.answers", b"c", 4)
+    assert made.answer.exact
+    assert decode_answer(made.answer.value or b"") == answer()
+    assert made.dead_letter is None
+    assert made.reply is None
+    assert made.trace is not None
+    assert made.trace.topic == "t.events"
+    assert decode_trace(made.trace.value or b"").stages == (trace,)
+
+
+@pytest.mark.parametrize(
+    "topic", ["t.questions", "t.answers", "t.questions.dlq", "t.events", "other", "__consumer_offsets"]
+)
+def test_a_topic_that_is_ours_or_not_allowed_gets_no_copy(topic: str) -> None:
+    allowed = outcomes(reply_topics={"replies", "t.questions", "t.questions.dlq", "t.answers", "t.events"})
+    asked = inquiry(headers=(("reply_to", topic.encode()),))
+    assert allowed.answered(asked, answer()).reply is None
+
+
+def test_a_reply_is_the_answer_byte_for_byte_where_the_asker_wants_it() -> None:
+    headers = (("kafka_replyTopic", b"replies"), ("kafka_replyPartition", b"\0\0\0\2"))
+    made = outcomes().answered(inquiry(headers=headers), answer())
+    assert made.reply is not None
+    assert (made.reply.topic, made.reply.partition, made.reply.exact) == ("replies", 2, False)
+    assert (made.reply.value, made.reply.headers) == (made.answer.value, made.answer.headers)
+
+
+def test_a_failed_answer_has_its_record_as_a_dead_letter() -> None:
+    asked = inquiry(value=b"\xff", headers=(("a", b"\x00"), ("a", b"\xff")))
+    letter = outcomes().answered(asked, failed_answer()).dead_letter
+    assert letter is not None
+    assert (letter.topic, letter.key, letter.value) == ("t.questions.dlq", b"c", b"\xff")
+    assert letter.headers[:2] == [("a", b"\x00"), ("a", b"\xff")]
+    found = dict(letter.headers)
+    assert found["__connect.errors.topic"] == b"t.questions"
+    assert found["__connect.errors.offset"] == b"9"
+    assert found["__connect.errors.exception.message"] == b"gone"
+    assert found["qa.dlq.disposition"] == b"model_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("salvaged", "key", "expected"),
+    [
+        (Salvaged("q", "c", "acme"), b"k", ("q", "c", "acme")),
+        (Salvaged("q"), b"k", ("q", "q", "default")),
+        (Salvaged(), b"k", ("t.questions/4/9", "k", "default")),
+        (Salvaged(), b"\xff", ("t.questions/4/9", "t.questions/4/9", "default")),
+        (Salvaged(), b"k" * 200, ("t.questions/4/9", "t.questions/4/9", "default")),
+        (Salvaged(), None, ("t.questions/4/9", "t.questions/4/9", "default")),
+    ],
+)
+def test_a_record_that_is_no_question_is_named_as_well_as_it_can_be(
+    salvaged: Salvaged, key: bytes | None, expected: tuple[str, str, str]
+) -> None:
+    made = outcomes().refused(inquiry(key=key), InvalidError("id: missing", salvaged))
+    message = made.message
+    assert (message.question_id, message.conversation_id, message.tenant) == expected
+    assert message.error == AnswerError(ErrorCode.INVALID, "decode", "id: missing")
+    assert made.dead_letter is not None
+    assert dict(made.dead_letter.headers)["__connect.errors.exception.class.name"] == b"InvalidError"
+
+
+def test_a_question_that_failed_early_has_its_metadata_echoed() -> None:
+    asked = Question(id="q", text="?", conversation_id="c", tenant="acme", metadata={"a": 1})
+    made = outcomes().failed(
+        inquiry(asked=asked), ErrorCode.EXPIRED_BEFORE_START, "deadline", "late", exception="Expired"
+    )
+    assert (made.message.id, made.message.tenant, made.message.metadata) == ("q", "acme", {"a": 1})
+
+
+def test_an_answer_too_large_fails_and_keeps_what_it_echoes_where_that_fits() -> None:
+    made = outcomes(max_bytes=2000).answered(inquiry(), answer(text="x" * 3000, metadata={"a": 1}))
+    assert made.message.error is not None
+    assert made.message.error.code is ErrorCode.TOO_LARGE
+    assert made.message.metadata == {"a": 1}
+    assert made.dead_letter is not None
+    assert dict(made.dead_letter.headers)["qa.dlq.disposition"] == b"too_large"
+    assert len(made.answer.value or b"") < 2000
+
+
+def test_where_the_echo_is_too_large_it_goes_too() -> None:
+    asked = inquiry(headers=(("correlation_id", b"c" * 1500),))
+    made = outcomes(max_bytes=2000).answered(asked, answer(metadata={"a": "m" * 3000}))
+    assert made.message.metadata == {}
+    assert "correlation_id" not in dict(made.answer.headers)
+    assert made.answer.size_with_headers < 2000
+
+
+def test_a_failure_that_is_too_large_keeps_its_reason_and_its_dead_letter() -> None:
+    first = outcomes().answered(inquiry(), failed_answer(metadata={"a": 1}))
+    second = outcomes().shrink(first, False)
+    third = outcomes().shrink(second, False)
+    assert [each.message.metadata for each in (first, second, third)] == [{"a": 1}, {"a": 1}, {}]
+    assert {each.message.error for each in (first, second, third)} == {failed_answer().error}
+    assert first.dead_letter is second.dead_letter is third.dead_letter
+    assert outcomes().shrink(third, False) is third
+
+
+def test_a_dead_letter_too_large_keeps_its_beginning_and_points_to_the_record() -> None:
+    asked = inquiry(key=b"k" * 20_000, value=b"v" * 50_000, headers=(("h", b"x" * 1000),))
+    first = outcomes().answered(asked, failed_answer())
+    smaller: Outcome = outcomes().shrink(first, True)
+    letter = smaller.dead_letter
+    assert letter is not None
+    assert (letter.key, letter.value) == (None, b"v" * TRUNCATED_BYTES)
+    found = dict(letter.headers)
+    assert "h" not in found
+    assert found["qa.dlq.disposition"] == b"truncated"
+    assert found["__connect.errors.partition"] == b"4"
+    assert smaller.answer is first.answer
+    assert outcomes().shrink(smaller, True) is smaller
+
+
+def test_an_oversize_dead_letter_is_truncated_before_anything_is_sent() -> None:
+    made = outcomes(max_bytes=30_000).answered(inquiry(value=b"v" * 40_000), failed_answer())
+    assert made.dead_letter is not None
+    assert len(made.dead_letter.value or b"") == TRUNCATED_BYTES
+
+
+def test_every_answer_can_be_read_again() -> None:
+    made = outcomes().answered(inquiry(), failed_answer())
+    assert decode_answer(made.answer.value or b"") == made.message
+    assert encode(made.message) == made.answer.value

@@ -1,0 +1,324 @@
+"""The sender and the publisher against a producer that fails as it is told."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from schemas.answer import Answer
+from streams.publishing.copies import MAX_DELTAS, Copies
+from streams.publishing.publisher import Publisher
+from streams.publishing.records import Outcome, Record
+from streams.publishing.sending import Sender
+from streams.telemetry.hook import Hook
+from tests.support.system import eventually
+from tests.unit.publishing.test_outcomes import answer, failed_answer, inquiry, outcomes
+
+PARTITIONS = {"t.answers": 6, "t.questions.dlq": 3, "t.events": 6, "t.answers.deltas": 6, "replies": 2}
+
+
+class Recorded(BatchBuilder):
+    """A batch that remembers what it holds."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, 0)
+        self.values: list[bytes | None] = []
+
+    def append(self, **record: Any) -> Any:
+        added = super().append(**record)
+        if added is not None:
+            self.values.append(record["value"])
+        return added
+
+
+class FakeProducer:
+    """Acknowledges each batch at once, unless `refuse` gives an error for it or it is `held`."""
+
+    def __init__(self, broker: "FakeBroker") -> None:
+        self.broker = broker
+        self.client = self
+        self.cluster = self
+        self.futures: list[asyncio.Future[Any]] = []
+
+    async def start(self) -> None:
+        self.broker.opened += 1
+
+    async def stop(self) -> None:
+        self.broker.closed += 1
+
+    async def close(self) -> None: ...
+
+    def add_listener(self, listener: Callable[[Any], None]) -> None: ...
+
+    def add_topic(self, topic: str) -> None: ...
+
+    def force_metadata_update(self) -> None: ...
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return set(range(PARTITIONS[topic])) if topic in PARTITIONS else None
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return set(range(PARTITIONS[topic]))
+
+    def create_batch(self) -> Recorded:
+        return Recorded(self.broker.batch_size)
+
+    async def send_batch(self, batch: Recorded, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        assert (topic, partition) not in self.broker.flying, "two batches of one partition at once"
+        if self.broker.dead is self:
+            raise OutOfOrderSequenceNumber
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.broker.flying.add((topic, partition))
+
+        def settle() -> None:
+            self.broker.flying.discard((topic, partition))
+            error = self.broker.refuse(topic, batch.values)
+            if error is None:
+                self.broker.log.append((topic, partition, list(batch.values)))
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        if topic in self.broker.held:
+            self.broker.held[topic].append(settle)
+        else:
+            asyncio.get_running_loop().call_soon(settle)
+        return future
+
+
+class FakeBroker:
+    def __init__(self) -> None:
+        self.log: list[tuple[str, int, list[bytes | None]]] = []
+        self.flying: set[tuple[str, int]] = set()
+        self.held: dict[str, list[Callable[[], None]]] = {}
+        self.refuse: Callable[[str, list[bytes | None]], Exception | None] = lambda topic, values: None
+        self.dead: FakeProducer | None = None
+        self.batch_size = 1000
+        self.opened = self.closed = 0
+
+    def open(self) -> FakeProducer:
+        return FakeProducer(self)
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _, values in self.log for _ in values]
+
+    def values(self, topic: str) -> list[bytes | None]:
+        return [value for name, _, values in self.log if name == topic for value in values]
+
+
+class Told(Hook):
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str]] = []
+        self.dropped = 0
+
+    def send_failed(self, topic: str, error: BaseException) -> None:
+        self.failures.append((topic, type(error).__name__))
+
+    def delta_dropped(self) -> None:
+        self.dropped += 1
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+def hook() -> Told:
+    return Told()
+
+
+@pytest.fixture
+async def sender(broker: FakeBroker) -> Any:
+    made = Sender(open_producer=broker.open, topics=["t.answers"], rebuild=True)  # type: ignore[arg-type]
+    await made.start()
+    yield made
+    await made.aclose(timeout_s=1)
+
+
+@pytest.fixture
+async def copies(broker: FakeBroker, hook: Told) -> Any:
+    made = Copies(
+        Sender(open_producer=broker.open, topics=[], rebuild=False),  # type: ignore[arg-type]
+        reply_topics=["replies"],
+        hook=hook,
+    )
+    await made.start()
+    yield made
+    await made.aclose(timeout_s=1)
+
+
+@pytest.fixture
+def publisher(sender: Sender, copies: Copies, hook: Told) -> Publisher:
+    return Publisher(sender, copies=copies, shrink=outcomes().shrink, hook=hook)
+
+
+async def publish(publisher: Publisher, *made: Outcome) -> list[Answer]:
+    done: list[Answer] = []
+    for outcome in made:
+        publisher.publish(outcome, lambda outcome: done.append(outcome.message))
+    await eventually(lambda: len(done) == len(made), 10, "all outcomes")
+    return done
+
+
+def record(value: bytes, partition: int = 0, **fields: Any) -> Record:
+    return Record(
+        **(
+            {"topic": "t.answers", "key": b"k", "value": value, "headers": [], "partition": partition}
+            | fields
+        )
+    )
+
+
+async def test_records_of_a_partition_keep_their_order_in_batches(sender: Sender, broker: FakeBroker) -> None:
+    acked: list[bytes | None] = []
+    values = [b"%03d" % n for n in range(200)]
+    for number, value in enumerate(values):
+        sender.put(record(value, number % 2), lambda record, error: acked.append(record.value))
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert sorted(acked) == values  # type: ignore[type-var]
+    for partition in (0, 1):
+        sent = [value for _, at, batch in broker.log if at == partition for value in batch]
+        assert sent == values[partition::2]
+    assert 2 < len(broker.log) < 50
+
+
+async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeBroker) -> None:
+    acked: list[str] = []
+    broker.held["t.questions.dlq"] = []
+    for number in range(5):
+        sender.put(record(b"stuck", topic="t.questions.dlq"), lambda r, e: acked.append(r.topic))
+        sender.put(record(b"fine"), lambda r, e: acked.append(r.topic))
+        await eventually(lambda n=number: acked.count("t.answers") == n + 1, 2, "the others")
+    assert acked == ["t.answers"] * 5
+    held = broker.held.pop("t.questions.dlq")
+    for settle in held:
+        settle()
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert len(acked) == 10
+
+
+async def test_a_partition_that_is_not_there_is_folded_or_refused(sender: Sender, broker: FakeBroker) -> None:
+    results: list[Any] = []
+    sender.put(record(b"folded", 8), lambda r, e: results.append(e))
+    sender.put(record(b"exact", 8, exact=True), lambda r, e: results.append(e))
+    sender.put(record(b"unknown", topic="nowhere"), lambda r, e: results.append(e))
+    assert not results, "told within put"
+    await eventually(lambda: len(results) == 3, 2, "results")
+    assert broker.log == [("t.answers", 2, [b"folded"])]
+    assert sum(isinstance(error, UnknownTopicOrPartitionError) for error in results) == 2
+
+
+async def test_of_a_batch_refused_for_its_size_only_the_large_record_fails(
+    sender: Sender, broker: FakeBroker
+) -> None:
+    broker.refuse = lambda topic, values: MessageSizeTooLargeError() if b"large" in values else None
+    results: dict[bytes | None, Any] = {}
+    for value in (b"a", b"large", b"b"):
+        sender.put(record(value), lambda r, e: results.update({r.value: e}))
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert (results[b"a"], results[b"b"]) == (None, None)
+    assert isinstance(results[b"large"], MessageSizeTooLargeError)
+    assert broker.values("t.answers") == [b"a", b"b"]
+
+
+async def test_what_a_replaced_producer_had_in_flight_is_told_as_failed_once(
+    sender: Sender, broker: FakeBroker
+) -> None:
+    results: list[Any] = []
+    broker.held["t.questions.dlq"] = []
+    sender.put(record(b"in flight", topic="t.questions.dlq"), lambda r, e: results.append(e))
+    await eventually(lambda: broker.held["t.questions.dlq"], 2, "the flight")
+    broker.dead = sender._producer
+    sender.put(record(b"kills"), lambda r, e: results.append(e))
+    await eventually(lambda: len(results) == 2, 5, "both results")
+    assert all(results)
+    assert (broker.opened, broker.closed) == (2, 1)
+    broker.held.pop("t.questions.dlq")[0]()  # the old producer's answer comes after all
+    broker.flying.clear()
+    sender.put(record(b"after"), lambda r, e: results.append(e))
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert len(results) == 3
+    assert results[2] is None
+
+
+async def test_the_dead_letter_is_acked_before_its_answer_leaves(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    broker.held["t.questions.dlq"] = []
+    done: list[Any] = []
+    publisher.publish(outcomes().answered(inquiry(), failed_answer()), done.append)
+    publisher.publish(outcomes().answered(inquiry(), answer()), done.append)
+    await eventually(lambda: len(done) == 1, 2, "the neighbour")
+    assert broker.topics().count("t.answers") == 1
+    assert publisher.unpublished == 1
+    broker.held.pop("t.questions.dlq")[0]()
+    await eventually(lambda: len(done) == 2, 2, "the failed one")
+    order = broker.topics()
+    assert order.index("t.questions.dlq") < len(order) - 1 - order[::-1].index("t.answers")
+    assert publisher.unpublished == 0
+
+
+async def test_an_outcome_is_repeated_until_the_broker_has_it(
+    publisher: Publisher, broker: FakeBroker, hook: Told
+) -> None:
+    failures = iter([KafkaTimeoutError(), OutOfOrderSequenceNumber()])
+    broker.refuse = lambda topic, values: next(failures, None) if topic == "t.answers" else None
+    await publish(publisher, outcomes().answered(inquiry(), answer()))
+    assert len(broker.values("t.answers")) == 1
+    assert [topic for topic, _ in hook.failures] == ["t.answers"] * 2
+
+
+async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
+    publisher: Publisher, broker: FakeBroker, hook: Told
+) -> None:
+    broker.refuse = lambda topic, values: KafkaTimeoutError() if topic.endswith("dlq") else None
+    done: list[Any] = []
+    publisher.publish(outcomes().answered(inquiry(), failed_answer()), done.append)
+    await eventually(lambda: len(hook.failures) >= 2, 5, "two attempts")
+    assert not done
+    assert broker.values("t.answers") == []
+    assert publisher.unpublished == 1
+
+
+async def test_an_answer_that_the_broker_finds_too_large_becomes_a_failure(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    broker.refuse = lambda topic, values: (
+        MessageSizeTooLargeError() if any(len(value or b"") > 2000 for value in values) else None
+    )
+    [message] = await publish(publisher, outcomes().answered(inquiry(), answer(text="x" * 3000)))
+    assert message.error is not None
+    assert message.error.code == "too_large"
+    assert len(broker.values("t.questions.dlq")) == 1
+    assert len(broker.values("t.answers")) == 1
+
+
+async def test_a_reply_that_fails_holds_nothing_up(
+    publisher: Publisher, broker: FakeBroker, hook: Told
+) -> None:
+    broker.refuse = lambda topic, values: KafkaTimeoutError() if topic == "replies" else None
+    headers = (("reply_to", b"replies"),)
+    await publish(publisher, outcomes().answered(inquiry(headers=headers), answer()))
+    assert hook.failures == [("replies", "KafkaTimeoutError")]
+    assert broker.opened == 2, "the copies' producer needs no rebuilding, and the outcomes' is untouched"
+
+
+async def test_too_many_deltas_are_dropped_but_never_the_last(
+    copies: Copies, broker: FakeBroker, hook: Told
+) -> None:
+    for number in range(MAX_DELTAS + 10):
+        copies.delta(record(b"%d" % number, topic="t.answers.deltas"))
+    copies.delta(record(b"last", topic="t.answers.deltas"), last=True)
+    assert hook.dropped == 10
+    await copies.aclose(timeout_s=5)
+    assert broker.values("t.answers.deltas")[-1] == b"last"
+    assert len(broker.values("t.answers.deltas")) == MAX_DELTAS + 1

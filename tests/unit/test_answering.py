@@ -1,0 +1,217 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from agents.pipeline import Asked
+from schemas.codec import decode_delta
+from schemas.topics import Topics
+from streams.answering import Answering
+from streams.consumer.work import Assigned, Work
+from streams.publishing.outcomes import Outcomes
+from streams.publishing.records import Outcome, Record
+from streams.telemetry.hook import Hook
+from tests.support.engine import ScriptedPipeline, answer_to, question
+from tests.support.system import eventually
+
+NOW = 1_800_000_000.0
+
+
+class KeptOutcomes:
+    """A publisher whose broker has everything one turn later."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def publish(self, outcome: Outcome, done: Callable[[Outcome], None]) -> None:
+        self.outcomes.append(outcome)
+        asyncio.get_running_loop().call_soon(done, outcome)
+
+
+class KeptDeltas:
+    def __init__(self) -> None:
+        self.records: list[tuple[Record, bool]] = []
+
+    def delta(self, record: Record, *, last: bool = False) -> None:
+        self.records.append((record, last))
+
+
+class Set:
+    """An answering with everything around it kept."""
+
+    def __init__(self, script: Any = None, deadline_s: float = 30.0) -> None:
+        self.pipeline = ScriptedPipeline(script)
+        self.published, self.copies = KeptOutcomes(), KeptDeltas()
+        self.finished: list[Work] = []
+        self.answering = Answering(
+            pipeline=self.pipeline,
+            outcomes=Outcomes(Topics(), reply_topics=(), group_id="g"),
+            publisher=self.published,  # type: ignore[arg-type]
+            copies=self.copies,  # type: ignore[arg-type]
+            hook=Hook(),
+            deadline_s=deadline_s,
+            wall_clock=lambda: NOW,
+        )
+
+    async def run(self, *works: Work) -> list[Outcome]:
+        for work in works:
+            self.answering.start(work, self.finished.append)
+        await eventually(lambda: len(self.finished) == len(works), 5, "all outcomes")
+        return self.published.outcomes
+
+
+def work(
+    value: bytes | None,
+    *headers: tuple[str, bytes],
+    key: bytes | None = b"c",
+    age_s: float = 0.0,
+    offset: int = 7,
+) -> Work:
+    timestamp = int((NOW - age_s) * 1000)
+    record = ConsumerRecord("questions", 0, offset, timestamp, 0, key, value, None, 0, 0, headers)
+    return Work(record, Assigned(0, 1), 1)
+
+
+async def test_a_question_without_a_deadline_has_its_whole_budget_however_old() -> None:
+    made = Set(deadline_s=5.0)
+    now = asyncio.get_running_loop().time()
+    await made.run(work(question("q"), age_s=10**6))
+    [asked] = made.pipeline.asked
+    assert asked.deadline == pytest.approx(now + 5.0, abs=0.5)
+    assert asked.queue_ms == pytest.approx(10**9)
+
+
+@pytest.mark.parametrize(
+    ("header", "age_s", "budget_s"),
+    [
+        (("timeout_ms", b"9000"), 6.0, 3.0),
+        (("timeout_ms", b"900000"), 6.0, 5.0),
+        (("timeout_ms", b"9000"), -100.0, 5.0),
+        (("ce_expirytime", b"2027-01-15T08:00:02Z"), 0.0, 2.0),
+        (("timeout_ms", b"soon"), 6.0, 5.0),
+    ],
+)
+async def test_a_deadline_is_absolute_and_capped(
+    header: tuple[str, bytes], age_s: float, budget_s: float
+) -> None:
+    made = Set(deadline_s=5.0)
+    now = asyncio.get_running_loop().time()
+    await made.run(work(question("q"), header, age_s=age_s))
+    assert made.pipeline.asked[0].deadline == pytest.approx(now + budget_s, abs=0.5)
+
+
+async def test_an_expired_question_is_shed_without_a_call() -> None:
+    made = Set()
+    [outcome] = await made.run(work(question("q", metadata={"a": 1}), ("timeout_ms", b"5000"), age_s=6.0))
+    assert made.pipeline.asked == []
+    assert outcome.message.error is not None
+    assert outcome.message.error.code == "expired_before_start"
+    assert outcome.message.metadata == {"a": 1}
+    assert outcome.dead_letter is not None
+
+
+async def test_a_clock_behind_the_brokers_makes_no_negative_wait() -> None:
+    made = Set()
+    await made.run(work(question("q"), age_s=-50.0))
+    assert made.pipeline.asked[0].queue_ms == 0.0
+
+
+async def test_a_defect_costs_one_question() -> None:
+    async def script(asked: Asked) -> Any:
+        if asked.question.id == "bad":
+            raise KeyError("secret")
+        return answer_to(asked)
+
+    made = Set(script)
+    outcomes = await made.run(work(question("good")), work(question("bad")), work(question("too")))
+    found = {outcome.message.id: outcome for outcome in outcomes}
+    assert found["good"].message.status == found["too"].message.status == "answered"
+    error = found["bad"].message.error
+    assert error is not None
+    assert (error.code, "secret" in error.message) == ("internal", False)
+    assert made.answering.running == 0
+
+
+async def test_a_pipeline_that_answers_nonsense_is_a_defect_too() -> None:
+    async def script(asked: Asked) -> Any:
+        return answer_to(asked, metadata={"not": {1, 2}, "json": object()})
+
+    [outcome] = await Set(script).run(work(question("q")))
+    assert outcome.message.error is not None
+    assert outcome.message.error.code == "internal"
+
+
+async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(value: bytes | None) -> Any:
+        raise RecursionError("a defect of the decoder")
+
+    monkeypatch.setattr("streams.answering.decode_question", broken)
+    made = Set()
+    item = work(question("q"), key=None)
+    assert made.answering.conversation_key(item) == b"\x007"
+    [outcome] = await made.run(item)
+    assert outcome.message.error is not None
+    assert outcome.message.error.code == "internal"
+    assert outcome.message.id == "questions/0/7"
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        (question("q", conversation_id="c"), b"c"),
+        (question("q"), b"q"),
+        (b'{"id": "q", "conversation_id": "c", "text": 1}', b"c"),
+        (b'{"id": "q", "text": 1}', b"q"),
+        (b"\xff", b"\x007"),
+        (None, b"\x007"),
+    ],
+)
+async def test_a_record_without_a_key_is_ordered_by_its_conversation(value: bytes | None, key: bytes) -> None:
+    assert Set().answering.conversation_key(work(value, key=None)) == key
+
+
+async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from schemas.codec import decode_question
+
+    decoded = []
+    monkeypatch.setattr(
+        "streams.answering.decode_question", lambda v: decoded.append(v) or decode_question(v)
+    )
+    made = Set()
+    item = work(question("q"), key=None)
+    made.answering.conversation_key(item)
+    await made.run(item)
+    assert len(decoded) == 1
+
+
+async def test_pieces_are_numbered_and_end_even_where_the_question_fails() -> None:
+    async def script(asked: Asked) -> Any:
+        assert asked.on_delta is not None
+        asked.on_delta("a")
+        asked.on_delta("b")
+        raise ValueError
+
+    made = Set(script)
+    await made.run(work(question("q", stream=True)))
+    deltas = [(decode_delta(record.value or b""), last) for record, last in made.copies.records]
+    assert [(d.text, d.sequence, d.done, last) for d, last in deltas] == [
+        ("a", 0, False, False),
+        ("b", 1, False, False),
+        ("", 2, True, True),
+    ]
+    assert {delta.epoch for delta, _ in deltas} == {int(NOW * 1000)}
+
+
+async def test_what_is_cancelled_has_no_outcome() -> None:
+    async def script(asked: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    made = Set(script)
+    made.answering.start(work(question("q", stream=True)), made.finished.append)
+    await eventually(lambda: made.pipeline.running, 2, "work")
+    made.answering.cancel()
+    await eventually(lambda: not made.answering.running, 2, "the end")
+    assert made.published.outcomes == []
+    assert made.finished == []
