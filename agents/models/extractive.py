@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
-from agents.components import Call, DeltaSink, Generation, Grounding, Passage
+from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
 from agents.models.evidence import SUPPORTED, find_evidence
 from schemas.answer import ToolCall
+from schemas.question import Question
 
 MODEL = "extractive"
 SUPPORTED_BESIDE_TOOLS = 0.45
@@ -96,6 +97,14 @@ def do_not_know(question: str) -> str:
 def is_chinese(text: str) -> bool:
     """Whether a text is written in Chinese characters without kana."""
     return bool(_CHINESE.search(text)) and not _KANA.search(text)
+
+
+class NoPlanner:
+    """A Planner for where no model is configured: without one, nobody decides on tools."""
+
+    async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:  # noqa: ARG002 - as below
+        """Always the empty plan."""
+        return Plan()
 
 
 class ExtractiveGenerator:

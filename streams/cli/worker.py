@@ -22,12 +22,13 @@ def command(context: CommandContext) -> int:
 
     settings, environ = context.settings, context.environ
 
-    async def run() -> int:
-        worker = build_worker(settings, environ)
-        _spare_the_collector()
-        return await worker.run()
+    with Logging(secrets=secrets_of(settings, environ)) as written:
 
-    with Logging(secrets=secrets_of(settings, environ)):
+        async def run() -> int:
+            worker = build_worker(settings, environ, lines_dropped=lambda: written.dropped)
+            _spare_the_collector()
+            return await worker.run()
+
         return asyncio.run(run())
 
 

@@ -88,6 +88,17 @@ class ConsumerLoop:
         """Questions being answered or waiting for the broker's acknowledgement."""
         return self._intake.in_flight
 
+    @property
+    def incomplete(self) -> int:
+        """Records polled that have no outcome yet, those that wait for their turn included."""
+        return sum(assigned.tracker.incomplete_count for assigned in self._assigned.values())
+
+    @property
+    def oldest_age_s(self) -> float:
+        """Seconds since the oldest of them was polled; 0 with none."""
+        now = time.monotonic()
+        return max((assigned.tracker.oldest_age(now) for assigned in self._assigned.values()), default=0.0)
+
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""
         now = time.monotonic()

@@ -1,0 +1,196 @@
+"""The only place where concrete classes meet settings."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agents.components import Generator, Planner, Retriever, ToolExecutor
+from agents.errors import DependencyError
+from agents.graph import Graph, GraphError, Observer
+from agents.http import HttpPool
+from agents.knowledge.embeddings import OpenAIEmbeddings
+from agents.knowledge.index import Index
+from agents.knowledge.retriever import IndexRetriever
+from agents.loading import LoadingError, Resources, load_component, make_component
+from agents.models.extractive import ExtractiveGenerator, NoPlanner
+from agents.models.openai import OpenAIModel
+from agents.pipeline import Budgets, Components, Pipeline, default_graph
+from agents.tools.executor import RegistryExecutor
+from agents.tools.python_tool import python_tools
+from agents.tools.registry import ToolRegistry
+from agents.tools.table import table_tools
+from agents.tools.tool import ToolConfigError
+from streams.engine import Engine
+from streams.errors import OperatorError, SettingsError
+from streams.knowledge_feed import KnowledgeFeed
+from streams.settings import Settings
+from streams.telemetry import catalogue
+from streams.telemetry.hook import Hooks
+from streams.telemetry.logs import LogSink
+from streams.telemetry.metrics import Metrics
+from streams.worker import Worker
+
+Closer = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Answerer:
+    """A pipeline with all that it holds open."""
+
+    pipeline: Pipeline
+    index: Index
+    closers: list[Closer] = field(default_factory=list)
+
+    async def aclose(self) -> None:
+        """Close what was opened for it, the last opened first."""
+        while self.closers:
+            await self.closers.pop()()
+
+
+def build_worker(
+    settings: Settings, environ: Mapping[str, str], *, lines_dropped: Callable[[], float]
+) -> Worker:
+    """A worker as the settings describe it; nothing is connected yet.
+
+    `lines_dropped` says how many log lines were lost so far, for the metrics.
+
+    Raises:
+        SettingsError: a tool, a component or a certificate in the settings will not do.
+        OperatorError: the index cannot be opened.
+    """
+    metrics = Metrics()
+    hook = Hooks([metrics, LogSink()])
+    answerer = build_answerer(settings, environ, hook)
+    engine = Engine(settings, answerer.pipeline, hook)
+    metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
+    metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
+    metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
+    metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
+    return Worker(
+        settings=settings,
+        engine=engine,
+        feed=KnowledgeFeed(settings, answerer.index, hook),
+        metrics=metrics.render,
+        aclose=answerer.aclose,
+    )
+
+
+def build_answerer(settings: Settings, environ: Mapping[str, str], observer: Observer) -> Answerer:
+    """The pipeline that the settings describe; `environ` is where tools' header values come from.
+
+    Blocks while a saved index is loaded: call it before anything is served.
+
+    Raises:
+        SettingsError: a tool or a component in the settings will not do.
+        OperatorError: the index cannot be opened.
+    """
+    closers: list[Closer] = []
+    index = _open_index(settings, closers)
+    try:
+        resources = _resources(settings, environ, index, closers)
+        pipeline = Pipeline(_graph(settings, resources), observer)
+    except (ToolConfigError, LoadingError, GraphError) as error:
+        raise SettingsError(str(error)) from error
+    return Answerer(pipeline, index, closers)
+
+
+def _open_index(settings: Settings, closers: list[Closer]) -> Index:
+    knowledge, embeddings = settings.knowledge, None
+    if settings.embeddings.base_url:
+        pool = _pool("embeddings", closers)
+        chosen = settings.embeddings
+        embeddings = OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key)
+    index: Index
+    if knowledge.qdrant_url:
+        # Imported only where a server is used: its client costs 68 MB and a second.
+        from agents.knowledge.server import ServerIndex  # noqa: PLC0415
+
+        index = ServerIndex(
+            knowledge.qdrant_url,
+            knowledge.collection,
+            api_key=knowledge.qdrant_api_key,
+            embeddings=embeddings,
+        )
+    else:
+        from agents.knowledge.embedded import EmbeddedIndex  # noqa: PLC0415 - likewise, 4 MB
+
+        try:
+            index = EmbeddedIndex.open(knowledge.path, embeddings)
+        except (OSError, DependencyError) as error:
+            where = knowledge.path or "a temporary directory"
+            raise OperatorError(
+                f"the index cannot be opened in {where}: {error}; name another in KOTAE_KNOWLEDGE__PATH"
+            ) from error
+    closers.append(index.aclose)
+    return index
+
+
+def _resources(
+    settings: Settings, environ: Mapping[str, str], index: Index, closers: list[Closer]
+) -> Resources:
+    """The components, the settings' own in place of the defaults."""
+    http = _pool("http", closers).client
+    model = _model(settings, closers)
+    timeout_s = settings.limits.tool_s
+    registry = ToolRegistry(
+        [
+            *table_tools(settings.tools, environ=environ, http=http, default_timeout_s=timeout_s),
+            *python_tools(http=http, default_timeout_s=timeout_s),
+        ]
+    )
+    closers.append(registry.aclose)
+    defaults = Resources(
+        http=http,
+        retriever=IndexRetriever(index, settings.knowledge.top_k),
+        planner=model or NoPlanner(),
+        tool_executor=RegistryExecutor(registry),
+        generator=model or ExtractiveGenerator(),
+    )
+    own: dict[str, Any] = {
+        name: make_component(getattr(settings.components, name), protocol, defaults)
+        for name, protocol in _PROTOCOLS.items()
+        if getattr(settings.components, name)
+    }
+    return replace(defaults, **own)
+
+
+_PROTOCOLS: dict[str, type[Any]] = {
+    "retriever": Retriever,
+    "planner": Planner,
+    "tool_executor": ToolExecutor,
+    "generator": Generator,
+}
+
+
+def _graph(settings: Settings, resources: Resources) -> Graph:
+    reference = settings.components.graph
+    if reference:
+        graph = load_component(reference)(resources)
+        if not isinstance(graph, Graph):
+            raise LoadingError(f"{reference}: gave a {type(graph).__name__}, not an agents.graph.Graph")
+        return graph
+    limits = settings.limits
+    return default_graph(
+        Components(resources.retriever, resources.planner, resources.tool_executor, resources.generator),
+        Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency),
+    )
+
+
+def _model(settings: Settings, closers: list[Closer]) -> OpenAIModel | None:
+    model = settings.model
+    if not model.base_url:
+        return None
+    return OpenAIModel(
+        _pool("model", closers),
+        model.base_url,
+        model.name,
+        model.api_key,
+        max_tokens=model.max_tokens,
+        temperature=model.temperature,
+    )
+
+
+def _pool(dependency: str, closers: list[Closer]) -> HttpPool:
+    pool = HttpPool(dependency)
+    closers.append(pool.aclose)
+    return pool
