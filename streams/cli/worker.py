@@ -26,14 +26,15 @@ def command(context: CommandContext) -> int:
 
         async def run() -> int:
             worker = build_worker(settings, environ, lines_dropped=lambda: written.dropped)
-            _spare_the_collector()
+            spare_the_collector()
             return await worker.run()
 
         return asyncio.run(run())
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
+    """Have the garbage collector leave alone what is here by now, and look at the rest less often."""
     # With thousands of questions in flight, the default thresholds have it walk all of them again and
-    # again: a third of the engine's time. What is here by now stays, and is not walked at all.
+    # again: a third of the engine's time.
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)

@@ -26,6 +26,7 @@ from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.cli.worker import spare_the_collector
 from streams.engine import Engine
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker
@@ -150,6 +151,7 @@ async def measure(arguments: argparse.Namespace, bootstrap_servers: str) -> None
 
 
 async def main(arguments: argparse.Namespace) -> None:
+    spare_the_collector()  # as `kotae worker` does; the raw loop has as much of it
     named: Any = os.environ.get("KOTAE_TEST_KAFKA")
     if named:
         await measure(arguments, named)
