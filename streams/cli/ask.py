@@ -2,17 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 
 import click
 import msgspec
 from aiokafka.errors import KafkaError
 
-from schemas.answer import Answer
 from schemas.codec import DecodeError, encode
-from schemas.event import AnswerDelta
 from schemas.question import Question
 from streams.cli.context import CommandContext
+from streams.cli.showing import StreamWriter, details
 from streams.client import AskClient
 from streams.errors import OperatorError
 from streams.settings import Kafka
@@ -79,44 +77,3 @@ async def _ask(kafka: Kafka, question: Question, timeout_s: float, *, stream: bo
         for line in details(answer):
             click.echo(line)
     return 1 if answer.status == "failed" else 0
-
-
-class StreamWriter:
-    """Prints the pieces of an answer as they come."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._epoch: int | None = None
-        self._shown = ""
-
-    def __call__(self, delta: AnswerDelta) -> None:
-        """Print one piece; a newer epoch starts the text again."""
-        if self._as_json:
-            click.echo(encode(delta))
-            return
-        if self._shown and delta.epoch != self._epoch:
-            click.echo("\n[the answer is written again]")
-            self._shown = ""
-        self._epoch = delta.epoch
-        self._shown += delta.text
-        click.echo(delta.text, nl=False)
-
-    def end(self, answer: Answer) -> None:
-        """Print the text, unless all of it has been shown: pieces may be lost, the answer is the truth."""
-        if self._shown:
-            click.echo()
-        if answer.text and self._shown != answer.text:
-            click.echo(answer.text)
-
-
-def details(answer: Answer) -> Iterator[str]:
-    """What there is to say besides the text, a line each."""
-    for citation in answer.citations:
-        yield f"  [{citation.index}] {citation.title or citation.document_id}: “{citation.quote}”"
-    for call in answer.tool_calls:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
-        yield f"  {call.name}({arguments}) {call.status} in {call.duration_ms:.0f} ms: {call.result}"
-    if answer.degraded:
-        yield f"  degraded: {', '.join(answer.degraded)}"
-    if answer.error is not None:
-        yield f"  failed: {answer.error.code} in {answer.error.stage}: {answer.error.message}"

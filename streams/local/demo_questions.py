@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.answer import AnswerStatus
+from schemas.answer import Answer, AnswerStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +61,19 @@ DEMO_QUESTIONS = (
         expected=("I do not know",),
     ),
 )
+
+
+def problems(question: DemoQuestion, answer: Answer) -> list[str]:
+    """What is wrong with an answer to the question, a line each; empty: nothing."""
+    found = [f"its text lacks {text!r}" for text in question.expected if text not in answer.text]
+    if answer.status != question.expected_status:
+        found.append(f"its status is {answer.status}, not {question.expected_status}")
+    cited = {citation.document_id for citation in answer.citations}
+    if question.expected_document is not None and question.expected_document not in cited:
+        found.append(f"it cites {', '.join(sorted(cited)) or 'nothing'}, not {question.expected_document}")
+    called = sorted(call.name for call in answer.tool_calls)
+    if called != sorted(question.expected_tools):
+        found.append(f"the tools called are {called}, not {sorted(question.expected_tools)}")
+    if set(answer.degraded) != set(question.expected_degraded):
+        found.append(f"it is degraded by {list(answer.degraded)}, not {list(question.expected_degraded)}")
+    return found

@@ -1,0 +1,74 @@
+"""How an answer is shown to a person: its text while it streams, what belongs to it, its stages in time."""
+
+from collections.abc import Iterator
+
+import click
+
+from schemas.answer import Answer
+from schemas.codec import encode
+from schemas.event import AnswerDelta, QuestionTrace
+
+TIMELINE_WIDTH = 40
+
+
+class StreamWriter:
+    """Prints the pieces of an answer as they come."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._epoch: int | None = None
+        self._shown = ""
+
+    def __call__(self, delta: AnswerDelta) -> None:
+        """Print one piece; a newer epoch starts the text again."""
+        if self._as_json:
+            click.echo(encode(delta))
+            return
+        if self._shown and delta.epoch != self._epoch:
+            click.echo("\n[the answer is written again]")
+            self._shown = ""
+        self._epoch = delta.epoch
+        self._shown += delta.text
+        click.echo(delta.text, nl=False)
+
+    def end(self, answer: Answer) -> None:
+        """Print what is still missing of the text: pieces may be late or lost, the answer is the truth."""
+        if self._shown and not answer.text.startswith(self._shown):
+            click.echo()
+            self._shown = ""
+        click.echo(answer.text.removeprefix(self._shown))
+
+
+def details(answer: Answer) -> Iterator[str]:
+    """What there is to say besides the text, a line each."""
+    for citation in answer.citations:
+        yield f"  [{citation.index}] {citation.title or citation.document_id}: “{citation.quote}”"
+    for call in answer.tool_calls:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        yield f"  {call.name}({arguments}) {call.status} in {call.duration_ms:.0f} ms: {call.result}"
+    if answer.degraded:
+        yield f"  degraded: {', '.join(answer.degraded)}"
+    if answer.error is not None:
+        yield f"  failed: {answer.error.code} in {answer.error.stage}: {answer.error.message}"
+
+
+def timeline(trace: QuestionTrace) -> Iterator[str]:
+    """The stages that ran, a line each: a bar from its start to its end on the question's own scale."""
+    ran = [stage for stage in trace.stages if stage.status != "skipped"]
+    if not ran:
+        return
+    began = min(stage.started_at for stage in ran)
+    starts = [(stage.started_at - began).total_seconds() * 1000 for stage in ran]
+    whole = max(start + stage.duration_ms for start, stage in zip(starts, ran, strict=True)) or 1.0
+    widest = max(len(stage.stage) for stage in ran)
+    for start, stage in sorted(zip(starts, ran, strict=True), key=lambda each: each[0]):
+        status = "" if stage.status == "ok" else f" {stage.status}"
+        bar = _bar(start / whole, stage.duration_ms / whole)
+        yield f"  {stage.stage:{widest}} {bar} {stage.duration_ms:.0f} ms{status}"
+
+
+def _bar(start: float, length: float) -> str:
+    """A bar on a line of `TIMELINE_WIDTH` characters; both are shares of it."""
+    before = min(round(start * TIMELINE_WIDTH), TIMELINE_WIDTH - 1)
+    long = min(max(1, round(length * TIMELINE_WIDTH)), TIMELINE_WIDTH - before)
+    return f"{'·' * before}{'━' * long}{'·' * (TIMELINE_WIDTH - before - long)}"

@@ -1,0 +1,167 @@
+"""The whole system on one machine, for the demo: cluster, topics, model, knowledge, worker.
+
+Model and worker are the real programs, in processes of their own that are tied to this one: whatever
+ends this process ends them.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+import tomli_w
+
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.ingestion.sending import DocumentSender
+from streams.kafka import acreate_topics
+from streams.local.broker import LocalBroker
+from streams.local.cluster import NOTICE, InProcessCluster
+from streams.local.demo_tools import demo_tools_table
+from streams.local.kafka_jars import can_run_kafka
+from streams.local.knowledge import read_documents
+from streams.local.processes import Child, free_port
+from streams.local.slow_tool import run_slow_tool
+from streams.settings import Kafka, Settings
+
+PREFIX = "kotae-demo."
+"""On a cluster of the user's own, the demo keeps to topics of its own."""
+READY_S = 60.0
+POLL_S = 0.03
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Program:
+    """A `kotae` command as a child process, and where its output goes."""
+
+    child: Child
+    log: Path
+
+    async def ready(self, url: str) -> None:
+        """Wait until it answers there with 200."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_S):
+                    while self.child.exit_code is None:
+                        with contextlib.suppress(httpx.TransportError):
+                            if (await client.get(url)).status_code == httpx.codes.OK:
+                                return
+                        await asyncio.sleep(POLL_S)
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        raise OperatorError(
+            f"{self.log.stem} did not become ready: {lines[-1] if lines else 'it said nothing'}"
+        )
+
+
+class DemoSystem:
+    """Everything that the demo needs, from start to the end of its `async with` block.
+
+    Args:
+        own_cluster: whether the settings name a cluster; else one is started.
+        environ: what the child processes inherit.
+        say: told, in a line each, what is being started.
+
+    Attributes:
+        kafka: where to ask.
+    """
+
+    def __init__(
+        self, settings: Settings, *, own_cluster: bool, environ: Mapping[str, str], say: Say
+    ) -> None:
+        self.kafka = settings.kafka
+        self._settings = settings
+        self._own_cluster = own_cluster
+        self._environ = environ
+        self._say = say
+        self._stack = AsyncExitStack()
+        self._folder = Path()
+
+    async def __aenter__(self) -> "DemoSystem":
+        async with AsyncExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kotae-demo-")))
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        model, self.kafka = await asyncio.gather(self._start_model(stack), self._start_cluster(stack))
+        tables = demo_tools_table() | await stack.enter_async_context(run_slow_tool())
+        config = self._folder / "demo.toml"
+        config.write_text(tomli_w.dumps({"tools": tables}), encoding="utf-8")
+        documents = read_documents()
+        self._say(f"knowledge: {len(documents)} documents of a company that does not exist")
+        async with DocumentSender(self.kafka) as sender:
+            for document in documents:
+                await sender.send(document)
+        port = free_port()
+        self._say(f"worker: kotae worker, status on http://127.0.0.1:{port}/state")
+        worker = self._program(
+            "worker",
+            ["--config", str(config), "worker"],
+            model
+            | {
+                "KOTAE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+                "KOTAE_KAFKA__TOPIC_PREFIX": self.kafka.topic_prefix,
+                "KOTAE_WORKER__HTTP_PORT": str(port),
+                "KOTAE_WORKER__GRACE_S": "2",
+            },
+            stack,
+        )
+        await worker.ready(f"http://127.0.0.1:{port}/health/ready")
+
+    async def _start_cluster(self, stack: AsyncExitStack) -> Kafka:
+        kafka = self._settings.kafka
+        if self._own_cluster:
+            kafka = msgspec.structs.replace(kafka, topic_prefix=kafka.topic_prefix or PREFIX)
+            self._say(f"cluster: yours at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}*")
+        elif can_run_kafka():
+            self._say("cluster: Apache Kafka on this machine, from Maven's jars")
+            broker = await stack.enter_async_context(LocalBroker(say=self._say))
+            kafka = msgspec.structs.replace(kafka, bootstrap_servers=broker.bootstrap_servers)
+        else:
+            self._say(f"cluster: {NOTICE}")
+            topics = Topics(kafka.topic_prefix).own
+            cluster = await stack.enter_async_context(InProcessCluster(sorted(topics)))
+            return msgspec.structs.replace(kafka, bootstrap_servers=cluster.bootstrap_servers)
+        await acreate_topics(kafka)
+        return kafka
+
+    async def _start_model(self, stack: AsyncExitStack) -> dict[str, str]:
+        """The settings by which the worker finds the model."""
+        if self._settings.model.base_url:
+            self._say(f"model: yours at {self._settings.model.base_url}")
+            model = self._settings.model
+            return {
+                "KOTAE_MODEL__BASE_URL": model.base_url,
+                "KOTAE_MODEL__NAME": model.name,
+                "KOTAE_MODEL__API_KEY": model.api_key,
+            }
+        port = free_port()
+        self._say("model: kotae offline-model, which extracts sentences; it is no language model")
+        program = self._program("offline-model", ["offline-model", "--port", str(port)], {}, stack)
+        await program.ready(f"http://127.0.0.1:{port}/health")
+        return {"KOTAE_MODEL__BASE_URL": f"http://127.0.0.1:{port}/v1"}
+
+    def _program(
+        self, name: str, arguments: list[str], settings: Mapping[str, str], stack: AsyncExitStack
+    ) -> _Program:
+        log = self._folder / f"{name}.log"
+        with log.open("wb") as output:
+            child = Child(
+                [sys.executable, "-m", "streams", *arguments],
+                output=output,
+                environment={**self._environ, **settings},
+            )
+        stack.push_async_callback(child.stop)
+        return _Program(child, log)
