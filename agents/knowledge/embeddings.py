@@ -71,7 +71,7 @@ class OpenAIEmbeddings:
         except msgspec.MsgspecError as error:
             raise BadOutputError(self._pool.dependency, f"not a list of embeddings: {error}") from error
         found = {item.index: item.embedding for item in reply.data}
-        if set(found) != set(range(len(texts))):
+        if len(reply.data) != len(texts) or set(found) != set(range(len(texts))):
             raise BadOutputError(self._pool.dependency, f"{len(reply.data)} vectors for {len(texts)} texts")
         return [found[index] for index in range(len(texts))]
 

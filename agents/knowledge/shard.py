@@ -164,7 +164,7 @@ class Shard:
     def flush(self) -> None:
         """Put everything on disk, and let the space of what was deleted be used again.
 
-        Fast (3 ms) only where the files' pages have been written before.
+        Takes 5-15 ms where the files' pages have been written before, and up to 0.1 s the first time.
         """
         with _translated():
             self._shard.flush()

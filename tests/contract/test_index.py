@@ -68,7 +68,7 @@ async def index(request: pytest.FixtureRequest) -> AsyncIterator[Index]:
     embeddings = MeaningList() if dense else None
     made: Index
     if kind == "embedded":
-        made = EmbeddedIndex.open(embeddings=embeddings)
+        made = await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
     else:
         url = request.getfixturevalue("qdrant_url")
         made = ServerIndex(url, f"test-{uuid.uuid4().hex}", embeddings=embeddings)

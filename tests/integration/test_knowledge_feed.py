@@ -43,7 +43,7 @@ def settings(kafka_settings: Kafka) -> Settings:
 
 @pytest.fixture
 async def index() -> AsyncIterator[EmbeddedIndex]:
-    made = EmbeddedIndex.open()
+    made = await asyncio.to_thread(EmbeddedIndex.open)
     yield made
     await made.aclose()
 
@@ -169,7 +169,7 @@ async def test_without_a_broker_it_keeps_trying_and_stops_when_told(index: Embed
 class TestRestart:
     async def run_once(self, settings: Settings, path: Path) -> tuple[int, int]:
         """Documents read, and chunks there are, of one life of a worker."""
-        index = EmbeddedIndex.open(str(path))
+        index = await asyncio.to_thread(EmbeddedIndex.open, str(path))
         feed = KnowledgeFeed(settings, index, Hook())
         await feed.start()
         await until(lambda: feed.caught_up)
@@ -188,7 +188,7 @@ class TestRestart:
     async def test_an_index_of_another_topic_or_of_an_earlier_one_of_this_name_is_built_anew(
         self, settings: Settings, put: Put, tmp_path: Path
     ) -> None:
-        index = EmbeddedIndex.open(str(tmp_path))
+        index = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
         await index.aupsert([Document(id="stale", text="Stale.")])
         await put(*numbered(5))
         for positions in (
@@ -199,7 +199,7 @@ class TestRestart:
             await index.asave(positions)
             await index.aclose()
             assert await self.run_once(settings, tmp_path) == (5, 5)
-            index = EmbeddedIndex.open(str(tmp_path))
+            index = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
             await index.aupsert([Document(id="stale", text="Stale.")])
         await index.aclose()
 
@@ -221,7 +221,7 @@ class Refusing(EmbeddedIndex):
 async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put: Put) -> None:
     told = Told()
     await put(*numbered(3), Document(id="poison", text="Poison."), Document(id="last", text="Last."))
-    index = Refusing.open()
+    index = await asyncio.to_thread(Refusing.open)
     feed = KnowledgeFeed(settings, index, told)
     await feed.start()
     await until(lambda: feed.caught_up)

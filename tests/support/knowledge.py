@@ -1,9 +1,11 @@
 """A stand-in for an embeddings model: words that share a meaning by a list get vectors that are near."""
 
 import math
+import zlib
 from collections.abc import Sequence
 
 from agents.errors import TransientError
+from agents.sentences import terms
 
 MEANINGS = (
     ("car", "automobile", "vehicle", "汽车"),
@@ -12,9 +14,11 @@ MEANINGS = (
     ("house", "home", "房子"),
 )
 
+OTHERS = 60
+
 
 class MeaningList:
-    """Implements `agents.knowledge.embeddings.Embeddings`; one dimension a meaning, and one for the rest."""
+    """Implements `agents.knowledge.embeddings.Embeddings`: a dimension a meaning, some for other terms."""
 
     model = "meanings"
 
@@ -30,7 +34,8 @@ class MeaningList:
 
 
 def _vector(text: str) -> list[float]:
-    weights = [float(sum(text.count(word) for word in words)) for words in MEANINGS]
-    weights.append(0.1)
-    length = math.sqrt(sum(weight * weight for weight in weights))
+    weights = [3.0 * sum(text.count(word) for word in words) for words in MEANINGS] + [0.0] * OTHERS
+    for term in terms(text):
+        weights[len(MEANINGS) + zlib.crc32(term.encode()) % OTHERS] += 1.0
+    length = math.sqrt(sum(weight * weight for weight in weights)) or 1.0
     return [weight / length for weight in weights]

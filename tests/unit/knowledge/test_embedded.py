@@ -1,0 +1,193 @@
+"""The embedded index: what is kept between lives, and what it does to the loop."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agents.errors import TransientError
+from agents.knowledge import embedded
+from agents.knowledge.embedded import EmbeddedIndex
+from agents.knowledge.index import Positions
+from schemas.document import Document
+from tests.support.knowledge import MeaningList
+
+POSITIONS = Positions("documents", {0: 7}, 1.0)
+
+
+def numbered(count: int) -> list[Document]:
+    return [Document(id=f"d{n}", text=f"Item {n} has arrived.") for n in range(count)]
+
+
+async def opened(path: Path, embeddings: MeaningList | None = None) -> EmbeddedIndex:
+    """As a worker does it: before there is a loop to block."""
+    return await asyncio.to_thread(EmbeddedIndex.open, str(path), embeddings)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+async def test_what_was_saved_is_there_again(tmp_path: Path, dense: bool) -> None:
+    embeddings = MeaningList() if dense else None
+    index = await opened(tmp_path, embeddings)
+    assert index.positions is None
+    await index.aupsert(numbered(9))
+    await index.asave(POSITIONS)
+    await index.aclose()
+    again = await opened(tmp_path, embeddings)
+    assert again.positions == POSITIONS
+    assert await again.acount() == 9
+    assert (await again.asearch("default", "item 4", 1))[0].document_id == "d4"
+    await again.aupsert([Document(id="d4", text="Gone.")])
+    assert await again.acount() == 9
+    await again.aclose()
+
+
+async def test_what_was_made_otherwise_or_not_saved_is_made_anew(tmp_path: Path) -> None:
+    index = await opened(tmp_path)
+    await index.aupsert(numbered(9))
+    await index.aclose()
+    index = await opened(tmp_path)
+    assert await index.acount() == 0
+    await index.asave(POSITIONS)
+    await index.aclose()
+    index = await opened(tmp_path, MeaningList())
+    assert index.positions is None
+    await index.aclose()
+
+
+async def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
+    index = await opened(tmp_path)
+    await index.aupsert(numbered(9))
+    await index.asave(POSITIONS)
+    await index.aclose()
+    for name in ("segments", "edge_config.json"):
+        path = tmp_path / "0" / "shard" / name
+        path.rename(tmp_path / name)
+        path.write_text("nonsense")
+    index = await opened(tmp_path)
+    assert index.positions is None
+    assert await index.acount() == 0
+    await index.aupsert(numbered(2))
+    assert await index.acount() == 2
+    await index.aclose()
+
+
+async def test_after_a_kill_reading_on_from_what_was_saved_makes_it_whole(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from agents.knowledge.embedded import EmbeddedIndex
+from agents.knowledge.index import Positions
+from schemas.document import Document
+async def main():
+    index = EmbeddedIndex.open(sys.argv[1])
+    await index.aupsert([Document(id=f"d{n}", text=f"Item {n} has arrived.") for n in range(200)])
+    await index.asave(Positions("documents", {0: 7}, 1.0))
+    await index.aupsert([Document(id=f"d{n}", text=f"Thing {n} is new. " * 200) for n in range(100, 300)])
+    await index.adelete("default", "d0")
+    print("written", flush=True)
+    while True:
+        for times in (200, 90):
+            text = "A thing that is newer. " * times
+            await index.aupsert([Document(id=f"d{n}", text=f"{n}. {text}") for n in range(100, 400)])
+asyncio.run(main())
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    index = await opened(tmp_path)
+    await index.adelete("default", "d0")
+    final = [Document(id=f"d{n}", text=f"Thing {n} is final.") for n in range(100, 300)]
+    await index.aupsert(final)
+    kept = {f"d{n}" for n in range(1, 300)}
+    found = {
+        passage.document_id for passage in await index.asearch("default", "item thing arrived final", 2_000)
+    }
+    assert kept <= found
+    assert not any(
+        "newer" in p.text for p in await index.asearch("default", "final", 2_000) if p.document_id in kept
+    )
+    await index.aclose()
+
+
+async def test_an_interrupted_replacement_is_not_taken_for_a_complete_one() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    long = Document(id="d", text="A sentence about gulls and their ways. " * 3_000)
+    await index.aupsert([Document(id="d", text="Short.")])
+    write = asyncio.create_task(index.aupsert([long]))
+    while await index.acount() < 5:  # noqa: ASYNC110 - an index sends no event
+        await asyncio.sleep(0)
+    write.cancel()
+    await asyncio.wait([write])
+    await index.aupsert([Document(id="d", text="Short.")])
+    assert await index.acount() == 1
+    await index.aupsert([long])
+    assert await index.acount() > 50
+    await index.aclose()
+
+
+async def test_what_is_there_already_is_not_embedded_again() -> None:
+    embeddings = MeaningList()
+    index = await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
+    await index.aupsert(numbered(5))
+    await index.aupsert(numbered(6))
+    assert len(embeddings.texts) == 6
+    await index.aclose()
+
+
+async def test_without_its_embeddings_indexing_fails_and_can_be_repeated() -> None:
+    embeddings = MeaningList()
+    embeddings.away = True
+    index = await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
+    with pytest.raises(TransientError):
+        await index.aupsert(numbered(3))
+    assert await index.asearch("default", "item", 5) == []
+    embeddings.away = False
+    await index.aupsert(numbered(3))
+    assert await index.acount() == 3
+    await index.aclose()
+
+
+async def test_a_closed_index_says_so() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    await index.aclose()
+    await index.aclose()
+    with pytest.raises(TransientError):
+        await index.asearch("default", "item", 5)
+
+
+async def test_space_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "REPLACED_PER_FLUSH", 100)
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+
+    def used() -> int:
+        return sum(path.stat().st_blocks * 512 for path in index._directory.path.rglob("*.dat"))
+
+    sizes = []
+    for version in range(12):
+        await index.aupsert([Document(id=f"d{n}", text=f"{version} {n} filler " * 40) for n in range(100)])
+        sizes.append(used())
+    assert sizes[-1] < 2 * sizes[1]
+    await index.aclose()
+
+
+async def test_indexing_gives_way_to_others() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    before = time.perf_counter()
+    await index.aupsert([Document(id="d", text="A sentence about gulls and their ways. " * 3_000)])
+    took = time.perf_counter() - before
+    other.cancel()
+    assert turns > took / 0.01
+    await index.aclose()

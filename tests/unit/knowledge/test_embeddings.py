@@ -1,0 +1,91 @@
+"""Vectors from an OpenAI-compatible server."""
+
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from aiohttp import web
+
+from agents.errors import BadOutputError, PermanentError, TransientError
+from agents.http import HttpPool
+from agents.knowledge.embeddings import BATCH, Meaning, OpenAIEmbeddings
+from tests.support.knowledge import MeaningList
+
+
+class Server:
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], dict[str, object]]] = []
+        self.status = 200
+        self.body: bytes | None = None
+
+    async def answer(self, request: web.Request) -> web.Response:
+        asked = orjson.loads(await request.read())
+        self.requests.append((dict(request.headers), asked))
+        data = [{"index": n, "embedding": [float(len(text)), 1]} for n, text in enumerate(asked["input"])]
+        body = orjson.dumps({"data": data[::-1]}) if self.body is None else self.body
+        return web.Response(body=body, status=self.status)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def embeddings(server: Server) -> AsyncIterator[OpenAIEmbeddings]:
+    application = web.Application()
+    application.router.add_post("/v1/embeddings", server.answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    pool = HttpPool("embeddings")
+    yield OpenAIEmbeddings(pool, f"http://127.0.0.1:{runner.addresses[0][1]}/v1/", "small", "secret")
+    await pool.aclose()
+    await runner.cleanup()
+
+
+async def test_texts_go_in_batches_and_vectors_come_in_their_order(
+    server: Server, embeddings: OpenAIEmbeddings
+) -> None:
+    texts = ["x" * n for n in range(BATCH + 3)]
+    assert await embeddings.aembed(texts) == [[float(n), 1.0] for n in range(BATCH + 3)]
+    assert [len(asked["input"]) for _, asked in server.requests] == [BATCH, 3]  # type: ignore[arg-type]
+    headers, asked = server.requests[0]
+    assert headers["Authorization"] == "Bearer secret"
+    assert asked["model"] == "small"
+    assert await embeddings.aembed([]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (500, b"", TransientError),
+        (401, b"", PermanentError),
+        (200, b"{", BadOutputError),
+        (200, b'{"data": []}', BadOutputError),
+        (200, b'{"data": [{"index": 0, "embedding": []}]}', BadOutputError),
+        (200, b'{"data": [{"index": 1, "embedding": [1]}]}', BadOutputError),
+        (200, b'{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}', BadOutputError),
+    ],
+)
+async def test_what_is_no_answer_is_an_error(
+    server: Server, embeddings: OpenAIEmbeddings, status: int, body: bytes, error: type[Exception]
+) -> None:
+    server.status, server.body = status, body
+    with pytest.raises(error):
+        await embeddings.aembed(["one"])
+
+
+async def test_trouble_is_logged_once_and_words_must_do(caplog: pytest.LogCaptureFixture) -> None:
+    embeddings = MeaningList()
+    meaning = Meaning(embeddings)
+    assert await meaning.avector("a car")
+    embeddings.away = True
+    assert [await meaning.avector("a car") for _ in range(3)] == [None] * 3
+    assert len(caplog.records) == 1
+    embeddings.away = False
+    assert await meaning.avector("a car")
+    embeddings.away = True
+    await meaning.avector("a car")
+    assert len(caplog.records) == 2
+    assert await Meaning(None).avector("a car") is None

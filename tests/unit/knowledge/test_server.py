@@ -1,0 +1,93 @@
+"""The server index: what its server's trouble becomes, and what it asks of a collection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from qdrant_client import models
+
+from agents.errors import PermanentError, ThrottledError, TransientError
+from agents.knowledge.server import ServerIndex
+from schemas.document import Document
+from tests.support.knowledge import MeaningList
+from tests.support.qdrant_shim import QdrantShim, running_shim
+
+DOCUMENT = Document(id="d", text="Text.")
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, QdrantShim]]:
+    with running_shim() as running:
+        yield running
+
+
+@pytest.fixture
+async def index(served: tuple[str, QdrantShim]) -> AsyncIterator[ServerIndex]:
+    made = ServerIndex(served[0], "kotae")
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (500, TransientError),
+        (503, ThrottledError),
+        (429, ThrottledError),
+        (401, PermanentError),
+        (404, PermanentError),
+    ],
+)
+async def test_statuses_are_sorted(
+    index: ServerIndex, served: tuple[str, QdrantShim], status: int, error: type[Exception]
+) -> None:
+    served[1].failing = status
+    with pytest.raises(error):
+        await index.asearch("default", "text", 5)
+    served[1].failing = None
+    await index.aupsert([DOCUMENT])
+    assert await index.asearch("default", "text", 5)
+
+
+async def test_no_server_is_transient() -> None:
+    index = ServerIndex("http://127.0.0.1:9", "kotae")
+    with pytest.raises(TransientError):
+        await index.aupsert([DOCUMENT])
+    await index.aclose()
+
+
+async def test_the_collection_is_made_once_with_indexes_on_tenant_and_document(
+    served: tuple[str, QdrantShim],
+) -> None:
+    indexes = [ServerIndex(served[0], "kotae") for _ in range(5)]
+    await asyncio.gather(*(index.aupsert([DOCUMENT]) for index in indexes))
+    assert await indexes[0].acount() == 1
+    made = served[1].payload_indexes["kotae"]
+    assert made["tenant"].is_tenant
+    assert set(made) == {"tenant", "document"}
+    for index in indexes:
+        await index.aclose()
+
+
+@pytest.mark.parametrize(
+    ("words", "dense", "says"),
+    [
+        ({}, {"size": 5}, "sparse vector 'bm25'"),
+        ({"bm25": models.SparseVectorParams()}, {"size": 5}, "IDF"),
+        ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, None, "no dense vector"),
+        ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, {"size": 768}, "768"),
+    ],
+)
+async def test_a_collection_that_does_not_fit_is_refused(
+    served: tuple[str, QdrantShim],
+    words: dict[str, models.SparseVectorParams],
+    dense: dict[str, int] | None,
+    says: str,
+) -> None:
+    vectors = {"dense": models.VectorParams(distance=models.Distance.COSINE, **dense)} if dense else {}
+    served[1].engine.create_collection("kotae", vectors_config=vectors, sparse_vectors_config=words)
+    index = ServerIndex(served[0], "kotae", embeddings=MeaningList())
+    with pytest.raises(PermanentError, match=says) as refused:
+        await index.aupsert([DOCUMENT])
+    assert "KOTAE_KNOWLEDGE__COLLECTION" in str(refused.value)
+    await index.aclose()

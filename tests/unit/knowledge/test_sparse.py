@@ -1,0 +1,90 @@
+"""Texts as BM25 vectors."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.knowledge.chunking import estimate_tokens
+from agents.knowledge.sparse import QUERY_TOKENS, SparseEncoder, shorten
+
+ENCODER = SparseEncoder()
+
+
+def query(text: str) -> dict[int, float]:
+    vector = ENCODER.query(text)
+    return dict(zip(vector.indices, vector.values, strict=True))
+
+
+def document(text: str, title: str = "") -> dict[int, float]:
+    vector = ENCODER.document(title, text)
+    return dict(zip(vector.indices, vector.values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ("lighthouse", "The LIGHTHOUSES stood."),
+        ("保修期", "电池的保修期是六个月"),
+        ("灯", "灯塔"),
+        ("ﾃｽﾄ", "テスト"),
+        ("１９９９", "In 1999 it was."),
+        ("1500", "1,500 crowns"),
+        ("등대", "등대지기는"),
+        ("маяка", "Смотритель маяка."),
+        ("7", "Release 7 is out"),
+        ("MP3", "an mp3 file"),
+    ],
+)
+def test_what_is_asked_for_is_in_what_is_written(asked: str, written: str) -> None:
+    wanted = {index for index, weight in query(asked).items() if weight == 1.0} or set(query(asked))
+    assert wanted
+    assert wanted <= set(document(written))
+
+
+@pytest.mark.parametrize(("one", "other"), [("12", "13"), ("上海", "海上"), ("cat", "dog")])
+def test_what_differs_has_different_terms(one: str, other: str) -> None:
+    assert {i for i, w in query(one).items() if w == 1.0}.isdisjoint(
+        i for i, w in query(other).items() if w == 1.0
+    )
+
+
+def test_a_single_character_counts_for_less_than_a_pair() -> None:
+    assert sorted(query("灯塔").values()) == [0.25, 0.25, 1.0]
+
+
+def test_a_title_is_part_of_what_is_indexed() -> None:
+    assert set(query("保修 warranty")) <= set(document("Text.", title="保修 warranty"))
+
+
+def test_repeating_a_term_and_a_shorter_text_weigh_more() -> None:
+    (term,) = (index for index, weight in query("灯塔").items() if weight == 1.0)
+    assert (
+        document("灯塔灯塔的光")[term] > document("灯塔的光的光")[term] > document("灯塔" + "的光" * 90)[term]
+    )
+    (number,) = query("42")
+    assert (
+        document("42 and 42")[number]
+        > document("42 and 43")[number]
+        > document("42 " + "word other " * 90)[number]
+    )
+
+
+@given(st.text(max_size=3_000))
+def test_any_text_has_a_vector(text: str) -> None:
+    assert all(weight > 0 for weight in document(text).values())
+    assert set(query(text).values()) <= {1.0, 0.25}
+
+
+@given(st.text(alphabet=st.sampled_from("a bc.字漢\u3000\n"), max_size=6_000))
+def test_a_shortened_text_is_short_and_a_short_one_is_left_alone(text: str) -> None:
+    short = shorten(text)
+    assert estimate_tokens(short) <= QUERY_TOKENS + 2
+    if estimate_tokens(text) <= QUERY_TOKENS and len(text) <= 8 * QUERY_TOKENS:
+        assert short == text
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 6_000, "字" * 32_768, "x" * 32_768, " " * 32_768, "\ufdfa" * 32_768]
+)
+def test_the_longest_question_is_a_bounded_search(text: str) -> None:
+    assert len(query("start " + text + " finish")) < 1_000
