@@ -36,7 +36,8 @@ class StreamWriter:
         if self._shown and not answer.text.startswith(self._shown):
             click.echo()
             self._shown = ""
-        click.echo(answer.text.removeprefix(self._shown))
+        if self._shown or answer.text:
+            click.echo(answer.text.removeprefix(self._shown))
 
 
 def details(answer: Answer) -> Iterator[str]:

@@ -100,7 +100,9 @@ async def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 async def test_no_jvm_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
     port = free_port()
-    program = Program(["streams", "broker", "--port", str(port)], environment(), tmp_path / "log")
+    # What a kill leaves on disk goes with the test's own folder.
+    settings = environment(TMPDIR=str(tmp_path))
+    program = Program(["streams", "broker", "--port", str(port)], settings, tmp_path / "log")
     try:
         await program.printed("Kafka serves")
         os.kill(program.pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ from streams.kafka import acheck_topics
 from streams.local.cluster import InProcessCluster
 from streams.local.processes import require_free_port
 from streams.settings import Kafka
+from tests.support.system import eventually
 
 pytest.importorskip("confluent_kafka", reason="no in-process cluster: confluent-kafka is not installed")
 
@@ -51,7 +52,15 @@ async def test_it_is_gone_once_stopped() -> None:
         require_free_port(port, "")
     await cluster.stop()
     await cluster.stop()
-    require_free_port(port, "")
+
+    def free() -> bool:
+        try:
+            require_free_port(port, "")
+        except OperatorError:
+            return False
+        return True
+
+    await eventually(free, 10, "its threads have ended")
 
 
 async def test_without_the_wheel_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
