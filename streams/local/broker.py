@@ -176,7 +176,8 @@ class LocalBroker:
             return
         self._configure(directory)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        arguments = ["format", "--cluster-id", cluster, "--config", str(directory / "server.properties")]
+        # With "=": one id in 64 begins with a dash, and would be read as an option.
+        arguments = ["format", f"--cluster-id={cluster}", "--config", str(directory / "server.properties")]
         # So short a run ends before an optimising compiler or a parallel collector would pay for its start.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command = self._command(directory, "kafka.tools.StorageTool", *arguments, options=quick)
