@@ -16,6 +16,7 @@ from streams.consumer.commits import Committer
 from streams.consumer.work import Assigned
 from streams.engine import Engine
 from streams.kafka import acreate_topics
+from streams.local.processes import free_port
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
 from streams.worker import Worker
@@ -29,7 +30,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
-from tests.support.system import Program, environment, eventually, free_port
+from tests.support.system import Program, environment, eventually
 
 
 class NoFeed:

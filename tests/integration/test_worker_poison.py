@@ -4,15 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
-from schemas.topics import RECORD_MAX_BYTES, Topics
+from schemas.topics import OUTCOME_MAX_BYTES, RECORD_MAX_BYTES, Topics
+from streams.kafka import acreate_topics
 from streams.settings import Kafka
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,
     committed_offsets,
+    end_offsets,
     headers_of,
     producing,
     question,
@@ -102,11 +105,9 @@ async def test_a_record_with_neither_key_nor_value_is_a_dead_letter_too(
 
 
 @pytest.mark.parametrize("limit", ["ours", "the broker's"])
-async def test_an_answer_too_large_becomes_an_explicit_failure(
-    kafka_settings: Kafka, topics: Topics, limit: str
-) -> None:
-    if limit == "the broker's":
-        await set_max_message_bytes(kafka_settings, topics.answers, 20_000)
+async def test_an_answer_too_large_becomes_an_explicit_failure(kafka_settings: Kafka, limit: str) -> None:
+    allowed = 20_000 if limit == "the broker's" else OUTCOME_MAX_BYTES
+    topics = await topics_where(kafka_settings, f"{kafka_settings.topic_prefix}answers", allowed)
     size = 30_000 if limit == "the broker's" else 3_000_000
 
     async def script(asked: Any) -> Any:
@@ -130,9 +131,9 @@ async def test_an_answer_too_large_becomes_an_explicit_failure(
 
 
 async def test_a_dead_letter_too_large_for_its_topic_points_to_the_record(
-    kafka_settings: Kafka, topics: Topics
+    kafka_settings: Kafka,
 ) -> None:
-    await set_max_message_bytes(kafka_settings, topics.dead_letters, 50_000)
+    topics = await topics_where(kafka_settings, f"{kafka_settings.topic_prefix}questions.dlq", 50_000)
     value = json.dumps({"id": "x", "text": "w" * 100_000}).encode()
     async with running_engine(settings_for(kafka_settings), ScriptedPipeline()):
         async with producing(kafka_settings) as producer:
@@ -147,15 +148,15 @@ async def test_a_dead_letter_too_large_for_its_topic_points_to_the_record(
     assert [decode_answer(record.value).id for record in answers] == ["x", "after"]
 
 
-async def set_max_message_bytes(kafka: Kafka, topic: str, size: int) -> None:
-    from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
+async def topics_where(kafka: Kafka, topic: str, max_message_bytes: int) -> Topics:
+    """All topics, one of them with a limit of its own from its creation: changed later, it lags."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     try:
-        await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": str(size)})]
-        )
+        configs = {"max.message.bytes": str(max_message_bytes)}
+        await admin.create_topics([NewTopic(topic, kafka.partitions, 1, topic_configs=configs)])
     finally:
         await admin.close()
+    await end_offsets(kafka, topic)  # returns once the topic can be used
+    await acreate_topics(kafka)
+    return Topics(kafka.topic_prefix)

@@ -1,0 +1,88 @@
+"""`kotae worker` as its own process, from settings in the environment."""
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.codec import decode_answer
+from schemas.topics import Topics
+from streams.local.processes import free_port
+from streams.settings import Kafka
+from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
+from tests.support.system import Program, environment, eventually
+
+
+class WorkerProgram(Program):
+    def __init__(self, kafka: Kafka, log: Path, **settings: str) -> None:
+        self.port = free_port()
+        named = {
+            "KOTAE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "KOTAE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+            "KOTAE_WORKER__GROUP_ID": settings_for(kafka).worker.group_id,
+            "KOTAE_WORKER__HTTP_PORT": str(self.port),
+        }
+        super().__init__(["streams", "worker"], environment(**(named | settings)), log)
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            return response.read()
+
+    async def ready(self) -> None:
+        await self.answers_http(f"http://127.0.0.1:{self.port}/health/ready")
+
+
+@pytest.fixture
+def programs() -> Iterator[list[WorkerProgram]]:
+    started: list[WorkerProgram] = []
+    yield started
+    for program in started:
+        program.kill()
+        program._output.close()
+
+
+async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
+    kafka_settings: Kafka, topics: Topics, tmp_path: Path, programs: list[WorkerProgram]
+) -> None:
+    count = 200
+    async with producing(kafka_settings) as producer:
+        for number in range(count):
+            await producer.send(topics.questions, question(f"q{number}"), key=b"%d" % number)
+    programs.append(WorkerProgram(kafka_settings, tmp_path / "first.log"))
+    await programs[0].ready()
+    await read_topic(kafka_settings, topics.answers, 1)
+    assert await programs[0].stop() == 0, programs[0].output
+    programs.append(WorkerProgram(kafka_settings, tmp_path / "second.log"))
+    await programs[1].ready()
+    answers = await read_topic(kafka_settings, topics.answers, count)
+    state = orjson.loads(programs[1].get("/state"))
+    assert len(state["partitions"]) == 3
+    assert b"kotae_" in programs[1].get("/metrics")
+    assert await programs[1].stop() == 0, programs[1].output
+    assert sorted(decode_answer(record.value).id for record in answers) == sorted(
+        f"q{n}" for n in range(count)
+    )
+    assert sum((await end_offsets(kafka_settings, topics.answers)).values()) == count
+    assert sum((await committed_offsets(settings_for(kafka_settings))).values()) == count
+
+
+async def test_without_topics_it_says_what_to_do(
+    kafka_settings: Kafka, tmp_path: Path, programs: list[WorkerProgram]
+) -> None:
+    programs.append(WorkerProgram(kafka_settings, tmp_path / "worker.log"))
+    await programs[0].printed("kotae topics create", 30)
+    await eventually(lambda: programs[0].process.poll() is not None, 15, "its end")
+    assert programs[0].process.returncode == 1
+    assert "Traceback" not in programs[0].output
+
+
+async def test_without_a_broker_it_says_what_to_do(tmp_path: Path, programs: list[WorkerProgram]) -> None:
+    nowhere = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    programs.append(WorkerProgram(nowhere, tmp_path / "worker.log"))
+    await programs[0].printed("kotae broker", 30)
+    await eventually(lambda: programs[0].process.poll() is not None, 15, "its end")
+    assert programs[0].process.returncode == 1
+    assert "Traceback" not in programs[0].output
