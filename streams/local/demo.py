@@ -99,7 +99,7 @@ class DemoSystem:
         tables = demo_tools_table() | await stack.enter_async_context(run_slow_tool())
         config = self._folder / "demo.toml"
         config.write_text(tomli_w.dumps({"tools": tables}), encoding="utf-8")
-        documents = read_documents()
+        documents = await asyncio.to_thread(read_documents)
         self._say(f"knowledge: {len(documents)} documents of a company that does not exist")
         async with DocumentSender(self.kafka) as sender:
             for document in documents:

@@ -22,10 +22,11 @@ from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker
+from streams.local.processes import free_port
 from streams.settings import Kafka
 from tests.benchmarks.load import Load, Measured, resident_mb
 from tests.benchmarks.services import CRITICAL_PATH_S
-from tests.support.system import Program, environment, free_port
+from tests.support.system import Program, environment
 
 CHUNKS = 2_000
 
@@ -84,7 +85,7 @@ class Bench:
         self._services = f"http://127.0.0.1:{free_port()}"
 
     async def start(self) -> None:
-        broker = await self._stack.enter_async_context(LocalBroker())
+        broker = await self._stack.enter_async_context(LocalBroker(say=print))
         self.bootstrap = broker.bootstrap_servers
         port = self._services.rpartition(":")[2]
         await self._program(["tests.benchmarks.services", "--port", port], environment()).printed("ready")
@@ -185,9 +186,8 @@ async def main(options: argparse.Namespace) -> None:
                 _show(name, figures, CRITICAL_PATH_S if tools else 0.140)
             for chunks in (100, 50_000):
                 found[f"memory_{chunks}"] = figures = await memory(bench, f"memory-{chunks}-", chunks)
-                print(
-                    f"idle worker, {chunks:,} chunks: {figures['resident_mb']:.0f} MB, ready in {figures['ready_s']:.1f} s"
-                )
+                memory_mb, ready_s = figures["resident_mb"], figures["ready_s"]
+                print(f"idle worker, {chunks:,} chunks: {memory_mb:.0f} MB, ready in {ready_s:.1f} s")
     if options.json:
         options.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
@@ -196,10 +196,12 @@ def _show(name: str, figures: dict[str, object], critical_path_s: float) -> None
     rows = msgspec.convert(figures, dict[str, dict[str, float]])
     print(f"{name}, medians: critical path {critical_path_s * 1000:.0f} ms")
     for program, row in rows.items():
+        latency, cpu = row["idle_latency_ms"], row["cpu_ms"]
         print(
-            f"  {program:7} one user {row['idle_latency_ms']:6.1f} ms ({row['idle_latency_ms'] / critical_path_s / 1000:.3f}x)"
-            f"  loaded {row['questions_per_s']:6.0f}/s  p95 {row['p95_ms']:6.0f} ms  CPU {row['cpu_ms']:.3f} ms"
-            f" ({row['cpu_ms'] / rows['floor']['cpu_ms']:.2f}x floor)  answered {row['answered_share']:.1%}"
+            f"  {program:7} one user {latency:6.1f} ms ({latency / critical_path_s / 1000:.3f}x)"
+            f"  loaded {row['questions_per_s']:6.0f}/s  p95 {row['p95_ms']:6.0f} ms"
+            f"  CPU {cpu:.3f} ms ({cpu / rows['floor']['cpu_ms']:.2f}x floor)"
+            f"  answered {row['answered_share']:.1%}"
         )
 
 

@@ -1,0 +1,127 @@
+"""What a user sees of the whole system, from outside."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import CANARY, System, kotae
+from tests.support.system import ROOT, environment
+
+
+def test_a_question_is_answered_with_a_citation(system: System) -> None:
+    asked = system.kotae("ask", "How long does the battery of the Heron Air 3 last?", "--json")
+    answer = json.loads(asked.stdout)
+    assert (asked.returncode, answer["status"]) == (0, "answered")
+    document = (ROOT / "streams/local/knowledge/heron-air-3.md").read_text()
+    assert answer["citations"]
+    assert all(citation["quote"] in document for citation in answer["citations"])
+    assert "14 months" in answer["text"]
+
+
+def test_a_chinese_question_is_answered_in_chinese_and_streamed(system: System) -> None:
+    asked = system.kotae("ask", "晨雾加湿器 M2 的水箱容量是多少升？", "--stream", "--json")
+    *deltas, answer = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert "4.2 升" in answer["text"]
+    assert [delta["sequence"] for delta in deltas] == list(range(len(deltas)))
+    assert answer["text"].startswith("".join(delta["text"] for delta in deltas)[:5])
+
+
+def test_two_tools_are_called_for_one_question(system: System) -> None:
+    asked = system.kotae("ask", "What is 12 * 12, and what time is it in Tokyo?", "--json")
+    calls = {call["name"]: call for call in json.loads(asked.stdout)["tool_calls"]}
+    assert {name: call["status"] for name, call in calls.items()} == {"calculator": "ok", "clock": "ok"}
+    assert "144" in calls["calculator"]["result"]
+
+
+def test_kcat_asks_and_reads_as_the_readme_says(system: System) -> None:
+    if shutil.which("kcat") is None:
+        pytest.skip("kcat is not installed (Debian: apt install kcat)")
+    question = '{"id":"q-kcat","conversation_id":"user-7","text":"How long is the warranty in Europe?"}'
+    broker = ["-b", system.bootstrap]
+    subprocess.run(
+        ["kcat", "-P", *broker, "-t", system.topics.questions, "-K", "|", "-H", "correlation_id=abc-123"],
+        input=f"user-7|{question}\n",
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    # The answer is there when a later question of the same conversation has its own.
+    system.kotae("ask", "Thank you. And in China?", "--conversation", "user-7")
+    row = "%h\t%k\t%s\n"
+    read = subprocess.run(
+        ["kcat", "-C", *broker, "-t", system.topics.answers, "-e", "-q", "-o", "beginning", "-f", row],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    rows = [line.split("\t") for line in read.stdout.splitlines()]
+    [(headers, key, value)] = [row for row in rows if json.loads(row[2])["question_id"] == "q-kcat"]
+    assert "correlation_id=abc-123" in headers
+    assert key == "user-7"
+    assert "three years" in json.loads(value)["text"]
+
+
+def test_a_worker_tells_of_itself(system: System) -> None:
+    system.kotae("ask", "How long is the warranty in Europe?")
+    metrics = dict(line.rsplit(" ", 1) for line in system.get("/metrics").splitlines() if line[0] != "#")
+    assert float(metrics['kotae_questions_finished_total{status="answered"}']) >= 1
+    assert float(metrics["kotae_questions_incomplete"]) == 0
+    state = system.state()
+    assert state["knowledge"]["caught_up"]
+    assert len(state["partitions"]) == 6
+    assert system.get("/health/live")
+
+
+def test_secrets_turn_up_nowhere(system: System) -> None:
+    shown = system.kotae("config", "show")
+    asked = system.kotae("ask", "How long is the warranty in Europe?", "--json")
+    written = [shown.stdout, shown.stderr, asked.stdout, asked.stderr, system.get("/metrics")]
+    written += [system.get("/state"), system.worker.output]
+    assert not any(CANARY in text for text in written)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "said"),
+    [
+        (["worker"], {"KOTAE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 1, "kotae broker"),
+        (["ask", "why?"], {"KOTAE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 1, "kotae broker"),
+        (["worker"], {"KOTAE_KAFKA__TOPIC_PREFIX": "nobody-made-these."}, 1, "kotae topics create"),
+        (["worker"], {"KOTAE_LIMITS__DEADLINE_S": "soon"}, 2, "KOTAE_LIMITS__DEADLINE_S"),
+        (["worker"], {"KOTAE_LIMIT__DEADLINE_S": "3"}, 2, "KOTAE_LIMIT__DEADLINE_S"),
+        (["worker"], {"KOTAE_COMPONENTS__RETRIEVER": "no.such:thing"}, 2, "no.such"),
+        (["--config", "/nowhere.toml", "worker"], {}, 2, "/nowhere.toml"),
+        (["wrok"], {}, 2, "wrok"),
+        (["broker"], {"PATH": "/nonexistent", "JAVA_HOME": ""}, 1, "Java"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_what_to_do(
+    system: System, arguments: list[str], settings: dict[str, str], code: int, said: str
+) -> None:
+    done = system.kotae(*arguments, **settings)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    if arguments != ["wrok"]:
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_status_port_that_is_taken_is_told(system: System) -> None:
+    port = system.status.rpartition(":")[2]
+    done = system.kotae("worker", KOTAE_WORKER__HTTP_PORT=port)
+    assert done.returncode == 1
+    assert "KOTAE_WORKER__HTTP_PORT" in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_demo_judges_its_own_answers(kafka_bootstrap: str, tmp_path: Path) -> None:
+    # On the run's own broker, to which the settings point it, with topics of its own.
+    env = environment(
+        KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka_bootstrap, KOTAE_KAFKA__TOPIC_PREFIX=f"demo-{tmp_path.name}."
+    )
+    done = kotae("demo", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 of 5 answers are as they should be." in done.stdout
+    assert done.stdout.count("━") > 50
