@@ -1,8 +1,8 @@
 """The index in the process: this process's own, on Qdrant's engine.
 
 Everything runs on the event loop, in steps, for the reason given in `pacing`: the engine holds the
-GIL. A search over 50,000 chunks takes 0.3-1 ms, the longest question 2-4 ms: no thread could make the
-loop wait for less. The one thing that keeps the loop for longer is to save (0.1 s for the first 50,000
+GIL. A search over 50,000 chunks takes 0.4-0.9 ms of CPU, the longest question up to 4: no thread could make
+the loop wait for less. The one thing that keeps the loop for longer is to save (0.1 s for the first 50,000
 chunks), which is done before a worker is ready and when it ends.
 """
 

@@ -93,14 +93,24 @@ def _status_mb(name: str) -> float:
 
 
 async def ask(index: EmbeddedIndex, questions: list[str]) -> dict[str, float]:
-    took = []
+    """By the clock, and by the CPU, which a busy machine does not change."""
+    took, spent = [], []
     for question in questions:
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         await index.asearch("tenant-0", question, 5)
+        spent.append((time.process_time() - used) * 1000)
         took.append((time.perf_counter() - before) * 1000)
         await asyncio.sleep(0)
     took.sort()
-    return {"p50_ms": took[len(took) // 2], "p99_ms": took[int(len(took) * 0.99)], "max_ms": took[-1]}
+    spent.sort()
+    last = int(len(took) * 0.99)
+    middle = len(took) // 2
+    return {
+        "p50_ms": took[middle],
+        "p99_ms": took[last],
+        "cpu_p50_ms": spent[middle],
+        "cpu_p99_ms": spent[last],
+    }
 
 
 async def measure(chunks: int, tenants: int, path: str) -> dict[str, object]:
