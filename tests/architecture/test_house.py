@@ -1,4 +1,4 @@
-"""The rules of the house that can be checked by reading the code."""
+"""The rules of the house that can be checked by reading the code; `make lint` holds the layers."""
 
 import ast
 import re
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "agents", "streams")
@@ -31,11 +30,6 @@ def calls(module: ast.Module) -> Iterator[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.Call | ast.Attribute):
             yield ast.unparse(node.func if isinstance(node, ast.Call) else node)
-
-
-def test_imports_point_down(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
