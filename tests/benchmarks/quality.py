@@ -32,7 +32,8 @@ from schemas.answer import Answer, Source
 from schemas.document import Document
 from schemas.event import StageTrace
 from schemas.question import Question
-from tests.support.system import Program, environment, free_port
+from streams.local.processes import free_port
+from tests.support.system import Program, environment
 
 CONCURRENCY = 32
 TOP_K = 5

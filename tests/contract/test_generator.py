@@ -20,6 +20,7 @@ from agents.models.openai import OpenAIModel
 from schemas.answer import ToolCall
 from schemas.question import Question
 from streams.local.offline_model import serve_offline_model
+from streams.local.processes import free_port
 from tests.support.model_server import (
     EVENTS,
     JSON,
@@ -31,7 +32,6 @@ from tests.support.model_server import (
     stream,
     text,
 )
-from tests.support.system import free_port
 
 Factory = Callable[[], AbstractAsyncContextManager[Generator]]
 

@@ -13,7 +13,8 @@ import pytest
 from agents.http import HttpPool
 from agents.models.sse import EventDecoder
 from streams.local.offline_model import MODEL
-from tests.support.system import ROOT, Program, environment, free_port
+from streams.local.processes import free_port
+from tests.support.system import ROOT, Program, environment
 
 SOURCES = """<source id="1" title="保修">
 晨雾加湿器的保修期为三年。请保留发票。
