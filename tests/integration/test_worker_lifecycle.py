@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -179,26 +180,36 @@ class OwnBroker:
         self.kafka = Kafka(bootstrap_servers=f"127.0.0.1:{self._port}", partitions=2)
 
     async def start(self) -> None:
+        await eventually(self._port_is_free, 20, "the end of the broker before")
         arguments = ["streams", "broker", "--port", str(self._port), "--data", str(self._folder / "data")]
         program = Program(arguments, environment(), self._folder / f"broker-{len(self._programs)}.log")
         self._programs.append(program)
         await program.printed("Kafka serves")
         await acreate_topics(self.kafka)
 
-    def kill(self) -> None:
-        self._programs[-1].kill()
+    def _port_is_free(self) -> bool:
+        # With SO_REUSEADDR, as Java does it: connections of the one before may still linger.
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", self._port))
+            except OSError:
+                return False
+            return True
 
-    def close(self) -> None:
+    async def kill(self) -> None:
+        await self._programs[-1].kill()
+
+    async def close(self) -> None:
         for program in self._programs:
-            program.kill()
-            program._output.close()
+            await program.kill()
 
 
 @pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
+async def own_broker(tmp_path: Path) -> AsyncIterator[OwnBroker]:
     broker = OwnBroker(tmp_path)
     yield broker
-    broker.close()
+    await broker.close()
 
 
 @pytest.mark.parametrize("outcome_waits", [True, False])
@@ -221,7 +232,7 @@ async def test_without_its_broker_a_worker_ends_within_15_s(
     if outcome_waits:
         await ask(kafka, Topics().questions, ["q"])
         await eventually(lambda: pipeline.asked, 10, "work")
-    own_broker.kill()
+    await own_broker.kill()
     release.set()
     started = time.monotonic()
     worker.stop()
@@ -243,7 +254,7 @@ async def test_outcomes_wait_for_a_broker_that_comes_back(own_broker: OwnBroker)
     async with running_engine(settings, pipeline) as engine:
         await ask(kafka, Topics().questions, [f"q{n}" for n in range(5)])
         await eventually(lambda: len(pipeline.asked) == 5, 20, "work")
-        own_broker.kill()
+        await own_broker.kill()
         release.set()
         await eventually(lambda: engine.state()["unpublished"] == 5, 5, "outcomes that wait")
         await own_broker.start()

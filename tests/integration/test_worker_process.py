@@ -1,7 +1,8 @@
 """`kotae worker` as its own process, from settings in the environment."""
 
+import asyncio
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from schemas.topics import Topics
 from streams.local.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment
 
 
 class WorkerProgram(Program):
@@ -31,17 +32,19 @@ class WorkerProgram(Program):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
             return response.read()
 
+    async def ended(self, limit_s: float) -> int:
+        return await asyncio.wait_for(self._child.wait(), limit_s)
+
     async def ready(self) -> None:
         await self.answers_http(f"http://127.0.0.1:{self.port}/health/ready")
 
 
 @pytest.fixture
-def programs() -> Iterator[list[WorkerProgram]]:
+async def programs() -> AsyncIterator[list[WorkerProgram]]:
     started: list[WorkerProgram] = []
     yield started
     for program in started:
-        program.kill()
-        program._output.close()
+        await program.kill()
 
 
 async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
@@ -74,8 +77,7 @@ async def test_without_topics_it_says_what_to_do(
 ) -> None:
     programs.append(WorkerProgram(kafka_settings, tmp_path / "worker.log"))
     await programs[0].printed("kotae topics create", 30)
-    await eventually(lambda: programs[0].process.poll() is not None, 15, "its end")
-    assert programs[0].process.returncode == 1
+    assert await programs[0].ended(15) == 1
     assert "Traceback" not in programs[0].output
 
 
@@ -83,6 +85,5 @@ async def test_without_a_broker_it_says_what_to_do(tmp_path: Path, programs: lis
     nowhere = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")
     programs.append(WorkerProgram(nowhere, tmp_path / "worker.log"))
     await programs[0].printed("kotae broker", 30)
-    await eventually(lambda: programs[0].process.poll() is not None, 15, "its end")
-    assert programs[0].process.returncode == 1
+    assert await programs[0].ended(15) == 1
     assert "Traceback" not in programs[0].output
