@@ -109,7 +109,7 @@ class TestCommand:
             KOTAE_KAFKA__TOPIC_PREFIX=kafka.topic_prefix,
         )
         program = Program(["streams", "ask", *arguments], settings, folder / "ask.log")
-        await eventually(lambda: program.process.poll() is not None, 30, "the command has ended")
+        await eventually(lambda: program.exit_code is not None, 30, "the command has ended")
         return await program.stop(), program.output
 
     async def test_it_prints_all_that_an_answer_holds(

@@ -30,7 +30,7 @@ async def broker() -> AsyncIterator[LocalBroker]:
 
 
 async def ended(program: Program) -> None:
-    await eventually(lambda: program.process.poll() is not None, 20, "the command has ended")
+    await eventually(lambda: program.exit_code is not None, 20, "the command has ended")
 
 
 async def test_it_makes_no_topic_unasked_and_keeps_what_it_acknowledged_through_a_kill(
@@ -76,7 +76,7 @@ async def test_from_outside_it_starts_keeps_its_data_and_ends_on_ctrl_c(tmp_path
             await program.printed(f"Kafka serves 127.0.0.1:{port} (data in {data})")
             kafka = Kafka(bootstrap_servers=f"127.0.0.1:{port}", partitions=1)
             states = await acreate_topics(kafka)
-            program.process.send_signal(signal.SIGINT)
+            os.kill(program.pid, signal.SIGINT)
             await ended(program)
         finally:
             code = await program.stop()

@@ -44,6 +44,11 @@ class Program:
         return self._child.pid
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._child.exit_code
+
+    @property
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
