@@ -22,7 +22,7 @@ from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
 from streams.engine import Engine
 from streams.errors import OperatorError, SettingsError
-from streams.knowledge_feed import KnowledgeFeed
+from streams.knowledge.feed import KnowledgeFeed
 from streams.settings import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hooks

@@ -28,7 +28,7 @@ CLOSE_S = 2.0
 
 
 class Feed(Protocol):
-    """What keeps the knowledge up to date (`streams.knowledge_feed.KnowledgeFeed`)."""
+    """What keeps the knowledge up to date (`streams.knowledge.feed.KnowledgeFeed`)."""
 
     @property
     def caught_up(self) -> bool:

@@ -16,7 +16,7 @@ from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
-from streams.knowledge_feed import KnowledgeFeed
+from streams.knowledge.feed import KnowledgeFeed
 from streams.settings import Kafka, Knowledge, Settings
 from streams.telemetry.hook import Hook
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.codec import encode
 from schemas.document import Document, document_key
-from streams.documents import aread_changes, read_record
+from streams.knowledge.changes import aread_changes, read_record
 
 GOOD = Document(id="a/b", tenant="Ω", text="Text.")
 KEY = document_key("Ω", "a/b")

@@ -21,9 +21,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from agents.errors import DependencyError
 from agents.knowledge.index import Index, OwnIndex, Positions
 from schemas.topics import Topics
-from streams.documents import aread_changes
-from streams.documents_consumer import Assigned, by_number, open_consumer
 from streams.errors import OperatorError
+from streams.knowledge.changes import aread_changes
+from streams.knowledge.consumer import Assigned, by_number, open_consumer
 from streams.settings import Settings
 from streams.telemetry.hook import Hook
 

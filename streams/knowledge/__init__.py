@@ -1,0 +1,1 @@
+"""The documents topic into the index: read (consumer), understood (changes), indexed (feed)."""
