@@ -1,0 +1,96 @@
+"""Settings become a pipeline: own components and graphs in place of the defaults, clear errors otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import pytest
+
+from agents.components import Call, Generation, Passage
+from agents.graph import Graph, Run, Stage
+from agents.loading import Resources
+from agents.pipeline import GENERATION, Asked
+from schemas.answer import Answer
+from schemas.question import Question
+from streams.assembly import Answerer, build_answerer
+from streams.errors import OperatorError, SettingsError
+from streams.settings import Components, Knowledge, Settings
+from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
+
+Build = Callable[..., Awaitable[Answerer]]
+
+
+def make_retriever(resources: Resources) -> FakeRetriever:
+    assert resources.retriever is not None
+    return FakeRetriever(passages=[PASSAGE])
+
+
+def make_graph(resources: Resources) -> Graph:
+    async def shout(run: Run, call: Call) -> Generation:
+        passages: Sequence[Passage] = await resources.retriever.aretrieve(run.question, call)
+        return Generation(run.question.text.upper() + f" {len(passages)}", "shouting")
+
+    return Graph([Stage(output=GENERATION, run=shout)])
+
+
+def make_nothing(resources: Resources) -> None:
+    return None
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    built: list[Answerer] = []
+
+    async def build(**sections: object) -> Answerer:
+        settings = Settings(**sections)  # type: ignore[arg-type] - each test gives its own sections
+        # A worker builds before it serves; here a loop runs already, which opening an index would block.
+        answerer = await asyncio.to_thread(build_answerer, settings, {}, RecordingObserver())
+        built.append(answerer)
+        return answerer
+
+    yield build
+    for answerer in built:
+        await answerer.aclose()
+
+
+async def answer(answerer: Answerer) -> Answer:
+    deadline = asyncio.get_running_loop().time() + 5
+    question = Question(id="q", text="How long is the warranty?")
+    return (await answerer.pipeline.aanswer(Asked(question, SOURCE, deadline))).answer
+
+
+async def test_without_any_setting_it_answers_by_extraction_from_an_empty_index(build: Build) -> None:
+    answered = await answer(await build())
+    assert (answered.status, answered.model) == ("answered", "extractive")
+    assert "do not know" in answered.text
+
+
+async def test_a_component_named_by_import_path_takes_the_defaults_place(build: Build) -> None:
+    components = Components(retriever=f"{__name__}:make_retriever")
+    answered = await answer(await build(components=components))
+    assert "three years" in answered.text
+    assert answered.citations[0].chunk_id == PASSAGE.chunk_id
+
+
+async def test_a_graph_of_ones_own_is_made_of_the_chosen_components(build: Build) -> None:
+    components = Components(graph=f"{__name__}:make_graph", retriever=f"{__name__}:make_retriever")
+    assert (await answer(await build(components=components))).text == "HOW LONG IS THE WARRANTY? 1"
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"components": Components(graph=f"{__name__}:make_nothing")}, "not an agents.graph.Graph"),
+        ({"components": Components(retriever=f"{__name__}:make_nothing")}, "aretrieve"),
+        ({"components": Components(generator="nobody-knows-it")}, "nobody-knows-it"),
+        ({"tools": {"weather": {"url": "ftp://somewhere"}}}, r"\[tools.weather\]"),
+    ],
+)
+async def test_what_will_not_do_is_one_line(build: Build, sections: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as wrong:
+        await build(**sections)
+    assert "\n" not in str(wrong.value)
+
+
+async def test_an_index_that_cannot_be_opened_names_the_setting(build: Build) -> None:
+    with pytest.raises(OperatorError, match="KOTAE_KNOWLEDGE__PATH"):
+        await build(knowledge=Knowledge(path="/dev/null/nowhere"))
