@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import OperatorError
 from streams.local.kafka_jars import find_java, resolve_jars
-from streams.local.processes import Child, free_port, require_free_port, run_to_end
+from streams.processes import Child, free_port, require_free_port, run_to_end
 
 START_TIMEOUT_S = 60.0
 

@@ -26,8 +26,8 @@ from streams.local.cluster import NOTICE, InProcessCluster
 from streams.local.demo_tools import demo_tools_table
 from streams.local.kafka_jars import can_run_kafka
 from streams.local.knowledge import read_documents
-from streams.local.processes import Child, free_port
 from streams.local.slow_tool import run_slow_tool
+from streams.processes import Child, free_port
 from streams.settings import Kafka, Settings
 
 PREFIX = "kotae-demo."

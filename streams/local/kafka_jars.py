@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from streams.errors import OperatorError
-from streams.local.processes import run_to_end
+from streams.processes import run_to_end
 
 JAVA_AT_LEAST = 17
 _ALTERNATIVE = "or name a cluster of yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"

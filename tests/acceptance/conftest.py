@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import Topics
-from streams.local.processes import free_port
+from streams.processes import free_port
 from tests.support.system import ROOT, Program, environment
 
 CANARY = "canary-7f3a91c2"

@@ -15,7 +15,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
 from streams.local.knowledge import read_documents
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 from tests.acceptance.conftest import start_worker
 from tests.support.engine import end_offsets, producing, read_topic

@@ -22,7 +22,7 @@ from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 from tests.benchmarks.load import Load, Measured, resident_mb
 from tests.benchmarks.services import CRITICAL_PATH_S

@@ -20,7 +20,7 @@ from agents.models.openai import OpenAIModel
 from schemas.answer import ToolCall
 from schemas.question import Question
 from streams.local.offline_model import serve_offline_model
-from streams.local.processes import free_port
+from streams.processes import free_port
 from tests.support.model_server import (
     EVENTS,
     JSON,

@@ -14,7 +14,7 @@ from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acreate_topics, alist_topics
 from streams.local.broker import LocalBroker, serves
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.system import Program, environment, eventually
 

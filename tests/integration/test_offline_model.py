@@ -13,7 +13,7 @@ import pytest
 from agents.http import HttpPool
 from agents.models.sse import EventDecoder
 from streams.local.offline_model import MODEL
-from streams.local.processes import free_port
+from streams.processes import free_port
 from tests.support.system import ROOT, Program, environment
 
 SOURCES = """<source id="1" title="保修">

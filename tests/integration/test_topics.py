@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, acreate_topics, alist_topics, client_options
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 
 

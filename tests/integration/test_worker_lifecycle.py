@@ -17,7 +17,7 @@ from streams.consumer.commits import Committer
 from streams.consumer.work import Assigned
 from streams.engine import Engine
 from streams.kafka import acreate_topics
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
 from streams.worker import Worker

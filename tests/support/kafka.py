@@ -17,7 +17,7 @@ from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker, serves
-from streams.local.processes import free_port
+from streams.processes import free_port
 from streams.settings import Kafka
 
 IMAGE = "apache/kafka:4.3.0"

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from streams.local.processes import Child
+from streams.processes import Child
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics
 from streams.local.cluster import InProcessCluster
-from streams.local.processes import require_free_port
+from streams.processes import require_free_port
 from streams.settings import Kafka
 from tests.support.system import eventually
 

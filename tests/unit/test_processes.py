@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from streams.errors import OperatorError
-from streams.local.processes import Child, free_port, require_free_port, run_to_end, tethered
+from streams.processes import Child, free_port, require_free_port, run_to_end, tethered
 from tests.support.system import eventually
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 PARENT = """
 import sys, time
-from streams.local.processes import Child
+from streams.processes import Child
 child = Child([sys.executable, "-c", "import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
