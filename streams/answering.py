@@ -8,16 +8,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from agents.pipeline import Answered, Asked
 from schemas.answer import Source
-from schemas.codec import DecodeError, decode_question
+from schemas.codec import DecodeError, UndecodableError, decode_question
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
 from schemas.headers import RequestHeaders, parse_request_headers
 from schemas.question import Question
+from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Decoded, Work
 from streams.publishing.copies import Copies
 from streams.publishing.outcomes import Outcomes
@@ -101,6 +103,9 @@ class Answering:
 
     def _begin(self, work: Work, inquiry: Inquiry, started: float, finish: Callable[[Outcome], None]) -> None:
         record = inquiry.record
+        if record.headers and record.headers[-1] is UNREADABLE:
+            inquiry.record = record = replace(record, headers=record.headers[:-1])
+            inquiry.headers_lost = True
         inquiry.request = request = parse_request_headers(record.headers)
         now = self._wall_clock()
         queue_ms = max(0.0, now * 1000 - record.timestamp)
@@ -110,6 +115,12 @@ class Answering:
             self._publisher.publish(self._outcomes.refused(inquiry, decoded), finish)
             return
         inquiry.question = decoded
+        if inquiry.headers_lost:
+            # What it asked for with them (a deadline, a reply) is not known.
+            message = "the name of a header is not UTF-8; its dead letter is without such headers"
+            error = UndecodableError(message)
+            self._publisher.publish(self._outcomes.refused(inquiry, error), finish)
+            return
         budget = self._deadline_s
         expires_at = request.expires_at(record.timestamp)
         if expires_at is not None:

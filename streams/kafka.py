@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.helpers import create_ssl_context
 
 from schemas.topics import Topics
+from streams.consumer.header_names import read_any_header_name
 from streams.errors import OperatorError
 from streams.settings import Kafka
 
@@ -44,6 +45,8 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
     """
     # At DEBUG it writes whole requests, the bytes of a SASL log-in included.
     logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+    # The readers of documents and answers must pass such a record as well.
+    read_any_header_name()
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers,
         "security_protocol": kafka.security_protocol,

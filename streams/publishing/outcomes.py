@@ -24,6 +24,8 @@ MAX_BYTES = OUTCOME_MAX_BYTES - 1024
 TRUNCATED = "truncated"
 """`qa.dlq.disposition` of a dead letter whose value is only the beginning of the record's."""
 TRUNCATED_BYTES = 16_384
+HEADERS_LOST = "headers_lost"
+"""The same of one that is without the headers whose names could not be read."""
 BARE = 2
 """How often an answer can be made smaller: first its content goes, then all that it echoes."""
 
@@ -195,7 +197,7 @@ class Outcomes:
             timestamp=now,
             consumer_group=self._group_id,
             attempts=1,
-            disposition=error.code,
+            disposition=HEADERS_LOST if inquiry.headers_lost else error.code,
         )
         record = inquiry.record
         return Record(

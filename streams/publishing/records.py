@@ -38,12 +38,16 @@ class Record:
 
 @dataclass(slots=True, eq=False)
 class Inquiry:
-    """A record of `questions` and what is known of it; `question` is None where it did not decode."""
+    """A record of `questions` and what is known of it; `question` is None where it did not decode.
+
+    `headers_lost`: it had headers that could not be read, which `record` is without.
+    """
 
     record: ConsumerRecord
     source: Source
     request: RequestHeaders
     question: Question | None = None
+    headers_lost: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from schemas.errors import ErrorCode
 from schemas.topics import OUTCOME_MAX_BYTES, RECORD_MAX_BYTES, Topics
 from streams.kafka import acreate_topics
 from streams.settings import Kafka
+from tests.support.batches import SPOIL, SpoiledBatch
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,
@@ -102,6 +103,34 @@ async def test_a_record_with_neither_key_nor_value_is_a_dead_letter_too(
         [answer] = await read_topic(kafka_settings, topics.answers, 1)
     assert (letter.key, letter.value) == (None, None)
     assert decode_answer(answer.value).id == f"{topics.questions}/2/0"
+
+
+async def test_a_header_whose_name_is_not_utf8_costs_its_own_record(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    settings = settings_for(kafka_settings)
+    async with running_engine(settings, ScriptedPipeline()):
+        async with producing(kafka_settings) as producer:
+            batch = SpoiledBatch(100_000, 0)
+            for name in ("before", "bad", "after"):
+                headers = [("correlation_id", b"c1"), (SPOIL if name == "bad" else "fine", b"x")]
+                batch.append(key=b"k", value=question(name), timestamp=None, headers=headers)
+            batch.close()
+            await (await producer.send_batch(batch, topics.questions, partition=0))
+        answers = await read_topic(kafka_settings, topics.answers, 3)
+        [letter] = await read_topic(kafka_settings, topics.dead_letters, 1)
+    found = [decode_answer(record.value) for record in answers]
+    assert [(a.id, a.status) for a in found] == [
+        ("before", "answered"),
+        ("bad", "failed"),
+        ("after", "answered"),
+    ]
+    assert found[1].error is not None
+    assert found[1].error.code is ErrorCode.UNDECODABLE
+    assert letter.value == question("bad")
+    assert letter.headers[0] == ("correlation_id", b"c1")
+    assert headers_of(letter)["qa.dlq.disposition"] == b"headers_lost"
+    assert await committed_offsets(settings) == {0: 3}
 
 
 @pytest.mark.parametrize("limit", ["ours", "the broker's"])

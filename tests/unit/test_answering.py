@@ -9,6 +9,7 @@ from agents.pipeline import Asked
 from schemas.codec import decode_delta
 from schemas.topics import Topics
 from streams.answering import Answering
+from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Assigned, Work
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
@@ -215,3 +216,34 @@ async def test_what_is_cancelled_has_no_outcome() -> None:
     await eventually(lambda: not made.answering.running, 2, "the end")
     assert made.published.outcomes == []
     assert made.finished == []
+
+
+async def test_headers_that_cannot_be_read_make_a_record_undecodable() -> None:
+    made = Set()
+    [outcome] = await made.run(work(question("q", metadata={"a": 1}), ("correlation_id", b"c1"), UNREADABLE))
+    assert made.pipeline.asked == []
+    answer, letter = outcome.message, outcome.dead_letter
+    assert answer.error is not None
+    assert (answer.error.code, answer.error.stage) == ("undecodable", "decode")
+    assert (answer.id, answer.metadata) == ("q", {"a": 1})
+    assert ("correlation_id", b"c1") in outcome.answer.headers
+    assert letter is not None
+    assert letter.headers[0] == ("correlation_id", b"c1")
+    assert letter.headers[1][0] == "__connect.errors.topic", "the mark is not a header"
+    assert dict(letter.headers)["qa.dlq.disposition"] == b"headers_lost"
+
+
+async def test_a_header_like_the_mark_is_a_header() -> None:
+    name, value = UNREADABLE
+    made = Set()
+    [outcome] = await made.run(work(question("q"), (name, bytes(bytearray(value)))))
+    assert outcome.message.status == "answered"
+
+
+async def test_undecodable_in_value_and_headers_says_what_the_value_is() -> None:
+    made = Set()
+    [outcome] = await made.run(work(b"{", UNREADABLE))
+    assert outcome.message.error is not None
+    assert outcome.message.error.message.startswith("not JSON")
+    assert outcome.dead_letter is not None
+    assert dict(outcome.dead_letter.headers)["qa.dlq.disposition"] == b"headers_lost"
