@@ -1,0 +1,201 @@
+"""The offset map: any set comes back, it fits or is left out, and what is damaged is never believed."""
+
+import base64
+import json
+import random
+import zlib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from streams.consumer.offset_map import (
+    COMPLETED_MAX,
+    METADATA_MAX,
+    OffsetMap,
+    decode,
+    encode,
+    may_start_beyond,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "commit_metadata.json").read_text("utf-8"))
+
+POINTS = st.integers(0, 2**62)
+POSITIONS = st.none() | st.integers(0, 2**63 - 1)
+LIMITS = st.integers(0, 200) | st.just(METADATA_MAX)
+NEAR = st.sets(st.integers(1, 2_000), max_size=400)
+FAR = st.sets(st.integers(1, 2**60), max_size=40)
+RUNS = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 500)), max_size=20).map(
+    lambda runs: set(
+        chain.from_iterable(
+            range(at, at + done)
+            for at, done in ((sum(map(sum, runs[:i])) + gap, done) for i, (gap, done) in enumerate(runs))
+        )
+    )
+)
+SETS = NEAR | FAR | RUNS
+
+
+def above(commit_point: int, distances: set[int]) -> list[int]:
+    return sorted(commit_point + distance for distance in distances)
+
+
+def spread(incomplete: int, span: int, *, commit_point: int = 1_000) -> list[int]:
+    """What is done of a span where so many, chosen at random, are not."""
+    still = set(random.Random(7).sample(range(1, span), incomplete))
+    return [commit_point + i for i in range(1, span) if i not in still]
+
+
+@given(POINTS, SETS, POSITIONS)
+@example(0, set(), None)
+@example(0, {1}, 0)
+@example(0, {8}, 0)
+@example(0, {2**62}, 2**63 - 1)
+def test_any_map_comes_back(commit_point: int, distances: set[int], scan_from: int | None) -> None:
+    completed = above(commit_point, distances)
+    encoded = encode(commit_point, completed, scan_from)
+    assert not encoded.stripped
+    assert decode(encoded.metadata, commit_point) == OffsetMap(frozenset(completed), scan_from)
+
+
+@given(POINTS, SETS, POSITIONS, LIMITS)
+def test_it_never_exceeds_the_limit(
+    commit_point: int, distances: set[int], scan_from: int | None, limit: int
+) -> None:
+    assume(limit > 0)
+    completed = above(commit_point, distances)
+    encoded = encode(commit_point, completed, scan_from, limit, stripped_scan_from=3)
+    assert len(encoded.metadata) <= limit
+    assert encoded.stripped == (encoded.ratio > 1)
+    read = decode(encoded.metadata, commit_point)
+    if not encoded.stripped:
+        assert len(encoded.metadata) == pytest.approx(encoded.ratio * limit)
+        assert read == OffsetMap(frozenset(completed), scan_from)
+    else:
+        assert read == (OffsetMap(frozenset(), 3, stripped=True) if encoded.metadata else None)
+
+
+@given(st.text(max_size=200) | st.text(max_size=200).map("kt1:".__add__), POINTS)
+@example("kt1:", 0)
+@example("kt1:AA==", 0)
+@example("kt2:AAAAAAA=", 0)
+@example("\ud800", 0)
+@example("kt1:é", 0)
+def test_what_others_wrote_is_no_map(metadata: str, commit_point: int) -> None:
+    assert decode(metadata, commit_point) is None
+
+
+@given(st.binary(max_size=300), POINTS)
+def test_what_looks_like_ours_is_no_map(packed: bytes, commit_point: int) -> None:
+    assert decode(f"kt1:{base64.b64encode(packed).decode()}", commit_point) is None
+
+
+@pytest.mark.parametrize("metadata", [None, "", "{}", "sticky-v2", "AAAA", "kt1", "KT1:AAAA"])
+def test_no_map(metadata: str | None) -> None:
+    assert decode(metadata, 0) is None
+
+
+@given(st.integers(0, 2**40), SETS, POSITIONS, st.data())
+def test_what_is_damaged_is_not_believed(
+    commit_point: int, distances: set[int], scan_from: int | None, data: st.DataObject
+) -> None:
+    metadata = encode(commit_point, above(commit_point, distances), scan_from).metadata
+    raw = bytearray(metadata.encode())
+    damage = data.draw(st.sampled_from(["cut", "flip", "swap", "grow"]))
+    at = data.draw(st.integers(0, len(raw) - 1))
+    if damage == "cut":
+        raw = raw[:at]
+    elif damage == "flip":
+        raw[at] ^= 1 << data.draw(st.integers(0, 7))
+    elif damage == "swap":
+        other = data.draw(st.integers(0, len(raw) - 1))
+        raw[at], raw[other] = raw[other], raw[at]
+    else:
+        raw[at:at] = data.draw(st.binary(min_size=1, max_size=8))
+    damaged = raw.decode("latin-1")
+    assume(damaged != metadata)
+    assert decode(damaged, commit_point) is None
+
+
+@given(SETS, st.integers(0, 2**40), st.integers(0, 2**40))
+def test_beside_another_offset_it_is_no_map(distances: set[int], written: int, read: int) -> None:
+    assume(written != read)
+    assert decode(encode(written, above(written, distances), 5).metadata, read) is None
+
+
+@pytest.mark.parametrize("commit_point", [-1, 2**63, 2**80])
+def test_beside_what_is_no_offset_it_is_no_map(commit_point: int) -> None:
+    assert decode(encode(0, [1], None).metadata, commit_point) is None
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "span", "characters"), [(4_000, 20_000, 2_700), (1_000, 50_000, 1_700), (1, 700_000, 40)]
+)
+def test_thousands_in_flight_fit(incomplete: int, span: int, characters: int) -> None:
+    completed = spread(incomplete, span)
+    encoded = encode(1_000, completed, 123_456)
+    assert len(encoded.metadata) <= characters
+    assert may_start_beyond(encoded.ratio)
+    assert decode(encoded.metadata, 1_000) == OffsetMap(frozenset(completed), 123_456)
+
+
+def test_what_does_not_fit_is_left_out_with_the_position_that_counted_on_it() -> None:
+    completed = spread(50_000, 100_000)
+    encoded = encode(1_000, completed, 123_456)
+    assert encoded.stripped
+    assert 1 < encoded.ratio < 10
+    assert decode(encoded.metadata, 1_000) == OffsetMap(frozenset(), None, stripped=True)
+    kept = encode(1_000, completed, 123_456, stripped_scan_from=99)
+    assert decode(kept.metadata, 1_000) == OffsetMap(frozenset(), 99, stripped=True)
+
+
+@pytest.mark.parametrize(("done", "stripped"), [(COMPLETED_MAX, False), (COMPLETED_MAX + 1, True)])
+def test_a_map_names_no_more_than_a_reader_can_hold(done: int, stripped: bool) -> None:
+    encoded = encode(0, range(1, done + 1), None)
+    assert encoded.stripped is stripped
+    assert not may_start_beyond(encoded.ratio)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        pytest.param(2, b"\0" + b"\xff" * 8 + b"\x7f", id="a run of 2**63"),
+        pytest.param(2, b"\xff" * 20, id="a number without an end"),
+        pytest.param(2, b"\1", id="half a pair"),
+        pytest.param(2, b"\0\x80\x80\x80\x01" * 2, id="more than a map may name"),
+        pytest.param(1, b"\xff" * 40_000, id="a bitset longer than any"),
+        pytest.param(0x81, zlib.compress(bytes(10**7), 9, wbits=-15), id="a deflated bomb"),
+        pytest.param(0x81, zlib.compress(b"abc", wbits=-15)[:-1], id="deflated and cut"),
+        pytest.param(0x81, zlib.compress(b"abc", wbits=-15) + b"x", id="deflated and more"),
+        pytest.param(0x81, b"\xff\xff", id="not deflated"),
+        pytest.param(0, b"x", id="left out, and not"),
+        pytest.param(0x80, zlib.compress(b"x", wbits=-15), id="left out, and deflated"),
+        pytest.param(3, b"", id="a kind of later"),
+    ],
+)
+def test_a_right_checksum_is_not_enough(kind: int, body: bytes) -> None:
+    rest = b"\0" + body
+    checksum = zlib.crc32(bytes([kind]) + (5).to_bytes(8, "big") + rest).to_bytes(4, "big")
+    packed = bytes([kind]) + checksum + rest
+    assert decode(f"kt1:{base64.b64encode(packed).decode()}", 5) is None
+
+
+@pytest.mark.parametrize("completed", [[5], [4], [6, 6], [7, 6], [6, 7, 2**63]])
+def test_what_is_no_map_is_not_written(completed: list[int]) -> None:
+    with pytest.raises(ValueError, match="offset"):
+        encode(5, completed, None)
+
+
+@pytest.mark.parametrize(("ratio", "may"), [(0.0, True), (0.75, True), (0.751, False), (1.2, False)])
+def test_three_quarters_are_the_limit_of_what_may_start_beyond(ratio: float, may: bool) -> None:
+    assert may_start_beyond(ratio) is may
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=[golden["name"] for golden in GOLDEN])
+def test_what_earlier_versions_wrote_is_read(golden: dict[str, object]) -> None:
+    ranges: list[list[int]] = golden["completed"]  # type: ignore[assignment]  # as the file has it
+    completed = frozenset(chain.from_iterable(range(first, last + 1) for first, last in ranges))
+    read = decode(str(golden["metadata"]), int(str(golden["commit_point"])))
+    assert read == OffsetMap(completed, golden["scan_from"], bool(golden["stripped"]))  # type: ignore[arg-type]  # likewise
