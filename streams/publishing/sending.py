@@ -185,7 +185,9 @@ class Sender:
             self._work.clear()
             ready, self._ready = self._ready, set()
             for place in ready:
-                await self._send_batch(place)
+                # What came while an earlier place was waited for has made this one ready twice.
+                if place not in self._flying and self._queues[place]:
+                    await self._send_batch(place)
 
     async def _send_batch(self, place: _Place) -> None:
         batch = self._producer.create_batch()

@@ -191,6 +191,42 @@ async def test_records_of_a_partition_keep_their_order_in_batches(sender: Sender
     assert 2 < len(broker.log) < 50
 
 
+async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
+    sender: Sender, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = FakeProducer.send_batch
+    found = asyncio.Event()
+
+    async def look_up(self: FakeProducer, batch: Recorded, topic: str, *, partition: int) -> Any:
+        if topic == "t.questions.dlq":
+            await found.wait()
+        return await send(self, batch, topic, partition=partition)
+
+    monkeypatch.setattr(FakeProducer, "send_batch", look_up)
+    broker.held["t.answers"] = []
+    settled: list[tuple[bytes | None, BaseException | None]] = []
+
+    def put(prefix: bytes) -> None:
+        for partition in range(6):
+            made = record(prefix + b"%d" % partition, partition)
+            sender.put(made, lambda record, error: settled.append((record.value, error)))
+
+    sender.put(record(b"letter", topic="t.questions.dlq"), lambda r, e: settled.append((r.value, e)))
+    put(b"a")
+    await asyncio.sleep(0.02)
+    put(b"b")
+    found.set()
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+        held, broker.held["t.answers"] = broker.held["t.answers"], []
+        for settle in held:
+            settle()
+    await asyncio.wait_for(sender.aflush(), 2)
+    expected = [b"letter", *(b"%s%d" % (prefix, n) for prefix in (b"a", b"b") for n in range(6))]
+    assert sorted(settled) == [(value, None) for value in sorted(expected)]
+    assert broker.opened == 1, "no failure"
+
+
 async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeBroker) -> None:
     acked: list[str] = []
     broker.held["t.questions.dlq"] = []
