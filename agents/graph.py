@@ -106,6 +106,11 @@ def _always(_: Run) -> bool:
     return True
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage(Generic[T]):
     """One step of a pipeline.
@@ -224,15 +229,22 @@ class Graph:
         try:
             async with asyncio.timeout_at(None if stage.keeps_time else limit):
                 run.values[stage.name] = await stage.run(run, run.call(stage.name, limit))
-        except (StageFailed, asyncio.CancelledError):
+        except StageFailed:
             raise
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            # Something that it waited for was cancelled (a pool that closes, a task of its own): the
+            # question is not, and would end without an outcome.
+            failure: DependencyError = DependencyError(stage.name, "what it waited for was cancelled")
         except TimeoutError:
-            failure: DependencyError = TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
+            failure = TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
         except DependencyError as error:
             failure = error
         except Exception as error:
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
-            failure = DependencyError(stage.name, f"{type(error).__name__}: {error}")
+            # What an exception says can hold the question or a secret; it is in the log, not in the answer.
+            failure = DependencyError(stage.name, f"a defect: {type(error).__name__}")
         else:
             run.record(stage.name, "ok", started)
             return

@@ -154,6 +154,12 @@ class Answering:
         try:
             answered = await self._pipeline.aanswer(asked)
             outcome = self._outcomes.answered(inquiry, answered.answer, answered.stages)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not ours but that of something it waited for: without an outcome its lane would wait for ever.
+            self._defect(inquiry, error, finish)
         except Exception as error:  # noqa: BLE001 - as above
             self._defect(inquiry, error, finish)
         else:
@@ -163,7 +169,7 @@ class Answering:
             if deltas is not None:
                 deltas.close()
 
-    def _defect(self, inquiry: Inquiry, error: Exception, finish: Callable[[Outcome], None]) -> None:
+    def _defect(self, inquiry: Inquiry, error: BaseException, finish: Callable[[Outcome], None]) -> None:
         source = inquiry.source
         log.error("%s/%d/%d met a defect", source.topic, source.partition, source.offset, exc_info=error)
         name = type(error).__name__

@@ -247,3 +247,14 @@ async def test_undecodable_in_value_and_headers_says_what_the_value_is() -> None
     assert outcome.message.error.message.startswith("not JSON")
     assert outcome.dead_letter is not None
     assert dict(outcome.dead_letter.headers)["qa.dlq.disposition"] == b"headers_lost"
+
+
+async def test_a_pipeline_that_ends_by_a_cancellation_of_its_own_costs_no_lane() -> None:
+    async def script(asked: Asked) -> Any:
+        raise asyncio.CancelledError
+
+    made = Set(script)
+    [outcome] = await made.run(work(question("q")))
+    assert outcome.message.error is not None
+    assert outcome.message.error.code == "internal"
+    assert made.answering.running == 0

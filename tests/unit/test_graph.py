@@ -30,7 +30,7 @@ def sleeper(name: str, seconds: float, *needs: str, **options: Any) -> Stage[str
     return Stage(output=Output(name), run=work, needs=[Output(need) for need in needs], **options)
 
 
-def failing(name: str, error: Exception, *needs: str, **options: Any) -> Stage[str]:
+def failing(name: str, error: BaseException, *needs: str, **options: Any) -> Stage[str]:
     async def work(run: Run, call: Call) -> str:
         raise error
 
@@ -184,3 +184,41 @@ async def test_a_stage_that_does_not_apply_has_its_default() -> None:
 async def test_what_is_no_graph_is_refused(stages: list[tuple[str, list[str]]], said: str) -> None:
     with pytest.raises(GraphError, match=said):
         Graph([sleeper(name, 0, *needs) for name, needs in stages])
+
+
+@pytest.mark.parametrize("where", ["first", "second"])
+async def test_a_cancellation_that_is_not_the_questions_is_a_failure(where: str) -> None:
+    """A pool that is closed, a task of the component's own: the question itself goes on."""
+
+    def instead(run: Run, failure: DependencyError) -> str:
+        return failure.message
+
+    def stage(name: str) -> Stage[str]:
+        if name != where:
+            return sleeper(name, 1.0)
+        return failing(name, asyncio.CancelledError(), degrade=instead)
+
+    run = run_until()
+    await elapsed(Graph([stage("first"), stage("second"), sleeper("last", 1.0, "first", "second")]), run)
+    assert run.values[where] == "what it waited for was cancelled"
+    assert run.values["last"] == "last"
+
+
+async def test_a_cancelled_question_stays_cancelled() -> None:
+    def instead(run: Run, failure: DependencyError) -> str:
+        raise AssertionError("it was cancelled, it did not fail")
+
+    graph = Graph([sleeper("first", 5.0, degrade=instead), sleeper("second", 5.0, degrade=instead)])
+    task = asyncio.create_task(graph.arun(run_until()))
+    await asyncio.sleep(1.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_a_defect_says_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    run = run_until()
+    with pytest.raises(StageFailed) as failure:
+        await elapsed(Graph([failing("model", ValueError("the key is sk-1"))]), run)
+    assert failure.value.message == run.traces[0].detail == "a defect: ValueError"
+    assert "sk-1" in caplog.text
