@@ -67,6 +67,10 @@ class Child:
         """None while it runs; a negative number is the signal that ended it."""
         return self._process.poll()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        self._process.send_signal(number)
+
     async def wait(self) -> int:
         """Wait until it has ended; its exit code."""
         while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own children belong to a loop
@@ -75,8 +79,7 @@ class Child:
 
     async def stop(self, patience_s: float = 10.0) -> int:
         """SIGTERM, then SIGKILL when it has not ended within `patience_s`; its exit code."""
-        if self.exit_code is None:
-            self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(patience_s):
                 return await self.wait()
@@ -85,8 +88,7 @@ class Child:
 
     async def kill(self) -> int:
         """SIGKILL; its exit code."""
-        if self.exit_code is None:
-            self._process.kill()
+        self.signal(signal.SIGKILL)
         return await self.wait()
 
 

@@ -2,34 +2,82 @@
 
 import asyncio
 import gc
+import sys
+from collections.abc import Callable
 
 import click
 
 from streams.cli.context import CommandContext
+from streams.errors import SettingsError
+
+PORT_MAX = 65_535
 
 
 @click.command()
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Worker processes to keep running; default: KOTAE_WORKER__PROCESSES.",
+)
+@click.option("--index", type=int, hidden=True, help="Which of several processes this is.")
 @click.pass_obj
-def command(context: CommandContext) -> int:
+def command(context: CommandContext, processes: int | None, index: int | None) -> int:
     """Answer questions from Kafka until told to stop.
 
     SIGTERM or Ctrl-C finishes what can finish within KOTAE_WORKER__GRACE_S and leaves the group; a second
     one leaves at once. The exit code is 1 when an answer could not be published.
+
+    Several processes serve /metrics and /health on ports of their own, from KOTAE_WORKER__HTTP_PORT upwards.
+    One that crashes is started again.
     """
-    # Imported here: they take a second, which `kotae --help` should not.
-    from streams.assembly import build_worker  # noqa: PLC0415
+    # Imported here: it takes a while, which `kotae --help` should not.
     from streams.telemetry.logs import Logging, secrets_of  # noqa: PLC0415
 
     settings, environ = context.settings, context.environ
+    count = settings.worker.processes if processes is None else processes
+    fields = {} if index is None else {"worker": index}
+    with Logging(secrets=secrets_of(settings, environ), fields=fields) as written:
+        return _answer(context, lambda: written.dropped) if count == 1 else _supervise(context, count)
 
-    with Logging(secrets=secrets_of(settings, environ)) as written:
 
-        async def run() -> int:
-            worker = build_worker(settings, environ, lines_dropped=lambda: written.dropped)
-            spare_the_collector()
-            return await worker.run()
+def _answer(context: CommandContext, lines_dropped: Callable[[], float]) -> int:
+    from streams.assembly import build_worker  # noqa: PLC0415 - it takes a second, and a supervisor needs none
 
-        return asyncio.run(run())
+    async def run() -> int:
+        worker = build_worker(context.settings, context.environ, lines_dropped=lines_dropped)
+        spare_the_collector()
+        return await worker.run()
+
+    return asyncio.run(run())
+
+
+def _supervise(context: CommandContext, count: int) -> int:
+    from streams.processes import Child  # noqa: PLC0415 - only where there are several
+    from streams.supervisor import Supervisor  # noqa: PLC0415 - likewise
+
+    port = context.settings.worker.http_port
+    if port + count - 1 > PORT_MAX:
+        raise SettingsError(
+            f"worker.http_port (KOTAE_WORKER__HTTP_PORT) is {port}, which leaves no port for each of {count} "
+            f"processes: choose one up to {PORT_MAX - count + 1}"
+        )
+    config = [] if context.config is None else ["--config", str(context.config)]
+    kotae = [sys.executable, "-m", "streams", *config]
+
+    def start(index: int) -> Child:
+        return Child(
+            [*kotae, "worker", "--processes", "1", "--index", str(index)],
+            output=sys.stderr.buffer,
+            environment={
+                **context.environ,
+                "KOTAE_WORKER__HTTP_PORT": str(port + index if port else 0),
+            },
+        )
+
+    async def run() -> int:
+        return await Supervisor(start, count, grace_s=context.settings.worker.grace_s).run()
+
+    return asyncio.run(run())
 
 
 def spare_the_collector() -> None:

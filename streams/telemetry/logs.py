@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO
 
 import msgspec
@@ -117,12 +117,19 @@ class _Enqueue(logging.handlers.QueueHandler):
 
     dropped = 0
 
+    def __init__(
+        self, waiting: "queue.Queue[logging.LogRecord | None]", fields: Mapping[str, object]
+    ) -> None:
+        super().__init__(waiting)
+        self._fields = fields
+
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # What the record refers to may change before it is written, so its text is made now.
         record.msg, record.args = record.getMessage(), None
         if record.exc_info and not record.exc_text:
             record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip()
         record.exc_info = None
+        vars(record).update(self._fields)
         return record
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -137,6 +144,7 @@ class Logging:
 
     Args:
         secrets: values that must not be written (see `secrets_of`).
+        fields: extra fields of every line.
         as_json: None: JSON lines unless `stream` is a terminal.
         level: of the root logger.
     """
@@ -145,6 +153,7 @@ class Logging:
         self,
         *,
         secrets: Collection[str] = (),
+        fields: Mapping[str, object] = MappingProxyType({}),
         stream: TextIO | None = None,
         as_json: bool | None = None,
         level: int = logging.INFO,
@@ -153,7 +162,7 @@ class Logging:
         stream = sys.stderr if stream is None else stream
         as_json = not stream.isatty() if as_json is None else as_json
         self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(lines_max)
-        self._enqueue = _Enqueue(self._queue)
+        self._enqueue = _Enqueue(self._queue, fields)
         self._output = logging.StreamHandler(stream)
         self._output.setFormatter((JsonLines if as_json else PlainLines)(masker(secrets)))
         self._level = level

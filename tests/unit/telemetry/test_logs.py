@@ -194,3 +194,10 @@ async def test_what_an_operator_looks_for_is_told() -> None:
     assert written[0]["message"] == "question q-7 failed in generate: internal: defect"
     assert written[0]["source"] == "questions/2/9"
     assert [line["level"] for line in written] == ["WARNING", "INFO", "INFO", "ERROR", "WARNING", "WARNING"]
+
+
+def test_fields_of_the_process_are_in_every_line() -> None:
+    stream = io.StringIO()
+    with Logging(stream=stream, fields={"worker": 2}):
+        log.info("here")
+    assert orjson.loads(stream.getvalue())["worker"] == 2

@@ -1,0 +1,173 @@
+"""Keeps several worker processes running: starts them, restarts what crashes, passes the end on to all.
+
+The processes share nothing but the consumer group, which deals the partitions out among them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from streams.errors import SettingsError
+from streams.processes import Child
+
+log = logging.getLogger(__name__)
+
+FIRST_S = 0.5
+LONGEST_S = 30.0
+WELL_S = 60.0
+"""A process that ran for so long was not kept from working by what ended the one before."""
+CLOSE_S = 20.0
+"""What a worker may take beyond its grace period, or once it was told to hurry; then it is killed."""
+
+
+class Backoff:
+    """Decides how long to wait before a process is started again: twice as long after each crash.
+
+    Args:
+        clock: seconds that only grow.
+        first_s: the wait after the first crash.
+        longest_s: no wait is longer.
+        well_s: a process that ran for this long makes the next wait the first one again.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        first_s: float = FIRST_S,
+        longest_s: float = LONGEST_S,
+        well_s: float = WELL_S,
+    ) -> None:
+        self._clock = clock
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._well_s = well_s
+        self._next_s = first_s
+        self._started_at = clock()
+
+    def started(self) -> None:
+        """The process runs from now on."""
+        self._started_at = self._clock()
+
+    def ended(self) -> float:
+        """The process has ended. Returns the seconds to wait before the next start."""
+        if self._clock() - self._started_at >= self._well_s:
+            self._next_s = self._first_s
+        wait_s = min(self._next_s, self._longest_s)
+        self._next_s = min(2 * wait_s, self._longest_s)
+        return wait_s
+
+
+class Supervisor:
+    """Keeps `count` processes running until it is told to stop.
+
+    Args:
+        start: starts the process of that index, from 0.
+        grace_s: how long a process takes to drain; one that takes `close_s` longer is killed.
+        backoff: makes what decides about the restarts of one process.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[int], Child],
+        count: int,
+        *,
+        grace_s: float,
+        close_s: float = CLOSE_S,
+        backoff: Callable[[], Backoff] = lambda: Backoff(time.monotonic),
+    ) -> None:
+        self._start = start
+        self._count = count
+        self._grace_s = grace_s
+        self._close_s = close_s
+        self._backoff = backoff
+        self._children: dict[int, Child] = {}
+        self._draining = asyncio.Event()
+        self._settings_are_wrong = False
+        self._all_drained = True
+        self._killing: list[asyncio.TimerHandle] = []
+
+    def stop(self) -> None:
+        """Have every process drain; called again: have them leave at once."""
+        hurried = self._draining.is_set()
+        self._draining.set()
+        for child in self._children.values():
+            child.signal(signal.SIGTERM)
+        limit_s = self._close_s if hurried else self._grace_s + self._close_s
+        self._killing.append(asyncio.get_running_loop().call_later(limit_s, self._kill))
+
+    async def run(self) -> int:
+        """Work until told to stop. Returns the exit code.
+
+        0: all drained; 2: a process found the settings wrong, which ends all of them; 1: anything else.
+        """
+        with self._signals():
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for index in range(self._count):
+                        group.create_task(self._keep(index), name=f"worker-{index}")
+            finally:
+                for handle in self._killing:
+                    handle.cancel()
+                self._kill()
+        if self._settings_are_wrong:
+            return SettingsError.exit_code
+        return 0 if self._all_drained else 1
+
+    async def _keep(self, index: int) -> None:
+        backoff = self._backoff()
+        while not self._draining.is_set():
+            backoff.started()
+            try:
+                child = self._start(index)
+            except OSError as error:
+                how = f"cannot be started ({error.strerror})"
+            else:
+                how = await self._until_it_ends(index, child)
+            if self._draining.is_set():
+                return
+            wait_s = backoff.ended()
+            log.error("worker %d %s: it is started again in %.1f s", index, how, wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._draining.wait()
+
+    async def _until_it_ends(self, index: int, child: Child) -> str:
+        self._children[index] = child
+        log.info("worker %d runs as process %d", index, child.pid)
+        code = await child.wait()
+        del self._children[index]
+        if code == SettingsError.exit_code:
+            self._settings_are_wrong = True
+            if not self._draining.is_set():
+                log.error("worker %d finds its settings wrong: no other can do better", index)
+                self.stop()
+        # Our own signal ends only a process that is not yet at work, or has finished with it.
+        elif self._draining.is_set() and code not in (0, -signal.SIGTERM):
+            self._all_drained = False
+            log.error("worker %d %s while draining", index, _ending(code))
+        return _ending(code)
+
+    def _kill(self) -> None:
+        for index, child in self._children.items():
+            log.error("worker %d does not end and is killed", index)
+            child.signal(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def _ending(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

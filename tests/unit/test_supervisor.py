@@ -1,0 +1,231 @@
+"""Which processes are started, how long after a crash, and with which exit code all of it ends."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.supervisor import Backoff, Supervisor
+
+FIRST_S, LONGEST_S, WELL_S = 0.5, 30.0, 60.0
+CRASH = st.floats(0, WELL_S - 0.001)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def waits(runs: list[float]) -> Iterator[float]:
+    clock = Clock()
+    backoff = Backoff(clock, first_s=FIRST_S, longest_s=LONGEST_S, well_s=WELL_S)
+    for ran_s in runs:
+        backoff.started()
+        clock.now += ran_s
+        wait_s = backoff.ended()
+        clock.now += wait_s
+        yield wait_s
+
+
+@given(st.lists(CRASH, min_size=1, max_size=200))
+def test_each_crash_doubles_the_wait_up_to_the_longest(runs: list[float]) -> None:
+    expected = [min(FIRST_S * 2**number, LONGEST_S) for number in range(len(runs))]
+    assert list(waits(runs)) == expected
+
+
+@given(st.lists(CRASH, max_size=50), st.floats(WELL_S, 1e6), st.lists(CRASH, min_size=1, max_size=5))
+def test_a_process_that_ran_well_is_forgiven_what_was_before(
+    before: list[float], well: float, after: list[float]
+) -> None:
+    assert list(waits([*before, well + 0.001, *after]))[len(before) :] == list(waits([0.0, *after]))
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=100))
+def test_a_process_is_never_started_in_a_tight_loop(runs: list[float]) -> None:
+    assert all(FIRST_S <= wait_s <= LONGEST_S for wait_s in waits(runs))
+
+
+class FakeChild:
+    """Ends when the test says so, or as `answers` has it when a signal comes."""
+
+    def __init__(self, answers: dict[signal.Signals, int]) -> None:
+        self.pid = 1
+        self.received: list[signal.Signals] = []
+        self._answers = answers
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.received.append(number)
+        if number in self._answers or number is signal.SIGKILL:
+            self.end(self._answers.get(number, -number))
+
+    def end(self, code: int) -> None:
+        if not self._code.done():
+            self._code.set_result(code)
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._code)
+
+
+class House:
+    """A supervisor of fake processes at work."""
+
+    def __init__(self, count: int = 3, answers: dict[signal.Signals, int] | None = None) -> None:
+        self.answers = {signal.SIGTERM: 0} if answers is None else answers
+        self.children: list[tuple[int, FakeChild, float]] = []
+        loop = asyncio.get_running_loop()
+        self.supervisor = Supervisor(
+            self.start,  # type: ignore[arg-type]
+            count,
+            grace_s=30,
+            close_s=20,
+            backoff=lambda: Backoff(loop.time, first_s=FIRST_S, longest_s=LONGEST_S, well_s=WELL_S),
+        )
+        self.fails: Exception | None = None
+        self.task = asyncio.create_task(self.supervisor.run())
+
+    def start(self, index: int) -> FakeChild:
+        if self.fails is not None:
+            raise self.fails
+        child = FakeChild(self.answers)
+        self.children.append((index, child, asyncio.get_running_loop().time()))
+        return child
+
+    def latest(self, index: int) -> FakeChild:
+        return [child for number, child, _ in self.children if number == index][-1]
+
+    def starts(self, index: int) -> list[float]:
+        return [at for number, _, at in self.children if number == index]
+
+
+@pytest.mark.looptime
+async def test_one_that_crashes_is_started_again_after_its_wait_and_no_other_is() -> None:
+    house = House()
+    await asyncio.sleep(1)
+    for _ in range(3):
+        house.latest(1).end(-signal.SIGKILL)
+        await asyncio.sleep(10)
+    assert [number for number, _, _ in house.children] == [0, 1, 2, 1, 1, 1]
+    first, *restarts = house.starts(1)
+    crashes = [first + 1, first + 11, first + 21]
+    assert restarts == pytest.approx([at + w for at, w in zip(crashes, [0.5, 1, 2], strict=True)])
+    house.supervisor.stop()
+    assert await house.task == 0
+
+
+@pytest.mark.looptime
+async def test_one_that_ends_well_unasked_is_started_again() -> None:
+    house = House(count=1)
+    await asyncio.sleep(1)
+    house.latest(0).end(0)
+    await asyncio.sleep(1)
+    assert len(house.children) == 2
+    house.supervisor.stop()
+    assert await house.task == 0
+
+
+@pytest.mark.looptime
+async def test_wrong_settings_end_all_at_once() -> None:
+    house = House()
+    await asyncio.sleep(1)
+    house.latest(2).end(2)
+    assert await house.task == 2
+    assert len(house.children) == 3
+    assert [child.received for _, child, _ in house.children] == [[signal.SIGTERM], [signal.SIGTERM], []]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("code", "exit_code"), [(0, 0), (-signal.SIGTERM, 0), (1, 1), (-signal.SIGKILL, 1)])
+async def test_the_exit_code_says_whether_all_drained(code: int, exit_code: int) -> None:
+    house = House(answers={})
+    await asyncio.sleep(1)
+    house.supervisor.stop()
+    await asyncio.sleep(1)
+    for index, ending in enumerate([0, code, 0]):
+        assert house.latest(index).received == [signal.SIGTERM]
+        house.latest(index).end(ending)
+    assert await house.task == exit_code
+    assert len(house.children) == 3
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_is_passed_on_once_and_a_second_one_too(number: signal.Signals) -> None:
+    house = House(answers={})
+    await asyncio.sleep(1)
+    for told in (1, 2):
+        os.kill(os.getpid(), number)
+        while len(house.latest(0).received) < told:  # noqa: ASYNC110 - virtual time, real signal
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+        assert house.latest(0).received == [signal.SIGTERM] * told
+    for index in range(3):
+        house.latest(index).end(0)
+    assert await house.task == 0
+
+
+@pytest.mark.looptime
+async def test_what_does_not_drain_is_killed() -> None:
+    house = House(answers={})
+    await asyncio.sleep(1)
+    begun = asyncio.get_running_loop().time()
+    house.supervisor.stop()
+    assert await house.task == 1
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(50)
+
+
+@pytest.mark.looptime
+async def test_what_does_not_hurry_is_killed_sooner() -> None:
+    house = House(answers={})
+    await asyncio.sleep(1)
+    begun = asyncio.get_running_loop().time()
+    house.supervisor.stop()
+    house.supervisor.stop()
+    assert await house.task == 1
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(20)
+
+
+@pytest.mark.looptime
+async def test_the_end_does_not_wait_for_a_restart() -> None:
+    house = House(count=1)
+    await asyncio.sleep(1)
+    for _ in range(8):
+        house.latest(0).end(1)
+        await asyncio.sleep(LONGEST_S + 1)
+    house.latest(0).end(1)
+    await asyncio.sleep(1)
+    begun = asyncio.get_running_loop().time()
+    house.supervisor.stop()
+    assert await house.task == 0
+    assert asyncio.get_running_loop().time() - begun < 1
+
+
+@pytest.mark.looptime
+async def test_a_machine_that_can_start_no_process_is_tried_again() -> None:
+    house = House(count=2)
+    await asyncio.sleep(1)
+    house.fails = OSError(11, "Resource temporarily unavailable")
+    house.latest(0).end(1)
+    await asyncio.sleep(2)
+    assert len(house.children) == 2
+    house.fails = None
+    await asyncio.sleep(2)
+    assert [number for number, _, _ in house.children] == [0, 1, 0]
+    house.supervisor.stop()
+    assert await house.task == 0
+
+
+async def test_nobody_is_left_when_it_is_cancelled() -> None:
+    house = House(answers={})
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    house.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await house.task
+    assert [child.received for _, child, _ in house.children] == [[signal.SIGKILL]] * 3
