@@ -1,0 +1,96 @@
+"""`python -m tests.acceptance.oracle.chaos`: the scenarios, one by one; exit code 1 on a violation."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from streams.local.broker import LocalBroker
+from tests.acceptance.oracle.checker import Violation, check
+from tests.acceptance.oracle.scenarios import CI, FULL, SCENARIOS
+from tests.acceptance.oracle.world import Size, open_world
+
+OWN_BROKER = {3}
+"""These do to the broker what no other test could live with."""
+
+
+@dataclass
+class Report:
+    """One run of one scenario."""
+
+    name: str
+    seed: int
+    seconds: float
+    violations: list[Violation]
+    figures: dict[str, Any]
+
+    def __str__(self) -> str:
+        figures = " ".join(f"{name}={value}" for name, value in self.figures.items())
+        lines = [f"{self.name}: seed {self.seed}, {self.seconds:.0f} s, {figures}"]
+        counts = Counter(violation.invariant for violation in self.violations)
+        lines += [f"  {invariant}: {count} violations" for invariant, count in counts.items()]
+        lines += [f"    {violation}" for violation in self.violations[:20]]
+        return "\n".join(lines)
+
+
+async def run(number: int, size: Size, seed: int, folder: Path, bootstrap: str | None = None) -> Report:
+    """Run a scenario, on a broker of its own where none is given or it does it harm."""
+    if bootstrap is None or number in OWN_BROKER:
+        async with LocalBroker() as broker:
+            return await _run(number, size, seed, folder, broker.bootstrap_servers, broker)
+    return await _run(number, size, seed, folder, bootstrap, None)
+
+
+async def _run(
+    number: int, size: Size, seed: int, folder: Path, bootstrap: str, broker: LocalBroker | None
+) -> Report:
+    scenario = SCENARIOS[number]
+    began = time.monotonic()
+    async with open_world(bootstrap, folder, size, seed) as world:
+        result = await scenario(world, broker)
+    ledgers = result.ledgers
+    more = len(ledgers.outcomes) - len({one.source for one in ledgers.outcomes})
+    drain = None if ledgers.drained_at is None else round(ledgers.drained_at - ledgers.healed_at, 1)
+    figures = {
+        "questions": len(ledgers.produced),
+        "outcomes": len(ledgers.outcomes),
+        "duplicates": f"{more}/{ledgers.bounds.duplicates}",
+        "model_calls": len(ledgers.model_calls),
+        "commits": len(ledgers.commits),
+        "drain_s": drain,
+    }
+    name = f"scenario {number} ({scenario.__name__.replace('_', ' ')})"
+    violations = check(ledgers) + result.besides
+    return Report(name, seed, time.monotonic() - began, violations, figures | result.figures)
+
+
+def main() -> int:
+    """Print a report a scenario, and the seed that repeats it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.oracle.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run; default: a new one")
+    parser.add_argument("--scenario", type=int, choices=sorted(SCENARIOS), action="append")
+    parser.add_argument("--full", action="store_true", help="at full size (most of an hour), not that of CI")
+    parser.add_argument("--mutant", default="", help="run a worker with this defect: it must be caught")
+    arguments = parser.parse_args()
+    seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    found = 0
+    for number in arguments.scenario or sorted(SCENARIOS):
+        size = replace((FULL if arguments.full else CI)[number], mutant=arguments.mutant)
+        folder = Path(tempfile.mkdtemp(prefix="kotae-chaos-"))
+        report = asyncio.run(run(number, size, seed, folder))
+        print(report, flush=True)
+        if report.violations:
+            found += 1
+            print(f"  logs: {folder}", flush=True)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What was seen of a run from outside the worker. Times are unix seconds."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Place = tuple[int, int]
+"""(partition, offset) on `questions`: what an outcome is an outcome of."""
+
+
+@dataclass(frozen=True)
+class Produced:
+    """One question as its producer saw it.
+
+    Attributes:
+        result: what the broker said; "unknown" where the producer never learned it.
+        place: where it lies; also of an unknown one that was found on the topic.
+    """
+
+    id: str
+    key: bytes | None
+    sequence: int
+    result: Literal["ok", "failed", "unknown"]
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One request that reached the model's server."""
+
+    question_id: str
+    stage: str
+    at: float
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One request that reached the server of a tool that is not idempotent."""
+
+    question_id: str
+    tool: str
+    idempotency_key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One record of `answers`; `position` is its offset there, and its partition that of `source`.
+
+    Attributes:
+        digest: of all that the asker is told, without times.
+    """
+
+    source: Place
+    position: int
+    id: str
+    status: str
+    digest: str
+    at: float
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record of the dead-letter topic."""
+
+    source: Place
+    at: float
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of the group, in the order of `__consumer_offsets`.
+
+    Attributes:
+        answers_end: the end of the same partition of `answers`, looked up after the commit was read.
+    """
+
+    partition: int
+    offset: int
+    answers_end: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that was done to the system.
+
+    Attributes:
+        in_flight: questions started (a call reached the model) and not answered then.
+        uncommitted: questions answered then and not below a commit.
+    """
+
+    kind: str
+    at: float
+    in_flight: int = 0
+    uncommitted: int = 0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a run allows.
+
+    Attributes:
+        duplicates: second outcomes of one source.
+        retry_budget: model calls beyond one for each question and stage, as a share.
+        drain_s: from `healed_at` until nothing is left to do.
+    """
+
+    duplicates: int = 0
+    retry_budget: float = 0.1
+    drain_s: float = 60.0
+
+
+@dataclass
+class Ledgers:
+    """All that is known of one run; `drained_at` is None where the backlog never reached zero."""
+
+    produced: list[Produced] = field(default_factory=list)
+    model_calls: list[ModelCall] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    bounds: Bounds = field(default_factory=Bounds)
+    healed_at: float = 0.0
+    drained_at: float | None = None
+
+    @property
+    def redelivered(self) -> int:
+        """The most questions that the faults can have had read again."""
+        return sum(fault.in_flight + fault.uncommitted for fault in self.faults)

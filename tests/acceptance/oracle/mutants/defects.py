@@ -1,0 +1,64 @@
+"""The defects: each breaks what one guarantee rests on, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from streams.consumer.lanes import Lanes
+from streams.consumer.offsets import OffsetTracker
+from streams.publishing.publisher import Publisher
+
+
+def commit_before_answer() -> None:
+    """What was polled is committed, answered or not."""
+    OffsetTracker.commit_point = property(lambda tracker: tracker._next)  # type: ignore[assignment,method-assign]  # a defect
+
+
+def ignored_epoch() -> None:
+    """What an earlier assignment had to commit is committed once more in a later one."""
+    right = AIOKafkaConsumer.commit
+    last: dict[Any, Any] = {}
+    generations: list[int] = []
+
+    async def commit(self: Any, offsets: Any = None) -> None:
+        generation = self._coordinator.generation
+        if last and generation != generations[-1]:
+            stale = {place: offset for place, offset in last.items() if place in self.assignment()}
+            if stale:
+                await right(self, stale)
+            last.clear()
+        generations.append(generation)
+        last.update(offsets)
+        await right(self, offsets)
+
+    AIOKafkaConsumer.commit = commit
+
+
+def dropped_dead_letter_ack() -> None:
+    """A dead letter counts as written whatever the broker said."""
+    right = Publisher._settled
+
+    def settled(self: Publisher, delivery: Any, record: Any, error: BaseException | None) -> None:
+        right(self, delivery, record, error if delivery.letter_acked else None)
+
+    Publisher._settled = settled  # type: ignore[method-assign]  # a defect
+
+
+def order_broken() -> None:
+    """Every record has a lane of its own."""
+    right = Lanes.add
+
+    def add(self: Any, partition: int, key: Any, work: Any) -> None:
+        work.key = (key, work.record.offset)
+        right(self, partition, work.key, work)
+
+    Lanes.add = add  # type: ignore[method-assign]  # a defect
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    "commit-before-answer": commit_before_answer,
+    "ignored-epoch": ignored_epoch,
+    "dropped-dead-letter-ack": dropped_dead_letter_ack,
+    "order-broken": order_broken,
+}

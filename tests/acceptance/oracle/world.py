@@ -1,0 +1,312 @@
+"""A system under test: real worker processes on real topics, and everything that is known of them."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.codec import encode
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.kafka import acreate_topics
+from streams.processes import free_port
+from streams.settings import Kafka
+from tests.acceptance.oracle.ledgers import Bounds, Fault, Ledgers, Place, Produced
+from tests.acceptance.oracle.observer import Observer
+from tests.acceptance.oracle.services import TOOL, Services
+from tests.support.engine import end_offsets, read_topic
+from tests.support.system import Program, environment, eventually
+
+STOP_S = 45.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is; times in seconds.
+
+    Attributes:
+        faults: how often a scenario does what it does.
+        interval_s: between two faults.
+        outage_s: how long something is away.
+        session_s: of the group.
+        latency_s: least and most of the model.
+        drain_s: what the backlog may take once all is well.
+        mutant: one of `tests.acceptance.oracle.mutants` to run in place of the worker; "": none.
+    """
+
+    questions: int
+    workers: int = 3
+    partitions: int = 6
+    keys: int = 40
+    faults: int = 3
+    interval_s: float = 8.0
+    outage_s: float = 9.0
+    session_s: float = 6.0
+    latency_s: tuple[float, float] = (0.1, 0.6)
+    drain_s: float = 60.0
+    mutant: str = ""
+
+
+class World:
+    """One group of workers and its ledgers; `open_world` makes it."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        folder: Path,
+        size: Size,
+        rng: random.Random,
+        services: Services,
+        observer: Observer,
+    ) -> None:
+        self.kafka = kafka
+        self.topics = Topics(kafka.topic_prefix)
+        self.size = size
+        self.rng = rng
+        self.services = services
+        self.observer = observer
+        self.workers: list[Program] = []
+        self.exits: list[tuple[Program, int]] = []
+        self.faults: list[Fault] = []
+        self.sent_at: dict[str, float] = {}
+        self._sent: list[Produced] = []
+        self._sequences: dict[bytes | None, int] = {}
+        self._health: dict[int, str] = {}
+        self._folder = folder
+        self._producer: Any = None
+
+    async def open(self) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=4_000_000,
+            request_timeout_ms=90_000,
+        )
+        await self._producer.start()
+
+    async def aclose(self) -> None:
+        for worker in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGCONT)
+            await worker.kill()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    # Workers
+
+    def start_worker(self, **settings: str) -> Program:
+        """A worker that is on its way."""
+        port = free_port()
+        env = environment(
+            KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
+            KOTAE_KAFKA__TOPIC_PREFIX=self.kafka.topic_prefix,
+            KOTAE_KAFKA__SESSION_TIMEOUT_S=str(self.size.session_s),
+            KOTAE_KAFKA__REPLY_TOPICS=",".join(self.kafka.reply_topics),
+            KOTAE_WORKER__GROUP_ID=group_of(self.kafka),
+            KOTAE_WORKER__HTTP_PORT=str(port),
+            KOTAE_MODEL__BASE_URL=self.services.model.base_url,
+            **settings,
+        )
+        name = ["tests.acceptance.oracle.mutants", self.size.mutant] if self.size.mutant else ["streams"]
+        config = self._folder / "tools.toml"
+        options = ["--config", str(config)] if config.exists() else []
+        worker = Program(
+            [*name, *options, "worker"], env, self._folder / f"worker-{uuid.uuid4().hex[:6]}.log"
+        )
+        self.workers.append(worker)
+        self._health[worker.pid] = f"http://127.0.0.1:{port}/health/ready"
+        return worker
+
+    def offer_tool(self) -> None:
+        """Give the workers that start from now on a tool that is not idempotent."""
+        (self._folder / "tools.toml").write_text(
+            f'[tools.{TOOL}]\ndescription = "Pays."\nurl = "{self.services.tool_url}"\nmethod = "POST"\n'
+            f'idempotent = false\n[tools.{TOOL}.parameters]\ntype = "object"\n'
+        )
+
+    async def ready(self, workers: Iterable[Program] | None = None) -> None:
+        for worker in list(self.workers if workers is None else workers):
+            await worker.answers_http(self._health[worker.pid])
+
+    async def kill(self, worker: Program) -> None:
+        """SIGKILL."""
+        self.record("kill")
+        self.workers.remove(worker)
+        await worker.kill()
+
+    async def stop(self, worker: Program, limit_s: float = STOP_S) -> int:
+        """SIGTERM; its exit code."""
+        self.workers.remove(worker)
+        code = await worker.stop(limit_s)
+        self.exits.append((worker, code))
+        return code
+
+    def signal(self, worker: Program, number: signal.Signals) -> None:
+        self.record(number.name)
+        os.kill(worker.pid, number)
+
+    # Ledgers
+
+    def record(self, kind: str) -> None:
+        """Keep a fault, and what it can have had read again."""
+        answered, committed = self.observer.answered, self.observer.committed
+        in_flight = uncommitted = 0
+        for question in self._sent:
+            if question.place is None or question.place not in answered:
+                in_flight += question.id in self.services.started
+            elif question.place[1] >= committed.get(question.place[0], 0):
+                uncommitted += 1
+        self.faults.append(Fault(kind, time.time(), in_flight, uncommitted))
+
+    async def produce(
+        self,
+        count: int,
+        over_s: float = 0.0,
+        *,
+        prefix: str = "q",
+        headers: Sequence[tuple[str, bytes]] = (),
+        **fields: Any,
+    ) -> None:
+        """Questions of random conversations, evenly over that time."""
+        start = time.monotonic()
+        sending = []
+        for number in range(count):
+            key = f"c{min(self.rng.randrange(self.size.keys), self.rng.randrange(self.size.keys))}"
+            identifier = f"{prefix}{number}"
+            value = encode(
+                Question(id=identifier, text=f"What of {identifier}?", conversation_id=key, **fields)
+            )
+            sending.append(asyncio.ensure_future(self.send(identifier, key.encode(), value, headers)))
+            await asyncio.sleep(max(0.0, start + over_s * (number + 1) / count - time.monotonic()))
+        await asyncio.gather(*sending)
+
+    async def send(
+        self,
+        identifier: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Place | None:
+        """One record, whatever it holds; where it lies, if the broker said so."""
+        sequence = self._sequences[key] = self._sequences.get(key, -1) + 1
+        self.sent_at[identifier] = time.time()
+        try:
+            done = await self._producer.send(self.topics.questions, value, key=key, headers=list(headers))
+            found = await done
+        except KafkaError:
+            self._sent.append(Produced(identifier, key, sequence, "unknown"))
+            return None
+        place = (found.partition, found.offset)
+        self._sent.append(Produced(identifier, key, sequence, "ok", place))
+        return place
+
+    @property
+    def places(self) -> dict[str, Place]:
+        return {question.id: question.place for question in self._sent if question.place is not None}
+
+    def drained(self) -> bool:
+        """Whether every question that was accepted has its outcome, and is committed."""
+        self.observer.check_alive()
+        answered, committed = self.observer.answered, self.observer.committed
+        return all(
+            place in answered and place[1] < committed.get(place[0], 0) for place in self.places.values()
+        )
+
+    async def finish(self, *, duplicates: int | None = 0) -> Ledgers:
+        """Wait for the backlog, end the workers, and give the ledgers.
+
+        Args:
+            duplicates: how many second outcomes are allowed; None: what the faults explain.
+        """
+        healed_at = time.time()
+        drained_at = None
+        with contextlib.suppress(TimeoutError):
+            await eventually(self.drained, self.size.drain_s, "the backlog is gone")
+            drained_at = time.time()
+        await asyncio.gather(*(self.stop(worker) for worker in list(self.workers)))
+        answers = await end_offsets(self.kafka, self.topics.answers)
+        letters = await end_offsets(self.kafka, self.topics.dead_letters)
+        observer = self.observer
+        await eventually(
+            lambda: (
+                len(observer.outcomes) >= sum(answers.values())
+                and len(observer.dead_letters) >= sum(letters.values())
+            ),
+            30,
+            "all that was written is read",
+        )
+        services = self.services
+        ledgers = Ledgers(
+            produced=await self._produced(),
+            model_calls=services.model_calls,
+            tool_calls=services.tool_calls,
+            outcomes=observer.outcomes,
+            dead_letters=observer.dead_letters,
+            commits=observer.commits,
+            faults=self.faults,
+            healed_at=healed_at,
+            drained_at=drained_at,
+        )
+        allowed = ledgers.redelivered if duplicates is None else duplicates
+        ledgers.bounds = Bounds(duplicates=allowed, drain_s=self.size.drain_s)
+        return ledgers
+
+    async def _produced(self) -> list[Produced]:
+        """What was sent, and of the unknown ones what the topic says."""
+        count = sum((await end_offsets(self.kafka, self.topics.questions)).values())
+        known = set(self.places.values())
+        produced = [question for question in self._sent if question.place is not None]
+        unknown = {question.id: question for question in self._sent if question.place is None}
+        if not unknown and count == len(produced):
+            return produced
+        for record in await read_topic(self.kafka, self.topics.questions, count):
+            place = (record.partition, record.offset)
+            if place not in known:
+                identifier = next(
+                    (one for one in unknown if f'"{one}"'.encode() in (record.value or b"")), str(place)
+                )
+                unknown.pop(identifier, None)
+                produced.append(Produced(identifier, record.key, -1, "unknown", place))
+        return produced + list(unknown.values())
+
+
+def group_of(kafka: Kafka) -> str:
+    """The workers' group."""
+    return f"{kafka.topic_prefix}group"
+
+
+@asynccontextmanager
+async def open_world(bootstrap: str, folder: Path, size: Size, seed: int) -> AsyncIterator[World]:
+    """Topics, services and an observer; no worker yet. All chance comes from the seed."""
+    rng = random.Random(seed)
+    prefix = f"oracle-{uuid.uuid4().hex[:8]}."
+    kafka = Kafka(
+        bootstrap_servers=bootstrap,
+        topic_prefix=prefix,
+        partitions=size.partitions,
+        reply_topics=(f"{prefix}replies",),
+    )
+    await acreate_topics(kafka)
+    async with (
+        Services(random.Random(rng.random()), size.latency_s) as services,
+        Observer(kafka, group_of(kafka)) as observer,
+    ):
+        world = World(kafka, folder, size, rng, services, observer)
+        observer.rebalanced = lambda: world.record("rebalance")
+        try:
+            await world.open()
+            yield world
+        finally:
+            await world.aclose()

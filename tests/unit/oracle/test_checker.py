@@ -1,0 +1,164 @@
+"""A ledger that breaks an invariant is caught by that invariant, and a clean one by none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.acceptance.oracle.checker import INVARIANTS, check
+from tests.acceptance.oracle.ledgers import (
+    Bounds,
+    Commit,
+    DeadLetter,
+    Fault,
+    Ledgers,
+    ModelCall,
+    Outcome,
+    Produced,
+    ToolCall,
+)
+
+
+def clean() -> Ledgers:
+    """Two partitions, a failed question, an unknown one that arrived and one that did not, a kill."""
+    produced = [Produced(f"q{n}", b"k%d" % (n % 4), n // 4, "ok", (n % 2, n // 2)) for n in range(20)] + [
+        Produced("late", b"k0", 5, "unknown", (0, 10)),
+        Produced("lost", b"k0", 6, "unknown"),
+        Produced("refused", b"k0", 7, "failed"),
+    ]
+    outcomes = [
+        Outcome(question.place, question.place[1], question.id, "answered", f"d-{question.id}", 10.0)
+        for question in produced
+        if question.place is not None
+    ]
+    outcomes[4] = replace(outcomes[4], status="failed")
+    return Ledgers(
+        produced=produced,
+        model_calls=[ModelCall(question.id, "generate", 5.0) for question in produced if question.place],
+        tool_calls=[ToolCall("q1", "pay", "q1/c1", 5.0), ToolCall("q2", "pay", "q2/c1", 5.0)],
+        outcomes=outcomes,
+        dead_letters=[DeadLetter((0, 2), 9.0)],
+        commits=[
+            Commit(0, 3, 4, 11.0),
+            Commit(1, 10, 10, 12.0),
+            Commit(0, 3, 5, 12.5),
+            Commit(0, 11, 11, 13.0),
+        ],
+        faults=[Fault("kill", 8.0, in_flight=2)],
+        healed_at=9.0,
+        drained_at=13.0,
+    )
+
+
+def breaks(spoil: Callable[[Ledgers], object]) -> set[str]:
+    ledgers = clean()
+    spoil(ledgers)
+    return {violation.invariant for violation in check(ledgers)}
+
+
+def test_a_clean_ledger_has_no_violation() -> None:
+    assert check(clean()) == []
+
+
+def test_an_empty_ledger_is_judged_too() -> None:
+    assert [violation.invariant for violation in check(Ledgers())] == ["I8"]
+
+
+def again(ledgers: Ledgers, number: int, **changes: object) -> None:
+    """A second outcome of a question, at the end of its partition."""
+    one = ledgers.outcomes[number]
+    ledgers.outcomes.append(replace(one, position=100, **changes))  # type: ignore[arg-type]  # one field each
+
+
+def swap(ledgers: Ledgers, first: int, second: int) -> None:
+    """Two outcomes of one key change places."""
+    one, other = ledgers.outcomes[first], ledgers.outcomes[second]
+    ledgers.outcomes[first] = replace(one, position=other.position)
+    ledgers.outcomes[second] = replace(other, position=one.position)
+    ledgers.commits = [replace(commit, answers_end=11) for commit in ledgers.commits]
+
+
+SPOILED: list[tuple[str, str, Callable[[Ledgers], object]]] = [
+    ("I1", "the dead letter is missing", lambda ledgers: ledgers.dead_letters.clear()),
+    ("I1", "the dead letter is another's", lambda ledgers: ledgers.dead_letters.__setitem__(
+        0, DeadLetter((0, 3), 9.0))),
+    ("I1", "a status that is no end", lambda ledgers: ledgers.outcomes.__setitem__(
+        0, replace(ledgers.outcomes[0], status="running"))),
+    ("I1", "acknowledged and gone", lambda ledgers: ledgers.produced.append(
+        Produced("gone", b"k", 0, "ok"))),
+    ("I1", "above every commit", lambda ledgers: ledgers.produced.append(
+        Produced("new", b"k9", 0, "ok", (1, 10)))),
+    ("I1", "unknown to its producer, and accepted", lambda ledgers: ledgers.produced.append(
+        Produced("new", b"k9", 0, "unknown", (1, 10)))),
+    ("I2", "the outcome came later", lambda ledgers: ledgers.commits.__setitem__(
+        3, Commit(0, 11, 7, 13.0))),
+    ("I2", "a commit beyond the end", lambda ledgers: ledgers.commits.insert(0, Commit(1, 10, 0, 10.0))),
+    ("I3", "one step back", lambda ledgers: ledgers.commits.append(Commit(0, 10, 11, 14.0))),
+    ("I3", "back and forth", lambda ledgers: ledgers.commits.extend(
+        [Commit(0, 1, 11, 14.0), Commit(0, 11, 11, 15.0)])),
+    ("I4", "two of one key", lambda ledgers: swap(ledgers, 0, 4)),
+    ("I5", "more than the faults explain", lambda ledgers: again(ledgers, 0)),
+    ("I5", "another status", lambda ledgers: (
+        again(ledgers, 0, status="degraded"), setattr(ledgers, "bounds", Bounds(duplicates=5)))),
+    ("I5", "another text", lambda ledgers: (
+        again(ledgers, 0, digest="other"), setattr(ledgers, "bounds", Bounds(duplicates=5)))),
+    ("I5", "another id", lambda ledgers: (
+        again(ledgers, 0, id="other"), setattr(ledgers, "bounds", Bounds(duplicates=5)))),
+    ("I6", "an outcome of nothing", lambda ledgers: ledgers.outcomes.append(
+        Outcome((1, 77), 50, "ghost", "answered", "d", 12.0))),
+    ("I6", "a dead letter of nothing", lambda ledgers: ledgers.dead_letters.append(DeadLetter((1, 77), 1.0))),
+    ("I7", "retries without a budget", lambda ledgers: ledgers.model_calls.extend(
+        [ModelCall("q1", "generate", 6.0)] * 8)),
+    ("I8", "never", lambda ledgers: setattr(ledgers, "drained_at", None)),
+    ("I8", "too late", lambda ledgers: setattr(ledgers, "drained_at", 70.0)),
+    ("I9", "twice", lambda ledgers: ledgers.tool_calls.append(ToolCall("q1", "pay", "q1/c1", 7.0))),
+    ("I9", "twice under another key", lambda ledgers: ledgers.tool_calls.append(
+        ToolCall("q1", "pay", "q1/c2", 7.0))),
+    ("I9", "without a key", lambda ledgers: ledgers.tool_calls.append(ToolCall("q3", "pay", "", 7.0))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("invariant", "spoil"),
+    [(invariant, spoil) for invariant, _, spoil in SPOILED],
+    ids=[f"{invariant} {name}" for invariant, name, _ in SPOILED],
+)
+def test_what_breaks_an_invariant_is_caught_by_it_alone(
+    invariant: str, spoil: Callable[[Ledgers], object]
+) -> None:
+    assert breaks(spoil) == {invariant}
+
+
+def test_every_invariant_is_shown_to_catch_something() -> None:
+    assert {invariant for invariant, _, _ in SPOILED} == set(INVARIANTS)
+
+
+def test_a_lost_question_below_a_commit_breaks_both() -> None:
+    assert breaks(lambda ledgers: ledgers.outcomes.pop(0)) == {"I1", "I2"}
+
+
+def test_what_faults_explain_is_allowed() -> None:
+    def spoil(ledgers: Ledgers) -> None:
+        again(ledgers, 0)
+        again(ledgers, 3)
+        ledgers.bounds = Bounds(duplicates=2)
+        # 23 questions x 1.1, and two that were in flight at the kill.
+        ledgers.model_calls += [ModelCall("q1", "generate", 6.0)] * (26 + 2 - len(ledgers.model_calls))
+
+    assert breaks(spoil) == set()
+
+
+def test_a_duplicate_does_not_count_as_out_of_order() -> None:
+    def spoil(ledgers: Ledgers) -> None:
+        again(ledgers, 0)
+        ledgers.bounds = Bounds(duplicates=1)
+
+    assert breaks(spoil) == set()
+
+
+def test_questions_without_a_key_have_no_order() -> None:
+    def spoil(ledgers: Ledgers) -> None:
+        ledgers.produced = [replace(question, key=None) for question in ledgers.produced]
+        swap(ledgers, 0, 4)
+
+    assert breaks(spoil) == set()
