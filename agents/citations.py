@@ -14,7 +14,8 @@ from schemas.answer import Citation
 _NUMBERS = r"\s*\d{1,4}(?:\s*[,，、;；]\s*\d{1,4})*\s*"
 _MARK = rf"(?:\[{_NUMBERS}\]|【{_NUMBERS}】)"
 # A whole run at once: where all of its numbers are dropped it leaves no gap.
-_RUN = re.compile(rf"(?P<space>[^\S\n]*)(?P<marks>{_MARK}(?:[^\S\n]*{_MARK})*)")
+# It begins where its blanks do: tried at each of them, a text of blanks would cost quadratically.
+_RUN = re.compile(rf"(?P<space>(?<![^\S\n])[^\S\n]*)(?P<marks>{_MARK}(?:[^\S\n]*{_MARK})*)")
 _NUMBER = re.compile(r"\d+")
 _CHECKED = re.compile(r"\[(\d+)\]")
 
