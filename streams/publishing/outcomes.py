@@ -9,6 +9,7 @@ from schemas.codec import DecodeError, Salvaged, encode
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
 from schemas.headers import (
+    MESSAGE_MAX,
     DeadLetter,
     answer_headers,
     dead_letter_headers,
@@ -26,6 +27,8 @@ TRUNCATED = "truncated"
 TRUNCATED_BYTES = 16_384
 HEADERS_LOST = "headers_lost"
 """The same of one that is without the headers whose names could not be read."""
+MODEL_MAX = 256
+"""Longest name of a model in an answer that had to be made smaller; it is the model's server that says it."""
 BARE = 2
 """How often an answer can be made smaller: first its content goes, then all that it echoes."""
 
@@ -213,6 +216,8 @@ class Outcomes:
         error = answer.error
         if error is None:
             error = AnswerError(ErrorCode.TOO_LARGE, "publish", "the answer is larger than its topic takes")
+        # What is left is bounded, whatever a server says or an exception holds: it must fit in the end.
+        error = AnswerError(error.code, error.stage, error.message[:MESSAGE_MAX])
         bare = Answer(
             id=answer.id,
             question_id=answer.question_id,
@@ -223,7 +228,7 @@ class Outcomes:
             created_at=answer.created_at,
             error=error,
             usage=answer.usage,
-            model=answer.model,
+            model=answer.model[:MODEL_MAX],
             timings_ms=answer.timings_ms,
             metadata={} if outcome.shrunk else answer.metadata,
         )

@@ -179,3 +179,13 @@ def test_every_answer_can_be_read_again() -> None:
     made = outcomes().answered(inquiry(), failed_answer())
     assert decode_answer(made.answer.value or b"") == made.message
     assert encode(made.message) == made.answer.value
+
+
+def test_a_bare_answer_fits_whatever_servers_say() -> None:
+    error = AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "e" * 50_000)
+    made = outcomes(max_bytes=20_000).answered(
+        inquiry(), answer(status="failed", text="", model="m" * 50_000, error=error)
+    )
+    assert made.answer.size_with_headers < 20_000
+    assert made.message.error is not None
+    assert made.message.error.code is ErrorCode.MODEL_UNAVAILABLE
