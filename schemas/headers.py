@@ -61,9 +61,10 @@ class RequestHeaders:
     def expires_at(self, record_timestamp_ms: int) -> float | None:
         """When the question expires, in unix seconds; None: it has no deadline of its own.
 
-        `ce_expirytime` counts before `timeout_ms`, which starts at the record's timestamp.
+        `ce_expirytime` counts before `timeout_ms`, which starts at the record's timestamp; in a record
+        without one (Kafka says -1) it starts nowhere.
         """
-        if self.expiry_s is not None or self.timeout_ms is None:
+        if self.expiry_s is not None or self.timeout_ms is None or record_timestamp_ms < 0:
             return self.expiry_s
         return (record_timestamp_ms + self.timeout_ms) / 1000
 

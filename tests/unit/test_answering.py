@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,3 +259,11 @@ async def test_a_pipeline_that_ends_by_a_cancellation_of_its_own_costs_no_lane()
     assert outcome.message.error is not None
     assert outcome.message.error.code == "internal"
     assert made.answering.running == 0
+
+
+async def test_a_record_without_a_timestamp_has_not_waited() -> None:
+    made = Set(deadline_s=5.0)
+    undated = work(question("q"), ("timeout_ms", b"3000"))
+    undated.record = replace(undated.record, timestamp=-1)
+    await made.run(undated)
+    assert made.pipeline.asked[0].queue_ms == 0.0
