@@ -223,7 +223,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return float(value)
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one with numbers beyond a machine's
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
