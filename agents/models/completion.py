@@ -11,6 +11,7 @@ import orjson
 
 from agents.components import Generation, Plan, PlannedCall
 from agents.errors import BadOutputError, DependencyError, ThrottledError, TransientError
+from agents.nesting import nests_too_deeply
 from schemas.answer import Usage
 
 ID_MAX = 128
@@ -118,6 +119,8 @@ def _arguments(written: Any) -> tuple[dict[str, Any], str]:
             return {}, f"the arguments are not JSON: {error}"
     if not isinstance(written, dict):
         return {}, "the arguments are not a JSON object"
+    if nests_too_deeply(written):
+        return {}, "the arguments are nested too deeply"
     return written, ""
 
 

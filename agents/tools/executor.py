@@ -10,6 +10,7 @@ import orjson
 
 from agents.components import Call, PlannedCall, ToolSpec
 from agents.errors import BadOutputError, DependencyError, TimedOutError
+from agents.nesting import nests_too_deeply
 from agents.tools.registry import ToolRegistry
 from agents.tools.tool import RejectedCallError, Tool
 from schemas.answer import ToolCall, ToolCallStatus
@@ -92,6 +93,8 @@ class RegistryExecutor:
             encoded = orjson.dumps(result)
         except TypeError as error:
             raise BadOutputError(f"tools/{name}", f"the result cannot be written as JSON: {error}") from error
+        if nests_too_deeply(result):
+            raise BadOutputError(f"tools/{name}", "the result is nested too deeply")
         # Bytes are at least as many as characters, so this settles nearly every result.
         if len(encoded) <= self._result_max:
             return result

@@ -15,7 +15,11 @@ from agents.models.completion import (
     parse_plan,
     planned_calls,
 )
-from schemas.answer import Usage
+from schemas.answer import ToolCall, Usage
+from schemas.codec import decode_answer, encode
+from schemas.question import Question
+from tests.support.answerer import answer_to
+from tests.support.components import SOURCE
 
 
 def wanted(name: object = "clock", arguments: object = "{}", **more: object) -> dict[str, Any]:
@@ -197,3 +201,16 @@ def test_a_stream_of_tool_calls_is_no_answer() -> None:
     called = {"choices": [{"delta": {"tool_calls": [wanted()]}, "finish_reason": "tool_calls"}]}
     with pytest.raises(BadOutputError, match="tools"):
         streamed(called, b"[DONE]")
+
+
+@pytest.mark.parametrize(
+    ("levels", "problem"), [(80, ""), (95, "nested too deeply"), (900, "nested too deeply")]
+)
+def test_arguments_too_deep_to_be_read_in_an_answer_are_no_arguments(levels: int, problem: str) -> None:
+    arguments = '{"a": ' + "[" * levels + "]" * levels + "}"
+    [call] = planned_calls([{"id": "1", "function": {"name": "weather", "arguments": arguments}}])
+    assert problem in call.problem
+    assert bool(call.problem) is bool(problem)
+    made = ToolCall(id="1", name="w", arguments=call.arguments, status="ok")
+    answered = answer_to(Question(id="q", text="?"), SOURCE, tool_calls=(made,))
+    assert decode_answer(encode(answered)) == answered

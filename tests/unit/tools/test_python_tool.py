@@ -273,3 +273,16 @@ def test_an_entry_point_that_will_not_do_is_named(
     offer(monkeypatch, EntryPoint("weather", value, loading.TOOLS_GROUP))
     with pytest.raises(ToolConfigError, match=message):
         python_tools(http=unused_client, default_timeout_s=4.0)
+
+
+async def test_a_result_too_deep_to_be_read_in_an_answer_is_an_error() -> None:
+    async def nest(levels: int) -> list[Any]:
+        """Nests lists."""
+        made: list[Any] = []
+        for _ in range(levels - 1):
+            made = [made]
+        return made
+
+    assert (await run(PythonTool(nest), levels=80)).status == "ok"
+    failed = await run(PythonTool(nest), levels=120)
+    assert (failed.status, failed.result) == ("error", "the result is nested too deeply")
