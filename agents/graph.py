@@ -18,12 +18,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from agents.components import Call, DeltaSink
 from agents.errors import DependencyError, TimedOutError
+from schemas.answer import Source
 from schemas.errors import ErrorCode
 from schemas.event import StageStatus, StageTrace
 from schemas.question import Question
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+_NOWHERE = Source("", -1, -1)
 
 
 class GraphError(ValueError):
@@ -62,7 +65,7 @@ class Run:
     """One question on its way through a graph.
 
     `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
-    in which they arose.
+    in which they arose. `source` is the question's record.
     """
 
     question: Question
@@ -73,6 +76,7 @@ class Run:
     degraded: list[str] = field(default_factory=list)
     traces: list[StageTrace] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    source: Source = _NOWHERE
 
     def __getitem__(self, output: Output[T]) -> T:
         value: T = self.values[output.stage]

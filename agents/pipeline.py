@@ -42,6 +42,7 @@ from agents.errors import DependencyError, PermanentError, TimedOutError
 from agents.graph import Graph, GraphError, Observer, Output, Run, Stage, StageFailed
 from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
+from agents.tools.journal import Journal, NoJournal
 from agents.tools.stage import run_planned
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
 from schemas.errors import ErrorCode
@@ -99,18 +100,26 @@ class Answered:
     stages: tuple[StageTrace, ...] = ()
 
 
-def default_graph(components: Components, budgets: Budgets) -> Graph:
-    """Retrieve beside plan, tools after the plan, then generate."""
+def default_graph(components: Components, budgets: Budgets, journal: Journal | None = None) -> Graph:
+    """Retrieve beside plan, tools after the plan, then generate.
+
+    Without a `journal`, a question that is run again after a crash may call again what it had called.
+    """
+    journal = journal or NoJournal()
     executor = components.tool_executor
 
     async def retrieve(run: Run, call: Call) -> Sequence[Passage]:
         return await components.retriever.aretrieve(run.question, call)
 
     async def plan(run: Run, call: Call) -> Plan:
+        recorded = journal.recorded(run.question, run.source)
+        if recorded is not None:
+            return recorded.plan
         return await components.planner.aplan(run.question, executor.offered(run.question), call)
 
     async def tools(run: Run, call: Call) -> tuple[ToolCall, ...]:
-        return await run_planned(run[PLAN].calls, executor, run, call, budgets.tool_concurrency)
+        concurrency = budgets.tool_concurrency
+        return await run_planned(run[PLAN], executor, run, call, concurrency=concurrency, journal=journal)
 
     async def generate(run: Run, call: Call) -> Generation:
         return await components.generator.agenerate(_grounding(run), call, run.on_delta)
@@ -121,7 +130,10 @@ def default_graph(components: Components, budgets: Budgets) -> Graph:
                 output=PLAN,
                 run=plan,
                 budget_s=budgets.plan_s,
-                applies=lambda run: bool(executor.offered(run.question)),
+                applies=lambda run: (
+                    bool(executor.offered(run.question))
+                    or journal.recorded(run.question, run.source) is not None
+                ),
                 default=Plan,
                 degrade=_plan_nothing,
             ),
@@ -194,7 +206,14 @@ class Pipeline:
         """The outcome of one question, by its deadline. Never raises but for cancellation."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        run = Run(asked.question, asked.deadline, self._observer, asked.traceparent, asked.on_delta)
+        run = Run(
+            asked.question,
+            asked.deadline,
+            self._observer,
+            asked.traceparent,
+            asked.on_delta,
+            source=asked.source,
+        )
         error: AnswerError | None = None
         try:
             await self.graph.arun(run)

@@ -17,6 +17,7 @@ from schemas.answer import Answer
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace
+from schemas.journal import JournalEntry
 from schemas.question import TEXT_MAX, Question
 
 IDENTIFIER_MAX = 128
@@ -114,6 +115,7 @@ def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
 decode_answer = _decoder(Answer)
 decode_delta = _decoder(AnswerDelta)
 decode_document = _decoder(Document)
+decode_journal_entry = _decoder(JournalEntry)
 decode_trace = _decoder(QuestionTrace)
 _decode_question = _decoder(Question)
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from schemas.answer import Answer
 from schemas.document import Document
 from schemas.event import AnswerDelta, QuestionTrace
+from schemas.journal import JournalEntry
 from schemas.question import Question
 
 MESSAGES: dict[str, type[Struct]] = {
@@ -16,6 +17,7 @@ MESSAGES: dict[str, type[Struct]] = {
     "answer-delta": AnswerDelta,
     "question-trace": QuestionTrace,
     "document": Document,
+    "journal-entry": JournalEntry,
 }
 
 

@@ -12,7 +12,7 @@ from agents.components import Call, PlannedCall, ToolSpec
 from agents.errors import BadOutputError, DependencyError, TimedOutError
 from agents.nesting import nests_too_deeply
 from agents.tools.registry import ToolRegistry
-from agents.tools.tool import RejectedCallError, Tool
+from agents.tools.tool import DidNotRunError, Reconcilable, RejectedCallError, Tool
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.question import Question
 
@@ -54,14 +54,34 @@ class RegistryExecutor:
         except Exception as error:
             log.exception("tool %s has a defect (question %s)", planned.name, question.id)
             status, result = "error", f"the tool failed ({type(error).__name__})"
-        return ToolCall(
-            id=planned.id,
-            name=planned.name,
-            arguments=planned.arguments,
-            status=status,
-            result=result,
-            duration_ms=round((loop.time() - started) * 1000, 3),
-        )
+        return _ended(planned, status, result, started)
+
+    async def areconcile(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall | None:
+        """What became of a call that an earlier run may have started; None: it never ran.
+
+        `unknown` where its tool has no `reconcile_url`, or where that does not tell in time.
+        """
+        started = asyncio.get_running_loop().time()
+        entry = self._registry.find(planned.name, question)
+        tool = None if entry is None else entry.tool
+        if tool is None or not tool.reconcile_url or not isinstance(tool, Reconcilable):
+            return _ended(planned, "unknown", "it may have run before a crash, and cannot be asked", started)
+        limit = min(started + tool.spec.timeout_s, call.deadline)
+        status: ToolCallStatus = "ok"
+        result: Any
+        try:
+            async with asyncio.timeout_at(limit):
+                result = self._bounded(planned.name, await tool.areconcile(_headers(planned, question, call)))
+        except DidNotRunError:
+            return None
+        except TimeoutError:
+            status, result = "unknown", "it may have run before a crash, and its server did not say in time"
+        except DependencyError as error:
+            status, result = "unknown", f"it may have run before a crash: {error.message}"
+        except Exception as error:
+            log.exception("tool %s cannot be reconciled (question %s)", planned.name, question.id)
+            status, result = "unknown", f"it may have run before a crash ({type(error).__name__})"
+        return _ended(planned, status, result, started)
 
     def _checked(self, planned: PlannedCall, question: Question) -> Tool:
         entry = self._registry.find(planned.name, question)
@@ -78,8 +98,7 @@ class RegistryExecutor:
         limit = min(started + tool.spec.timeout_s, call.deadline)
         if limit <= started:
             raise TimedOutError(f"tools/{planned.name}", "no time was left to call it")
-        headers = call.headers
-        headers["Idempotency-Key"] = f"{quote(question.id, safe='')}/{quote(planned.id, safe='')}"
+        headers = _headers(planned, question, call)
         try:
             async with asyncio.timeout_at(limit):
                 result = await tool.arun(planned.arguments, headers)
@@ -102,3 +121,21 @@ class RegistryExecutor:
         if len(text) <= self._result_max:
             return result
         return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"
+
+
+def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, str]:
+    headers = call.headers
+    # Nothing of the attempt or of the run is in it: the same call has the same key for ever.
+    headers["Idempotency-Key"] = f"{quote(question.id, safe='')}/{quote(planned.id, safe='')}"
+    return headers
+
+
+def _ended(planned: PlannedCall, status: ToolCallStatus, result: Any, started: float) -> ToolCall:
+    return ToolCall(
+        id=planned.id,
+        name=planned.name,
+        arguments=planned.arguments,
+        status=status,
+        result=result,
+        duration_ms=round((asyncio.get_running_loop().time() - started) * 1000, 3),
+    )

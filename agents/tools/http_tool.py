@@ -6,9 +6,9 @@ from typing import Any, Literal
 import orjson
 
 from agents.components import ToolSpec
-from agents.errors import BadOutputError, PermanentError
+from agents.errors import BadOutputError, DependencyError, PermanentError
 from agents.http import HttpPool, HttpResponse, raise_for_status
-from agents.tools.tool import RejectedCallError
+from agents.tools.tool import DidNotRunError, RejectedCallError
 
 
 class HttpTool:
@@ -61,6 +61,16 @@ class HttpTool:
             )
         raise_for_status(self._pool.dependency, response)
         return _content(self._pool.dependency, response)
+
+    async def areconcile(self, headers: dict[str, str]) -> Any:
+        """Ask `reconcile_url`: the body of a 200 is the call's result, and 404 says that it never ran."""
+        dependency = self._pool.dependency
+        response = await self._pool.arequest("GET", self.reconcile_url, headers=headers)
+        if response.status == 404:
+            raise DidNotRunError(dependency, "its server knows of no such call", status=404)
+        if response.status != 200:
+            raise DependencyError(dependency, f"HTTP {response.status}", status=response.status)
+        return _content(dependency, response)
 
     def _json(self, value: Any) -> bytes:
         try:

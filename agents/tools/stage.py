@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
-from agents.components import Call, PlannedCall, ToolExecutor
+from agents.components import Call, Plan, PlannedCall, ToolExecutor
 from agents.graph import Run
+from agents.tools.journal import Journal
+from agents.tools.once import OnceOnly
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.event import StageStatus
 
@@ -31,39 +32,48 @@ _REASONS: dict[ToolCallStatus, str] = {
 
 
 async def run_planned(
-    planned: Sequence[PlannedCall], executor: ToolExecutor, run: Run, call: Call, concurrency: int
+    plan: Plan, executor: ToolExecutor, run: Run, call: Call, *, concurrency: int, journal: Journal
 ) -> tuple[ToolCall, ...]:
     """Run the planned calls side by side, at most `concurrency` at once; results in the plan's order.
 
     Ends by `call.deadline` (and a moment): a call that is not back by then has status `timeout`, and
-    the results of the others are kept.
+    the results of the others are kept. Calls that may not be repeated are started at most once, by what
+    `journal` says.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
     gate = asyncio.Semaphore(concurrency)
+    calls = OnceOnly(plan, executor, run, journal)
 
     async def one(planned_call: PlannedCall) -> ToolCall:
         async with gate:
             label = run.call(f"tools/{planned_call.id}", call.deadline)
             begun = loop.time()
-            result = await executor.arun(planned_call, run.question, label)
-            run.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, result.status)
+            result = await calls.arun(planned_call, label)
+            run.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, _detail(result))
             return result
 
-    tasks = [loop.create_task(one(planned_call)) for planned_call in planned]
+    calls.start()
+    tasks = [loop.create_task(one(planned_call)) for planned_call in plan.calls]
     try:
         await asyncio.wait(tasks, timeout=max(0.0, call.deadline - started) + _GRACE_S)
     finally:
         for task in tasks:
             task.cancel()
+        calls.stop()
     waited_ms = (loop.time() - started) * 1000
     results = tuple(
-        _result(planned_call, task, waited_ms) for planned_call, task in zip(planned, tasks, strict=True)
+        calls.finished(planned_call.id) or _result(planned_call, task, waited_ms)
+        for planned_call, task in zip(plan.calls, tasks, strict=True)
     )
     for result in results:
         if result.status in _REASONS:
             run.degrade(_REASONS[result.status])
     return results
+
+
+def _detail(result: ToolCall) -> str:
+    return f"{result.status}, reused" if result.reused else result.status
 
 
 def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_ms: float) -> ToolCall:

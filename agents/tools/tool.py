@@ -1,6 +1,6 @@
 """What every tool is to the registry and the executor, whatever it calls."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from agents.components import ToolSpec
 from agents.errors import PermanentError
@@ -17,6 +17,12 @@ class RejectedCallError(PermanentError):
     """The call is not allowed, or its arguments do not fit; nothing was called."""
 
     reason = "rejected"
+
+
+class DidNotRunError(PermanentError):
+    """The tool's server knows of no such call: it may be started."""
+
+    reason = "did_not_run"
 
 
 class Tool(Protocol):
@@ -45,4 +51,18 @@ class Tool(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class Reconcilable(Protocol):
+    """A tool whose `reconcile_url` can be asked."""
+
+    async def areconcile(self, headers: dict[str, str]) -> Any:
+        """The result of the call that had the `Idempotency-Key` in `headers`.
+
+        Raises:
+            DidNotRunError: there was no such call.
+            DependencyError: it cannot be told whether there was one.
+        """
         ...

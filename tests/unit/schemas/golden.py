@@ -8,6 +8,7 @@ from schemas.answer import Answer, AnswerError, Citation, Source, Timings, ToolC
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.journal import JournaledCall, JournalEntry
 from schemas.question import Question, Turn
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
@@ -69,6 +70,41 @@ TRACE = QuestionTrace(
     stages=(StageTrace(stage="retrieve", status="ok", started_at=NOW, duration_ms=1.25),),
 )
 DOCUMENT = Document(id="d", tenant="acme", title="Hire", source="hire.md", text="The deposit is 200 yuan.")
+PLANNED = JournalEntry(
+    question_id="q/1",
+    conversation_id="c-1",
+    source=SOURCE,
+    kind="plan",
+    created_at=NOW,
+    calls=(
+        JournaledCall(id="call/1", name="book", arguments={"seats": 2}),
+        JournaledCall(id="call/2", name="book", problem="the arguments are not a JSON object"),
+    ),
+    usage=Usage(10, 5),
+)
+INTENDED = JournalEntry(
+    question_id="q/1",
+    conversation_id="c-1",
+    source=SOURCE,
+    kind="intent",
+    created_at=NOW,
+    call_id="call/1",
+    name="book",
+    arguments={"seats": 2},
+)
+FINISHED = JournalEntry(
+    question_id="q/1",
+    conversation_id="c-1",
+    source=SOURCE,
+    kind="result",
+    created_at=NOW,
+    call_id="call/1",
+    name="book",
+    arguments={"seats": 2},
+    status="ok",
+    result={"booking": "B-7"},
+    duration_ms=12.5,
+)
 
 GOLDEN: dict[str, tuple[Struct, bytes]] = {
     "question": (
@@ -113,5 +149,26 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         DOCUMENT,
         b'{"id":"d","tenant":"acme","title":"Hire","source":"hire.md","text":"The deposit is 200 yuan.",'
         b'"metadata":{}}',
+    ),
+    "journal-entry": (
+        PLANNED,
+        b'{"question_id":"q/1","conversation_id":"c-1","source":{"topic":"questions","partition":3,"offset":42},'
+        b'"kind":"plan","created_at":"2026-01-02T03:04:05.678000Z",'
+        b'"calls":[{"id":"call/1","name":"book","arguments":{"seats":2}},'
+        b'{"id":"call/2","name":"book","problem":"the arguments are not a JSON object"}],'
+        b'"usage":{"prompt_tokens":10,"completion_tokens":5}}',
+    ),
+    "intent journal-entry": (
+        INTENDED,
+        b'{"question_id":"q/1","conversation_id":"c-1","source":{"topic":"questions","partition":3,"offset":42},'
+        b'"kind":"intent","created_at":"2026-01-02T03:04:05.678000Z",'
+        b'"call_id":"call/1","name":"book","arguments":{"seats":2}}',
+    ),
+    "result journal-entry": (
+        FINISHED,
+        b'{"question_id":"q/1","conversation_id":"c-1","source":{"topic":"questions","partition":3,"offset":42},'
+        b'"kind":"result","created_at":"2026-01-02T03:04:05.678000Z",'
+        b'"call_id":"call/1","name":"book","arguments":{"seats":2},"status":"ok","result":{"booking":"B-7"},'
+        b'"duration_ms":12.5}',
     ),
 }

@@ -22,6 +22,7 @@ from schemas.codec import (
     decode_answer,
     decode_delta,
     decode_document,
+    decode_journal_entry,
     decode_question,
     decode_trace,
     encode,
@@ -29,6 +30,7 @@ from schemas.codec import (
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.journal import JournalEntry
 from schemas.question import TEXT_MAX, Question, Turn
 from tests.unit.schemas.golden import ANSWER, GOLDEN
 
@@ -38,6 +40,7 @@ DECODERS: dict[type[Struct], Any] = {
     AnswerDelta: decode_delta,
     QuestionTrace: decode_trace,
     Document: decode_document,
+    JournalEntry: decode_journal_entry,
 }
 
 JSON_VALUES = st.recursive(

@@ -1,0 +1,120 @@
+"""Starts each call of a tool that is not idempotent at most once for its question, across crashes."""
+
+import asyncio
+
+from agents.components import Call, Plan, PlannedCall, ToolExecutor
+from agents.graph import Run
+from agents.tools.journal import Journal, JournalError, Reconciler, Recorded
+from schemas.answer import ToolCall, ToolCallStatus
+
+
+class OnceOnly:
+    """The calls of one question's plan in one run.
+
+    Calls that may be repeated go straight to the executor, and where there are no others nothing is
+    written and nothing awaited.
+    """
+
+    def __init__(self, plan: Plan, executor: ToolExecutor, run: Run, journal: Journal) -> None:
+        self._plan = plan
+        self._executor = executor
+        self._run = run
+        self._journal = journal
+        self._recorded: Recorded | None = journal.recorded(run.question, run.source)
+        once = {spec.name for spec in executor.offered(run.question) if not spec.idempotent}
+        self._guarded = {planned.id for planned in plan.calls if planned.name in once} if once else set()
+        if self._recorded is not None:
+            # Whatever the tool is declared now, it may not have been when its intent was written.
+            self._guarded |= self._recorded.intents | self._recorded.results.keys()
+        self._planned: asyncio.Task[None] | None = None
+        self._results: dict[str, ToolCall] = {}
+
+    def start(self) -> None:
+        """Record the plan where it holds a call to be guarded. Call it before the first `arun`."""
+        if self._guarded and self._recorded is None:
+            run = self._run
+            self._planned = asyncio.get_running_loop().create_task(
+                self._journal.aplan(run.question, run.source, self._plan)
+            )
+            self._planned.add_done_callback(_retrieve)
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._planned is not None:
+            self._planned.cancel()
+
+    def finished(self, call_id: str) -> ToolCall | None:
+        """The result of a call that ended, though it may not be recorded yet."""
+        return self._results.get(call_id)
+
+    async def arun(self, planned: PlannedCall, call: Call) -> ToolCall:
+        """Run one call, or what the journal leaves of it."""
+        run = self._run
+        if planned.id not in self._guarded:
+            return await self._executor.arun(planned, run.question, call)
+        if self._recorded is not None:
+            result = self._recorded.results.get(planned.id)
+            if result is not None:
+                return _reused(result)
+            if planned.id in self._recorded.intents:
+                settled = await self._settle(planned, call)
+                if settled is not None:
+                    return settled
+        try:
+            await self._permit(planned)
+        except JournalError as error:
+            return _without_result(planned, "error", f"not started: {error.message}")
+        result = self._results[planned.id] = await self._executor.arun(planned, run.question, call)
+        await self._keep(result)
+        return result
+
+    async def _permit(self, planned: PlannedCall) -> None:
+        """Returns when plan and intent are safe.
+
+        Both are written before either is awaited, so that they share a batch.
+        """
+        run = self._run
+        await self._journal.aintent(run.question, run.source, planned)
+        if self._planned is not None:
+            await asyncio.shield(self._planned)
+
+    async def _settle(self, planned: PlannedCall, call: Call) -> ToolCall | None:
+        """What became of a call with an intent alone; None where it never ran and may start now."""
+        if not isinstance(self._executor, Reconciler):
+            return _without_result(planned, "unknown", "it may have run before a crash")
+        result = await self._executor.areconcile(planned, self._run.question, call)
+        if result is None or result.status == "unknown":
+            return result
+        self._results[planned.id] = result = _reused(result)
+        await self._keep(result)
+        return result
+
+    async def _keep(self, result: ToolCall) -> None:
+        # A result that is not recorded costs the next run an `unknown`, not this one its result.
+        run = self._run
+        try:
+            await self._journal.aresult(run.question, run.source, result)
+        except JournalError:
+            return
+
+
+def _retrieve(planned: "asyncio.Task[None]") -> None:
+    # Whoever waited for it is told; nobody may be waiting any more.
+    if not planned.cancelled():
+        planned.exception()
+
+
+def _reused(result: ToolCall) -> ToolCall:
+    return ToolCall(
+        id=result.id,
+        name=result.name,
+        arguments=result.arguments,
+        status=result.status,
+        result=result.result,
+        reused=True,
+        duration_ms=result.duration_ms,
+    )
+
+
+def _without_result(planned: PlannedCall, status: ToolCallStatus, why: str) -> ToolCall:
+    return ToolCall(id=planned.id, name=planned.name, arguments=planned.arguments, status=status, result=why)

@@ -1,0 +1,251 @@
+"""The journal on its topic: entries are written before what they allow, and read back at recovery.
+
+An entry lies on the partition number of its question, so that whoever is assigned the question's
+partition finds it. Nothing is kept in memory of what is written here; what an earlier run wrote is kept
+from its reading until the question's outcome is safe or its partition is lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.components import Plan, PlannedCall
+from agents.tools.journal import JournalError, Recorded
+from schemas.answer import Source, ToolCall, Usage
+from schemas.codec import DecodeError, decode_journal_entry, encode
+from schemas.journal import EntryKind, JournaledCall, JournalEntry
+from schemas.question import Question
+from streams.publishing.journal_reader import Wanted, aread_journal
+from streams.publishing.records import Record
+from streams.publishing.sending import BACKOFF_S, TOO_LARGE, Sender
+from streams.settings import Kafka
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
+
+_Key = tuple[Source, str]
+
+
+@dataclass(slots=True)
+class _Found:
+    """The entries of one question. The first of a kind counts: what was done first was done by it."""
+
+    plan: Plan | None = None
+    intents: dict[str, PlannedCall] = field(default_factory=dict)
+    results: dict[str, ToolCall] = field(default_factory=dict)
+
+    def take(self, entry: JournalEntry) -> None:
+        if entry.kind == "plan":
+            self.plan = self.plan or _plan(entry)
+        elif not entry.call_id:
+            log.warning("an entry of question %s in the journal names no call", entry.question_id)
+        elif entry.kind == "intent":
+            self.intents.setdefault(entry.call_id, PlannedCall(entry.call_id, entry.name, entry.arguments))
+        elif entry.status is not None:
+            self.results.setdefault(entry.call_id, _result(entry))
+
+    def recorded(self) -> Recorded:
+        plan = self.plan
+        if plan is None:
+            # Its record was broken or is gone: what was started is known all the same.
+            done = [PlannedCall(call.id, call.name, call.arguments) for call in self.results.values()]
+            plan = Plan(tuple({call.id: call for call in [*self.intents.values(), *done]}.values()))
+        return Recorded(plan, frozenset(self.intents), self.results)
+
+
+class KafkaJournal:
+    """The `agents.tools.journal.Journal` of a worker.
+
+    Args:
+        sender: with an idempotent producer and acks from all, which it rebuilds.
+        topic: the journal's.
+    """
+
+    def __init__(self, sender: Sender, *, topic: str, kafka: Kafka, hook: Hook) -> None:
+        self._sender = sender
+        self._topic = topic
+        self._kafka = kafka
+        self._hook = hook
+        self._found: dict[int, dict[_Key, _Found]] = {}
+        self._lost: dict[int, asyncio.Event] = {}
+
+    @property
+    def held(self) -> int:
+        """Questions of earlier runs whose entries are kept."""
+        return sum(len(found) for found in self._found.values())
+
+    def recorded(self, question: Question, source: Source) -> Recorded | None:
+        """What an earlier run has written."""
+        if not self._found:
+            return None
+        found = self._found.get(source.partition, {}).get((source, question.id))
+        return None if found is None else found.recorded()
+
+    async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
+        """Record the plan."""
+        calls = tuple(
+            JournaledCall(id=call.id, name=call.name, arguments=call.arguments, problem=call.problem)
+            for call in plan.calls
+        )
+        await self._write(_entry(question, source, "plan", calls=calls, usage=plan.usage))
+
+    async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
+        """Record that the call is about to start, unless the partition is another worker's by now."""
+        await self._write(
+            _entry(
+                question, source, "intent", call_id=planned.id, name=planned.name, arguments=planned.arguments
+            )
+        )
+        if source.partition in self._lost:
+            # The next worker may have read the journal before this entry was in it.
+            raise JournalError("journal", "the question's partition was taken away")
+
+    async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
+        """Record what became of the call."""
+        await self._write(
+            _entry(
+                question,
+                source,
+                "result",
+                call_id=result.id,
+                name=result.name,
+                arguments=result.arguments,
+                status=result.status,
+                result=result.result,
+                duration_ms=result.duration_ms,
+            )
+        )
+
+    async def arecover(self, partition: int, since_ms: int, *, wanted: Wanted | None = None) -> int:
+        """Read what earlier runs wrote for the partition's questions; the number of questions found.
+
+        Call it once the partition is assigned and before any of its questions starts.
+
+        Args:
+            partition: its number.
+            since_ms: the timestamp of the oldest incomplete question, in unix milliseconds.
+            wanted: whether a question, told by its offset, still has to be answered; None: all have.
+
+        Raises:
+            KafkaError: the broker cannot be asked.
+        """
+        entries = await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted)
+        self.load(partition, entries)
+        return len(self._found.get(partition, ()))
+
+    def load(self, partition: int, entries: Iterable[JournalEntry]) -> None:
+        """Keep what was read for a partition, in the journal's order, in place of what was kept."""
+        found: dict[_Key, _Found] = {}
+        for entry in entries:
+            found.setdefault((entry.source, entry.question_id), _Found()).take(entry)
+        self._found.pop(partition, None)
+        if found:
+            self._found[partition] = found
+        lost = self._lost.pop(partition, None)
+        if lost is not None:
+            lost.set()
+
+    def forget(self, question_id: str, source: Source) -> None:
+        """The question's outcome is safe: its entries are of no use any more."""
+        if not self._found:
+            return
+        found = self._found.get(source.partition)
+        if found is None:
+            return
+        found.pop((source, question_id), None)
+        if not found:
+            del self._found[source.partition]
+
+    def drop(self, partition: int) -> None:
+        """The partition is taken away: start nothing of it until it is loaded again."""
+        self._found.pop(partition, None)
+        self._lost.setdefault(partition, asyncio.Event())
+
+    async def start(self) -> None:
+        """Connect and begin.
+
+        Raises:
+            KafkaError: there is no broker.
+        """
+        await self._sender.start()
+
+    async def failed(self) -> None:
+        """Returns never, but raises what ended the sending."""
+        await self._sender.failed()
+
+    async def aclose(self, *, timeout_s: float) -> None:
+        """Disconnect, within that time."""
+        await self._sender.aclose(timeout_s=timeout_s)
+
+    async def _write(self, entry: JournalEntry) -> None:
+        """Returns when the broker has the entry; it is sent again until then, or until we are cancelled."""
+        partition = entry.source.partition
+        while partition in self._lost:
+            await self._lost[partition].wait()
+        record = Record(
+            self._topic, entry.conversation_id.encode(), _readable(entry), [], partition, exact=True
+        )
+        attempt = 0
+        while True:
+            error = await self._send(record)
+            if error is None:
+                self._hook.record_sent(record.topic, record.size)
+                return
+            self._hook.send_failed(record.topic, error)
+            if isinstance(error, TOO_LARGE):
+                raise JournalError("journal", "the entry is larger than its topic takes") from error
+            await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+            attempt += 1
+
+    async def _send(self, record: Record) -> BaseException | None:
+        acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self._sender.put(record, _settles(acked))
+        return await acked
+
+
+def _settles(acked: "asyncio.Future[BaseException | None]") -> Callable[[Record, BaseException | None], None]:
+    def settled(_: Record, error: BaseException | None) -> None:
+        if not acked.done():
+            acked.set_result(error)
+
+    return settled
+
+
+def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -> JournalEntry:
+    return JournalEntry(
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        source=source,
+        kind=kind,
+        created_at=datetime.now(UTC),
+        **fields,
+    )
+
+
+def _readable(entry: JournalEntry) -> bytes:
+    """The entry's bytes. What could not be read back must not be relied on."""
+    try:
+        value = encode(entry)
+        decode_journal_entry(value)
+    except (DecodeError, TypeError, ValueError, RecursionError) as error:
+        raise JournalError("journal", f"the entry cannot be written: {error}") from error
+    return value
+
+
+def _plan(entry: JournalEntry) -> Plan:
+    calls = (PlannedCall(call.id, call.name, call.arguments, call.problem) for call in entry.calls)
+    return Plan(tuple(calls), entry.usage or Usage())
+
+
+def _result(entry: JournalEntry) -> ToolCall:
+    return ToolCall(
+        id=entry.call_id,
+        name=entry.name,
+        arguments=entry.arguments,
+        status=entry.status or "unknown",
+        result=entry.result,
+        duration_ms=entry.duration_ms,
+    )

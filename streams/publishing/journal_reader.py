@@ -1,0 +1,84 @@
+"""Reads one partition of the journal, from a time to its end."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.codec import DecodeError, decode_journal_entry
+from schemas.journal import JournalEntry
+from schemas.topics import Topics
+from streams.kafka import client_options
+from streams.settings import Kafka
+
+log = logging.getLogger(__name__)
+
+SKEW_MS = 3_600_000
+"""How far the clocks of those who ask may be ahead of ours: reading from too late would repeat a call."""
+POLL_MS = 200
+
+Wanted = Callable[[int], bool]
+"""Whether the question at an offset still has to be answered."""
+
+
+async def aread_journal(
+    kafka: Kafka, partition: int, *, since_ms: int, wanted: Wanted | None = None
+) -> list[JournalEntry]:
+    """The entries of one partition from `since_ms` (less `SKEW_MS`) to the end that it has now, in order.
+
+    A record that is no entry is logged and left out, as are questions that are not `wanted`.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+    """
+    began = time.monotonic()
+    topics = Topics(kafka.topic_prefix)
+    place = TopicPartition(topics.journal, partition)
+    consumer: Any = AIOKafkaConsumer(
+        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    entries: list[JournalEntry] = []
+    count = 0
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        since = max(0, min(since_ms, int(time.time() * 1000)) - SKEW_MS)
+        first = (await consumer.offsets_for_times({place: since}))[place]
+        if first is None or first.offset >= end:
+            return entries
+        consumer.seek(place, first.offset)
+        while await consumer.position(place) < end:
+            for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, ()):
+                count += 1
+                entry = _entry(record)
+                if (
+                    entry is not None
+                    and entry.source.topic == topics.questions
+                    and entry.source.partition == partition
+                    and (wanted is None or wanted(entry.source.offset))
+                ):
+                    entries.append(entry)
+    finally:
+        await consumer.stop()
+    log.info(
+        "read %d records of %s/%d in %.0f ms, %d of them of questions without an outcome",
+        count,
+        place.topic,
+        partition,
+        (time.monotonic() - began) * 1000,
+        len(entries),
+    )
+    return entries
+
+
+def _entry(record: Any) -> JournalEntry | None:
+    try:
+        return decode_journal_entry(record.value)
+    except DecodeError as error:
+        log.warning(
+            "the record %s/%d/%d is no entry: %s", record.topic, record.partition, record.offset, error
+        )
+        return None

@@ -1,0 +1,303 @@
+"""Calls of tools that are not idempotent: at most once, wherever a run is cut off."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agents.components import Call, Plan, PlannedCall
+from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
+from agents.tools.journal import Journal, JournalError
+from schemas.answer import Answer, Source
+from schemas.question import Question
+from tests.support.components import FakeGenerator, FakeRetriever, RecordingObserver
+from tests.support.journal import CountingTools, Log
+
+QUESTION = Question(id="q/1", text="Book a table.")
+SOURCE = Source("questions", 0, 7)
+
+
+@dataclass
+class FicklePlanner:
+    """A planner that never decides the same twice."""
+
+    names: tuple[str, ...]
+    asked: int = 0
+
+    async def aplan(self, question: Question, tools: Any, call: Call) -> Plan:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return Plan(
+            tuple(
+                PlannedCall(f"{self.asked}/{n}", name, {"n": self.asked}) for n, name in enumerate(self.names)
+            )
+        )
+
+
+@dataclass
+class Crash:
+    """Cuts a run off at its n-th step: nothing of it happens after that."""
+
+    at: int | None = None
+    steps: int = 0
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self) -> None:
+        if self.happened.is_set() or self.steps == self.at:
+            self.happened.set()
+            await asyncio.Event().wait()
+        self.steps += 1
+        await asyncio.sleep(0)
+
+
+@dataclass
+class World:
+    """What outlives a worker."""
+
+    planner: FicklePlanner = field(default_factory=lambda: FicklePlanner(("book", "look", "pay")))
+    tools: CountingTools = field(default_factory=CountingTools)
+    log: Log = field(default_factory=Log)
+
+    async def run(
+        self, crash_at: int | None = None, *, source: Source = SOURCE, journal: Journal | None = None
+    ) -> Answer | None:
+        """The answer of one run with what the journal holds; None where it was cut off."""
+        crash = Crash(crash_at)
+        self.log = Log(self.log.records, self.log.batch, step=crash)
+        self.tools.step = crash
+        components = Components(FakeRetriever(), self.planner, self.tools, FakeGenerator())
+        graph = default_graph(components, Budgets(), journal or self.log.journal(source.partition))
+        pipeline = Pipeline(graph, RecordingObserver())
+        asked = Asked(QUESTION, source, asyncio.get_running_loop().time() + 30)
+        before = asyncio.all_tasks()
+        answering = asyncio.create_task(pipeline.aanswer(asked))
+        crashed = asyncio.create_task(crash.happened.wait())
+        await asyncio.wait({answering, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        answer = answering.result().answer if answering.done() else None
+        left = asyncio.all_tasks() - before
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return answer
+
+    def status(self, answer: Answer | None) -> dict[str, tuple[str, bool]]:
+        assert answer is not None
+        return {call.name: (call.status, call.reused) for call in answer.tool_calls}
+
+
+async def test_plan_intent_and_result_are_written_around_the_call() -> None:
+    world = World(FicklePlanner(("book", "look")))
+    answer = await world.run()
+    assert world.log.kinds == ["plan", "intent 1/0", "result 1/0"]
+    assert world.status(answer) == {"book": ("ok", False), "look": ("ok", False)}
+
+
+async def test_a_plan_and_its_first_intents_cost_one_wait() -> None:
+    world = World(FicklePlanner(("book", "pay")))
+    await world.run()
+    assert world.log.kinds[:3] == ["plan", "intent 1/0", "intent 1/1"]
+    assert world.log.batches <= 3
+
+
+class Forbidden:
+    """A journal that remembers nothing and may not be written."""
+
+    def recorded(self, question: Question, source: Source) -> None:
+        return None
+
+    async def aplan(self, *_: Any) -> None:
+        raise AssertionError("a plan was written")
+
+    aintent = aresult = aplan
+
+
+@pytest.mark.parametrize("names", [(), ("look",), ("look", "look", "unheard-of")])
+async def test_questions_without_such_a_tool_write_and_await_nothing(names: tuple[str, ...]) -> None:
+    world = World(FicklePlanner(names))
+    answer = await world.run(journal=Forbidden())
+    assert answer is not None
+    assert {call.status for call in answer.tool_calls} <= {"ok"}
+    assert world.log.records == []
+
+
+@pytest.mark.parametrize("unsafe", ["plan", "intent"])
+async def test_the_tool_does_not_start_before_plan_and_intent_are_safe(unsafe: str) -> None:
+    class Slow(Forbidden):
+        async def aplan(self, *_: Any) -> None:
+            await self._write("plan")
+
+        async def aintent(self, *_: Any) -> None:
+            await self._write("intent")
+
+        async def _write(self, kind: str) -> None:
+            if kind == unsafe:
+                await asyncio.Event().wait()
+
+    world = World(FicklePlanner(("book",)))
+    running = asyncio.create_task(world.run(journal=Slow()))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert world.tools.ran["book"] == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_recorded_plan_is_followed_and_a_recorded_result_used_again() -> None:
+    world = World()
+    await world.run()
+    answer = await world.run()
+    assert world.planner.asked == 1
+    assert world.status(answer) == {"book": ("ok", True), "pay": ("ok", True), "look": ("ok", False)}
+    assert world.tools.ran == {"book": 1, "pay": 1, "look": 2}
+    assert answer is not None
+    assert [call.arguments for call in answer.tool_calls] == [{"n": 1}] * 3
+
+
+async def test_a_plan_is_followed_when_its_tools_are_offered_no_more() -> None:
+    world = World(FicklePlanner(("book",)))
+    await world.run()
+    world.tools = CountingTools(once=(), repeatable=())
+    assert world.status(await world.run()) == {"book": ("ok", True)}
+
+
+async def test_an_intent_alone_is_unknown_where_the_tool_cannot_be_asked() -> None:
+    world = World(FicklePlanner(("book",)))
+    world.log.records = [record async for record in _up_to("intent")]
+    answer = await world.run()
+    assert world.status(answer) == {"book": ("unknown", False)}
+    assert answer is not None
+    assert (answer.status, answer.degraded) == ("degraded", ("tools_error",))
+    assert world.tools.ran["book"] == 0
+
+
+@pytest.mark.parametrize("did_run", [True, False])
+async def test_an_intent_alone_is_settled_by_asking(did_run: bool) -> None:
+    world = World(FicklePlanner(("book",)), CountingTools(reconciles=True))
+    world.log.records = [record async for record in _up_to("intent")]
+    if did_run:
+        world.tools.keys["q/1", "1/0"] = "book done"
+    assert world.status(await world.run()) == {"book": ("ok", did_run)}
+    assert world.tools.ran["book"] == (0 if did_run else 1)
+    assert world.log.kinds[-1] == "result 1/0"
+
+
+async def _up_to(kind: str) -> Any:
+    complete = World(FicklePlanner(("book",)))
+    await complete.run()
+    for record, name in zip(complete.log.records, complete.log.kinds, strict=True):
+        yield record
+        if name.startswith(kind):
+            return
+
+
+async def test_the_same_id_sent_again_is_another_question() -> None:
+    world = World(FicklePlanner(("book",)))
+    await world.run()
+    await world.run(source=Source("questions", 0, 8))
+    assert world.planner.asked == 2
+
+
+async def test_what_the_journal_refuses_is_not_started() -> None:
+    class Refusing(Forbidden):
+        async def aplan(self, *_: Any) -> None:
+            raise JournalError("journal", "full")
+
+        aintent = aresult = aplan
+
+    world = World(FicklePlanner(("book", "look")))
+    assert world.status(await world.run(journal=Refusing())) == {
+        "book": ("error", False),
+        "look": ("ok", False),
+    }
+    assert world.tools.ran["book"] == 0
+
+
+async def test_a_result_that_cannot_be_recorded_is_kept() -> None:
+    class Forgetful(Forbidden):
+        async def aplan(self, *_: Any) -> None: ...
+
+        aintent = aplan
+
+        async def aresult(self, *_: Any) -> None:
+            raise JournalError("journal", "too large")
+
+    world = World(FicklePlanner(("book",)))
+    assert world.status(await world.run(journal=Forgetful())) == {"book": ("ok", False)}
+
+
+@pytest.mark.looptime
+async def test_a_broker_that_is_away_costs_the_call_its_start_and_nothing_more() -> None:
+    class Away(Forbidden):
+        async def aplan(self, *_: Any) -> None:
+            await asyncio.Event().wait()
+
+        aintent = aresult = aplan
+
+    world = World(FicklePlanner(("book", "look")))
+    began = asyncio.get_running_loop().time()
+    status = world.status(await world.run(journal=Away()))
+    assert status == {"book": ("timeout", False), "look": ("ok", False)}
+    assert asyncio.get_running_loop().time() - began < 9
+    assert world.tools.ran["book"] == 0
+
+
+@pytest.mark.looptime
+async def test_a_result_that_is_back_is_kept_when_the_broker_is_away() -> None:
+    class AwayAfter(Forbidden):
+        async def aplan(self, *_: Any) -> None: ...
+
+        aintent = aplan
+
+        async def aresult(self, *_: Any) -> None:
+            await asyncio.Event().wait()
+
+    world = World(FicklePlanner(("book",)))
+    assert world.status(await world.run(journal=AwayAfter())) == {"book": ("ok", False)}
+
+
+def test_the_same_call_has_the_same_key_on_every_attempt() -> None:
+    from agents.tools.executor import _headers
+
+    planned = PlannedCall("a/b", "book", {})
+    keys = {
+        _headers(planned, QUESTION, Call(QUESTION.id, stage, deadline, attempt))["Idempotency-Key"]
+        for stage, deadline, attempt in [("tools/a", 1.0, 1), ("tools/a", 2.0, 2), ("tools/b", 3.0, 7)]
+    }
+    assert keys == {"q%2F1/a%2Fb"}
+
+
+@given(
+    crashes=st.lists(st.integers(0, 20), max_size=5),
+    batch=st.sampled_from([1, 2, 100]),
+    reconciles=st.booleans(),
+    names=st.lists(st.sampled_from(["book", "pay", "look"]), unique=True, min_size=1).map(tuple),
+)
+@example(crashes=[3, 3, 3], batch=100, reconciles=True, names=("book", "look", "pay"))
+@example(crashes=[2], batch=1, reconciles=False, names=("book",))
+def test_wherever_runs_are_cut_off_each_call_is_made_at_most_once(
+    crashes: list[int], batch: int, reconciles: bool, names: tuple[str, ...]
+) -> None:
+    async def history() -> None:
+        world = World(FicklePlanner(names), CountingTools(reconciles=reconciles), Log(batch=batch))
+        for step in crashes:
+            if await world.run(step) is not None:
+                break
+        final = world.status(await world.run())
+        for name in {"book", "pay"} & set(names):
+            assert world.tools.ran[name] <= 1
+            status, _ = final[name]
+            assert status in {"ok", "unknown"}
+            if reconciles or status == "ok":
+                assert (status, world.tools.ran[name]) == ("ok", 1)
+
+    asyncio.run(history())
+
+
+async def test_a_plan_holds_a_tool_that_is_declared_repeatable_meanwhile() -> None:
+    world = World(FicklePlanner(("book",)))
+    world.log.records = [record async for record in _up_to("intent")]
+    world.tools = CountingTools(once=(), repeatable=("book",))
+    assert world.status(await world.run()) == {"book": ("unknown", False)}
