@@ -75,7 +75,7 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
             the message says what to do.
     """
     topics = Topics(kafka.topic_prefix)
-    async with _admin(kafka) as admin:
+    async with admin_client(kafka) as admin:
         partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
     missing = [name for name in needed if name not in partitions]
     if missing:
@@ -94,7 +94,7 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
 
 async def alist_topics(kafka: Kafka) -> list[TopicState]:
     """Every topic of ours, in the order of `Topics.specs`, the missing ones too."""
-    async with _admin(kafka) as admin:
+    async with admin_client(kafka) as admin:
         found = await _describe(admin)
     return [_state(spec.name, found) for spec in Topics(kafka.topic_prefix).specs(kafka.partitions)]
 
@@ -113,7 +113,7 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
         OperatorError: no broker, or it refused.
     """
     topics = Topics(kafka.topic_prefix)
-    async with _admin(kafka) as admin:
+    async with admin_client(kafka) as admin:
         before = await _describe(admin)
         wide = len(before.get(topics.questions, ())) or kafka.partitions
         specs = topics.specs(wide)
@@ -142,7 +142,7 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
 
 
 @asynccontextmanager
-async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
     await _require_listener(kafka.bootstrap_servers)
     admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))

@@ -23,6 +23,7 @@ _COMMANDS = {
     "ask": "Ask a question over Kafka and print its answer.",
     "ingest": "Put files into the knowledge that answers rest on.",
     "topics": "Create and list the topics.",
+    "offsets": "Show how far the workers have come, and what is incomplete.",
     "broker": "Run Kafka in the foreground, from Maven's jars.",
     "offline-model": "Run a model server that answers by extraction.",
     "schemas": "Export JSON Schema and AsyncAPI.",

@@ -1,0 +1,196 @@
+"""How far a group of workers has come, read from outside: its commits, what they carry, what is left."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topics
+from streams.consumer.header_names import read_any_header_name
+from streams.consumer.offset_map import OffsetMap, decode
+from streams.errors import OperatorError
+from streams.kafka import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
+from streams.settings import Kafka
+
+OLDEST_TIMEOUT_S = 10.0
+"""For reading the oldest records; the age of what is not read by then is unknown."""
+_POLL_MS = 200
+
+OffsetRange = tuple[int, int]
+"""The first and the last offset of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a group has committed for a partition."""
+
+    offset: int
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOffsets:
+    """One partition of `questions` as a group has left it.
+
+    Attributes:
+        commit_point: what is committed; None: nothing.
+        start_offset, end_offset: the first offset that the log still has, and the next one to be written.
+        lag: offsets of the log that are not done.
+        map: what the commit carries: `read`; `stripped`, having been too long; `none`; or `foreign`, which
+            is not ours, or damaged.
+        completed: how many offsets above the commit point are done.
+        incomplete: what is not, from the commit point up to the highest that is. Offsets that hold no record
+            (compacted away, markers of transactions) count among them: no map names them.
+        oldest_timestamp_ms: when the oldest record that is not done was written; None: there is none, or it
+            could not be read.
+        scan_from: where in the partition of `answers` the next recovery scan starts; None: not known.
+    """
+
+    partition: int
+    commit_point: int | None
+    start_offset: int
+    end_offset: int
+    lag: int
+    map: str
+    completed: int
+    incomplete: tuple[OffsetRange, ...]
+    oldest_timestamp_ms: int | None
+    scan_from: int | None
+
+
+async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffsets]:
+    """Every partition of `questions`, in order.
+
+    Raises:
+        OperatorError: no broker, no topic, or no group of this name.
+    """
+    topic = Topics(kafka.topic_prefix).questions
+    await acheck_topics(kafka, needed=[topic])
+    commits, numbers = await _commits(kafka, group_id, topic)
+    maps = {number: decode(commit.metadata, commit.offset) for number, commit in commits.items()}
+    read_any_header_name()
+    consumer = AIOKafkaConsumer(
+        **client_options(kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        # A broker gives a whole batch all the same, and more than one record is not wanted.
+        max_partition_fetch_bytes=1,
+    )
+    partitions = {number: TopicPartition(topic, number) for number in numbers}
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            await consumer.start()
+            starts = await consumer.beginning_offsets(list(partitions.values()))
+            ends = await consumer.end_offsets(list(partitions.values()))
+        wanted = {
+            partition: max(commits[number].offset if number in commits else 0, starts[partition])
+            for number, partition in partitions.items()
+        }
+        oldest = await _oldest(
+            consumer, {each: at for each, at in wanted.items() if at < ends[each]}, ends, maps
+        )
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise OperatorError(f"{topic} cannot be read ({type(error).__name__}: {error})") from error
+    finally:
+        await consumer.stop()
+    return [
+        describe(
+            number,
+            commits.get(number),
+            start=starts[partition],
+            end=ends[partition],
+            oldest_timestamp_ms=oldest.get(number),
+        )
+        for number, partition in partitions.items()
+    ]
+
+
+def describe(
+    partition: int, commit: Commit | None, *, start: int, end: int, oldest_timestamp_ms: int | None
+) -> PartitionOffsets:
+    """What a commit says of a partition whose log goes from `start` to before `end`. Pure."""
+    offset_map = None if commit is None else decode(commit.metadata, commit.offset)
+    completed = sorted(offset_map.completed) if offset_map else []
+    first = start if commit is None else max(commit.offset, start)
+    still_there = sum(first <= offset < end for offset in completed)
+    return PartitionOffsets(
+        partition=partition,
+        commit_point=None if commit is None else commit.offset,
+        start_offset=start,
+        end_offset=end,
+        lag=max(0, end - first) - still_there,
+        map=_kind(commit, offset_map),
+        completed=len(completed),
+        incomplete=() if commit is None else _gaps(commit.offset, completed),
+        oldest_timestamp_ms=oldest_timestamp_ms,
+        scan_from=offset_map.scan_from if offset_map else None,
+    )
+
+
+def _kind(commit: Commit | None, offset_map: OffsetMap | None) -> str:
+    if offset_map is not None:
+        return "stripped" if offset_map.stripped else "read"
+    return "foreign" if commit is not None and commit.metadata else "none"
+
+
+def _gaps(commit_point: int, completed: list[int]) -> tuple[OffsetRange, ...]:
+    gaps: list[OffsetRange] = []
+    expected = commit_point
+    for offset in completed:
+        if offset > expected:
+            gaps.append((expected, offset - 1))
+        expected = offset + 1
+    return tuple(gaps)
+
+
+async def _commits(kafka: Kafka, group_id: str, topic: str) -> tuple[dict[int, Commit], list[int]]:
+    """The group's commits by partition, and the partitions that the topic has."""
+    async with admin_client(kafka) as admin:
+        committed = await admin.list_consumer_group_offsets(group_id)
+        if not committed and group_id not in {group[0] for group in await admin.list_consumer_groups()}:
+            raise OperatorError(
+                f"the cluster at {kafka.bootstrap_servers} has no group {group_id!r}: workers make it when "
+                "they join; name another with --group or KOTAE_WORKER__GROUP_ID"
+            )
+        [described] = await admin.describe_topics([topic])
+    commits = {
+        partition.partition: Commit(commit.offset, commit.metadata or "")
+        for partition, commit in committed.items()
+        if partition.topic == topic and commit.offset >= 0
+    }
+    return commits, sorted(found["partition"] for found in described["partitions"])
+
+
+async def _oldest(
+    consumer: AIOKafkaConsumer,
+    wanted: dict[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    maps: Mapping[int, OffsetMap | None],
+) -> dict[int, int]:
+    """When the first record at or after these offsets that is not done was written (ms), by partition."""
+    found: dict[int, int] = {}
+    if not wanted:
+        return found
+    consumer.assign(list(wanted))
+    for partition, offset in wanted.items():
+        consumer.seek(partition, offset)
+    open_ = set(wanted)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(OLDEST_TIMEOUT_S):
+            while open_:
+                for partition, records in (await consumer.getmany(*open_, timeout_ms=_POLL_MS)).items():
+                    offset_map = maps.get(partition.partition)
+                    for record in records:
+                        # The offset that is committed may hold no record, and what comes next may be done.
+                        if offset_map is None or record.offset not in offset_map.completed:
+                            if record.timestamp >= 0:
+                                found[partition.partition] = record.timestamp
+                            open_.discard(partition)
+                            break
+                for partition in tuple(open_):
+                    if await consumer.position(partition) >= ends[partition]:
+                        open_.discard(partition)
+    return found

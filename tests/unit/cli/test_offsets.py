@@ -1,0 +1,83 @@
+"""What `kotae offsets show` makes of a commit: pure, from what the broker said to what people read."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.cli.offsets import RANGES_SHOWN, lines
+from streams.consumer.offset_map import encode
+from streams.group_offsets import Commit, PartitionOffsets, describe
+
+NOW = 1_800_000_000.0
+
+
+def left(
+    offset: int, completed: list[int], *, start: int = 0, end: int = 100, limit: int = 4096
+) -> PartitionOffsets:
+    commit = Commit(offset, encode(offset, completed, 7, limit).metadata)
+    return describe(0, commit, start=start, end=end, oldest_timestamp_ms=int(NOW * 1000) - 61_500)
+
+
+def shown(partition: PartitionOffsets) -> list[str]:
+    return list(lines("kotae", [partition], NOW))[2:]
+
+
+@given(st.integers(0, 1_000), st.sets(st.integers(1, 200)), st.integers(0, 300))
+def test_ranges_and_what_is_done_make_the_whole(commit_point: int, done: set[int], beyond: int) -> None:
+    completed = sorted(commit_point + i for i in done)
+    end = max([commit_point, *completed]) + 1 + beyond
+    partition = left(commit_point, completed, end=end)
+    incomplete = {offset for first, last in partition.incomplete for offset in range(first, last + 1)}
+    assert incomplete.isdisjoint(completed)
+    assert incomplete | set(completed) == (set(range(commit_point, completed[-1] + 1)) if done else set())
+    assert partition.lag == end - commit_point - len(completed)
+    assert all(a[1] + 1 < b[0] for a, b in zip(partition.incomplete, partition.incomplete[1:], strict=False))
+
+
+def test_a_partition_for_people() -> None:
+    assert list(lines("kotae", [left(40, [42, 43, 50])], NOW)) == [
+        "group kotae",
+        "partition  committed  end  lag  done above     oldest  scan from",
+        "        0         40  100   57           3  1 min 1 s          7",
+        "           incomplete: 40-41, 44-49",
+    ]
+
+
+def test_nothing_committed() -> None:
+    partition = describe(0, None, start=10, end=30, oldest_timestamp_ms=None)
+    assert (partition.lag, partition.map, partition.incomplete) == (20, "none", ())
+    assert shown(partition) == ["        0          -   30   20           0       -          -"]
+
+
+def test_no_more_ranges_than_can_be_read() -> None:
+    [_, note] = shown(left(0, list(range(1, 80, 2))))
+    assert note.endswith(f"22 and {40 - RANGES_SHOWN} more ranges")
+
+
+def test_a_map_that_was_left_out_is_said() -> None:
+    partition = left(0, list(range(1, 80, 2)), limit=12)
+    assert (partition.map, partition.completed, partition.scan_from) == ("stripped", 0, None)
+    assert "too long" in shown(partition)[1]
+
+
+def test_another_tools_metadata_is_said() -> None:
+    partition = describe(0, Commit(5, "written by somebody"), start=0, end=9, oldest_timestamp_ms=None)
+    assert (partition.map, partition.lag) == ("foreign", 4)
+    assert "no map of ours" in shown(partition)[1]
+
+
+def test_an_empty_metadata_needs_no_word() -> None:
+    partition = describe(0, Commit(5, ""), start=0, end=9, oldest_timestamp_ms=None)
+    assert partition.map == "none"
+    assert len(shown(partition)) == 1
+
+
+def test_what_retention_took_is_no_lag_but_is_said() -> None:
+    partition = left(10, [12, 60], start=50)
+    assert partition.lag == 49
+    assert shown(partition)[-1].strip() == "the log now begins at 50: 40 offsets passed their retention"
+
+
+def test_a_log_that_ends_before_the_commit_point_is_said() -> None:
+    partition = left(200, [202])
+    assert partition.lag == 0
+    assert "made anew" in shown(partition)[-1]
