@@ -47,12 +47,14 @@ class _Found:
         elif entry.status is not None:
             self.results.setdefault(entry.call_id, _result(entry))
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> Recorded | None:
         plan = self.plan
         if plan is None:
             # Its record was broken or is gone: what was started is known all the same.
             done = [PlannedCall(call.id, call.name, call.arguments) for call in self.results.values()]
             plan = Plan(tuple({call.id: call for call in [*self.intents.values(), *done]}.values()))
+            if not plan.calls:
+                return None
         return Recorded(plan, frozenset(self.intents), self.results)
 
 

@@ -1,0 +1,227 @@
+"""The journal on its topic: what is written, what is made of it, and what is kept."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.components import Plan, PlannedCall
+from agents.tools.journal import JournalError
+from schemas.answer import Source, ToolCall, Usage
+from schemas.codec import decode_journal_entry
+from schemas.question import Question
+from schemas.topics import Topics
+from tests.support.journal import Log
+
+pytestmark = pytest.mark.looptime
+
+QUESTION = Question(id="q/1", text="?", conversation_id="c")
+SOURCE = Source("questions", 2, 40)
+CALL = PlannedCall("call/1", "book", {"seats": 2, "names": ["ä", "龍"]})
+PLAN = Plan((CALL, PlannedCall("call/2", "book", {}, "not a JSON object")), Usage(7, 3))
+
+
+def result_of(planned: PlannedCall, result: Any = None, status: Any = "ok") -> ToolCall:
+    return ToolCall(
+        id=planned.id, name=planned.name, arguments=planned.arguments, status=status, result=result
+    )
+
+
+async def test_everything_written_is_read_back() -> None:
+    log = Log()
+    journal = log.journal(2)
+    await journal.aplan(QUESTION, SOURCE, PLAN)
+    await journal.aintent(QUESTION, SOURCE, CALL)
+    await journal.aresult(QUESTION, SOURCE, result_of(CALL, {"n": [1, None]}))
+    recorded = log.journal(2).recorded(QUESTION, SOURCE)
+    assert recorded is not None
+    assert recorded.plan == PLAN
+    assert recorded.intents == {"call/1"}
+    assert recorded.results == {"call/1": result_of(CALL, {"n": [1, None]})}
+
+
+async def test_entries_lie_on_their_questions_partition_and_nothing_of_them_is_held() -> None:
+    log = Log()
+    journal = log.journal(2)
+    await journal.aplan(QUESTION, SOURCE, PLAN)
+    record = log.records[0]
+    assert (record.topic, record.key, record.partition, record.exact) == (Topics().journal, b"c", 2, True)
+    assert journal.held == 0
+    assert journal.recorded(QUESTION, SOURCE) is None
+
+
+TROUBLESOME = ["a", "a/b", "b", "a/b/c", "/", "", "a|b", 'a"', "a\0", "q/1", "1", "a%2Fb"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*TROUBLESOME[:5], "x"]), st.integers(0, 2), st.sampled_from(TROUBLESOME)),
+        max_size=20,
+        unique=True,
+    )
+)
+def test_separators_in_ids_do_not_matter_and_no_key_touches_another(
+    calls: list[tuple[str, int, str]],
+) -> None:
+    async def history() -> None:
+        log = Log()
+        journal = log.journal()
+        calls_with_ids = [call for call in calls if call[2]]
+        for question_id, offset, call_id in calls_with_ids:
+            place = (Question(id=question_id, text="?"), Source("questions", 0, offset))
+            await journal.aintent(*place, PlannedCall(call_id, "book", {}))
+            if offset:
+                await journal.aresult(*place, result_of(PlannedCall(call_id, "book", {}), [offset, call_id]))
+        reader = log.journal()
+        expected: dict[tuple[str, int], set[str]] = {}
+        for question_id, offset, call_id in calls_with_ids:
+            expected.setdefault((question_id, offset), set()).add(call_id)
+        assert reader.held == len(expected)
+        for _ in range(2):  # a look-up changes nothing
+            for (question_id, offset), call_ids in expected.items():
+                found = reader.recorded(Question(id=question_id, text="?"), Source("questions", 0, offset))
+                assert found is not None
+                assert found.intents == call_ids
+                assert {name: call.result for name, call in found.results.items()} == (
+                    {name: [offset, name] for name in call_ids} if offset else {}
+                )
+        for count, (question_id, offset) in enumerate(expected, start=1):
+            reader.forget(question_id, Source("questions", 0, offset))
+            assert reader.held == len(expected) - count
+
+    asyncio.run(history())
+
+
+async def test_what_is_written_first_counts() -> None:
+    log = Log()
+    journal = log.journal(2)
+    for plan in (PLAN, Plan((PlannedCall("other", "book", {}),))):
+        await journal.aplan(QUESTION, SOURCE, plan)
+    for text in ("first", "second"):
+        await journal.aresult(QUESTION, SOURCE, result_of(CALL, text))
+    recorded = log.journal(2).recorded(QUESTION, SOURCE)
+    assert recorded is not None
+    assert recorded.plan == PLAN
+    assert recorded.results["call/1"].result == "first"
+
+
+async def test_where_the_plan_is_lost_what_was_started_is_known_all_the_same() -> None:
+    log = Log()
+    journal = log.journal(2)
+    await journal.aplan(QUESTION, SOURCE, PLAN)
+    await journal.aintent(QUESTION, SOURCE, CALL)
+    await journal.aresult(QUESTION, SOURCE, result_of(CALL, "done"))
+    del log.records[0]
+    recorded = log.journal(2).recorded(QUESTION, SOURCE)
+    assert recorded is not None
+    assert recorded.plan.calls == (CALL,)
+    assert recorded.results.keys() == {"call/1"}
+
+
+async def test_what_is_kept_goes_with_its_outcome_and_with_its_partition() -> None:
+    log = Log()
+    writer = log.journal(2)
+    others = [Source("questions", 2, offset) for offset in range(3)]
+    for source in others:
+        await writer.aplan(QUESTION, source, PLAN)
+    journal = log.journal(2)
+    assert journal.held == 3
+    journal.forget(QUESTION.id, others[1])
+    journal.forget(QUESTION.id, others[1])
+    journal.forget("unheard-of", others[0])
+    assert journal.held == 2
+    assert journal.recorded(QUESTION, others[0])
+    assert not journal.recorded(QUESTION, others[1])
+    journal.drop(2)
+    journal.drop(2)
+    assert journal.held == 0
+
+
+async def test_loading_a_partition_again_replaces_what_was_kept_of_it_only() -> None:
+    log = Log()
+    writer = log.journal(2)
+    elsewhere = Source("questions", 1, 5)
+    await writer.aplan(QUESTION, SOURCE, PLAN)
+    await writer.aplan(QUESTION, elsewhere, PLAN)
+    journal = log.journal(2)
+    journal.load(1, [decode_journal_entry(log.records[1].value)])
+    journal.load(2, [])
+    assert journal.recorded(QUESTION, SOURCE) is None
+    assert journal.recorded(QUESTION, elsewhere) is not None
+
+
+async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_back() -> None:
+    log = Log()
+    journal = log.journal(2)
+    journal.drop(2)
+    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
+    await asyncio.sleep(5)
+    assert not intent.done()
+    assert log.records == []
+    await journal.aintent(QUESTION, Source("questions", 1, 1), CALL)
+    journal.load(2, [])
+    await intent
+    assert log.kinds == ["intent call/1"] * 2
+
+
+async def test_an_intent_that_was_on_its_way_when_the_partition_went_starts_nothing() -> None:
+    log = Log(step=lambda: asyncio.sleep(1))
+    journal = log.journal(2)
+    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
+    await asyncio.sleep(0.5)
+    journal.drop(2)
+    with pytest.raises(JournalError, match="taken away"):
+        await intent
+
+
+async def test_an_entry_is_sent_until_the_broker_has_it() -> None:
+    refusals = iter([KafkaTimeoutError(), KafkaTimeoutError(), None])
+    log = Log(refusal=lambda _: next(refusals))
+    await log.journal(2).aintent(QUESTION, SOURCE, CALL)
+    assert log.kinds == ["intent call/1"]
+    assert log.batches == 3
+
+
+async def test_what_the_topic_does_not_take_starts_nothing() -> None:
+    log = Log(refusal=lambda _: MessageSizeTooLargeError())
+    with pytest.raises(JournalError, match="larger"):
+        await log.journal(2).aintent(QUESTION, SOURCE, CALL)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"deep": orjson.loads("[" * 150 + "]" * 150)},
+        {"lone surrogate": "\ud800"},
+        {"not JSON": object()},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+async def test_what_could_not_be_read_back_starts_nothing(arguments: dict[str, Any]) -> None:
+    log = Log()
+    planned = PlannedCall("call/1", "book", arguments)
+    for write in (
+        lambda journal: journal.aplan(QUESTION, SOURCE, Plan((planned,))),
+        lambda journal: journal.aintent(QUESTION, SOURCE, planned),
+    ):
+        with pytest.raises(JournalError, match="cannot be written"):
+            await write(log.journal(2))
+    assert log.records == []
+
+
+async def test_entries_that_name_no_call_or_no_end_are_passed_over() -> None:
+    fields = '"question_id":"q/1","conversation_id":"c","created_at":"2026-01-02T03:04:05Z"'
+    source = '"source":{"topic":"questions","partition":2,"offset":40}'
+    journal = Log().journal(2)
+    journal.load(
+        2,
+        [
+            decode_journal_entry(f"{{{fields},{source},{rest}}}".encode())
+            for rest in ('"kind":"intent"', '"kind":"result","call_id":"call/1"')
+        ],
+    )
+    assert journal.recorded(QUESTION, SOURCE) is None
