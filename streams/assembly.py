@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.errors import DependencyError
 from agents.graph import Graph, GraphError, Observer
@@ -20,9 +22,13 @@ from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
+from schemas.topics import Topics
+from streams.backlog import Backlog
 from streams.engine import Engine
 from streams.errors import OperatorError, SettingsError
+from streams.kafka import client_options
 from streams.knowledge.feed import KnowledgeFeed
+from streams.monitor import Monitor
 from streams.settings import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hooks
@@ -62,16 +68,39 @@ def build_worker(
     hook = Hooks([metrics, LogSink()])
     answerer = build_answerer(settings, environ, hook)
     engine = Engine(settings, answerer.pipeline, hook)
+    monitor = _monitor(settings, engine, metrics)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
     metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
     metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
+    metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
     return Worker(
         settings=settings,
         engine=engine,
         feed=KnowledgeFeed(settings, answerer.index, hook),
+        monitor=monitor,
         metrics=metrics.render,
         aclose=answerer.aclose,
+    )
+
+
+def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
+    options = client_options(settings.kafka)
+
+    def open_reader() -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
+
+    def positions() -> dict[int, int | None]:
+        known = engine.consumer.state()["partitions"].items()
+        return {
+            int(number): state["committed"] if state["commit_point"] is None else state["commit_point"]
+            for number, state in known
+        }
+
+    return Monitor(
+        backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
+        positions=positions,
+        completed=lambda: metrics.finished,
     )
 
 

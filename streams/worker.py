@@ -48,6 +48,14 @@ class Feed(Protocol):
         ...
 
 
+class Monitor(Protocol):
+    """What looks at the consumer from outside (`streams.monitor.Monitor`)."""
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        ...
+
+
 class Worker:
     """One process that answers questions.
 
@@ -62,12 +70,14 @@ class Worker:
         settings: Settings,
         engine: Engine,
         feed: Feed,
+        monitor: Monitor,
         metrics: Callable[[], bytes],
         aclose: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._feed = feed
+        self._monitor = monitor
         self._aclose = aclose
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -145,13 +155,15 @@ class Worker:
     async def _until_stopped(self) -> bool:
         """Whether the end was asked for; else a part of the engine has ended by itself."""
         asked = asyncio.create_task(self._draining.wait())
-        failed = asyncio.create_task(self._engine.failed())
-        await asyncio.wait({asked, failed}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        failed.cancel()
-        error = (await asyncio.gather(failed, return_exceptions=True))[0]
+        parts = [asyncio.create_task(self._engine.failed()), asyncio.create_task(self._monitor.run())]
+        await asyncio.wait({asked, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        failed = [part for part in parts if part.done()]
+        for task in (asked, *parts):
+            task.cancel()
+        await asyncio.gather(asked, *parts, return_exceptions=True)
         if self._draining.is_set():
             return True
+        error = failed[0].exception()
         self._draining.set()
         self._defect = f"stopped by {error!r}"
         log.error("the worker stops", exc_info=error if isinstance(error, Exception) else None)

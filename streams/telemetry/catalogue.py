@@ -91,6 +91,11 @@ INCOMPLETE = Metric(
 OLDEST_AGE = Metric(
     "kotae_oldest_incomplete_age_seconds", "gauge", "Age of the oldest question read that has no outcome yet."
 )
+DRAIN = Metric(
+    "kotae_drain_seconds",
+    "gauge",
+    "Estimated time until every question in this worker's partitions had its outcome, if none came.",
+)
 
 CATALOGUE: tuple[Metric, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)

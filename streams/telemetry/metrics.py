@@ -113,6 +113,11 @@ class Metrics(Hook, Collector):
         """All metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
+    @property
+    def finished(self) -> float:
+        """Questions whose outcome the broker has."""
+        return sum(self._finished.values())
+
     def collect(self) -> Iterator[Family]:
         """The metrics as Prometheus' objects."""
         for metric in CATALOGUE:

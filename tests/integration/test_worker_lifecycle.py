@@ -50,8 +50,22 @@ class NoFeed:
 async def nothing() -> None: ...
 
 
+class NoMonitor:
+    """Sees nothing."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
 def worker_for(settings: Any, engine: Engine) -> Worker:
-    return Worker(settings=settings, engine=engine, feed=NoFeed(), metrics=lambda: b"", aclose=nothing)
+    return Worker(
+        settings=settings,
+        engine=engine,
+        feed=NoFeed(),
+        monitor=NoMonitor(),
+        metrics=lambda: b"",
+        aclose=nothing,
+    )
 
 
 async def ask(kafka: Kafka, topic: str, names: list[str], partition: int = 0) -> None:

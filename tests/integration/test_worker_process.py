@@ -14,7 +14,7 @@ from schemas.topics import Topics
 from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
-from tests.support.system import Program, environment
+from tests.support.system import Program, environment, eventually
 
 
 class WorkerProgram(Program):
@@ -63,7 +63,9 @@ async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
     answers = await read_topic(kafka_settings, topics.answers, count)
     state = orjson.loads(programs[1].get("/state"))
     assert len(state["partitions"]) == 3
-    assert b"kotae_" in programs[1].get("/metrics")
+    await eventually(
+        lambda: b"kotae_drain_seconds 0.0\n" in programs[1].get("/metrics"), 20, "all is drained"
+    )
     assert await programs[1].stop() == 0, programs[1].output
     assert sorted(decode_answer(record.value).id for record in answers) == sorted(
         f"q{n}" for n in range(count)

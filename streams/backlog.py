@@ -1,0 +1,100 @@
+"""How far behind the broker a worker is, and how long it would take to catch up."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+log = logging.getLogger(__name__)
+
+HALF_LIFE_S = 30.0
+CLOSE_S = 1.0
+
+
+class DrainEstimate:
+    """The time until nothing would be left if nothing new came: the lag over the rate of completion.
+
+    The rate is an average that forgets: what was `half_life_s` ago counts half. It says what was
+    completed, not what could have been: after a quiet time the estimate begins too high.
+
+    Attributes:
+        seconds: infinite where questions wait and none is completed; NaN while nothing is known.
+    """
+
+    def __init__(self, half_life_s: float = HALF_LIFE_S) -> None:
+        self.seconds = math.nan
+        self._half_life_s = half_life_s
+        self._rate = math.nan
+        self._last: tuple[float, float] | None = None
+
+    def observe(self, now: float, lag: int | None, completed: float) -> None:
+        """Take in how many questions are left (None: not known) and how many were completed so far."""
+        last, self._last = self._last, (now, completed)
+        if last is not None and now > last[0]:
+            rate = (completed - last[1]) / (now - last[0])
+            kept = 0.0 if math.isnan(self._rate) else 0.5 ** ((now - last[0]) / self._half_life_s)
+            self._rate = rate if not kept else kept * self._rate + (1 - kept) * rate
+        self.seconds = self._seconds(lag)
+
+    def _seconds(self, lag: int | None) -> float:
+        if lag is None or (lag and math.isnan(self._rate)):
+            return math.nan
+        if not lag:
+            return 0.0
+        return lag / self._rate if self._rate else math.inf
+
+
+class Backlog:
+    """Asks the broker, over a connection of its own: that of a consumer that is stuck tells nothing."""
+
+    def __init__(self, open_reader: Callable[[], AIOKafkaConsumer], topic: str) -> None:
+        self._open_reader = open_reader
+        self._topic = topic
+        self._reader: Any = None
+
+    async def alag(self, positions: Mapping[int, int | None], timeout_s: float) -> int | None:
+        """Records above these positions, all partitions together; those of None do not count.
+
+        Returns:
+            None where the broker does not tell within `timeout_s`.
+        """
+        known = {TopicPartition(self._topic, n): at for n, at in positions.items() if at is not None}
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader = await self._connected()
+                # Where we have nothing, this still says whether the broker is there.
+                asked = list(known) or [TopicPartition(self._topic, 0)]
+                ends: dict[TopicPartition, int] = await reader.end_offsets(asked)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("the broker does not tell how far behind we are: %r", error)
+            return None
+        return sum(max(0, ends[partition] - at) for partition, at in known.items())
+
+    async def aclose(self) -> None:
+        """Disconnect. Takes `CLOSE_S` at most."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await _close(reader)
+
+    async def _connected(self) -> Any:
+        if self._reader is None:
+            reader = self._open_reader()
+            try:
+                await reader.start()
+            except BaseException:
+                await _close(reader)
+                raise
+            self._reader = reader
+        return self._reader
+
+
+async def _close(reader: AIOKafkaConsumer) -> None:
+    stopping = asyncio.create_task(reader.stop())
+    # Without a broker, `stop` hangs or raises CancelledError: neither may reach us.
+    await asyncio.wait({stopping}, timeout=CLOSE_S)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)

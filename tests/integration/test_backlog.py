@@ -1,0 +1,48 @@
+"""How far behind we are, as the real broker tells it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from schemas.topics import Topics
+from streams.backlog import Backlog
+from streams.processes import free_port
+from streams.settings import Kafka
+from tests.support.engine import producing
+
+
+@pytest.fixture
+async def backlog(kafka_settings: Kafka, topics: Topics) -> AsyncIterator[Backlog]:
+    made = backlog_on(kafka_settings.bootstrap_servers, topics.questions)
+    yield made
+    await made.aclose()
+
+
+def backlog_on(bootstrap_servers: str, topic: str) -> Backlog:
+    def open_reader() -> Any:
+        return AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=None, enable_auto_commit=False)
+
+    return Backlog(open_reader, topic)
+
+
+async def test_it_counts_what_is_above_our_positions(
+    kafka_settings: Kafka, topics: Topics, backlog: Backlog
+) -> None:
+    async with producing(kafka_settings) as producer:
+        for number in range(30):
+            await producer.send_and_wait(topics.questions, b"{}", partition=number % 3)
+    assert await backlog.alag({0: 0, 1: 4, 2: None}, 10) == 10 + 6
+    assert await backlog.alag({0: 10, 1: 10, 2: 10}, 10) == 0
+    assert await backlog.alag({}, 10) == 0
+    async with producing(kafka_settings) as producer:
+        await producer.send_and_wait(topics.questions, b"{}", partition=1)
+    assert await backlog.alag({0: 10, 1: 10, 2: 10}, 10) == 1
+
+
+async def test_a_broker_that_is_away_tells_nothing_and_may_come_later(topics: Topics) -> None:
+    backlog = backlog_on(f"127.0.0.1:{free_port()}", topics.questions)
+    for _ in range(2):
+        assert await backlog.alag({0: 0}, 2) is None
+    await backlog.aclose()
