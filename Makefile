@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 
-.PHONY: help demo test lint format types unit integration bench bench-quality lock clean
+.PHONY: help demo test lint format types unit integration chaos bench bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ unit: $(VENV)/.test ## Run only the tests that need no server
 
 integration: $(VENV)/.test ## Run only the tests against real servers
 	@$(BIN)/python -m pytest tests/integration tests/acceptance
+
+chaos: $(VENV)/.test ## Harm the system at full size: make chaos [SEED=7] [SCENARIO=1] (an hour)
+	@$(BIN)/python -m tests.acceptance.oracle.chaos --full $(if $(SEED),--seed $(SEED)) \
+		$(if $(SCENARIO),--scenario $(SCENARIO))
 
 bench: $(VENV)/.test ## Measure speed and memory beside a hand-written loop (minutes)
 	@$(BIN)/python -m tests.benchmarks

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -79,6 +80,8 @@ def main() -> int:
     parser.add_argument("--mutant", default="", help="run a worker with this defect: it must be caught")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
+    # It writes two lines for every attempt to reach a broker that is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     print(f"seed {seed}", flush=True)
     found = 0
     for number in arguments.scenario or sorted(SCENARIOS):

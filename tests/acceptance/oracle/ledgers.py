@@ -125,6 +125,30 @@ class Ledgers:
     healed_at: float = 0.0
     drained_at: float | None = None
 
+    def fault(self, kind: str, at: float) -> Fault:
+        """The fault of that moment, with what it can have had read again by the ledgers' times."""
+        started = {call.question_id for call in self.model_calls if call.at <= at}
+        answered = {outcome.source for outcome in self.outcomes if outcome.at <= at}
+        committed: dict[int, int] = {}
+        for commit in self.commits:
+            if commit.at <= at:
+                committed[commit.partition] = commit.offset
+        in_flight = uncommitted = 0
+        for question in self.produced:
+            if question.place not in answered:
+                in_flight += question.id in started
+            elif question.place[1] >= committed.get(question.place[0], 0):
+                uncommitted += 1
+        return Fault(kind, at, in_flight, uncommitted)
+
+    @property
+    def explained_duplicates(self) -> int:
+        """Second outcomes that the faults explain.
+
+        Without a recovery scan, whatever is read again is answered again.
+        """
+        return self.redelivered
+
     @property
     def redelivered(self) -> int:
         """The most questions that the faults can have had read again."""

@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import struct
-import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -87,7 +85,6 @@ class Observer:
         self.commits: list[Commit] = []
         self.committed: dict[int, int] = {}
         self.rebalances: list[float] = []
-        self.rebalanced: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Self:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka.bootstrap_servers)
@@ -122,8 +119,8 @@ class Observer:
         for consumer in self._consumers:
             await consumer.stop()
         failures = [one for one in ended if isinstance(one, Exception)]
-        if failures and error is None:
-            raise failures[0]
+        if failures:
+            raise failures[0] from error
 
     def check_alive(self) -> None:
         """Raise what ended a reader."""
@@ -178,20 +175,19 @@ class Observer:
     async def _commit(self, consumer: Any, records: list[ConsumerRecord]) -> None:
         for record in records:
             if record.key and is_rebalance(record.key, self._group):
-                self.rebalances.append(time.time())
-                self.rebalanced()
+                self.rebalances.append(record.timestamp / 1000)
         found = [
-            commit
+            (*commit, record.timestamp / 1000)
             for record in records
             if record.key
             and (commit := read_commit(record.key, record.value, self._group, self._topics.questions))
         ]
         if not found:
             return
-        ends = await self._ends(consumer, {partition for partition, _ in found})
-        for partition, offset in found:
+        ends = await self._ends(consumer, {partition for partition, _, _ in found})
+        for partition, offset, at in found:
             self.committed[partition] = offset
-            self.commits.append(Commit(partition, offset, ends[partition], time.time()))
+            self.commits.append(Commit(partition, offset, ends[partition], at))
 
     async def _ends(self, consumer: Any, numbers: set[int]) -> dict[int, int]:
         partitions = [TopicPartition(self._topics.answers, number) for number in numbers]

@@ -64,8 +64,14 @@ async def kills(world: World, _: LocalBroker | None) -> Result:
     return result
 
 
+async def tools_once(world: World, broker: LocalBroker | None) -> Result:
+    """16: as 1, where every question's plan holds a call of a tool that is not idempotent."""
+    world.offer_tool()
+    return await kills(world, broker)
+
+
 async def pauses(world: World, _: LocalBroker | None) -> Result:
-    """2: SIGSTOP beyond the session, SIGCONT."""
+    """2: SIGSTOP beyond the session, SIGCONT; then another leaves, so that its partitions come back."""
     size = world.size
     await _start(world)
     over_s = size.faults * (size.outage_s + size.interval_s)
@@ -84,6 +90,8 @@ async def pauses(world: World, _: LocalBroker | None) -> Result:
             "the paused worker is back in its group",
         )
         rejoined.append(round(time.time() - continued, 1))
+        await world.stop(world.rng.choice([worker for worker in world.workers if worker is not victim]))
+        world.start_worker()
         await asyncio.sleep(size.interval_s / 2)
     await load
     result = await _finish(world, duplicates=None)
@@ -174,7 +182,7 @@ async def poison(world: World, _: LocalBroker | None) -> Result:
         key = f"c{world.rng.randrange(world.size.keys)}".encode()
         bad.append(await world.send(name, key, value, headers))
     await load
-    alive = list(world.workers)
+    alive = set(world.workers)
     result = await _finish(world, duplicates=0)
     letters = sorted(letter.source for letter in result.ledgers.dead_letters)
     result.expect(
@@ -182,7 +190,7 @@ async def poison(world: World, _: LocalBroker | None) -> Result:
     )
     failed = {one.source for one in result.ledgers.outcomes if one.status == "failed"}
     result.expect(failed == set(bad), "they fail, and their neighbours do not")
-    result.expect([worker for worker, _ in world.exits] == alive, "nothing was restarted")
+    result.expect({worker for worker, _ in world.exits} == alive, "nothing was restarted")
     return result
 
 
@@ -273,18 +281,20 @@ SCENARIOS: dict[int, Callable[[World, LocalBroker | None], Awaitable[Result]]] =
     7: reply_abuse,
     9: churn,
     14: oversize,
+    16: tools_once,
 }
 
 CI: dict[int, Size] = {
-    0: Size(questions=200, workers=2, keys=10),
-    1: Size(questions=400, faults=3, interval_s=8),
+    0: Size(questions=100, workers=2, keys=10),
+    1: Size(questions=300, faults=2, interval_s=8),
     2: Size(questions=200, workers=2, faults=1, outage_s=9, interval_s=4),
     3: Size(questions=150, workers=2, outage_s=8, interval_s=4),
     4: Size(questions=60, workers=1),
     6: Size(questions=100, workers=2, faults=2),
     7: Size(questions=96, workers=1),
-    9: Size(questions=300, workers=3, faults=12, interval_s=1.5),
+    9: Size(questions=250, workers=3, faults=10, interval_s=1.5),
     14: Size(questions=40, workers=1, keys=20),
+    16: Size(questions=200, faults=2, interval_s=8),
 }
 
 FULL: dict[int, Size] = {
@@ -297,6 +307,7 @@ FULL: dict[int, Size] = {
     7: Size(questions=1200, session_s=10),
     9: Size(questions=2000, faults=240, interval_s=0.5, session_s=10, drain_s=180),
     14: Size(questions=500, session_s=10),
+    16: Size(questions=2000, faults=20, interval_s=5, session_s=10, drain_s=180),
 }
 
 

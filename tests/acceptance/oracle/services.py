@@ -31,8 +31,6 @@ class Services:
         self.model = ModelServer(self._reply)
         self.model_calls: list[ModelCall] = []
         self.tool_calls: list[ToolCall] = []
-        self.started: set[str] = set()
-        """Ids of the questions that the model was asked for."""
         self.answer: Callable[[str], Reply] = lambda question_id: text(f"The answer to {question_id}.")
         app = web.Application()
         app.router.add_post(f"/{TOOL}", self._run_tool)
@@ -55,7 +53,6 @@ class Services:
     def _reply(self, request: Recorded) -> Reply:
         question_id, stage = _request_id(request.headers["X-Request-Id"])
         self.model_calls.append(ModelCall(question_id, stage, time.time()))
-        self.started.add(question_id)
         if stage == "plan":
             # As models do, it gives its calls other ids whenever it is asked.
             call = {"name": TOOL, "arguments": "{}"}

@@ -162,3 +162,17 @@ def test_questions_without_a_key_have_no_order() -> None:
         swap(ledgers, 0, 4)
 
     assert breaks(spoil) == set()
+
+
+def test_a_fault_explains_what_was_started_or_not_committed_at_its_time() -> None:
+    ledgers = Ledgers(
+        produced=[Produced(f"q{offset}", b"k", offset, "ok", (0, offset)) for offset in range(5)],
+        model_calls=[ModelCall(f"q{offset}", "generate", float(offset)) for offset in range(5)],
+        outcomes=[
+            Outcome((0, offset), offset, f"q{offset}", "answered", "d", offset + 1.5) for offset in range(5)
+        ],
+        commits=[Commit(0, 1, 1, 2.2), Commit(0, 5, 5, 9.0)],
+    )
+    assert ledgers.fault("kill", 2.0) == Fault("kill", 2.0, in_flight=2, uncommitted=1)
+    assert ledgers.fault("kill", 2.6) == Fault("kill", 2.6, in_flight=1, uncommitted=1)
+    assert ledgers.fault("kill", 9.5) == Fault("kill", 9.5)

@@ -19,16 +19,17 @@ def ignored_epoch() -> None:
     """What an earlier assignment had to commit is committed once more in a later one."""
     right = AIOKafkaConsumer.commit
     last: dict[Any, Any] = {}
-    generations: list[int] = []
+    stale: dict[Any, Any] = {}
+    generations = [-1]
 
     async def commit(self: Any, offsets: Any = None) -> None:
-        generation = self._coordinator.generation
-        if last and generation != generations[-1]:
-            stale = {place: offset for place, offset in last.items() if place in self.assignment()}
-            if stale:
-                await right(self, stale)
+        if generations[-1] != self._coordinator.generation:
+            generations.append(self._coordinator.generation)
+            stale.update(last)
             last.clear()
-        generations.append(generation)
+            back = {place: stale.pop(place) for place in self.assignment() if place in stale}
+            if back:
+                await right(self, back)
         last.update(offsets)
         await right(self, offsets)
 

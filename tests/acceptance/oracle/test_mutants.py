@@ -1,0 +1,33 @@
+"""A worker with one seam broken is caught, and by the invariant that it breaks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.oracle.chaos import run
+from tests.acceptance.oracle.mutants.defects import DEFECTS
+from tests.acceptance.oracle.scenarios import CI
+
+SEED = 1
+CAUGHT = {
+    "commit-before-answer": (0, "I2"),
+    "order-broken": (0, "I4"),
+    "dropped-dead-letter-ack": (14, "I1"),
+    "ignored-epoch": (2, "I3"),
+}
+"""Of each defect: the scenario that shows it, and the invariant that it breaks."""
+
+
+def test_every_defect_is_looked_for() -> None:
+    assert set(CAUGHT) == set(DEFECTS)
+
+
+@pytest.mark.parametrize("defect", CAUGHT)
+async def test_a_broken_worker_turns_the_oracle_red(
+    defect: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    number, invariant = CAUGHT[defect]
+    size = replace(CI[number], mutant=defect, drain_s=20)
+    report = await run(number, size, SEED, tmp_path, kafka_bootstrap)
+    assert invariant in {violation.invariant for violation in report.violations}, report
