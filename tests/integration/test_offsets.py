@@ -53,6 +53,20 @@ async def produce(
         await producer.stop()
 
 
+async def until_ends(kafka: Kafka, ends: dict[int, int]) -> None:
+    """Wait for these end offsets: the broker writes a transaction's markers after it has said yes."""
+    topic = Topics(kafka.topic_prefix).questions
+    wanted = {TopicPartition(topic, partition): end for partition, end in ends.items()}
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
+    await consumer.start()
+    try:
+        async with asyncio.timeout(10):
+            while await consumer.end_offsets(list(wanted)) != wanted:  # noqa: ASYNC110 - a broker sends no event
+                await asyncio.sleep(0.02)
+    finally:
+        await consumer.stop()
+
+
 async def commit(kafka: Kafka, group: str, commits: dict[int, tuple[int, str]]) -> None:
     """Commit like a worker; without subscribing, so that no group has to settle."""
     consumer = AIOKafkaConsumer(
@@ -110,6 +124,7 @@ async def test_the_oldest_is_a_record_where_the_commit_point_is_none(
     """A transaction's marker takes an offset; what lies behind it may be done."""
     began = int(time.time() * 1000) - 100_000
     await produce(kafka_settings, {0: 2, 2: 1}, transactional_id=group)
+    await until_ends(kafka_settings, {0: 3, 2: 2})
     await produce(kafka_settings, {0: 3}, timestamp_ms=lambda i: began + 1_000 * i)
     await commit(kafka_settings, group, {0: (2, encode(2, [3], 0).metadata), 2: (1, "")})
     assert await asyncio.to_thread(show, "--json") == 0
