@@ -6,12 +6,13 @@ who want to change only a part of what a default does wrap the default that they
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
+from agents.tools.journal import Journal, NoJournal
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +35,7 @@ class Resources:
         http: gives the `httpx.AsyncClient` over the worker's pool; call it where a loop runs, that is
             in the component's own coroutines, and leave closing to the worker.
         retriever, planner, tool_executor, generator: the defaults, to be wrapped or left alone.
+        journal: for a graph of one's own: what keeps calls that may not be repeated from being repeated.
     """
 
     http: "Callable[[], httpx.AsyncClient]"
@@ -41,6 +43,7 @@ class Resources:
     planner: Planner
     tool_executor: ToolExecutor
     generator: Generator
+    journal: Journal = field(default_factory=NoJournal)
 
 
 def load_component(reference: str, group: str = COMPONENTS_GROUP) -> Callable[..., Any]:

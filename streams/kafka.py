@@ -71,8 +71,8 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
     """Check within seconds that the cluster answers and has the topics named (with their prefix).
 
     Raises:
-        OperatorError: no broker, a topic is missing, or `answers` has fewer partitions than `questions`;
-            the message says what to do.
+        OperatorError: no broker, a topic is missing, or `answers` or `journal` has fewer partitions than
+            `questions`; the message says what to do.
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
@@ -83,12 +83,14 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
             f"the cluster at {kafka.bootstrap_servers} has no topic {' and no '.join(missing)}: "
             "create them with 'kotae topics create'"
         )
-    if {topics.questions, topics.answers} <= set(needed):
-        asked, answered = partitions[topics.questions], partitions[topics.answers]
-        if answered < asked:
+    if topics.questions not in needed:
+        return
+    asked = partitions[topics.questions]
+    for name in (topics.answers, topics.journal):
+        if name in needed and partitions[name] < asked:
             raise OperatorError(
-                f"{topics.answers} has {answered} partitions and {topics.questions} has {asked}, but an "
-                "answer goes to the partition of its question: 'kotae topics create' adds what is missing"
+                f"{name} has {partitions[name]} partitions and {topics.questions} has {asked}, but what is "
+                "written of a question goes to its partition: 'kotae topics create' adds what is missing"
             )
 
 
