@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from streams.consumer.offset_map import (
@@ -97,11 +97,13 @@ def test_no_map(metadata: str | None) -> None:
     assert decode(metadata, 0) is None
 
 
+@settings(max_examples=300)
 @given(st.integers(0, 2**40), SETS, POSITIONS, st.data())
 def test_what_is_damaged_is_not_believed(
     commit_point: int, distances: set[int], scan_from: int | None, data: st.DataObject
 ) -> None:
-    metadata = encode(commit_point, above(commit_point, distances), scan_from).metadata
+    completed = above(commit_point, distances)
+    metadata = encode(commit_point, completed, scan_from).metadata
     raw = bytearray(metadata.encode())
     damage = data.draw(st.sampled_from(["cut", "flip", "swap", "grow"]))
     at = data.draw(st.integers(0, len(raw) - 1))
@@ -116,7 +118,8 @@ def test_what_is_damaged_is_not_believed(
         raw[at:at] = data.draw(st.binary(min_size=1, max_size=8))
     damaged = raw.decode("latin-1")
     assume(damaged != metadata)
-    assert decode(damaged, commit_point) is None
+    # The last character of base64 has bits that say nothing: damage to them is none.
+    assert decode(damaged, commit_point) in (None, OffsetMap(frozenset(completed), scan_from))
 
 
 @given(SETS, st.integers(0, 2**40), st.integers(0, 2**40))
