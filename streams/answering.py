@@ -65,7 +65,7 @@ class Answering:
         self._hook = hook
         self._deadline_s = deadline_s
         self._wall_clock = wall_clock
-        self._running: dict[Work, asyncio.Task[None]] = {}
+        self._running: dict[Work, tuple[asyncio.Task[None], Callable[[Outcome | None], None]]] = {}
 
     @property
     def running(self) -> int:
@@ -74,7 +74,15 @@ class Answering:
 
     def cancel(self) -> None:
         """Give up what is running: it gets no outcome here, and is read again by the next worker."""
-        for task in self._running.values():
+        for task, _ in self._running.values():
+            task.cancel()
+
+    def abandon(self, work: Work) -> None:
+        """Give up what runs of this record, which is another worker's now."""
+        running = self._running.pop(work, None)
+        if running is not None:  # else its outcome has come to its gate
+            task, finish = running
+            task.add_done_callback(lambda _: finish(None))
             task.cancel()
 
     def conversation_key(self, work: Work) -> bytes:
@@ -94,14 +102,17 @@ class Answering:
         """Begin; `done(work)` is called when the broker has the outcome."""
         record = work.record
         started = asyncio.get_running_loop().time()
-        inquiry = Inquiry(record, Source(record.topic, record.partition, record.offset), RequestHeaders())
+        source = Source(record.topic, record.partition, record.offset)
+        inquiry = Inquiry(record, source, RequestHeaders(), gate=work.assigned.gate)
         finish = partial(self._finished, work, started, done)
         try:
             self._begin(work, inquiry, started, finish)
         except Exception as error:  # noqa: BLE001 - a defect costs its own record, and is logged there
             self._defect(inquiry, error, finish)
 
-    def _begin(self, work: Work, inquiry: Inquiry, started: float, finish: Callable[[Outcome], None]) -> None:
+    def _begin(
+        self, work: Work, inquiry: Inquiry, started: float, finish: Callable[[Outcome | None], None]
+    ) -> None:
         record = inquiry.record
         if record.headers and record.headers[-1] is UNREADABLE:
             inquiry.record = record = replace(record, headers=record.headers[:-1])
@@ -142,7 +153,8 @@ class Answering:
             traceparent=request.traceparent,
             on_delta=deltas,
         )
-        self._running[work] = asyncio.create_task(self._answer(work, inquiry, asked, deltas, finish))
+        task = asyncio.create_task(self._answer(work, inquiry, asked, deltas, finish))
+        self._running[work] = task, finish
 
     async def _answer(
         self,
@@ -150,7 +162,7 @@ class Answering:
         inquiry: Inquiry,
         asked: Asked,
         deltas: "_Deltas | None",
-        finish: Callable[[Outcome], None],
+        finish: Callable[[Outcome | None], None],
     ) -> None:
         try:
             answered = await self._pipeline.aanswer(asked)
@@ -162,15 +174,19 @@ class Answering:
             # Not ours but that of something it waited for: without an outcome its lane would wait for ever.
             self._defect(inquiry, error, finish)
         except Exception as error:  # noqa: BLE001 - as above
-            self._defect(inquiry, error, finish)
+            if work in self._running:
+                self._defect(inquiry, error, finish)
         else:
-            self._publisher.publish(outcome, finish)
+            if work in self._running:
+                self._publisher.publish(outcome, finish)
         finally:
-            del self._running[work]
+            self._running.pop(work, None)
             if deltas is not None:
                 deltas.close()
 
-    def _defect(self, inquiry: Inquiry, error: BaseException, finish: Callable[[Outcome], None]) -> None:
+    def _defect(
+        self, inquiry: Inquiry, error: BaseException, finish: Callable[[Outcome | None], None]
+    ) -> None:
         source = inquiry.source
         log.error("%s/%d/%d met a defect", source.topic, source.partition, source.offset, exc_info=error)
         name = type(error).__name__
@@ -180,8 +196,12 @@ class Answering:
         )
         self._publisher.publish(outcome, finish)
 
-    def _finished(self, work: Work, started: float, done: Callable[[Work], None], outcome: Outcome) -> None:
-        self._hook.question_finished(outcome.message, asyncio.get_running_loop().time() - started)
+    def _finished(
+        self, work: Work, started: float, done: Callable[[Work], None], outcome: Outcome | None
+    ) -> None:
+        if outcome is not None:
+            message = outcome.message
+            self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
         done(work)
 
 

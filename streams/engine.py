@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
 from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
+from streams.consumer.recovery import Recovery
 from streams.errors import OperatorError
 from streams.kafka import client_options
 from streams.publishing.copies import Copies
@@ -28,6 +31,8 @@ BUFFER_MIN = 500
 BUFFER_BYTES = 64 * 1_048_576
 FETCH_WAIT_MS = 100
 """How long a broker may hold a fetch: a partition that was emptied meanwhile waits for its answer."""
+METADATA_AGE_MS = 30_000
+"""How old what is known of the topics may be: partitions that were added are read from then on."""
 REBALANCE_TIMEOUT_MS = 60_000
 """What the group allows a member for its last commit; aiokafka's default is the session's time-out."""
 BATCH_BYTES = 65_536
@@ -60,7 +65,26 @@ class Engine:
                 heartbeat_interval_ms=session_ms // 3,
                 rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, 2 * session_ms),
                 fetch_max_wait_ms=FETCH_WAIT_MS,
+                metadata_max_age_ms=METADATA_AGE_MS,
             )
+
+        def open_reader() -> Any:
+            return AIOKafkaConsumer(
+                **options,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+            )
+
+        recovery = Recovery(
+            open_reader=open_reader,
+            open_admin=lambda: AIOKafkaAdminClient(**options),
+            group_id=worker.group_id,
+            questions=topics.questions,
+            answers=topics.answers,
+            hook=hook,
+        )
 
         def open_producer() -> Any:
             return AIOKafkaProducer(
@@ -93,6 +117,7 @@ class Engine:
         self.consumer = ConsumerLoop(
             topic=topics.questions,
             open_consumer=open_consumer,
+            recover=recovery.arecover,
             handler=self.answering,
             intake=Intake(
                 max_in_flight=worker.max_in_flight,
@@ -100,6 +125,7 @@ class Engine:
                 max_bytes=BUFFER_BYTES,
             ),
             hook=hook,
+            end_of_answers=partial(self.publisher.end_of_answers, topics.answers),
         )
 
     def state(self) -> dict[str, Any]:

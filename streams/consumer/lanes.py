@@ -66,6 +66,13 @@ class Lanes(Generic[W]):
             self._turns.popleft()
         return work
 
+    def put_back(self, partition: int, work: W) -> None:
+        """Give back what was taken and did not run; it is the partition's next."""
+        held = self._partitions[partition]
+        if not held.ready:
+            self._turns.append(partition)
+        held.ready.appendleft(work)
+
     def finish(self, partition: int, key: Key) -> None:
         """The lane's head, which was taken, is done: what waits behind it may run."""
         held = self._partitions[partition]

@@ -17,19 +17,24 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
+from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
-from streams.consumer.lanes import Lanes
+from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.work import Assigned, Handler, Work
+from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
+
+_NOT_OURS = Gate()
+_NOT_OURS.lose()
 
 POLL_MS = 100
 """How long a poll waits for records of the partitions wanted, before others may have become so."""
@@ -54,35 +59,41 @@ class ConsumerLoop:
         *,
         topic: str,
         open_consumer: Callable[[], AIOKafkaConsumer],
+        recover: Recover,
         handler: Handler,
         intake: Intake,
         hook: Hook,
+        end_of_answers: Callable[[int], int] = lambda _: 0,
         commit_interval_s: float = 1.0,
         commit_timeout_s: float = 5.0,
     ) -> None:
         self._topic = topic
         self._open_consumer = open_consumer
+        self._recover = recover
         self._handler = handler
         self._intake = intake
+        self._assignment = Assignment(intake, end_of_answers)
         self._hook = hook
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s
         self._consumer: Any = None
         self._committer: Any = None
-        self._lanes: Lanes[Work] = Lanes()
-        self._assigned: dict[int, Assigned] = {}
-        self._epoch = 0
-        self._joined = False
+        self._rebalance: Any = None
         self._stopping = False
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._nowhere = TopicPartition(topic, -1)
 
+    def gate_of(self, number: int) -> Gate:
+        """What is passed by all that is written of a partition; a lost one where it is not ours."""
+        assigned = self._assignment.partitions.get(number)
+        return _NOT_OURS if assigned is None else assigned.gate
+
     @property
     def joined(self) -> bool:
-        """Whether the group has given us our partitions, were they none."""
-        return self._joined
+        """Whether the group has given us our partitions, were they none, and all are recovered."""
+        return self._rebalance is not None and self._rebalance.joined and self._assignment.recovered
 
     @property
     def in_flight(self) -> int:
@@ -92,13 +103,16 @@ class ConsumerLoop:
     @property
     def incomplete(self) -> int:
         """Records polled that have no outcome yet, those that wait for their turn included."""
-        return sum(assigned.tracker.incomplete_count for assigned in self._assigned.values())
+        return sum(assigned.tracker.incomplete_count for assigned in self._assignment.partitions.values())
 
     @property
     def oldest_age_s(self) -> float:
         """Seconds since the oldest of them was polled; 0 with none."""
         now = time.monotonic()
-        return max((assigned.tracker.oldest_age(now) for assigned in self._assigned.values()), default=0.0)
+        return max(
+            (assigned.tracker.oldest_age(now) for assigned in self._assignment.partitions.values()),
+            default=0.0,
+        )
 
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""
@@ -107,24 +121,36 @@ class ConsumerLoop:
             "in_flight": self._intake.in_flight,
             "buffered": self._intake.buffered,
             "buffered_bytes": self._intake.buffered_bytes,
-            "lanes": len(self._lanes),
+            "lanes": len(self._assignment.lanes),
             "partitions": {
                 str(number): {
                     "epoch": assigned.tracker.epoch,
+                    "recovered": assigned.ready,
                     "commit_point": assigned.tracker.commit_point,
                     "committed": assigned.committed,
                     "incomplete": assigned.tracker.incomplete_count,
                     "oldest_age_s": round(assigned.tracker.oldest_age(now), 3),
                 }
-                for number, assigned in sorted(self._assigned.items())
+                for number, assigned in sorted(self._assignment.partitions.items())
             },
         }
 
     async def start(self) -> None:
         """Join the group and begin."""
         self._consumer = self._open_consumer()
-        self._committer = Committer(self._consumer, self._topic, self._hook)
-        self._consumer.subscribe([self._topic], listener=_Listener(self))
+        self._committer = Committer(self._consumer, self._topic, self._assignment, self._hook)
+        self._rebalance = Rebalance(
+            consumer=self._consumer,
+            topic=self._topic,
+            assignment=self._assignment,
+            committer=self._committer,
+            recover=self._recover,
+            handler=self._handler,
+            wake=self._wake,
+            hook=self._hook,
+            timeout_s=self._commit_timeout_s,
+        )
+        self._consumer.subscribe([self._topic], listener=self._rebalance)
         await self._consumer.start()
         self._tasks = [
             asyncio.create_task(self._poll(), name="poll"),
@@ -154,7 +180,8 @@ class ConsumerLoop:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._consumer is None:
             return
-        await self._committer.acommit(self._assigned.values(), timeout_s / 2)
+        await self._rebalance.aclose()
+        await self._committer.acommit(timeout_s / 2)
         stopping = asyncio.create_task(self._consumer.stop())
         # Without a broker, `stop` hangs or raises CancelledError: neither may reach us.
         await asyncio.wait({stopping}, timeout=timeout_s / 2)
@@ -163,14 +190,15 @@ class ConsumerLoop:
 
     async def _poll(self) -> None:
         while True:
-            hungry = () if self._stopping else self._intake.hungry
+            epoch = self._assignment.epoch
+            hungry = () if self._stopping or self._assignment.held else self._intake.hungry
             wanted = [TopicPartition(self._topic, number) for number in hungry]
             try:
                 if wanted:
                     records = await self._consumer.getmany(
                         *wanted, timeout_ms=POLL_MS, max_records=self._intake.room
                     )
-                    if 0 < self._take_in(records) < SMALL_POLL:
+                    if 0 < self._take_in(records, epoch) < SMALL_POLL:
                         await asyncio.sleep(PACE_S)
                 else:
                     await self._consumer.getmany(self._nowhere, timeout_ms=0)
@@ -191,18 +219,18 @@ class ConsumerLoop:
             async with asyncio.timeout(TOUCH_S):
                 await self._room.wait()
 
-    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]]) -> int:
+    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]], epoch: int) -> int:
         """Returns how many records there were."""
         now = time.monotonic()
         count = 0
         for topic_partition, records in batches.items():
-            assigned = self._assigned.get(topic_partition.partition)
-            if assigned is None:
-                self._give_back(topic_partition, records[0].offset)
+            assigned = self._assignment.partitions.get(topic_partition.partition)
+            if assigned is None or not assigned.ready or epoch != self._assignment.epoch:
+                # Polled across a rebalance; if it is ours, it is read from where we are.
+                if assigned is not None:
+                    self._rebalance.seek(assigned)
                 continue
             count += len(records)
-            if assigned.committed is None:
-                assigned.committed = records[0].offset
             for record in records:
                 self._add(assigned, record, now)
         if count:
@@ -216,33 +244,21 @@ class ConsumerLoop:
             size += len(value or b"")
         work = Work(record, assigned, size)
         work.key = self._handler.conversation_key(work) if record.key is None else record.key
-        assigned.tracker.polled(record.offset, now)
-        self._intake.received(assigned.number, size)
-        self._lanes.add(assigned.number, work.key, work)
+        self._assignment.take_in(work, now)
 
-    def _give_back(self, topic_partition: TopicPartition, offset: int) -> None:
-        """Have records of a partition that we were not told of polled again once we were."""
-        try:
-            self._consumer.seek(topic_partition, offset)
-        except IllegalStateError:
-            log.debug("%s was revoked while it was polled", topic_partition)
+    def _wake(self) -> None:
+        self._room.set()
+        self._dispatch()
 
     def _dispatch(self) -> None:
-        intake, lanes, start = self._intake, self._lanes, self._handler.start
-        while intake.may_start and not self._stopping:
-            work = lanes.take()
-            if work is None:
-                return
-            if intake.started(work.assigned.number, work.size):
+        while not self._stopping and (taken := self._assignment.take()) is not None:
+            work, hungry = taken
+            if hungry:
                 self._room.set()
-            start(work, self._finished)
+            self._handler.start(work, self._finished)
 
     def _finished(self, work: Work) -> None:
-        self._intake.finished(work.size)
-        assigned = work.assigned
-        if not assigned.lost:
-            assigned.tracker.complete(work.record.offset)
-            self._lanes.finish(assigned.number, work.key)
+        self._assignment.finish(work)
         if not self._stopping:
             self._dispatch()
         elif not self._intake.in_flight:
@@ -251,46 +267,6 @@ class ConsumerLoop:
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._commit_interval_s)
-            await self._committer.acommit(self._assigned.values(), self._commit_timeout_s)
-
-    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Commit what is done, and let go of the partitions."""
-        if not partitions:
-            return
-        self._committer.give_up()
-        await self._committer.acommit(self._assigned.values(), self._commit_timeout_s)
-        self._let_go()
-        self._hook.partitions_revoked(sorted(partition.partition for partition in partitions))
-
-    def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Begin with these partitions."""
-        self._let_go()
-        self._epoch += 1
-        numbers = sorted(partition.partition for partition in partitions)
-        for number in numbers:
-            self._assigned[number] = Assigned(number, self._epoch)
-            self._intake.assign(number)
-        self._joined = True
-        self._room.set()
-        self._hook.partitions_assigned(numbers)
-
-    def _let_go(self) -> None:
-        """Rebalances are eager: whatever was ours is not, until it is assigned again."""
-        for number, assigned in self._assigned.items():
-            assigned.lost = True
-            self._lanes.drop(number)
-            self._intake.drop(number)
-        self._assigned.clear()
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
-    """aiokafka swallows what its callbacks raise; here they raise nothing but by a defect."""
-
-    def __init__(self, loop: ConsumerLoop) -> None:
-        self._loop = loop
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._loop.revoked(revoked)
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._loop.assigned(assigned)
+            if not self._assignment.held:
+                await self._committer.acommit(self._commit_timeout_s)
+                self._dispatch()

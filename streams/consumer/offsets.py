@@ -5,26 +5,32 @@ nothing and hold nothing up. The algorithm is that of Confluent's Parallel Consu
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class OffsetTracker:
-    """The incomplete offsets of one partition during one assignment.
+    """The incomplete offsets of one partition, for as long as it stays with us.
 
-    Every method is O(1), amortised; only `incomplete` walks.
+    Every method is O(1), amortised; only `incomplete` and `completed` walk.
+
+    Args:
+        known: offsets that were completed before, by whoever had the partition.
 
     Attributes:
-        epoch: which assignment this tracker belongs to. What finishes after a partition was revoked
-            finds a tracker of a past epoch, and is committed by nobody.
+        epoch: which assignment this tracker belongs to. It grows where the partition stays with us.
+        changes: grows with every offset that completes.
     """
 
-    __slots__ = ("_ages", "_done", "_next", "_open", "epoch")
+    __slots__ = ("_ages", "_done", "_known", "_next", "_open", "changes", "epoch")
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, known: Iterable[int] = ()) -> None:
         self.epoch = epoch
+        self.changes = 0
         self._open: deque[int] = deque()
         """Polled and not yet below the commit point, ascending; those in `_done` are complete."""
         self._done: set[int] = set()
+        self._known = set(known)
+        """Completed before, and not polled yet."""
         self._ages: deque[tuple[int, float]] = deque()
         """(first offset, time) of each poll that `_open` still holds records of."""
         self._next: int | None = None
@@ -32,18 +38,29 @@ class OffsetTracker:
     def __repr__(self) -> str:
         return f"<OffsetTracker epoch={self.epoch} commit={self.commit_point} open={self.incomplete_count}>"
 
-    def polled(self, offset: int, now: float) -> None:
+    def polled(self, offset: int, now: float) -> bool:
         """Take in the next record, polled at `now` (seconds; the same for all records of a poll).
+
+        Returns:
+            Whether it is incomplete; one that was completed before must not run again.
 
         Raises:
             ValueError: the offset is not above every one polled before.
         """
         if self._next is not None and offset < self._next:
             raise ValueError(f"offset {offset} polled after {self._next - 1}")
-        self._open.append(offset)
         self._next = offset + 1
+        if offset in self._known:
+            self._known.discard(offset)
+            self.changes += 1
+            if self._open:
+                self._open.append(offset)
+                self._done.add(offset)
+            return False
+        self._open.append(offset)
         if not self._ages or self._ages[-1][1] != now:
             self._ages.append((offset, now))
+        return True
 
     def complete(self, offset: int) -> None:
         """The record's outcome is safe.
@@ -54,6 +71,7 @@ class OffsetTracker:
         opened, done = self._open, self._done
         if not opened or offset < opened[0] or offset in done or self._next is None or offset >= self._next:
             raise ValueError(f"offset {offset} is not incomplete")
+        self.changes += 1
         if offset != opened[0]:
             done.add(offset)
             return
@@ -62,12 +80,33 @@ class OffsetTracker:
             done.discard(opened.popleft())
 
     @property
+    def next(self) -> int | None:
+        """One above the highest offset polled; None before anything was."""
+        return self._next
+
+    @property
     def commit_point(self) -> int | None:
         """Everything polled below it is complete; None before anything was polled.
 
-        The lowest incomplete offset; with none, one above the highest polled.
+        The lowest incomplete offset; with none, one above the highest polled, or above what is known to
+        be complete from there on.
         """
-        return self._open[0] if self._open else self._next
+        if self._open:
+            return self._open[0]
+        point = self._next
+        if point is not None:
+            while point in self._known:
+                point += 1
+        return point
+
+    @property
+    def completed(self) -> list[int]:
+        """The offsets above the commit point that are complete, ascending."""
+        point = self.commit_point
+        if point is None or not (self._known or self._done):
+            return []
+        # A known one below the commit point was compacted away, or waits to be polled.
+        return sorted(self._done | {offset for offset in self._known if offset > point})
 
     @property
     def incomplete_count(self) -> int:

@@ -8,25 +8,63 @@ from aiokafka import ConsumerRecord
 from schemas.codec import DecodeError
 from schemas.question import Question
 from streams.consumer.offsets import OffsetTracker
+from streams.publishing.gate import Gate
 
 Decoded = Question | DecodeError
 
 
 class Assigned:
-    """A partition of `questions` during one assignment; a new one is made when it comes back.
+    """A partition of `questions` for as long as it stays with us, rebalances that leave it here included.
 
     Attributes:
+        ready: what was done of it before is known, so that its records may run.
+        start: the offset that reading begins at; None before it is ready.
         committed: the offset that the broker has, as far as we know; None before the first poll.
-        lost: revoked since. What still runs of it finishes, and is committed by nobody here.
+        changes: what of `tracker.changes` the broker has.
+        position: the end of its partition of `answers`, when it was recovered.
+        running: what was started and has no outcome, in the order of starts, with the end of `answers`
+            at that time, as far as it was known.
+        ceiling: no record above this offset may start: the map would not fit into a commit.
+        above: records that are their lane's head, and wait for the ceiling to rise.
+        gate: passed by its outcomes.
     """
 
-    __slots__ = ("committed", "lost", "number", "tracker")
+    __slots__ = (
+        "above",
+        "ceiling",
+        "changes",
+        "committed",
+        "gate",
+        "number",
+        "position",
+        "ready",
+        "running",
+        "start",
+        "tracker",
+    )
 
     def __init__(self, number: int, epoch: int) -> None:
         self.number = number
         self.tracker = OffsetTracker(epoch)
+        self.ready = False
+        self.start: int | None = None
         self.committed: int | None = None
-        self.lost = False
+        self.changes = 0
+        self.position = 0
+        self.running: dict[Work, int] = {}
+        self.ceiling: int | None = None
+        self.above: list[Work] = []
+        self.gate = Gate()
+
+    @property
+    def lost(self) -> bool:
+        """Another's now. What still runs of it finishes for nobody."""
+        return self.gate.lost
+
+    @property
+    def resume(self) -> int | None:
+        """The offset to read next."""
+        return self.start if self.tracker.next is None else self.tracker.next
 
 
 class Work:
@@ -58,7 +96,11 @@ class Handler(Protocol):
     def start(self, work: Work, done: Callable[[Work], None]) -> None:
         """Begin work and return at once; never raises.
 
-        `done(work)` is called once, when the broker has the record's outcome, and not before the
-        event loop's next turn.
+        `done(work)` is called once, and not before the event loop's next turn: when the broker has the
+        record's outcome, or, where the record's partition is lost, when nothing is left of it here.
         """
+        ...
+
+    def abandon(self, work: Work) -> None:
+        """The partition of this record, which was started, is lost: spend no more on it."""
         ...

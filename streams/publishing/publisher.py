@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Callable
 
 from streams.publishing.copies import Copies
+from streams.publishing.gate import Fenced
 from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import BACKOFF_S, TOO_LARGE, Sender
 from streams.telemetry.hook import Hook
 
-Done = Callable[[Outcome], None]
+Done = Callable[[Outcome | None], None]
+"""Told once: what was published, or None where the partition was lost and it never will be."""
 
 
 class _Delivery:
@@ -70,8 +72,12 @@ class Publisher:
         """Returns never, but raises what ended the sending."""
         await self._sender.failed()
 
+    def end_of_answers(self, topic: str, partition: int) -> int:
+        """See `Sender.end`."""
+        return self._sender.end(topic, partition)
+
     def publish(self, outcome: Outcome, done: Done) -> None:
-        """Send it; `done` is called once, with what was published, when the broker has all of it."""
+        """Send it as soon as its gate is open; `done` is called when the broker has all of it."""
         self._unpublished += 1
         self._send(_Delivery(outcome, done))
 
@@ -84,7 +90,16 @@ class Publisher:
         await self._sender.aclose(timeout_s=timeout_s)
 
     def _send(self, delivery: _Delivery) -> None:
-        self._sender.put(delivery.record, lambda record, error: self._settled(delivery, record, error))
+        gate = delivery.outcome.inquiry.gate
+        if gate.open:
+            self._sender.put(
+                delivery.record, lambda record, error: self._settled(delivery, record, error), gate
+            )
+        elif gate.lost:
+            self._unpublished -= 1
+            asyncio.get_running_loop().call_soon(delivery.done, None)
+        else:
+            gate.wait(lambda: self._send(delivery))
 
     def _settled(self, delivery: _Delivery, record: Record, error: BaseException | None) -> None:
         if error is not None:
@@ -105,6 +120,9 @@ class Publisher:
             self._copies.reply(outcome.reply, lambda: done(outcome))
 
     def _failed(self, delivery: _Delivery, record: Record, error: BaseException) -> None:
+        if isinstance(error, Fenced):
+            self._send(delivery)
+            return
         self._hook.send_failed(record.topic, error)
         outcome = delivery.outcome
         if isinstance(error, TOO_LARGE):

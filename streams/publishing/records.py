@@ -1,12 +1,13 @@
 """What passes to the publisher: records to write, and which of them make one outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
 from schemas.answer import Answer, Source
 from schemas.headers import Header, RequestHeaders
 from schemas.question import Question
+from streams.publishing.gate import Gate
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +41,8 @@ class Record:
 class Inquiry:
     """A record of `questions` and what is known of it; `question` is None where it did not decode.
 
-    `headers_lost`: it had headers that could not be read, which `record` is without.
+    `headers_lost`: it had headers that could not be read, which `record` is without. `gate`: whether its
+    outcome may go out.
     """
 
     record: ConsumerRecord
@@ -48,6 +50,7 @@ class Inquiry:
     request: RequestHeaders
     question: Question | None = None
     headers_lost: bool = False
+    gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(slots=True, eq=False)

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
+from streams.publishing.gate import Fenced, Gate
 from streams.publishing.records import Record
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,12 @@ _partition_of = DefaultPartitioner()
 
 
 class _Item:
-    __slots__ = ("alone", "record", "settled")
+    __slots__ = ("alone", "gate", "record", "settled")
 
-    def __init__(self, record: Record, settled: Settled) -> None:
+    def __init__(self, record: Record, settled: Settled, gate: Gate | None) -> None:
         self.record = record
         self.settled = settled
+        self.gate = gate
         self.alone = False
         """It was in a batch that was refused for its size: which record was too large, shows alone."""
 
@@ -73,6 +75,7 @@ class Sender:
         self._queues: dict[_Place, deque[_Item]] = {}
         self._ready: set[_Place] = set()
         self._flying: dict[_Place, list[_Item]] = {}
+        self._ends: dict[_Place, int] = {}
         self._looked = 0.0
         self._broken = False
         self._queued = 0
@@ -103,8 +106,15 @@ class Sender:
         """Look the topic up in the background, so that its partitions are known when it is needed."""
         self._producer.client.add_topic(topic)
 
-    def put(self, record: Record, settled: Settled) -> None:
-        """Send it, in order with the others of its partition."""
+    def end(self, topic: str, partition: int) -> int:
+        """One above the highest offset that was acknowledged there; 0 before any was."""
+        return self._ends.get((topic, partition), 0)
+
+    def put(self, record: Record, settled: Settled, gate: Gate | None = None) -> None:
+        """Send it, in order with the others of its partition.
+
+        Where its gate is not open when it would leave, it is settled with `Fenced` instead.
+        """
         try:
             place = record.topic, self._partition(record)
         except UnknownTopicOrPartitionError as error:
@@ -113,7 +123,7 @@ class Sender:
         queue = self._queues.get(place)
         if queue is None:
             queue = self._queues[place] = deque()
-        queue.append(_Item(record, settled))
+        queue.append(_Item(record, settled, gate))
         self._queued += 1
         if place not in self._flying:
             self._ready.add(place)
@@ -194,10 +204,20 @@ class Sender:
         items: list[_Item] = []
         queue = self._queues[place]
         while queue and not (items and (queue[0].alone or items[-1].alone)):
+            gate = queue[0].gate
+            if gate is not None and not gate.open:
+                self._fence(queue.popleft())
+                continue
             record = queue[0].record
             if not batch.append(key=record.key, value=record.value, headers=record.headers, timestamp=None):
                 break
             items.append(queue.popleft())
+        if not items:
+            self._tell_idle()
+            return
+        for item in items:
+            if item.gate is not None:
+                item.gate.left(1)
         batch.close()
         self._queued -= len(items)
         self._flying[place] = items
@@ -206,16 +226,25 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - a dead producer raises what killed it
             self._settle(place, items, error)
         else:
-            sent.add_done_callback(
-                lambda sent: self._settle(
-                    place, items, asyncio.CancelledError() if sent.cancelled() else sent.exception()
-                )
-            )
+            sent.add_done_callback(lambda sent: self._acknowledged(place, items, sent))
+
+    def _fence(self, item: _Item) -> None:
+        self._queued -= 1
+        asyncio.get_running_loop().call_soon(item.settled, item.record, Fenced())
+
+    def _acknowledged(self, place: _Place, items: list[_Item], sent: "asyncio.Future[Any]") -> None:
+        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+        if error is None:
+            self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(items))
+        self._settle(place, items, error)
 
     def _settle(self, place: _Place, items: list[_Item], error: BaseException | None) -> None:
         if self._flying.get(place) is not items:
             return  # settled when the producer was replaced
         del self._flying[place]
+        for item in items:
+            if item.gate is not None:
+                item.gate.settled()
         if error is not None:
             if self._rebuilds:
                 self._broken = True
@@ -234,6 +263,9 @@ class Sender:
                 item.settled(item.record, error)
             except Exception:
                 log.exception("whoever sent a record to %s failed at its result", place[0])
+        self._tell_idle()
+
+    def _tell_idle(self) -> None:
         if not self._queued and not self._flying:
             self._idle.set()
 

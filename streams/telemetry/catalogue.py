@@ -76,6 +76,25 @@ PARTITIONS = Metric("kotae_partitions_assigned", "gauge", "Partitions of questio
 REBALANCES = Metric("kotae_rebalances_total", "counter", "Assignments of partitions to this worker.")
 COMMITS = Metric("kotae_commits_total", "counter", "Partition offsets committed.")
 COMMIT_FAILURES = Metric("kotae_commit_failures_total", "counter", "Commits that the broker refused.")
+RECOVERIES = Metric("kotae_recoveries_total", "counter", "Partitions whose answers were looked through.")
+RECOVERY_RECORDS = Metric(
+    "kotae_recovery_scanned_total", "counter", "Records of answers read to find out what was done."
+)
+RECOVERY_COMPLETED = Metric(
+    "kotae_recovery_completed_total", "counter", "Questions found done above the commit point."
+)
+RECOVERY_SECONDS = Metric(
+    "kotae_recovery_duration_seconds",
+    "histogram",
+    "From a partition's assignment until its questions may run.",
+    buckets=SECONDS,
+)
+RECOVERY_FAILURES = Metric(
+    "kotae_recovery_failures_total", "counter", "Recoveries that failed and were repeated."
+)
+OUT_OF_RANGE = Metric(
+    "kotae_offsets_out_of_range_total", "counter", "Committed offsets that were not in the log any more."
+)
 DOCUMENTS_INDEXED = Metric("kotae_documents_indexed_total", "counter", "Documents taken into the index.")
 DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Documents deleted from the index.")
 DOCUMENTS_SKIPPED = Metric(

@@ -40,6 +40,15 @@ class Hook:
     def partitions_revoked(self, partitions: Sequence[int]) -> None:
         """These are not any more."""
 
+    def partition_recovered(self, partition: int, scanned: int, completed: int, duration_s: float) -> None:
+        """Its records may run: `scanned` answers were read, and `completed` of its offsets are done."""
+
+    def recovery_failed(self, error: BaseException) -> None:
+        """What was done of our partitions could not be read; it is tried until it can."""
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
+        """The committed offset is not in the log (retention, or another topic); reading begins at `start`."""
+
     def committed(self, partition: int, offset: int) -> None:
         """Everything of the partition below `offset` has its outcome."""
 

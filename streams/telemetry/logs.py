@@ -229,6 +229,30 @@ class LogSink(Hook):
     def partitions_revoked(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
         log.info("lost the partitions %s", list(partitions))
 
+    def partition_recovered(  # noqa: D102 - see the hook
+        self, partition: int, scanned: int, completed: int, duration_s: float
+    ) -> None:
+        log.info(
+            "partition %d begins: %d answers read in %.0f ms, %d questions were done",
+            partition,
+            scanned,
+            duration_s * 1000,
+            completed,
+        )
+
+    def recovery_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
+        log.error(
+            "what was done of our partitions cannot be read, they wait: %s: %s", type(error).__name__, error
+        )
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:  # noqa: D102 - see the hook
+        log.error(
+            "partition %d: the committed offset %d is not in the log, reading begins at %d",
+            partition,
+            committed,
+            start,
+        )
+
     def commit_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.warning("a commit was refused, the next one repeats it: %s: %s", type(error).__name__, error)
 

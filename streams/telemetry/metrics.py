@@ -177,6 +177,24 @@ class Metrics(Hook, Collector):
     def partitions_revoked(self, partitions: Sequence[int]) -> None:  # noqa: D102 - as above
         self._counts[catalogue.PARTITIONS.name].add((), -len(partitions))
 
+    def partition_recovered(  # noqa: D102 - as above
+        self,
+        partition: int,  # noqa: ARG002 - as above
+        scanned: int,
+        completed: int,
+        duration_s: float,
+    ) -> None:
+        self._counts[catalogue.RECOVERIES.name].add()
+        self._counts[catalogue.RECOVERY_RECORDS.name].add((), scanned)
+        self._counts[catalogue.RECOVERY_COMPLETED.name].add((), completed)
+        self._distributions[catalogue.RECOVERY_SECONDS.name].observe(duration_s)
+
+    def recovery_failed(self, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.RECOVERY_FAILURES.name].add()
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.OUT_OF_RANGE.name].add()
+
     def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.COMMITS.name].add()
 

@@ -13,8 +13,10 @@ import pytest
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
+from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
-from streams.consumer.work import Assigned
+from streams.consumer.intake import Intake
+from streams.consumer.recovery import Recovered
 from streams.engine import Engine
 from streams.kafka import acreate_topics
 from streams.processes import free_port
@@ -132,12 +134,15 @@ async def test_a_commit_leaves_out_partitions_that_are_not_ours(
     async with running_engine(settings, ScriptedPipeline()) as engine:
         await ask(kafka_settings, topics.questions, ["a", "b"])
         await eventually(lambda: engine.state()["partitions"].get("0", {}).get("committed") == 2, 20, "two")
-        committer = Committer(engine.consumer._consumer, topics.questions, Hook())
-        stranger, ours = Assigned(17, epoch=1), Assigned(1, epoch=1)
-        for assigned in (stranger, ours):
+        assignment = Assignment(Intake(max_in_flight=1, max_buffered=1, max_bytes=1))
+        assignment.assign([17, 1], generation=1)
+        for number in (17, 1):
+            assigned = assignment.recover(Recovered(number, 0, None))
+            assert assigned is not None
             assigned.tracker.polled(0, 0.0)
             assigned.tracker.complete(0)
-        await committer.acommit([stranger, ours], 5.0)
+        committer = Committer(engine.consumer._consumer, topics.questions, assignment, Hook())
+        await committer.acommit(5.0)
         assert await committed_offsets(settings) == {0: 2, 1: 1}
 
 

@@ -1,7 +1,7 @@
 """The loop against a consumer that does what it is told."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -10,6 +10,8 @@ from aiokafka.errors import CommitFailedError, KafkaConnectionError
 
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
+from streams.consumer.offset_map import decode
+from streams.consumer.recovery import Recovered
 from streams.consumer.work import Work
 from streams.telemetry.hook import Hook
 from tests.support.system import eventually
@@ -26,13 +28,17 @@ class FakeConsumer:
 
     def __init__(self) -> None:
         self.log: dict[int, list[ConsumerRecord]] = {}
+        self.written: dict[int, list[ConsumerRecord]] = {}
         self.owned: set[int] = set()
         self.polls: list[tuple[int, ...]] = []
         self.commits: list[dict[int, int]] = []
+        self.maps: list[dict[int, str]] = []
         self.commit: Callable[[dict[TopicPartition, int]], Any] = self._accept
         self.errors: list[Exception] = []
         self.seeks: list[tuple[int, int]] = []
         self.listener: Any = None
+        self.found: dict[int, Recovered] = {}
+        self.unrecovered: set[int] = set()
         self._coordinator = Coordinator()
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
@@ -60,20 +66,32 @@ class FakeConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.seeks.append((partition.partition, offset))
+        records = self.written.get(partition.partition, [])
+        self.log[partition.partition] = [record for record in records if record.offset >= offset]
 
     async def _accept(self, offsets: dict[TopicPartition, int]) -> None:
-        self.commits.append({partition.partition: offset for partition, offset in offsets.items()})
+        self.commits.append({partition.partition: found.offset for partition, found in offsets.items()})
+        self.maps.append({partition.partition: found.metadata for partition, found in offsets.items()})
+
+    async def recover(self, numbers: Collection[int], done: Callable[[Recovered], None]) -> None:
+        for number in set(numbers) - self.unrecovered:
+            done(self.found.get(number) or Recovered(number, 0, None))
+        if self.unrecovered:
+            await asyncio.Event().wait()
 
     def produce(self, partition: int, *keys: bytes | None, first: int = 0) -> None:
-        self.log.setdefault(partition, []).extend(
+        records = [
             ConsumerRecord(TOPIC, partition, first + n, 0, 0, key, b"v", None, 1, 1, ())
             for n, key in enumerate(keys)
-        )
+        ]
+        self.log.setdefault(partition, []).extend(records)
+        self.written.setdefault(partition, []).extend(records)
 
-    async def assign(self, *numbers: int) -> None:
+    async def assign(self, *numbers: int, generations: int = 1) -> None:
         before = self.assignment()
         await self.listener.on_partitions_revoked(before)
         self.owned = set(numbers)
+        self._coordinator.generation += generations
         await self.listener.on_partitions_assigned(self.assignment())
 
 
@@ -83,6 +101,10 @@ class HeldHandler:
     def __init__(self) -> None:
         self.started: list[Work] = []
         self.done: Any = None
+
+    def abandon(self, work: Work) -> None:
+        self.started.remove(work)
+        asyncio.get_running_loop().call_soon(self.done, work)
 
     def conversation_key(self, work: Work) -> bytes:
         return b"no key"
@@ -129,6 +151,7 @@ async def loop(consumer: FakeConsumer, handler: HeldHandler, hook: Told) -> Any:
     made = ConsumerLoop(
         topic=TOPIC,
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
+        recover=consumer.recover,
         handler=handler,
         intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
         hook=hook,
@@ -175,32 +198,104 @@ async def test_a_key_waits_for_its_head_while_others_pass(
     assert handler.running == [(0, 1), (0, 2), (0, 3)]
 
 
-async def test_records_of_a_partition_that_was_not_announced_are_given_back(
-    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
-) -> None:
-    consumer.produce(5, b"a", first=70)
-    loop._take_in({TopicPartition(TOPIC, 5): consumer.log[5]})
-    assert consumer.seeks == [(5, 70)]
-    assert not handler.started
-
-
-async def test_what_finishes_after_a_rebalance_counts_for_nobody(
+async def test_records_polled_across_a_rebalance_are_read_again_from_where_we_are(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
-    consumer.produce(0, b"a", b"a", b"b")
+    consumer.produce(0, b"a", b"b")
     await eventually(lambda: len(handler.started) == 2, 2, "work")
+    epoch = loop._assignment.epoch
+    await consumer.assign(0)
+    consumer.seeks.clear()
+    consumer.produce(0, b"c", first=2)
+    polled = {TopicPartition(TOPIC, 0): consumer.log.pop(0), TopicPartition(TOPIC, 5): []}
+    assert loop._take_in(polled, epoch) == 0
+    assert consumer.seeks == [(0, 2)]
+    assert len(handler.started) == 2
+
+
+async def test_nothing_runs_before_it_is_known_what_was_done_and_that_never_again(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    consumer.unrecovered = {0}
+    consumer.found = {1: Recovered(1, 5, 5, {6, 9})}
+    consumer.produce(0, b"a")
+    consumer.produce(1, *[b"%d" % n for n in range(4)], first=5)
+    await consumer.assign(1, 0)
+    await eventually(lambda: handler.running == [(1, 5), (1, 7), (1, 8)], 2, "what was not done")
+    assert consumer.seeks == [(1, 5)]
+    assert not loop.joined, "one partition waits for its recovery"
+    for offset in (5, 7, 8):
+        handler.finish(offset, partition=1)
+    await eventually(lambda: consumer.commits[-1:] == [{1: 10}], 2, "what was done before counts")
+
+
+async def test_a_commit_tells_what_is_done_above_it(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, *[b"%d" % n for n in range(4)])
+    await eventually(lambda: len(handler.started) == 4, 2, "work")
+    handler.finish(1)
+    handler.finish(3)
+    await eventually(lambda: consumer.commits, 2, "a commit of the map alone")
+    assert consumer.commits[-1] == {0: 0}
+    found = decode(consumer.maps[-1][0], 0)
+    assert found is not None
+    assert found.completed == {1, 3}
+    count = len(consumer.commits)
+    await eventually(lambda: len(consumer.polls) > 100, 3, "time")
+    assert len(consumer.commits) == count, "nothing has changed"
+
+
+async def test_what_comes_back_goes_on(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0, 1)
+    consumer.produce(0, b"a", b"a", b"b")
+    await eventually(lambda: handler.running == [(0, 0), (0, 2)], 2, "work")
     handler.finish(2)
     await consumer.assign(0)
-    consumer.produce(0, b"a", b"a", b"b")
-    await eventually(lambda: handler.running == [(0, 0), (0, 0), (0, 2)], 2, "the same again")
-    handler.finish(0)  # the one of the first assignment
-    assert loop.state()["partitions"]["0"]["commit_point"] == 0
-    assert handler.running == [(0, 0), (0, 2)], "its lane is another one's now"
+    assert handler.running == [(0, 0)]
+    assert consumer.seeks[-1] == (0, 3), "nothing is read twice"
+    assert loop.state()["partitions"]["0"]["epoch"] == 2
     handler.finish(0)
-    assert handler.running == [(0, 1), (0, 2)]
-    await eventually(lambda: consumer.commits == [{0: 1}], 2, "one commit")
-    assert loop.in_flight == 2
+    await eventually(lambda: handler.running == [(0, 1)], 2, "the next in its lane")
+    handler.finish(1)
+    await eventually(lambda: consumer.commits[-1] == {0: 3}, 2, "the commit")
+    assert loop.in_flight == 0
+
+
+@pytest.mark.parametrize("generations", [2, 5])
+async def test_what_another_may_have_had_begins_anew(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, generations: int
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, b"a", b"a", b"b")
+    await eventually(lambda: handler.running == [(0, 0), (0, 2)], 2, "work")
+    old = list(handler.started)
+    consumer.found = {0: Recovered(0, 1, 1, {2})}
+    await consumer.assign(0, generations=generations)
+    await eventually(lambda: handler.running == [(0, 1)], 2, "what another has not done")
+    assert all(work.assigned.lost and not work.assigned.gate.open for work in old)
+    assert loop.in_flight == 1
+
+
+async def test_nothing_starts_or_goes_out_while_it_is_not_known_whose_it_is(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, b"a", b"a")
+    await eventually(lambda: handler.running == [(0, 0)], 2, "work")
+    gate = handler.started[0].assigned.gate
+    await consumer.listener.on_partitions_revoked(consumer.assignment())
+    assert not gate.open
+    handler.finish(0)
+    assert handler.running == []
+    consumer._coordinator.generation += 1
+    await consumer.listener.on_partitions_assigned(consumer.assignment())
+    assert gate.open
+    assert handler.running == [(0, 1)]
 
 
 async def test_what_is_done_is_committed_before_partitions_are_given_away(
@@ -209,6 +304,7 @@ async def test_what_is_done_is_committed_before_partitions_are_given_away(
     loop = ConsumerLoop(
         topic=TOPIC,
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
+        recover=consumer.recover,
         handler=handler,
         intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
         hook=hook,

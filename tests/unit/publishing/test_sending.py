@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka.errors import (
@@ -37,6 +37,10 @@ class Recorded(BatchBuilder):
         if added is not None:
             self.values.append(record["value"])
         return added
+
+
+class Placed(NamedTuple):
+    offset: int
 
 
 class FakeProducer:
@@ -83,7 +87,7 @@ class FakeProducer:
             error = self.broker.refuse(topic, batch.values)
             if error is None:
                 self.broker.log.append((topic, partition, list(batch.values)))
-                future.set_result(None)
+                future.set_result(Placed(self.broker.end(topic, partition, batch.values)))
             else:
                 future.set_exception(error)
 
@@ -106,6 +110,11 @@ class FakeBroker:
 
     def open(self) -> FakeProducer:
         return FakeProducer(self)
+
+    def end(self, topic: str, partition: int, values: list[bytes | None]) -> int:
+        """The first offset of the batch that was just written."""
+        written = [len(batch) for name, at, batch in self.log if (name, at) == (topic, partition)]
+        return sum(written) - len(values)
 
     def topics(self) -> list[str]:
         return [topic for topic, _, values in self.log for _ in values]

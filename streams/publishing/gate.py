@@ -1,0 +1,75 @@
+"""Whether the outcomes of one partition may go out now, wait, or must not any more."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Fenced(Exception):  # noqa: N818 - what happened to a record, not a fault
+    """A record was not written, because its gate is shut."""
+
+
+class Gate:
+    """Passed by every outcome of one partition, just before it enters a batch.
+
+    During a rebalance it is held: whose the partition will be is not known, and whoever gets it reads what
+    is on `answers` when it gets it. Then it opens again, or the partition is lost, and with it what waits.
+
+    Attributes:
+        open: outcomes may go out.
+        lost: they never will; whoever has the partition now makes them anew.
+    """
+
+    __slots__ = ("_flying", "_quiet", "_waiting", "lost", "open")
+
+    def __init__(self) -> None:
+        self.open = True
+        self.lost = False
+        self._flying = 0
+        self._waiting: list[Callable[[], None]] = []
+        self._quiet: asyncio.Event | None = None
+
+    def hold(self) -> None:
+        """Let nothing out for now."""
+        self.open = False
+
+    def release(self) -> None:
+        """Let everything out again; what waited first."""
+        self.open = True
+        self._wake()
+
+    def lose(self) -> None:
+        """Let nothing out any more."""
+        self.open, self.lost = False, True
+        self._wake()
+
+    def wait(self, decided: Callable[[], None]) -> None:
+        """Call back once the gate is open or lost."""
+        self._waiting.append(decided)
+
+    def left(self, records: int) -> None:
+        """So many records have passed and are on their way."""
+        self._flying += records
+
+    def settled(self) -> None:
+        """One of them arrived, or failed."""
+        self._flying -= 1
+        if not self._flying and self._quiet is not None:
+            self._quiet.set()
+
+    @property
+    def flying(self) -> int:
+        """Records on their way."""
+        return self._flying
+
+    async def aquiet(self) -> None:
+        """Returns once nothing is on its way; to be called while the gate is not open."""
+        while self._flying:
+            if self._quiet is None:
+                self._quiet = asyncio.Event()
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for decided in waiting:
+            decided()

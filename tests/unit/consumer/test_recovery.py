@@ -1,0 +1,213 @@
+"""What a recovery makes of what it reads; the reading itself is tested on a real broker."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from streams.consumer.offset_map import encode
+from streams.consumer.recovery import Recovered, Recovery, take_in
+from streams.telemetry.hook import Hook
+from tests.support.system import eventually
+
+
+def written(value: bytes | None, offset: int = 0, partition: int = 3) -> ConsumerRecord:
+    return ConsumerRecord("answers", partition, offset, 0, 0, b"k", value, None, 1, 1, ())
+
+
+def answer(offset: int, topic: str = "questions", partition: int = 3) -> bytes:
+    return b'{"id":"q","text":"\xc3\xa9","source":{"topic":"%s","partition":%d,"offset":%d}}' % (
+        topic.encode(),
+        partition,
+        offset,
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"source":null}',
+        b'{"source":{"topic":"questions","partition":3,"offset":"12"}}',
+        b'{"source":{"topic":"questions","partition":3}}',
+        b"[" * 100_000,
+        answer(12, topic="other"),
+        answer(12, partition=4),
+        answer(9),
+    ],
+)
+def test_records_of_other_writers_say_nothing(value: bytes | None) -> None:
+    found = Recovered(3, 10, 10)
+    take_in(found, "questions", [written(value), written(answer(11))])
+    assert found.completed == {11}
+    assert found.scanned == 2
+
+
+class Log:
+    """A broker's partitions as a reader and an admin client see them."""
+
+    def __init__(self) -> None:
+        self.records: dict[TopicPartition, list[ConsumerRecord]] = {}
+        self.begins: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, tuple[int, str]] = {}
+        self.refusals: list[Exception] = []
+        self.sought: dict[TopicPartition, int] = {}
+        self.times: dict[TopicPartition, int] = {}
+        self.described = [0, 1, 2, 3]
+
+    # The admin client.
+    async def start(self) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
+
+    async def close(self) -> None: ...
+
+    async def list_consumer_group_offsets(self, group: str, partitions: list[TopicPartition]) -> Any:
+        return {tp: self.committed.get(tp, (-1, "")) for tp in partitions}
+
+    async def describe_topics(self, topics: list[str]) -> Any:
+        return [{"topic": topics[0], "partitions": [{"partition": n} for n in self.described]}]
+
+    # The reader.
+    async def stop(self) -> None: ...
+
+    def _end(self, tp: TopicPartition) -> int:
+        records = self.records.get(tp)
+        return records[-1].offset + 1 if records else self.begins.get(tp, 0)
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> Any:
+        return {tp: self.begins.get(tp, 0) for tp in partitions}
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> Any:
+        return {tp: self._end(tp) for tp in partitions}
+
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> Any:
+        self.times = times
+        found = {}
+        for tp, at in times.items():
+            later = [r for r in self.records.get(tp, []) if r.timestamp >= at]
+            found[tp] = later[0] if later else None
+        return found
+
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.sought[tp] = offset
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self.sought[tp]
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Any:
+        await asyncio.sleep(0)
+        found = {}
+        for tp in partitions:
+            records = [r for r in self.records.get(tp, []) if r.offset >= self.sought[tp]][:max_records]
+            if records:
+                found[tp] = records
+                self.sought[tp] = records[-1].offset + 1
+        return found
+
+    def write(self, topic: str, *values: bytes, partition: int = 3, first: int = 0, at: int = 0) -> None:
+        self.records[TopicPartition(topic, partition)] = [
+            ConsumerRecord(topic, partition, first + n, at, 0, b"k", value, None, 1, 1, ())
+            for n, value in enumerate(values)
+        ]
+
+
+class Told(Hook):
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.out_of_range: list[tuple[int, int, int]] = []
+
+    def recovery_failed(self, error: BaseException) -> None:
+        self.failed.append(type(error).__name__)
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
+        self.out_of_range.append((partition, committed, start))
+
+
+ASKED, ANSWERED = TopicPartition("questions", 3), TopicPartition("answers", 3)
+
+
+async def recover(log: Log, *numbers: int, hook: Hook | None = None) -> list[Recovered]:
+    found: list[Recovered] = []
+    recovery = Recovery(
+        open_reader=lambda: log,
+        open_admin=lambda: log,
+        group_id="g",
+        questions="questions",
+        answers="answers",
+        hook=hook or Hook(),
+    )
+    tell: Callable[[Recovered], None] = found.append
+    await asyncio.wait_for(recovery.arecover(numbers, tell), 10)
+    return found
+
+
+async def test_the_map_and_the_scan_together_say_what_is_done() -> None:
+    log = Log()
+    log.write("questions", *[b"q"] * 20)
+    log.write("answers", answer(2), answer(10), answer(13), b"other", answer(11), first=100)
+    log.committed[ASKED] = (10, encode(10, [12, 15], 101).metadata)
+    [found] = await recover(log, 3)
+    assert (found.start, found.committed) == (10, 10)
+    assert found.completed == {10, 11, 12, 13, 15}
+    assert (found.scanned, found.position) == (4, 105)
+
+
+async def test_a_foreign_map_is_none_and_then_the_time_of_the_first_question_tells() -> None:
+    log = Log()
+    log.write("questions", *[b"q"] * 20, at=10**12)
+    log.write("answers", answer(4), answer(6), at=10**12)
+    log.committed[ASKED] = (5, "somebody else's")
+    [found] = await recover(log, 3)
+    assert found.completed == {6}
+    assert log.times == {ANSWERED: 10**12 - 300_000}
+
+
+async def test_where_nothing_was_committed_it_begins_at_the_beginning() -> None:
+    log = Log()
+    log.write("questions", *[b"q"] * 5, first=7)
+    log.begins[ASKED] = 7
+    log.write("answers", answer(8))
+    [found] = await recover(log, 3)
+    assert (found.start, found.committed, found.completed) == (7, None, {8})
+
+
+@pytest.mark.parametrize("committed", [3, 99])
+async def test_an_offset_that_is_not_there_is_told_and_the_beginning_taken(committed: int) -> None:
+    log, hook = Log(), Told()
+    log.write("questions", *[b"q"] * 5, first=7)
+    log.begins[ASKED] = 7
+    log.committed[ASKED] = (committed, encode(committed, [committed + 2], 0).metadata)
+    [found] = await recover(log, 3, hook=hook)
+    assert (found.start, found.committed, found.completed) == (7, None, set())
+    assert hook.out_of_range == [(3, committed, 7)]
+
+
+async def test_nothing_is_scanned_where_nothing_waits() -> None:
+    log = Log()
+    log.write("questions", *[b"q"] * 5)
+    log.write("answers", *[answer(n) for n in range(5)])
+    log.committed[ASKED] = (5, "")
+    [found] = await recover(log, 3)
+    assert (found.start, found.scanned, found.position) == (5, 0, 5)
+
+
+async def test_what_fails_is_repeated_and_holds_up_no_other() -> None:
+    log, hook = Log(), Told()
+    log.refusals = [KafkaConnectionError("away")]
+    log.described = [3]
+    task = asyncio.create_task(recover(log, 3, 7, hook=hook))
+    await eventually(lambda: "LookupError" in hook.failed, 5, "what is missing to be told")
+    log.described = [3, 7]
+    found = await task
+    assert [each.number for each in found] == [3, 7]
+    assert hook.failed[:2] == ["KafkaConnectionError", "LookupError"]

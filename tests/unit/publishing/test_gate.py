@@ -1,0 +1,86 @@
+"""Outcomes at the gate of their partition."""
+
+import asyncio
+
+from schemas.answer import Answer
+from streams.publishing.gate import Gate
+from streams.publishing.publisher import Publisher
+from streams.publishing.records import Outcome
+from tests.support.system import eventually
+from tests.unit.publishing.test_outcomes import answer, inquiry, outcomes
+from tests.unit.publishing.test_sending import FakeBroker, broker, copies, hook, publisher, sender
+
+__all__ = ["broker", "copies", "hook", "publisher", "sender"]  # fixtures
+
+
+def outcome_at(gate: Gate) -> Outcome:
+    asked = inquiry()
+    asked.gate = gate
+    return outcomes().answered(asked, answer())
+
+
+class Settled:
+    def __init__(self) -> None:
+        self.told: list[Answer | None] = []
+
+    def __call__(self, outcome: Outcome | None) -> None:
+        self.told.append(None if outcome is None else outcome.message)
+
+
+async def test_what_comes_to_a_held_gate_waits_until_it_opens(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    gate, settled = Gate(), Settled()
+    gate.hold()
+    publisher.publish(outcome_at(gate), settled)
+    await asyncio.sleep(0)
+    assert not broker.values("t.answers")
+    assert publisher.unpublished == 1
+    gate.release()
+    await eventually(lambda: len(settled.told) == 1, 2, "the outcome")
+    assert len(broker.values("t.answers")) == 1
+
+
+async def test_what_waits_at_a_gate_that_is_lost_never_goes_out(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    gate, settled = Gate(), Settled()
+    gate.hold()
+    publisher.publish(outcome_at(gate), settled)
+    gate.lose()
+    publisher.publish(outcome_at(gate), settled)
+    await eventually(lambda: settled.told == [None, None], 2, "both to be given up")
+    assert publisher.unpublished == 0
+    assert not broker.values("t.answers")
+
+
+async def test_the_fence_holds_for_what_is_queued_behind_a_batch_on_its_way(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    broker.held["t.answers"] = []
+    gate, settled = Gate(), Settled()
+    publisher.publish(outcome_at(gate), settled)
+    await eventually(lambda: len(broker.held["t.answers"]) == 1, 2, "the first on its way")
+    publisher.publish(outcome_at(gate), settled)
+    gate.hold()
+    assert gate.flying == 1
+    quiet = asyncio.create_task(gate.aquiet())
+    held = broker.held.pop("t.answers")
+    held[0]()
+    await asyncio.wait_for(quiet, 2)
+    gate.lose()
+    await eventually(lambda: len(settled.told) == 2, 2, "both settled")
+    assert None in settled.told
+    assert len(broker.values("t.answers")) == 1
+
+
+async def test_the_end_of_answers_grows_with_what_is_acknowledged(
+    publisher: Publisher, broker: FakeBroker
+) -> None:
+    settled = Settled()
+    asked = inquiry()
+    assert publisher.end_of_answers("t.answers", asked.source.partition) == 0
+    for count in (1, 2, 3):
+        publisher.publish(outcomes().answered(inquiry(), answer()), settled)
+        await eventually(lambda count=count: len(settled.told) == count, 2, "the outcome")  # type: ignore[misc]
+    assert publisher.end_of_answers("t.answers", asked.source.partition) == 3
