@@ -106,7 +106,7 @@ class OffsetTracker:
         if point is None or not (self._known or self._done):
             return []
         # A known one below the commit point was compacted away, or waits to be polled.
-        return sorted(self._done | {offset for offset in self._known if offset > point})
+        return sorted(offset for offset in self._done | self._known if offset > point)
 
     @property
     def incomplete_count(self) -> int:
