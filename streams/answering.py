@@ -22,6 +22,7 @@ from schemas.question import Question
 from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Decoded, Work
 from streams.publishing.copies import Copies
+from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Inquiry, Outcome
@@ -44,6 +45,7 @@ class Answering:
     Args:
         deadline_s: the most that a question may take from its start, and all that one without a
             deadline of its own has, however long it has waited.
+        journal: told when a question's entries are of no use any more.
         wall_clock: unix seconds; for absolute deadlines only.
     """
 
@@ -56,6 +58,7 @@ class Answering:
         copies: Copies,
         hook: Hook,
         deadline_s: float,
+        journal: KafkaJournal | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
@@ -64,6 +67,7 @@ class Answering:
         self._copies = copies
         self._hook = hook
         self._deadline_s = deadline_s
+        self._journal = journal
         self._wall_clock = wall_clock
         self._running: dict[Work, tuple[asyncio.Task[None], Callable[[Outcome | None], None]]] = {}
 
@@ -202,6 +206,8 @@ class Answering:
         if outcome is not None:
             message = outcome.message
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
+            if self._journal is not None:
+                self._journal.forget(message.question_id, message.source)
         done(work)
 
 

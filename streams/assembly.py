@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.errors import DependencyError
@@ -18,6 +18,7 @@ from agents.models.extractive import ExtractiveGenerator, NoPlanner
 from agents.models.openai import OpenAIModel
 from agents.pipeline import Budgets, Components, Pipeline, default_graph
 from agents.tools.executor import RegistryExecutor
+from agents.tools.journal import Journal, NoJournal
 from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
@@ -29,9 +30,11 @@ from streams.errors import OperatorError, SettingsError
 from streams.kafka import client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.monitor import Monitor
+from streams.publishing.journal import KafkaJournal
+from streams.publishing.sending import Sender
 from streams.settings import Settings
 from streams.telemetry import catalogue
-from streams.telemetry.hook import Hooks
+from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.metrics import Metrics
 from streams.worker import Worker
@@ -66,8 +69,9 @@ def build_worker(
     """
     metrics = Metrics()
     hook = Hooks([metrics, LogSink()])
-    answerer = build_answerer(settings, environ, hook)
-    engine = Engine(settings, answerer.pipeline, hook)
+    journal = build_journal(settings, hook)
+    answerer = build_answerer(settings, environ, hook, journal)
+    engine = Engine(settings, answerer.pipeline, hook, journal)
     monitor = _monitor(settings, engine, metrics)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
@@ -104,7 +108,26 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
     )
 
 
-def build_answerer(settings: Settings, environ: Mapping[str, str], observer: Observer) -> Answerer:
+def build_journal(settings: Settings, hook: Hook) -> KafkaJournal:
+    """The journal of one worker.
+
+    Raises:
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+    kafka = settings.kafka
+    topic = Topics(kafka.topic_prefix).journal
+    options = client_options(kafka)
+
+    def open_producer() -> AIOKafkaProducer:
+        return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
+
+    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True)
+    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook)
+
+
+def build_answerer(
+    settings: Settings, environ: Mapping[str, str], observer: Observer, journal: Journal | None = None
+) -> Answerer:
     """The pipeline that the settings describe; `environ` is where tools' header values come from.
 
     Blocks while a saved index is loaded: call it before anything is served.
@@ -116,7 +139,7 @@ def build_answerer(settings: Settings, environ: Mapping[str, str], observer: Obs
     closers: list[Closer] = []
     index = _open_index(settings, closers)
     try:
-        resources = _resources(settings, environ, index, closers)
+        resources = _resources(settings, environ, index, closers, journal or NoJournal())
         pipeline = Pipeline(_graph(settings, resources), observer)
     except (ToolConfigError, LoadingError, GraphError) as error:
         raise SettingsError(str(error)) from error
@@ -155,7 +178,7 @@ def _open_index(settings: Settings, closers: list[Closer]) -> Index:
 
 
 def _resources(
-    settings: Settings, environ: Mapping[str, str], index: Index, closers: list[Closer]
+    settings: Settings, environ: Mapping[str, str], index: Index, closers: list[Closer], journal: Journal
 ) -> Resources:
     """The components, the settings' own in place of the defaults."""
     http = _pool("http", closers).client
@@ -174,6 +197,7 @@ def _resources(
         planner=model or NoPlanner(),
         tool_executor=RegistryExecutor(registry),
         generator=model or ExtractiveGenerator(),
+        journal=journal,
     )
     own: dict[str, Any] = {
         name: make_component(getattr(settings.components, name), protocol, defaults)
@@ -202,6 +226,7 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
     return default_graph(
         Components(resources.retriever, resources.planner, resources.tool_executor, resources.generator),
         Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency),
+        resources.journal,
     )
 
 

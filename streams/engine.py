@@ -1,7 +1,9 @@
 """The data's way from one end to the other, put together: consumer, answering, publisher, copies."""
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -13,10 +15,11 @@ from schemas.topics import Topics
 from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
-from streams.consumer.recovery import Recovery
+from streams.consumer.recovery import Recovered, Recovery
 from streams.errors import OperatorError
 from streams.kafka import client_options
 from streams.publishing.copies import Copies
+from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.sending import Sender
@@ -49,7 +52,9 @@ class Engine:
         OperatorError: a certificate file of the settings cannot be read.
     """
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, hook: Hook) -> None:
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, hook: Hook, journal: KafkaJournal | None = None
+    ) -> None:
         kafka, worker = settings.kafka, settings.worker
         topics = Topics(kafka.topic_prefix)
         options = client_options(kafka)
@@ -113,11 +118,12 @@ class Engine:
             copies=self.copies,
             hook=hook,
             deadline_s=settings.limits.deadline_s,
+            journal=journal,
         )
         self.consumer = ConsumerLoop(
             topic=topics.questions,
             open_consumer=open_consumer,
-            recover=recovery.arecover,
+            recover=recovery.arecover if journal is None else partial(_recover, recovery, journal),
             handler=self.answering,
             intake=Intake(
                 max_in_flight=worker.max_in_flight,
@@ -127,6 +133,10 @@ class Engine:
             hook=hook,
             end_of_answers=partial(self.publisher.end_of_answers, topics.answers),
         )
+
+        self.journal = journal
+        if journal is not None:
+            journal.gate_of = self.consumer.gate_of
 
     def state(self) -> dict[str, Any]:
         """What `/state` shows of it."""
@@ -144,13 +154,18 @@ class Engine:
         try:
             await self.publisher.start()
             await self.copies.start()
+            if self.journal is not None:
+                await self.journal.start()
             await self.consumer.start()
         except KafkaError as error:
             raise OperatorError(f"Kafka cannot be worked with: {type(error).__name__}: {error}") from error
 
     async def failed(self) -> None:
         """Returns never, but raises what ended a part of it."""
-        await asyncio.gather(self.publisher.failed(), self.copies.failed(), self.consumer.failed())
+        parts = [self.publisher.failed(), self.copies.failed(), self.consumer.failed()]
+        if self.journal is not None:
+            parts.append(self.journal.failed())
+        await asyncio.gather(*parts)
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> bool:
         """Start nothing, finish what can finish, commit, leave the group.
@@ -184,5 +199,29 @@ class Engine:
         if left:
             log.error("%d outcomes were not published", left)
         await self.consumer.aclose(timeout_s=CLOSE_S)
-        await asyncio.gather(self.publisher.aclose(timeout_s=CLOSE_S), self.copies.aclose(timeout_s=CLOSE_S))
+        closing = [self.publisher.aclose(timeout_s=CLOSE_S), self.copies.aclose(timeout_s=CLOSE_S)]
+        if self.journal is not None:
+            closing.append(self.journal.aclose(timeout_s=CLOSE_S))
+        await asyncio.gather(*closing)
         return not left
+
+
+async def _recover(
+    recovery: Recovery, journal: KafkaJournal, numbers: Collection[int], done: Callable[[Recovered], None]
+) -> None:
+    """Tell of each partition when what the journal holds of its questions is known, too."""
+
+    async def begin(found: Recovered) -> None:
+        completed = found.completed
+        oldest = next(offset for offset in itertools.count(found.start) if offset not in completed)
+        await journal.arecover(
+            found.number, oldest, lambda offset: offset >= oldest and offset not in completed
+        )
+        done(found)
+
+    async with asyncio.TaskGroup() as group:
+
+        def found_out(found: Recovered) -> None:
+            group.create_task(begin(found))
+
+        await recovery.arecover(numbers, found_out)

@@ -132,7 +132,7 @@ class Worker:
         worker = self._settings.worker
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
-        await acheck_topics(kafka, needed=sorted(topics.own - {topics.journal}))
+        await acheck_topics(kafka, needed=sorted(topics.own))
         if worker.http_port:
             await self.status.start()
         await self._feed.start()

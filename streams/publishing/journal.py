@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from agents.components import Plan, PlannedCall
 from agents.tools.journal import JournalError, Recorded
 from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import DecodeError, decode_journal_entry, encode
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
-from streams.publishing.journal_reader import Wanted, aread_journal
+from streams.publishing.gate import Fenced, Gate
+from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
 from streams.publishing.sending import BACKOFF_S, TOO_LARGE, Sender
 from streams.settings import Kafka
@@ -64,6 +67,10 @@ class KafkaJournal:
     Args:
         sender: with an idempotent producer and acks from all, which it rebuilds.
         topic: the journal's.
+
+    Attributes:
+        gate_of: the gate of a partition of `questions`, passed by its entries as by its outcomes: whoever
+            gets the partition next then finds every entry that anything was started on.
     """
 
     def __init__(self, sender: Sender, *, topic: str, kafka: Kafka, hook: Hook) -> None:
@@ -72,7 +79,7 @@ class KafkaJournal:
         self._kafka = kafka
         self._hook = hook
         self._found: dict[int, dict[_Key, _Found]] = {}
-        self._lost: dict[int, asyncio.Event] = {}
+        self.gate_of: Callable[[int], Gate] = _ungated
 
     @property
     def held(self) -> int:
@@ -95,15 +102,12 @@ class KafkaJournal:
         await self._write(_entry(question, source, "plan", calls=calls, usage=plan.usage))
 
     async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
-        """Record that the call is about to start, unless the partition is another worker's by now."""
+        """Record that the call is about to start."""
         await self._write(
             _entry(
                 question, source, "intent", call_id=planned.id, name=planned.name, arguments=planned.arguments
             )
         )
-        if source.partition in self._lost:
-            # The next worker may have read the journal before this entry was in it.
-            raise JournalError("journal", "the question's partition was taken away")
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Record what became of the call."""
@@ -121,22 +125,38 @@ class KafkaJournal:
             )
         )
 
-    async def arecover(self, partition: int, since_ms: int, *, wanted: Wanted | None = None) -> int:
-        """Read what earlier runs wrote for the partition's questions; the number of questions found.
+    async def arecover(self, partition: int, oldest: int, wanted: Wanted) -> None:
+        """Read what earlier runs wrote for the partition's questions; repeated for as long as it takes.
 
         Call it once the partition is assigned and before any of its questions starts.
 
         Args:
             partition: its number.
-            since_ms: the timestamp of the oldest incomplete question, in unix milliseconds.
-            wanted: whether a question, told by its offset, still has to be answered; None: all have.
-
-        Raises:
-            KafkaError: the broker cannot be asked.
+            oldest: the offset of the first question without an outcome.
+            wanted: whether a question, told by its offset, still has to be answered.
         """
-        entries = await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted)
-        self.load(partition, entries)
-        return len(self._found.get(partition, ()))
+        self.drop(partition)
+        attempt = 0
+        while True:
+            try:
+                since_ms = await aasked_ms(self._kafka, partition, oldest)
+                if since_ms is not None:
+                    self.load(
+                        partition,
+                        await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted),
+                    )
+            except KafkaError as error:
+                delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+                attempt += 1
+                log.warning(
+                    "the journal of partition %d was not read, repeated in %.1f s: %r",
+                    partition,
+                    delay,
+                    error,
+                )
+                await asyncio.sleep(delay)
+            else:
+                return
 
     def load(self, partition: int, entries: Iterable[JournalEntry]) -> None:
         """Keep what was read for a partition, in the journal's order, in place of what was kept."""
@@ -146,9 +166,6 @@ class KafkaJournal:
         self._found.pop(partition, None)
         if found:
             self._found[partition] = found
-        lost = self._lost.pop(partition, None)
-        if lost is not None:
-            lost.set()
 
     def forget(self, question_id: str, source: Source) -> None:
         """The question's outcome is safe: its entries are of no use any more."""
@@ -162,9 +179,8 @@ class KafkaJournal:
             del self._found[source.partition]
 
     def drop(self, partition: int) -> None:
-        """The partition is taken away: start nothing of it until it is loaded again."""
+        """The partition is another worker's: what was read of it is of no use any more."""
         self._found.pop(partition, None)
-        self._lost.setdefault(partition, asyncio.Event())
 
     async def start(self) -> None:
         """Connect and begin.
@@ -185,14 +201,20 @@ class KafkaJournal:
     async def _write(self, entry: JournalEntry) -> None:
         """Returns when the broker has the entry; it is sent again until then, or until we are cancelled."""
         partition = entry.source.partition
-        while partition in self._lost:
-            await self._lost[partition].wait()
         record = Record(
             self._topic, entry.conversation_id.encode(), _readable(entry), [], partition, exact=True
         )
         attempt = 0
         while True:
-            error = await self._send(record)
+            gate = self.gate_of(partition)
+            if gate.lost:
+                raise JournalError("journal", "the question's partition was taken away")
+            if not gate.open:
+                await _adecided(gate)
+                continue
+            error = await self._send(record, gate)
+            if isinstance(error, Fenced):
+                continue
             if error is None:
                 self._hook.record_sent(record.topic, record.size)
                 return
@@ -202,10 +224,21 @@ class KafkaJournal:
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
             attempt += 1
 
-    async def _send(self, record: Record) -> BaseException | None:
+    async def _send(self, record: Record, gate: Gate) -> BaseException | None:
         acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-        self._sender.put(record, _settles(acked))
+        self._sender.put(record, _settles(acked), gate)
         return await acked
+
+
+def _ungated(_: int) -> Gate:
+    return Gate()
+
+
+async def _adecided(gate: Gate) -> None:
+    """Returns once it is known whether the partition stays with us."""
+    decided = asyncio.Event()
+    gate.wait(decided.set)
+    await decided.wait()
 
 
 def _settles(acked: "asyncio.Future[BaseException | None]") -> Callable[[Record, BaseException | None], None]:

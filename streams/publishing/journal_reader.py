@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,9 +19,29 @@ log = logging.getLogger(__name__)
 SKEW_MS = 3_600_000
 """How far the clocks of those who ask may be ahead of ours: reading from too late would repeat a call."""
 POLL_MS = 200
+BATCH = 500
+"""Records decoded at once: that must not hold the event loop for long."""
 
 Wanted = Callable[[int], bool]
 """Whether the question at an offset still has to be answered."""
+
+
+async def aasked_ms(kafka: Kafka, partition: int, offset: int) -> int | None:
+    """The timestamp of the first question from an offset on, in unix milliseconds; 0 where it has none.
+
+    None where there is no such question yet.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+    """
+    place = TopicPartition(Topics(kafka.topic_prefix).questions, partition)
+    async with _reading(kafka, place) as consumer:
+        end = (await consumer.end_offsets([place]))[place]
+        consumer.seek(place, offset)
+        while await consumer.position(place) < end:
+            for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, ()):
+                return max(0, int(record.timestamp))
+    return None
 
 
 async def aread_journal(
@@ -36,14 +57,9 @@ async def aread_journal(
     began = time.monotonic()
     topics = Topics(kafka.topic_prefix)
     place = TopicPartition(topics.journal, partition)
-    consumer: Any = AIOKafkaConsumer(
-        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
     entries: list[JournalEntry] = []
     count = 0
-    await consumer.start()
-    try:
-        consumer.assign([place])
+    async with _reading(kafka, place) as consumer:
         end = (await consumer.end_offsets([place]))[place]
         since = max(0, min(since_ms, int(time.time() * 1000)) - SKEW_MS)
         first = (await consumer.offsets_for_times({place: since}))[place]
@@ -51,7 +67,8 @@ async def aread_journal(
             return entries
         consumer.seek(place, first.offset)
         while await consumer.position(place) < end:
-            for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, ()):
+            batch = await consumer.getmany(place, timeout_ms=POLL_MS, max_records=BATCH)
+            for record in batch.get(place, ()):
                 count += 1
                 entry = _entry(record)
                 if (
@@ -61,8 +78,6 @@ async def aread_journal(
                     and (wanted is None or wanted(entry.source.offset))
                 ):
                     entries.append(entry)
-    finally:
-        await consumer.stop()
     log.info(
         "read %d records of %s/%d in %.0f ms, %d of them of questions without an outcome",
         count,
@@ -72,6 +87,19 @@ async def aread_journal(
         len(entries),
     )
     return entries
+
+
+@asynccontextmanager
+async def _reading(kafka: Kafka, place: TopicPartition) -> AsyncIterator[Any]:
+    consumer: Any = AIOKafkaConsumer(
+        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        consumer.assign([place])
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 def _entry(record: Any) -> JournalEntry | None:

@@ -15,6 +15,7 @@ from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.publishing.gate import Gate
 from tests.support.journal import Log
 
 pytestmark = pytest.mark.looptime
@@ -157,25 +158,33 @@ async def test_loading_a_partition_again_replaces_what_was_kept_of_it_only() -> 
 async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_back() -> None:
     log = Log()
     journal = log.journal(2)
-    journal.drop(2)
+    gates = {1: Gate(), 2: Gate()}
+    journal.gate_of = gates.__getitem__
+    gates[2].hold()
     intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
     await asyncio.sleep(5)
     assert not intent.done()
     assert log.records == []
     await journal.aintent(QUESTION, Source("questions", 1, 1), CALL)
-    journal.load(2, [])
+    gates[2].release()
     await intent
     assert log.kinds == ["intent call/1"] * 2
 
 
-async def test_an_intent_that_was_on_its_way_when_the_partition_went_starts_nothing() -> None:
+@pytest.mark.parametrize("held_first", [True, False])
+async def test_an_intent_that_waits_when_the_partition_goes_starts_nothing(held_first: bool) -> None:
     log = Log(step=lambda: asyncio.sleep(1))
     journal = log.journal(2)
+    gate = Gate()
+    journal.gate_of = lambda _: gate
+    if held_first:
+        gate.hold()
     intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
     await asyncio.sleep(0.5)
-    journal.drop(2)
+    gate.lose()
     with pytest.raises(JournalError, match="taken away"):
         await intent
+    assert log.records == []
 
 
 async def test_an_entry_is_sent_until_the_broker_has_it() -> None:
