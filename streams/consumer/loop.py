@@ -213,7 +213,7 @@ class ConsumerLoop:
 
     async def _wait_for_room(self) -> None:
         self._room.clear()
-        if self._intake.hungry and not self._stopping:
+        if self._intake.hungry and not self._stopping and not self._assignment.held:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TOUCH_S):

@@ -188,6 +188,21 @@ async def test_when_full_it_touches_the_group_and_takes_no_record(
         await eventually(lambda: loop._intake.buffered or not consumer.log[0], 0.5, "a refill")
 
 
+async def test_a_rebalance_is_waited_for_and_not_polled_for(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, b"a")
+    await eventually(lambda: handler.running == [(0, 0)], 2, "work")
+    await consumer.listener.on_partitions_revoked(consumer.assignment())
+    before = len(consumer.polls)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    # A real consumer's poll of nothing need not yield: without a wait, no heartbeat would leave.
+    assert len(consumer.polls) - before <= 2
+
+
 async def test_a_key_waits_for_its_head_while_others_pass(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
