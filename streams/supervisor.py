@@ -8,10 +8,11 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from streams.errors import SettingsError
 from streams.processes import Child
+from streams.signals import on_signals
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Supervisor:
 
         0: all drained; 2: a process found the settings wrong, which ends all of them; 1: anything else.
         """
-        with self._signals():
+        with on_signals(self.stop):
             try:
                 async with asyncio.TaskGroup() as group:
                     for index in range(self._count):
@@ -155,18 +156,6 @@ class Supervisor:
         for index, child in self._children.items():
             log.error("worker %d does not end and is killed", index)
             child.signal(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
 
 def _ending(code: int) -> str:

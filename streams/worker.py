@@ -7,8 +7,7 @@ outcomes are published and committed, the group is left. A second signal leaves 
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
@@ -18,6 +17,7 @@ from streams.engine import Engine
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics
 from streams.settings import Settings
+from streams.signals import on_signals
 from streams.status import Health, StatusServer
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Worker:
         Raises:
             OperatorError: Kafka or the status port cannot be used; nothing was answered.
         """
-        with self._signals():
+        with on_signals(self.stop):
             try:
                 return await self._serve()
             finally:
@@ -168,18 +168,6 @@ class Worker:
         self._defect = f"stopped by {error!r}"
         log.error("the worker stops", exc_info=error if isinstance(error, Exception) else None)
         return False
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
 
 async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
