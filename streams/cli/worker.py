@@ -41,7 +41,7 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
 
 
 def _answer(context: CommandContext, lines_dropped: Callable[[], float]) -> int:
-    from streams.assembly import build_worker  # noqa: PLC0415 - it takes a second, and a supervisor needs none
+    from streams.assembly.worker import build_worker  # noqa: PLC0415 - it takes a second, and a supervisor needs none
 
     async def run() -> int:
         worker = build_worker(context.settings, context.environ, lines_dropped=lines_dropped)

@@ -17,7 +17,7 @@ from schemas.answer import Answer, Source, ToolCall
 from schemas.codec import decode_answer, decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.assembly import build_journal
+from streams.assembly.worker import build_journal
 from streams.engine import Engine
 from streams.publishing.journal_reader import aasked_ms, aread_journal
 from streams.settings import Kafka

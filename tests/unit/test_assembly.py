@@ -11,7 +11,7 @@ from agents.loading import Resources
 from agents.pipeline import GENERATION, Asked
 from schemas.answer import Answer
 from schemas.question import Question
-from streams.assembly import Answerer, build_answerer
+from streams.assembly.answerer import Answerer, build_answerer
 from streams.errors import OperatorError, SettingsError
 from streams.settings import Components, Knowledge, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver

@@ -1,10 +1,8 @@
-"""The only place where concrete classes meet settings."""
+"""The pipeline that the settings describe, with all that it holds open."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.errors import DependencyError
@@ -23,21 +21,8 @@ from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
-from schemas.topics import Topics
-from streams.backlog import Backlog
-from streams.engine import Engine
 from streams.errors import OperatorError, SettingsError
-from streams.kafka import client_options
-from streams.knowledge.feed import KnowledgeFeed
-from streams.monitor import Monitor
-from streams.publishing.journal import KafkaJournal
-from streams.publishing.sending import Sender
 from streams.settings import Settings
-from streams.telemetry import catalogue
-from streams.telemetry.hook import Hook, Hooks
-from streams.telemetry.logs import LogSink
-from streams.telemetry.metrics import Metrics
-from streams.worker import Worker
 
 Closer = Callable[[], Awaitable[None]]
 
@@ -54,75 +39,6 @@ class Answerer:
         """Close what was opened for it, the last opened first."""
         while self.closers:
             await self.closers.pop()()
-
-
-def build_worker(
-    settings: Settings, environ: Mapping[str, str], *, lines_dropped: Callable[[], float]
-) -> Worker:
-    """A worker as the settings describe it; nothing is connected yet.
-
-    `lines_dropped` says how many log lines were lost so far, for the metrics.
-
-    Raises:
-        SettingsError: a tool, a component or a certificate in the settings will not do.
-        OperatorError: the index cannot be opened.
-    """
-    metrics = Metrics()
-    hook = Hooks([metrics, LogSink()])
-    journal = build_journal(settings, hook)
-    answerer = build_answerer(settings, environ, hook, journal)
-    engine = Engine(settings, answerer.pipeline, hook, journal)
-    monitor = _monitor(settings, engine, metrics)
-    metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
-    metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
-    metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
-    metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
-    metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
-    return Worker(
-        settings=settings,
-        engine=engine,
-        feed=KnowledgeFeed(settings, answerer.index, hook),
-        monitor=monitor,
-        metrics=metrics.render,
-        aclose=answerer.aclose,
-    )
-
-
-def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
-    options = client_options(settings.kafka)
-
-    def open_reader() -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
-
-    def positions() -> dict[int, int | None]:
-        known = engine.consumer.state()["partitions"].items()
-        return {
-            int(number): state["committed"] if state["commit_point"] is None else state["commit_point"]
-            for number, state in known
-        }
-
-    return Monitor(
-        backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
-        positions=positions,
-        completed=lambda: metrics.finished,
-    )
-
-
-def build_journal(settings: Settings, hook: Hook) -> KafkaJournal:
-    """The journal of one worker.
-
-    Raises:
-        OperatorError: a certificate file of the settings cannot be read.
-    """
-    kafka = settings.kafka
-    topic = Topics(kafka.topic_prefix).journal
-    options = client_options(kafka)
-
-    def open_producer() -> AIOKafkaProducer:
-        return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
-
-    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True)
-    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook)
 
 
 def build_answerer(
