@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from agents.budgets import Paces
 from agents.components import Call, DeltaSink
 from agents.errors import DependencyError, TimedOutError
 from schemas.answer import Source
@@ -41,6 +42,10 @@ class StageFailed(Exception):  # noqa: N818 - an outcome of the question, not a 
         self.stage = stage
         self.code = code
         self.message = message
+
+
+class _NoTimeError(TimedOutError):
+    """A stage was not begun, because it could not be expected to end in time."""
 
 
 class Observer(Protocol):
@@ -123,12 +128,15 @@ class Stage(Generic[T]):
         output: the name and type of its value.
         run: does the work, by `call.deadline`.
         needs: the stages whose values it reads.
-        budget_s: seconds it may take; None: whatever the question has left.
+        budget_s: seconds it may take; None: whatever the question has left. One that others wait for has
+            less where their time would be used up (see `agents.budgets`).
         keeps_time: it ends by `call.deadline` itself, with what it has by then, and is not cancelled.
         applies: whether there is anything to do; where not, `default` is the value.
         default: makes the value of a stage that does not apply.
+        skippable: whether it may be left out where it cannot be expected to end in time.
         degrade: makes a value in place of the one that failed, and notes the reason with
-            `run.degrade`; None: the failure is the question's.
+            `run.degrade`; None: the failure is the question's. Only a stage that has one is left
+            out where the time that is left is less than it usually takes.
     """
 
     output: Output[T]
@@ -138,6 +146,7 @@ class Stage(Generic[T]):
     keeps_time: bool = False
     applies: Callable[[Run], bool] = _always
     default: Callable[[], T] | None = None
+    skippable: Callable[[Run], bool] = _always
     degrade: Callable[[Run, DependencyError], T] | None = None
 
     @property
@@ -165,6 +174,7 @@ class Graph:
                 self._followers[need.stage].append(stage)
         self._roots = [stage for stage in stages if not stage.needs]
         self._refuse_circles()
+        self._paces = Paces({name: [one.name for one in ones] for name, ones in self._followers.items()})
 
     def __repr__(self) -> str:
         steps = (
@@ -223,13 +233,22 @@ class Graph:
 
     async def _settle(self, stage: Stage[Any], run: Run) -> None:
         """End one stage with a value in `run`, or raise StageFailed."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = asyncio.get_running_loop().time()
         if not stage.applies(run):
             run.values[stage.name] = stage.default() if stage.default else None
             run.record(stage.name, "skipped", started)
             return
-        limit = run.deadline if stage.budget_s is None else min(run.deadline, started + stage.budget_s)
+        failure = await self._attempt(stage, run, started)
+        if failure is not None:
+            _stand_in(stage, run, started, failure)
+
+    async def _attempt(self, stage: Stage[Any], run: Run, started: float) -> DependencyError | None:
+        """Run one stage within what it is allotted; returns why it has no value, else None."""
+        allotted = self._paces.allot(stage.name, started, run.deadline, stage.budget_s)
+        limit = allotted.limit
+        if not allotted.fits and stage.degrade is not None and stage.skippable(run):
+            left = f"{run.deadline - started:.3g} s are left, and it takes {allotted.median_s:.3g} s"
+            return _NoTimeError(stage.name, left)
         try:
             async with asyncio.timeout_at(None if stage.keeps_time else limit):
                 run.values[stage.name] = await stage.run(run, run.call(stage.name, limit))
@@ -240,26 +259,34 @@ class Graph:
                 raise
             # Something that it waited for was cancelled (a pool that closes, a task of its own): the
             # question is not, and would end without an outcome.
-            failure: DependencyError = DependencyError(stage.name, "what it waited for was cancelled")
+            return DependencyError(stage.name, "what it waited for was cancelled")
         except TimeoutError:
-            failure = TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
+            return TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
         except DependencyError as error:
-            failure = error
+            return error
         except Exception as error:
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
             # What an exception says can hold the question or a secret; it is in the log, not in the answer.
-            failure = DependencyError(stage.name, f"a defect: {type(error).__name__}")
-        else:
-            run.record(stage.name, "ok", started)
-            return
-        late = isinstance(failure, TimedOutError)
-        if stage.degrade is None:
-            run.record(stage.name, "timeout" if late else "error", started, failure.message)
-            code = ErrorCode.DEADLINE_EXCEEDED if late else ErrorCode.INTERNAL
-            raise StageFailed(stage.name, code, failure.message) from failure
-        try:
-            run.values[stage.name] = stage.degrade(run, failure)
-        except StageFailed:
-            run.record(stage.name, "timeout" if late else "error", started, failure.message)
-            raise
-        run.record(stage.name, "timeout" if late else "degraded", started, failure.message)
+            return DependencyError(stage.name, f"a defect: {type(error).__name__}")
+        ended = asyncio.get_running_loop().time()
+        self._paces.took(stage.name, ended, ended - started)
+        run.record(stage.name, "ok", started)
+        return None
+
+
+def _stand_in(stage: Stage[Any], run: Run, started: float, failure: DependencyError) -> None:
+    """Put a value in the place of the one that failed, or raise StageFailed."""
+    late = isinstance(failure, TimedOutError)
+    status: StageStatus = "timeout" if late else "error"
+    if stage.degrade is None:
+        run.record(stage.name, status, started, failure.message)
+        code = ErrorCode.DEADLINE_EXCEEDED if late else ErrorCode.INTERNAL
+        raise StageFailed(stage.name, code, failure.message) from failure
+    if isinstance(failure, _NoTimeError):
+        status = "skipped"
+    try:
+        run.values[stage.name] = stage.degrade(run, failure)
+    except StageFailed:
+        run.record(stage.name, status, started, failure.message)
+        raise
+    run.record(stage.name, "degraded" if status == "error" else status, started, failure.message)

@@ -12,8 +12,8 @@ What fails, what happens then, and the reason code in `degraded`:
 * retrieval late or broken: answered from tools and history, and the model is told to say so
   (`retrieval_timeout`, `retrieval_unavailable`);
 * plan late or broken: no tools (`plan_timeout`, `plan_unavailable`);
-* a tool late, broken or refused: answered from the rest, its call carries the status
-  (`tools_timeout`, `tools_error`, `tools_rejected`);
+* a tool late, broken or refused, or no time left for tools: answered from the rest, its call carries
+  the status (`tools_timeout`, `tools_error`, `tools_rejected`);
 * the model late, down or refusing: an extractive answer with citations, and a failed one where
   nothing supports it (`model_timeout`, `model_unavailable`, `model_rejected`).
 """
@@ -44,7 +44,7 @@ from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
 from agents.tools.journal import Journal, NoJournal
 from agents.tools.stage import run_planned
-from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
+from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall, ToolCallStatus
 from schemas.errors import ErrorCode
 from schemas.event import StageTrace
 from schemas.question import Question
@@ -146,6 +146,9 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 keeps_time=True,
                 applies=lambda run: bool(run[PLAN].calls),
                 default=tuple,
+                # What an earlier run began is told of, and costs little time.
+                skippable=lambda run: journal.recorded(run.question, run.source) is None,
+                degrade=_skip_tools,
             ),
             Stage(output=GENERATION, run=generate, needs=[PASSAGES, TOOL_CALLS], degrade=_extract),
         ]
@@ -169,6 +172,16 @@ def _find_nothing(run: Run, failure: DependencyError) -> Sequence[Passage]:
 def _plan_nothing(run: Run, failure: DependencyError) -> Plan:
     run.degrade("plan_timeout" if isinstance(failure, TimedOutError) else "plan_unavailable")
     return Plan()
+
+
+def _skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
+    late = isinstance(failure, TimedOutError)
+    run.degrade("tools_timeout" if late else "tools_error")
+    status: ToolCallStatus = "skipped" if late else "error"
+    return tuple(
+        ToolCall(id=one.id, name=one.name, arguments=one.arguments, status=status, result=failure.message)
+        for one in run[PLAN].calls
+    )
 
 
 def _extract(run: Run, failure: DependencyError) -> Generation:

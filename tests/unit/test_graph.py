@@ -222,3 +222,53 @@ async def test_what_a_defect_says_is_in_the_log_alone(caplog: pytest.LogCaptureF
         await elapsed(Graph([failing("model", ValueError("the key is sk-1"))]), run)
     assert failure.value.message == run.traces[0].detail == "a defect: ValueError"
     assert "sk-1" in caplog.text
+
+
+async def test_a_stage_that_cannot_end_in_time_is_not_begun_and_degrades() -> None:
+    begun = 0
+
+    async def work(run: Run, call: Call) -> str:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(2.0)
+        return "done"
+
+    def instead(run: Run, failure: DependencyError) -> str:
+        assert isinstance(failure, TimedOutError)
+        run.degrade("too_slow")
+        return "instead"
+
+    graph = Graph([Stage(output=Output[str]("slow"), run=work, degrade=instead)])
+    for _ in range(10):
+        await graph.arun(run_until())
+    hurried = run_until(1.5)
+    assert await elapsed(graph, hurried) == 0.0
+    assert begun == 10
+    assert hurried.values["slow"] == "instead"
+    assert hurried.degraded == ["too_slow"]
+    assert [trace.status for trace in hurried.traces] == ["skipped"]
+    assert "1.5 s are left" in hurried.traces[0].detail
+
+
+async def test_a_stage_that_nothing_can_stand_in_for_is_begun_however_little_time_is_left() -> None:
+    graph = Graph([sleeper("only", 2.0)])
+    for _ in range(10):
+        await graph.arun(run_until())
+    with pytest.raises(StageFailed) as failed:
+        await graph.arun(run_until(1.5))
+    assert failed.value.code is ErrorCode.DEADLINE_EXCEEDED
+
+
+async def test_a_hung_stage_leaves_the_next_one_its_time() -> None:
+    async def hang(run: Run, call: Call) -> str:
+        await asyncio.sleep(1000)
+        return "never"
+
+    def instead(run: Run, failure: DependencyError) -> str:
+        return "instead"
+
+    slow = Stage(output=Output[str]("slow"), run=hang, budget_s=30.0, degrade=instead)
+    graph = Graph([slow, sleeper("generate", 0.5, "slow")])
+    run = run_until(3.0)
+    await graph.arun(run)
+    assert run.values == {"slow": "instead", "generate": "generate"}

@@ -198,3 +198,25 @@ async def test_citations_to_sources_that_were_not_given_are_dropped() -> None:
 async def test_a_graph_without_an_answer_is_refused() -> None:
     with pytest.raises(GraphError, match="generate"):
         Pipeline(Graph([]), RecordingObserver())
+
+
+async def test_tools_that_cannot_end_in_time_are_skipped_and_told_of() -> None:
+    parts = Parts().with_tools("weather", weather=Behaviour(delay_s=2.0))
+    pipeline = Pipeline(
+        default_graph(
+            Components(parts.retriever, parts.planner, parts.tools, parts.generator), parts.budgets
+        ),
+        parts.observer,
+    )
+
+    async def ask(deadline_s: float) -> Answered:
+        now = asyncio.get_running_loop().time()
+        return await pipeline.aanswer(Asked(parts.question, SOURCE, now + deadline_s))
+
+    for _ in range(10):
+        assert (await ask(30.0)).answer.status == "answered"
+    answer = (await ask(1.5)).answer
+    assert (answer.status, answer.degraded) == ("degraded", ("tools_timeout",))
+    assert [call.status for call in answer.tool_calls] == ["skipped"]
+    assert "1.5 s are left" in answer.tool_calls[0].result
+    assert len(parts.tools.calls) == 10
