@@ -20,10 +20,11 @@ from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import DecodeError, decode_journal_entry, encode
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
+from streams.publishing.connection import BACKOFF_S
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
-from streams.publishing.sending import BACKOFF_S, TOO_LARGE, Sender
+from streams.publishing.sending import TOO_LARGE, Sender
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
 

@@ -7,10 +7,11 @@ has it.
 import asyncio
 from collections.abc import Callable
 
+from streams.publishing.connection import BACKOFF_S
 from streams.publishing.copies import Copies
 from streams.publishing.gate import Fenced
 from streams.publishing.records import Outcome, Record
-from streams.publishing.sending import BACKOFF_S, TOO_LARGE, Sender
+from streams.publishing.sending import TOO_LARGE, Sender
 from streams.telemetry.hook import Hook
 
 Done = Callable[[Outcome | None], None]

@@ -282,7 +282,7 @@ async def test_what_a_replaced_producer_had_in_flight_is_told_as_failed_once(
     broker.held["t.questions.dlq"] = []
     sender.put(record(b"in flight", topic="t.questions.dlq"), lambda r, e: results.append(e))
     await eventually(lambda: broker.held["t.questions.dlq"], 2, "the flight")
-    broker.dead = sender._producer
+    broker.dead = sender._connection.producer
     sender.put(record(b"kills"), lambda r, e: results.append(e))
     await eventually(lambda: len(results) == 2, 5, "both results")
     assert all(results)

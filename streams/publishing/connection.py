@@ -1,0 +1,117 @@
+"""The life of one aiokafka producer: opened, replaced after a failure, closed within bounds."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import DefaultPartitioner
+
+from streams.publishing.records import Record
+
+log = logging.getLogger(__name__)
+
+BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
+CLOSE_S = 3.0
+LOOK_S = 1.0
+"""Least time between two looks for a topic that is not there."""
+
+_partition_of = DefaultPartitioner()
+
+
+class Connection:
+    """A producer, and what its cluster has.
+
+    Args:
+        open_producer: makes a producer that is not started.
+        topics: looked up before the first record; they must be there.
+
+    Attributes:
+        producer: the one in use.
+    """
+
+    def __init__(self, open_producer: Callable[[], AIOKafkaProducer], topics: Collection[str]) -> None:
+        self.producer: Any = None
+        self._open_producer = open_producer
+        self._topics = topics
+        self._counts: dict[str, int] = {}
+        self._looked = 0.0
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            KafkaError: there is no broker, or a topic is missing.
+        """
+        self.producer = self._open_producer()
+        await self.producer.start()
+        self.producer.client.cluster.add_listener(lambda _: self._counts.clear())
+        for topic in self._topics:
+            await self.producer.partitions_for(topic)
+
+    async def replace(self) -> None:
+        """Close the producer and open another, for as long as it takes."""
+        log.warning("the producer is rebuilt: a record was refused or its connection lost its order")
+        await self.aclose(CLOSE_S)
+        attempt = 0
+        while True:
+            try:
+                await self.open()
+                break
+            except KafkaError as error:
+                delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+                attempt += 1
+                log.warning("the producer was not rebuilt, repeated in %.1f s: %r", delay, error)
+                await self.aclose(CLOSE_S)
+                await asyncio.sleep(delay)
+
+    async def aclose(self, timeout_s: float) -> None:
+        """Stop within the time given: with the broker away, `stop` would wait for ever."""
+        if self.producer is None:
+            return
+        stopping = asyncio.create_task(self.producer.stop())
+        await asyncio.wait({stopping}, timeout=timeout_s)
+        if not stopping.done():
+            stopping.cancel()
+            await asyncio.wait({stopping}, timeout=timeout_s)
+            await self.producer.client.close()
+        if stopping.done() and not stopping.cancelled():
+            stopping.exception()  # whom it concerns has been told, record by record
+
+    def partition(self, record: Record) -> int:
+        """Where the record goes.
+
+        Raises:
+            UnknownTopicOrPartitionError: nowhere; its topic is looked up again.
+        """
+        count = self._counts.get(record.topic)
+        if count is None:
+            count = len(self.producer.client.cluster.partitions_for_topic(record.topic) or ())
+            if not count:
+                self._look_again()
+                raise UnknownTopicOrPartitionError(f"{record.topic} is not there")
+            self._counts[record.topic] = count
+        partition = record.partition
+        if partition is None:
+            partition = _partition_of(record.key, range(count), range(count))
+        elif partition >= count:
+            if record.exact:
+                raise UnknownTopicOrPartitionError(f"{record.topic} has no partition {partition}")
+            partition %= count
+        return int(partition)
+
+    async def areachable(self, timeout_s: float) -> bool:
+        """Whether a broker answers within that time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return bool(await self.producer.client.force_metadata_update())
+        except (KafkaError, TimeoutError):
+            return False
+
+    def _look_again(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now > self._looked + LOOK_S:
+            self._looked = now
+            self.producer.client.force_metadata_update()

@@ -1,0 +1,118 @@
+"""Records that wait to be sent, by their place: a topic and one of its partitions. Pure."""
+
+from collections import deque
+from collections.abc import Callable
+
+from streams.publishing.gate import Gate
+from streams.publishing.records import Record
+
+Place = tuple[str, int]
+Settled = Callable[[Record, BaseException | None], None]
+"""Told of a record once: None when the broker has it, else why it has not. Called in a turn of its own."""
+
+
+class Item:
+    """A record in its queue."""
+
+    __slots__ = ("alone", "gate", "record", "settled")
+
+    def __init__(self, record: Record, settled: Settled, gate: Gate | None) -> None:
+        self.record = record
+        self.settled = settled
+        self.gate = gate
+        self.alone = False
+        """It was in a batch that was refused for its size: which record was too large, shows alone."""
+
+
+class Queues:
+    """A queue a place, of which at most one batch is on its way.
+
+    Attributes:
+        queued: records that have not left.
+    """
+
+    def __init__(self) -> None:
+        self.queued = 0
+        self._queues: dict[Place, deque[Item]] = {}
+        self._ready: set[Place] = set()
+        self._flying: dict[Place, list[Item]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether every record is settled."""
+        return not self.queued and not self._flying
+
+    @property
+    def flying(self) -> list[tuple[Place, list[Item]]]:
+        """The batches on their way."""
+        return list(self._flying.items())
+
+    def add(self, place: Place, item: Item) -> bool:
+        """Returns whether it can leave now."""
+        queue = self._queues.get(place)
+        if queue is None:
+            queue = self._queues[place] = deque()
+        queue.append(item)
+        self.queued += 1
+        if place in self._flying:
+            return False
+        self._ready.add(place)
+        return True
+
+    def ready(self) -> set[Place]:
+        """The places from which a batch can leave now; each is told once."""
+        ready, self._ready = self._ready, set()
+        return ready
+
+    def depart(self, place: Place, append: Callable[[Record], bool]) -> tuple[list[Item], list[Item]]:
+        """Take the next batch of a place.
+
+        Args:
+            append: adds a record to the batch, or returns False where it is full.
+
+        Returns:
+            What is on its way from now on, and what was taken out because its gate is not open.
+        """
+        items: list[Item] = []
+        fenced: list[Item] = []
+        queue = self._queues[place]
+        # What came while an earlier place was waited for has made this one ready twice.
+        while place not in self._flying and queue and not (items and (queue[0].alone or items[-1].alone)):
+            gate = queue[0].gate
+            if gate is not None and not gate.open:
+                fenced.append(queue.popleft())
+                continue
+            if not append(queue[0].record):
+                break
+            items.append(queue.popleft())
+        self.queued -= len(items) + len(fenced)
+        if items:
+            self._flying[place] = items
+            for item in items:
+                if item.gate is not None:
+                    item.gate.left(1)
+        return items, fenced
+
+    def arrive(self, place: Place, items: list[Item]) -> bool:
+        """The batch is not on its way any more; False where that was known."""
+        if self._flying.get(place) is not items:
+            return False
+        del self._flying[place]
+        for item in items:
+            if item.gate is not None:
+                item.gate.settled()
+        return True
+
+    def separate(self, place: Place, items: list[Item]) -> None:
+        """Put a batch back to the front of its queue, to be sent record by record."""
+        for item in items:
+            item.alone = True
+        self._queues[place].extendleft(reversed(items))
+        self.queued += len(items)
+
+    def more(self, place: Place) -> bool:
+        """Whether another batch of the place can leave now."""
+        if not self._queues[place]:
+            return False
+        self._ready.add(place)
+        return True
