@@ -66,7 +66,13 @@ class Program:
             except (urllib.error.URLError, OSError):
                 return False
 
-        await self._reached(well, limit_s, f"{url} answers")
+        # In a thread: whoever waits may be what the program needs to get well.
+        until = time.monotonic() + limit_s
+        while not await asyncio.to_thread(well):
+            self._check_alive()
+            if time.monotonic() > until:
+                raise TimeoutError(f"not within {limit_s} s: {url} answers")
+            await asyncio.sleep(0.02)
 
     async def stop(self, limit_s: float = 40) -> int:
         """SIGTERM and the exit code; SIGKILL after `limit_s`."""
@@ -80,8 +86,11 @@ class Program:
         def reached() -> bool:
             if condition():
                 return True
-            if self._child.exit_code is not None:
-                raise RuntimeError(f"ended with {self._child.exit_code}:\n{self.output}")
+            self._check_alive()
             return False
 
         await eventually(reached, limit_s, what)
+
+    def _check_alive(self) -> None:
+        if self._child.exit_code is not None:
+            raise RuntimeError(f"ended with {self._child.exit_code}:\n{self.output}")

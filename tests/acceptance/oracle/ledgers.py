@@ -1,10 +1,15 @@
 """What was seen of a run from outside the worker. Times are unix seconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Place = tuple[int, int]
 """(partition, offset) on `questions`: what an outcome is an outcome of."""
+
+
+SENT_S = 0.5
+"""How long after a kill an outcome may still have been its victim's."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,31 @@ class Ledgers:
                 uncommitted += 1
         return Fault(kind, at, in_flight, uncommitted)
 
+    def takeover_s(self, moment: float, asked_at: Mapping[str, float]) -> float:
+        """The longest that a partition with something to answer waited for its first outcome after a kill.
+
+        It waits from the kill on, or from its first question since where all before were answered. How long
+        the model takes is within, and so is whatever the joining replacement costs.
+
+        Args:
+            asked_at: when each question was sent.
+        """
+        waited: dict[int, float] = {}
+        for one in sorted(self.outcomes, key=lambda one: one.at):
+            # What the dead worker had sent may carry a time of just after the signal.
+            if one.at > moment + SENT_S:
+                waited.setdefault(one.source[0], one.at - max(moment, asked_at.get(one.id, 0.0)))
+        return round(max(waited.values(), default=0.0), 1)
+
     @property
     def explained_duplicates(self) -> int:
         """Second outcomes that the faults explain.
 
-        Without a recovery scan, whatever is read again is answered again.
+        What was answered before a kill or a rebalance is known to whoever comes next: by its map, by its
+        recovery scan, or because it goes on with what it has. Only a worker that slept through its expulsion
+        may still write what it had begun, and does not know better until its group tells it.
         """
-        return self.redelivered
+        return sum(fault.in_flight for fault in self.faults if fault.kind == "SIGSTOP")
 
     @property
     def redelivered(self) -> int:

@@ -217,6 +217,18 @@ class World:
             place in answered and place[1] < committed.get(place[0], 0) for place in self.places.values()
         )
 
+    @property
+    def uncommitted(self) -> int:
+        """Questions that have their outcome and are not below a commit, as far as it was seen."""
+        committed = self.observer.committed
+        return sum(place[1] >= committed.get(place[0], 0) for place in self.observer.answered)
+
+    @property
+    def paid_and_unanswered(self) -> int:
+        """Questions whose tool was called, and that have no outcome yet, as far as it was seen."""
+        answered, places = self.observer.answered, self.places
+        return sum(places.get(call.question_id) not in answered for call in self.services.tool_calls)
+
     async def finish(self, *, duplicates: int | None = 0) -> Ledgers:
         """Wait for the backlog, end the workers, and give the ledgers.
 

@@ -176,3 +176,29 @@ def test_a_fault_explains_what_was_started_or_not_committed_at_its_time() -> Non
     assert ledgers.fault("kill", 2.0) == Fault("kill", 2.0, in_flight=2, uncommitted=1)
     assert ledgers.fault("kill", 2.6) == Fault("kill", 2.6, in_flight=1, uncommitted=1)
     assert ledgers.fault("kill", 9.5) == Fault("kill", 9.5)
+
+
+def test_only_a_pause_explains_a_second_outcome() -> None:
+    faults = [Fault(kind, 1.0, in_flight=3, uncommitted=4) for kind in ("kill", "SIGSTOP", "rebalance")]
+    ledgers = Ledgers(faults=faults)
+    assert ledgers.explained_duplicates == 3
+    assert ledgers.redelivered == 21
+
+
+def test_a_takeover_lasts_as_long_as_the_partition_that_waited_longest() -> None:
+    def outcome(partition: int, offset: int, at: float) -> Outcome:
+        return Outcome((partition, offset), offset, f"{partition}/{offset}", "answered", "d", at)
+
+    ledgers = Ledgers(
+        outcomes=[
+            outcome(0, 0, 99.0),  # nothing is left to answer: this partition waits for nothing
+            outcome(1, 0, 100.2),  # the victim's last
+            outcome(1, 2, 112.0),
+            outcome(1, 1, 107.5),
+            outcome(2, 0, 120.0),  # asked long after
+        ]
+    )
+    asked_at = {"0/0": 98.0, "1/0": 98.0, "1/1": 99.0, "1/2": 99.0, "2/0": 119.0}
+    assert ledgers.takeover_s(100.0, asked_at) == 7.5
+    assert ledgers.takeover_s(100.0, asked_at | {"2/0": 101.0}) == 19.0
+    assert Ledgers().takeover_s(100.0, {}) == 0.0

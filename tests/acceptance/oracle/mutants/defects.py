@@ -5,8 +5,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from streams.consumer import recovery
 from streams.consumer.lanes import Lanes
 from streams.consumer.offsets import OffsetTracker
+from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
 
 
@@ -57,9 +59,21 @@ def order_broken() -> None:
     Lanes.add = add  # type: ignore[method-assign]  # a defect
 
 
+def forgotten_recovery_scan() -> None:
+    """What was answered since the last commit is not looked for."""
+    recovery.take_in = lambda *_: None
+
+
+def journal_ignored() -> None:
+    """What an earlier run did is written down, and not asked for."""
+    KafkaJournal.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     "commit-before-answer": commit_before_answer,
     "ignored-epoch": ignored_epoch,
     "dropped-dead-letter-ack": dropped_dead_letter_ack,
     "order-broken": order_broken,
+    "forgotten-recovery-scan": forgotten_recovery_scan,
+    "journal-ignored": journal_ignored,
 }
