@@ -19,6 +19,7 @@ from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
 from schemas.headers import RequestHeaders, parse_request_headers
 from schemas.question import Question
+from streams.consumer.admission import Admission, Verdict
 from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Decoded, Work
 from streams.publishing.copies import Copies
@@ -69,6 +70,7 @@ class Answering:
         self._deadline_s = deadline_s
         self._journal = journal
         self._wall_clock = wall_clock
+        self._admission = Admission()
         self._running: dict[Work, tuple[asyncio.Task[None], Callable[[Outcome | None], None]]] = {}
 
     @property
@@ -89,18 +91,24 @@ class Answering:
             task.add_done_callback(lambda _: finish(None))
             task.cancel()
 
-    def conversation_key(self, work: Work) -> bytes:
-        """The lane of a record without a key: its conversation, else one of its own."""
+    def prepare(self, work: Work) -> None:
+        """Decode it. The lane of a record without a key is its conversation's, else one of its own."""
+        conversation_id: str | None = None
         try:
             decoded = work.decoded = _decode(work.record.value)
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
-            conversation_id = None
+            work.tenant = ""
         else:
             if isinstance(decoded, Question):
-                conversation_id = decoded.conversation_id
+                work.tenant, conversation_id = decoded.tenant, decoded.conversation_id
             else:
-                conversation_id = decoded.salvaged.conversation_id or decoded.salvaged.question_id
-        return conversation_id.encode() if conversation_id else b"\0%d" % work.record.offset
+                salvaged = decoded.salvaged
+                work.tenant = salvaged.tenant or ""
+                conversation_id = salvaged.conversation_id or salvaged.question_id
+        if work.record.key is not None:
+            work.key = work.record.key
+        else:
+            work.key = conversation_id.encode() if conversation_id else b"\0%d" % work.record.offset
 
     def start(self, work: Work, done: Callable[[Work], None]) -> None:
         """Begin; `done(work)` is called when the broker has the outcome."""
@@ -140,12 +148,9 @@ class Answering:
         budget = self._deadline_s
         expires_at = request.expires_at(record.timestamp)
         if expires_at is not None:
-            if expires_at <= now:
-                message = f"expired {now - expires_at:.3f} s before work on it could begin"
-                outcome = self._outcomes.failed(
-                    inquiry, ErrorCode.EXPIRED_BEFORE_START, "deadline", message, exception="Expired"
-                )
-                self._publisher.publish(outcome, finish)
+            verdict = self._admission.judge(now, now - queue_ms / 1000, expires_at)
+            if verdict != "run":
+                self._publisher.publish(self._shed(inquiry, verdict, now - expires_at), finish)
                 return
             budget = min(budget, expires_at - now)
         deltas = _Deltas(self._outcomes, self._copies, inquiry, decoded, now) if decoded.stream else None
@@ -159,6 +164,14 @@ class Answering:
         )
         task = asyncio.create_task(self._answer(work, inquiry, asked, deltas, finish))
         self._running[work] = task, finish
+
+    def _shed(self, inquiry: Inquiry, verdict: Verdict, late_s: float) -> Outcome:
+        if verdict == "expired":
+            code, message = ErrorCode.EXPIRED_BEFORE_START, f"expired {late_s:.3f} s before work could begin"
+        else:
+            code = ErrorCode.OVERLOADED
+            message = f"too many questions wait for it to be answered well in the {-late_s:.3f} s left"
+        return self._outcomes.failed(inquiry, code, "deadline", message, exception=verdict.capitalize())
 
     async def _answer(
         self,

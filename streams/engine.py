@@ -129,6 +129,7 @@ class Engine:
                 max_in_flight=worker.max_in_flight,
                 max_buffered=max(BUFFER_MIN, BUFFER_FACTOR * worker.max_in_flight),
                 max_bytes=BUFFER_BYTES,
+                tenant_share=settings.limits.tenant_share,
             ),
             hook=hook,
             end_of_answers=partial(self.publisher.end_of_answers, topics.answers),

@@ -69,6 +69,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All tools of a question together, and each one that names no `timeout_s` of its own."""
     tool_concurrency: Count = 10
     """Tools of one question that run at once."""
+    tenant_share: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    """Of `WORKER.MAX_IN_FLIGHT`, the most that one tenant may have while there are questions of others."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -125,11 +125,12 @@ class Assignment:
     def take(self) -> tuple[Work, bool] | None:
         """The next record to start, and whether that made its partition hungry; None if there is none."""
         while not self.held and self.intake.may_start:
-            work = self.lanes.take()
+            work = self.lanes.take(self.intake.most_of(self.lanes.tenants))
             if work is None:
                 return None
             assigned = work.assigned
             if assigned.ceiling is not None and work.record.offset > assigned.ceiling:
+                self.lanes.release(work)
                 assigned.above.append(work)
                 continue
             assigned.running[work] = self._position(assigned)
@@ -139,6 +140,7 @@ class Assignment:
     def finish(self, work: Work) -> None:
         """A record that was started is done, whoever its partition belongs to by now."""
         self.intake.finished(work.size)
+        self.lanes.release(work)
         assigned = work.assigned
         assigned.running.pop(work, None)
         if not assigned.lost:

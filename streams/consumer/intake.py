@@ -25,13 +25,18 @@ class Intake:
         max_buffered: records buffered. Each partition has an equal share, so that one whose lanes
             are stuck leaves room for the others; one poll may overrun a share, not the whole.
         max_bytes: bytes buffered, and as many again running; one poll or record may overrun it.
+        tenant_share: of the questions running at once, the most that may be of one tenant while there
+            are others.
 
     Attributes:
         hungry: the partitions to fetch from.
     """
 
-    def __init__(self, *, max_in_flight: int, max_buffered: int, max_bytes: int) -> None:
+    def __init__(
+        self, *, max_in_flight: int, max_buffered: int, max_bytes: int, tenant_share: float = 1.0
+    ) -> None:
         self.max_in_flight = max_in_flight
+        self._tenant_most = max(1, int(tenant_share * max_in_flight))
         self.in_flight = 0
         self.buffered = 0
         self.running_bytes = 0
@@ -59,6 +64,10 @@ class Intake:
     def room(self) -> int:
         """How many records the next poll may take, at least one."""
         return max(1, min(MAX_POLL, self._max_buffered - self.buffered))
+
+    def most_of(self, tenants: int) -> int:
+        """How many of a tenant's questions may run where there are so many tenants."""
+        return self.max_in_flight if tenants <= 1 else self._tenant_most
 
     def assign(self, partition: int) -> None:
         """Fetch from this partition too."""

@@ -1,96 +1,151 @@
 """Which records may run now: one lane a key, in offset order, and only its head runs.
 
-A lane exists while it holds a record, running or waiting, and no longer. Lanes whose head may run
-form one queue a partition, and the partitions take turns, so that a flood in one delays no other.
+A lane exists while it holds a record, running or waiting, and no longer. Lanes whose head may run are
+queued by tenant, the tenants take turns, and within a tenant its partitions do: a flood in one delays no
+other.
 """
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-W = TypeVar("W")
+
+class Tenanted(Protocol):
+    """What is queued: it belongs to somebody."""
+
+    tenant: str
+
+
+W = TypeVar("W", bound=Tenanted)
 Key = Hashable
 
 
-class _Partition(Generic[W]):
-    __slots__ = ("lanes", "ready")
+class _Tenant(Generic[W]):
+    __slots__ = ("idle", "ready", "running", "turns")
 
     def __init__(self) -> None:
-        self.lanes: dict[Key, deque[W] | None] = {}
-        """What waits behind each lane's head; None, not an empty deque: most lanes hold one record."""
-        self.ready: deque[W] = deque()
+        self.ready: dict[int, deque[W]] = {}
+        self.turns: deque[int] = deque()
+        """Partitions with something ready, in the order in which they are served; each once."""
+        self.running = 0
+        self.idle = False
 
 
 class Lanes(Generic[W]):
     """The lanes of all partitions. What it is given it hands out once, with `take`."""
 
-    __slots__ = ("_partitions", "_turns")
+    __slots__ = ("_lanes", "_tenants", "_turns")
 
     def __init__(self) -> None:
-        self._partitions: dict[int, _Partition[W]] = {}
-        self._turns: deque[int] = deque()
-        """Partitions with something ready, in the order in which they are served; each once."""
+        self._lanes: dict[int, dict[Key, deque[W] | None]] = {}
+        """What waits behind each lane's head; None, not an empty deque: most lanes hold one record."""
+        self._tenants: dict[str, _Tenant[W]] = {}
+        self._turns: deque[str] = deque()
+        """Tenants with something ready, in the order in which they are served; each once."""
 
     def __repr__(self) -> str:
-        return f"<Lanes { ({number: len(held.lanes) for number, held in self._partitions.items()}) }>"
+        return f"<Lanes { ({number: len(lanes) for number, lanes in self._lanes.items()}) }>"
 
     def __len__(self) -> int:
         """How many lanes there are."""
-        return sum(len(held.lanes) for held in self._partitions.values())
+        return sum(len(lanes) for lanes in self._lanes.values())
+
+    @property
+    def tenants(self) -> int:
+        """How many tenants there were lately; see `sweep`."""
+        return len(self._tenants)
+
+    def running(self, tenant: str) -> int:
+        """How many of a tenant's records were taken and not released."""
+        known = self._tenants.get(tenant)
+        return 0 if known is None else known.running
 
     def add(self, partition: int, key: Key, work: W) -> None:
         """Put a record at the end of its lane. Records of a partition are added in offset order."""
-        held = self._partitions.get(partition)
-        if held is None:
-            held = self._partitions[partition] = _Partition()
-        if key not in held.lanes:
-            held.lanes[key] = None
-            self._make_ready(partition, held, work)
+        lanes = self._lanes.get(partition)
+        if lanes is None:
+            lanes = self._lanes[partition] = {}
+        if key not in lanes:
+            lanes[key] = None
+            self._queue(partition, work).append(work)
             return
-        waiting = held.lanes[key]
+        waiting = lanes[key]
         if waiting is None:
-            held.lanes[key] = deque((work,))
+            lanes[key] = deque((work,))
         else:
             waiting.append(work)
 
-    def take(self) -> W | None:
-        """The next record to run, or None where every lane's head is running already."""
-        if not self._turns:
-            return None
-        number = self._turns[0]
-        ready = self._partitions[number].ready
-        work = ready.popleft()
-        if ready:
-            self._turns.rotate(-1)
-        else:
-            self._turns.popleft()
-        return work
+    def take(self, most: int) -> W | None:
+        """The next record to run; None where none may: of each tenant no more than `most` run at once."""
+        turns = self._turns
+        for _ in range(len(turns)):
+            tenant = self._tenants[turns[0]]
+            if tenant.running >= most:
+                turns.rotate(-1)
+                continue
+            ready = tenant.ready[tenant.turns[0]]
+            work = ready.popleft()
+            if ready:
+                tenant.turns.rotate(-1)
+            else:
+                tenant.turns.popleft()
+            if tenant.turns:
+                turns.rotate(-1)
+            else:
+                turns.popleft()
+            tenant.running += 1
+            return work
+        return None
+
+    def release(self, work: W) -> None:
+        """What was taken does not run any more, whatever became of it and of its partition."""
+        self._tenants[work.tenant].running -= 1
 
     def put_back(self, partition: int, work: W) -> None:
-        """Give back what was taken and did not run; it is the partition's next."""
-        held = self._partitions[partition]
-        if not held.ready:
-            self._turns.append(partition)
-        held.ready.appendleft(work)
+        """Give back what was taken, released, and did not run; it is its tenant's next of the partition."""
+        self._queue(partition, work).appendleft(work)
 
     def finish(self, partition: int, key: Key) -> None:
         """The lane's head, which was taken, is done: what waits behind it may run."""
-        held = self._partitions[partition]
-        waiting = held.lanes[key]
+        lanes = self._lanes[partition]
+        waiting = lanes[key]
         if waiting is None:
-            del held.lanes[key]
+            del lanes[key]
             return
         following = waiting.popleft()
         if not waiting:
-            held.lanes[key] = None
-        self._make_ready(partition, held, following)
+            lanes[key] = None
+        self._queue(partition, following).append(following)
 
     def drop(self, partition: int) -> None:
         """Forget the partition's lanes with all that waits in them."""
-        if self._partitions.pop(partition, None) is not None and partition in self._turns:
-            self._turns.remove(partition)
+        if self._lanes.pop(partition, None) is None:
+            return
+        for name, tenant in self._tenants.items():
+            if tenant.ready.pop(partition, None) and partition in tenant.turns:
+                tenant.turns.remove(partition)
+                if not tenant.turns:
+                    self._turns.remove(name)
 
-    def _make_ready(self, partition: int, held: _Partition[W], work: W) -> None:
-        if not held.ready:
-            self._turns.append(partition)
-        held.ready.append(work)
+    def sweep(self) -> None:
+        """Forget the tenants that had nothing, now and at the sweep before."""
+        for name, tenant in list(self._tenants.items()):
+            empty = not tenant.running and not tenant.turns
+            if empty and tenant.idle:
+                del self._tenants[name]
+            tenant.idle = empty
+
+    def _queue(self, partition: int, work: W) -> deque[W]:
+        """Where a record that may run is put; its tenant and its partition get their turns."""
+        tenant = self._tenants.get(work.tenant)
+        if tenant is None:
+            tenant = self._tenants[work.tenant] = _Tenant()
+        tenant.idle = False
+        ready = tenant.ready.get(partition)
+        if ready is None:
+            ready = tenant.ready[partition] = deque()
+        if not ready:
+            if not tenant.turns:
+                self._turns.append(work.tenant)
+            tenant.turns.append(partition)
+        return ready

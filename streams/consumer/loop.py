@@ -44,6 +44,10 @@ SMALL_POLL = 32
 TOUCH_S = 1.0
 """How often a worker that wants nothing polls all the same."""
 RETRY_S = 0.5
+BURST = 128
+"""Records started in one turn of the event loop: others have theirs in between."""
+SWEEP_S = 60.0
+"""A tenant that had nothing for this long, once or twice, leaves its share to the others."""
 
 
 class ConsumerLoop:
@@ -80,6 +84,7 @@ class ConsumerLoop:
         self._committer: Any = None
         self._rebalance: Any = None
         self._stopping = False
+        self._dispatching = False
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -243,7 +248,7 @@ class ConsumerLoop:
         for _, value in record.headers:
             size += len(value or b"")
         work = Work(record, assigned, size)
-        work.key = self._handler.conversation_key(work) if record.key is None else record.key
+        self._handler.prepare(work)
         self._assignment.take_in(work, now)
 
     def _wake(self) -> None:
@@ -251,11 +256,20 @@ class ConsumerLoop:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        while not self._stopping and (taken := self._assignment.take()) is not None:
+        for _ in range(BURST):
+            if self._stopping or (taken := self._assignment.take()) is None:
+                return
             work, hungry = taken
             if hungry:
                 self._room.set()
             self._handler.start(work, self._finished)
+        if not self._dispatching:
+            self._dispatching = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._dispatching = False
+        self._dispatch()
 
     def _finished(self, work: Work) -> None:
         self._assignment.finish(work)
@@ -265,8 +279,12 @@ class ConsumerLoop:
             self._idle.set()
 
     async def _commit_regularly(self) -> None:
+        swept = time.monotonic()
         while True:
             await asyncio.sleep(self._commit_interval_s)
+            if time.monotonic() > swept + SWEEP_S:
+                swept = time.monotonic()
+                self._assignment.lanes.sweep()
             if not self._assignment.held:
                 await self._committer.acommit(self._commit_timeout_s)
                 self._dispatch()

@@ -72,25 +72,27 @@ class Work:
 
     Attributes:
         key: its lane within the partition.
-        decoded: what its value held, once somebody has decoded it; a value is decoded once.
+        tenant: whose turn it takes.
+        decoded: what its value held.
         size: bytes that it holds in memory.
     """
 
-    __slots__ = ("assigned", "decoded", "key", "record", "size")
+    __slots__ = ("assigned", "decoded", "key", "record", "size", "tenant")
 
     def __init__(self, record: ConsumerRecord, assigned: Assigned, size: int) -> None:
         self.record = record
         self.assigned = assigned
         self.size = size
         self.key: bytes = b""
+        self.tenant = ""
         self.decoded: Decoded | None = None
 
 
 class Handler(Protocol):
     """Makes an outcome of every record that it is given."""
 
-    def conversation_key(self, work: Work) -> bytes:
-        """The lane of a record that has no key. Never raises."""
+    def prepare(self, work: Work) -> None:
+        """Fill in its lane and its tenant. Never raises."""
         ...
 
     def start(self, work: Work, done: Callable[[Work], None]) -> None:

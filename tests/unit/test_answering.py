@@ -152,7 +152,8 @@ async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: 
     monkeypatch.setattr("streams.answering.decode_question", broken)
     made = Set()
     item = work(question("q"), key=None)
-    assert made.answering.conversation_key(item) == b"\x007"
+    made.answering.prepare(item)
+    assert item.key == b"\x007"
     [outcome] = await made.run(item)
     assert outcome.message.error is not None
     assert outcome.message.error.code == "internal"
@@ -171,7 +172,9 @@ async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: 
     ],
 )
 async def test_a_record_without_a_key_is_ordered_by_its_conversation(value: bytes | None, key: bytes) -> None:
-    assert Set().answering.conversation_key(work(value, key=None)) == key
+    item = work(value, key=None)
+    Set().answering.prepare(item)
+    assert item.key == key
 
 
 async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +186,7 @@ async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     made = Set()
     item = work(question("q"), key=None)
-    made.answering.conversation_key(item)
+    made.answering.prepare(item)
     await made.run(item)
     assert len(decoded) == 1
 

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,75 +7,148 @@ from hypothesis import strategies as st
 from streams.consumer.lanes import Lanes
 
 
+@dataclass(frozen=True)
+class Item:
+    name: str
+    tenant: str = "default"
+    partition: int = 0
+    key: int = 0
+    number: int = 0
+
+
+def taken(lanes: Lanes[Item], most: int = 1000) -> str | None:
+    item = lanes.take(most)
+    return None if item is None else item.name
+
+
 def test_only_the_head_of_a_lane_runs() -> None:
-    lanes: Lanes[str] = Lanes()
-    lanes.add(0, b"a", "a1")
-    lanes.add(0, b"a", "a2")
-    lanes.add(0, b"b", "b1")
-    assert [lanes.take(), lanes.take(), lanes.take()] == ["a1", "b1", None]
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("a1"))
+    lanes.add(0, b"a", Item("a2"))
+    lanes.add(0, b"b", Item("b1"))
+    assert [taken(lanes), taken(lanes), taken(lanes)] == ["a1", "b1", None]
     lanes.finish(0, b"a")
-    assert lanes.take() == "a2"
-    assert lanes.take() is None
+    assert taken(lanes) == "a2"
+    assert taken(lanes) is None
 
 
 def test_lanes_without_records_are_deleted() -> None:
-    lanes: Lanes[str] = Lanes()
-    lanes.add(0, b"a", "a1")
-    lanes.add(0, b"a", "a2")
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("a1"))
+    lanes.add(0, b"a", Item("a2"))
     for _ in range(2):
-        assert lanes.take()
+        assert taken(lanes)
         lanes.finish(0, b"a")
     assert len(lanes) == 0
 
 
 def test_the_same_key_in_two_partitions_is_two_lanes() -> None:
-    lanes: Lanes[str] = Lanes()
-    lanes.add(0, b"a", "p0")
-    lanes.add(1, b"a", "p1")
-    assert {lanes.take(), lanes.take()} == {"p0", "p1"}
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("p0"))
+    lanes.add(1, b"a", Item("p1"))
+    assert {taken(lanes), taken(lanes)} == {"p0", "p1"}
 
 
 def test_partitions_take_turns() -> None:
-    lanes: Lanes[str] = Lanes()
+    lanes: Lanes[Item] = Lanes()
     for number in range(5):
-        lanes.add(0, number, f"flood {number}")
-    lanes.add(1, b"k", "other")
-    assert [lanes.take(), lanes.take()] == ["flood 0", "other"]
+        lanes.add(0, number, Item(f"flood {number}"))
+    lanes.add(1, b"k", Item("other"))
+    assert [taken(lanes), taken(lanes)] == ["flood 0", "other"]
+
+
+def test_tenants_take_turns_however_many_partitions_one_fills() -> None:
+    lanes: Lanes[Item] = Lanes()
+    for number in range(30):
+        lanes.add(number % 3, number, Item(f"flood {number}", "loud"))
+    for number in range(2):
+        lanes.add(0, f"quiet {number}", Item(f"quiet {number}", "quiet"))
+    assert [taken(lanes) for _ in range(4)] == ["flood 0", "quiet 0", "flood 1", "quiet 1"]
+    assert taken(lanes) == "flood 2"
+
+
+def test_a_tenant_at_its_share_waits_and_the_others_go_on() -> None:
+    lanes: Lanes[Item] = Lanes()
+    loud = [Item(f"flood {number}", "loud") for number in range(3)]
+    for number, item in enumerate(loud):
+        lanes.add(0, number, item)
+    assert [taken(lanes, 2) for _ in range(3)] == ["flood 0", "flood 1", None]
+    lanes.add(0, b"k", Item("quiet", "quiet"))
+    assert taken(lanes, 2) == "quiet"
+    lanes.release(loud[0])
+    assert taken(lanes, 2) == "flood 2"
+
+
+def test_what_is_put_back_is_the_next_of_its_tenant() -> None:
+    lanes: Lanes[Item] = Lanes()
+    for number in range(3):
+        lanes.add(0, number, Item(f"{number}"))
+    first = lanes.take(9)
+    assert first is not None
+    lanes.release(first)
+    lanes.put_back(0, first)
+    assert [taken(lanes) for _ in range(3)] == ["0", "1", "2"]
 
 
 def test_a_dropped_partition_leaves_nothing_behind() -> None:
-    lanes: Lanes[str] = Lanes()
-    lanes.add(0, b"a", "a1")
-    lanes.add(0, b"a", "a2")
-    lanes.add(1, b"a", "kept")
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("a1"))
+    lanes.add(0, b"a", Item("a2"))
+    lanes.add(0, b"b", Item("b1", "other"))
+    lanes.add(1, b"a", Item("kept"))
     lanes.drop(0)
-    assert lanes.take() == "kept"
-    assert lanes.take() is None
-    lanes.add(0, b"a", "again")
-    assert lanes.take() == "again"
+    assert taken(lanes) == "kept"
+    assert taken(lanes) is None
+    lanes.add(0, b"a", Item("again"))
+    assert taken(lanes) == "again"
+
+
+def test_a_tenant_is_forgotten_when_it_has_had_nothing_for_a_while() -> None:
+    lanes: Lanes[Item] = Lanes()
+    item = Item("a")
+    lanes.add(0, b"a", item)
+    lanes.sweep()
+    lanes.sweep()
+    assert lanes.tenants == 1
+    assert lanes.take(9) is item
+    lanes.finish(0, b"a")
+    lanes.sweep()
+    lanes.sweep()
+    assert lanes.tenants == 1
+    lanes.release(item)
+    lanes.sweep()
+    assert lanes.tenants == 1
+    lanes.sweep()
+    assert lanes.tenants == 0
 
 
 @given(st.data())
 def test_every_record_runs_once_in_order_within_its_lane(data: st.DataObject) -> None:
-    lanes: Lanes[tuple[int, int, int]] = Lanes()
-    running: list[tuple[int, int, int]] = []
+    lanes: Lanes[Item] = Lanes()
+    most = data.draw(st.integers(1, 3))
+    running: list[Item] = []
     started: dict[tuple[int, int], list[int]] = defaultdict(list)
     added = 0
     steps = data.draw(st.lists(st.sampled_from(["add", "take", "finish"]), max_size=120))
     for step in [*steps, *["take", "finish"] * 130]:
         if step == "add":
             partition, key = data.draw(st.integers(0, 2)), data.draw(st.integers(0, 3))
-            lanes.add(partition, key, (partition, key, added))
+            tenant = data.draw(st.sampled_from("abc"))
+            lanes.add(partition, key, Item("", tenant, partition, key, added))
             added += 1
         elif step == "take":
-            work = lanes.take()
-            if work is not None:
-                assert all(work[:2] != other[:2] for other in running), "two of one lane at once"
-                running.append(work)
-                started[work[:2]].append(work[2])
+            item = lanes.take(most)
+            if item is not None:
+                lane = item.partition, item.key
+                assert all(lane != (other.partition, other.key) for other in running), "two of one lane"
+                running.append(item)
+                started[lane].append(item.number)
+                assert sum(one.tenant == item.tenant for one in running) <= most
+                assert lanes.running(item.tenant) <= most
         elif running:
             done = running.pop(data.draw(st.integers(0, len(running) - 1)) if step in steps else 0)
-            lanes.finish(done[0], done[1])
+            lanes.release(done)
+            lanes.finish(done.partition, done.key)
     assert sum(map(len, started.values())) == added
     assert all(order == sorted(order) for order in started.values())
     assert len(lanes) == 0

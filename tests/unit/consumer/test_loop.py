@@ -106,8 +106,8 @@ class HeldHandler:
         self.started.remove(work)
         asyncio.get_running_loop().call_soon(self.done, work)
 
-    def conversation_key(self, work: Work) -> bytes:
-        return b"no key"
+    def prepare(self, work: Work) -> None:
+        work.key = work.record.key or b"no key"
 
     def start(self, work: Work, done: Callable[[Work], None]) -> None:
         self.started.append(work)

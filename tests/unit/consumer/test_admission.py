@@ -1,0 +1,97 @@
+"""Who is refused when more comes than can be answered, in virtual time."""
+
+import heapq
+from collections import Counter, deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.consumer.admission import ENTER, WINDOW_S, Admission
+
+START = 1_700_000_000.0
+
+
+def test_an_expired_question_is_shed() -> None:
+    assert Admission().judge(START + 3, START, START + 2) == "expired"
+
+
+def test_one_late_question_is_no_overload() -> None:
+    admission = Admission()
+    for n in range(200):
+        now = START + n * 0.1
+        waited = 9.0 if n % 2 else 0.0
+        assert admission.judge(now, now - waited, now - waited + 10) == "run"
+
+
+def test_when_all_have_waited_too_long_those_are_refused_and_fresh_ones_run() -> None:
+    admission = Admission()
+    for n in range(60):
+        now = START + n * 0.1
+        admission.judge(now, now - 5, now + 5)
+    now = START + 6.0
+    assert admission.overloaded
+    assert admission.judge(now, now - 5, now + 5) == "overloaded"
+    assert admission.judge(now, now - 1, now + 9) == "run"
+
+
+def test_it_ends_when_the_queue_is_gone() -> None:
+    admission = Admission()
+    for n in range(60):
+        admission.judge(START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
+    assert admission.overloaded
+    for n in range(60, 200):
+        admission.judge(START + n * 0.1, START + n * 0.1, START + n * 0.1 + 10)
+    assert not admission.overloaded
+
+
+def test_it_ends_where_nothing_came_for_a_while() -> None:
+    admission = Admission()
+    for n in range(60):
+        admission.judge(START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
+    later = START + 60
+    assert admission.judge(later, later - 5, later + 5) == "run"
+
+
+@pytest.mark.parametrize("overload", [1.5, 3.0, 10.0])
+def test_under_overload_the_slots_are_used_for_questions_that_still_have_time(overload: float) -> None:
+    """A queue in front of 20 slots that take a second each; every question has ten."""
+    slots, took, deadline = 20, 1.0, 10.0
+    gap = took / slots / overload
+    admission, queue, free = Admission(), deque[float](), [START] * slots
+    outcomes: Counter[str] = Counter()
+    now, asked = START, START
+    while now < START + 120:
+        now = heapq.heappop(free)
+        while asked <= now:
+            queue.append(asked)
+            asked += gap
+        until = now + gap
+        while queue:
+            at = queue.popleft()
+            verdict = admission.judge(now, at, at + deadline)
+            if verdict == "run":
+                until = now + took
+                outcomes["good" if until <= at + deadline - took else "late"] += 1
+                break
+            outcomes[verdict] += 1
+        heapq.heappush(free, until)
+    assert outcomes["good"] >= 0.85 * 120 * slots / took
+    assert outcomes["overloaded"] > 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 100), st.floats(0.1, 100)), max_size=100))
+def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, float]]) -> None:
+    admission, now = Admission(), START
+    for passed, waited, total in history:
+        now += passed
+        verdict = admission.judge(now, now - waited, now - waited + total)
+        assert (verdict == "expired") == (now - waited + total <= now)
+        if verdict == "overloaded":
+            assert waited / total > ENTER * 0.99
+
+
+def test_the_window_is_long_enough_to_tell_a_burst_from_a_queue() -> None:
+    admission = Admission()
+    for n in range(int(WINDOW_S * 10) - 1):
+        assert admission.judge(START + n * 0.1, START - 5, START + 20) == "run"
