@@ -65,3 +65,9 @@ class TimedOutError(DependencyError):
     """The budget ran out before the dependency answered."""
 
     reason = "timeout"
+
+
+class OpenBreakerError(DependencyError):
+    """Not called: it has failed too often of late, and is left alone for a while."""
+
+    reason = "breaker_open"

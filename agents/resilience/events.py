@@ -1,0 +1,37 @@
+"""What is told of calls to dependencies while they are guarded."""
+
+from typing import Protocol
+
+from agents.errors import DependencyError
+
+
+class GuardObserver(Protocol):
+    """Told of every dependency's calls. Called on the event loop, often; must not block."""
+
+    def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
+        """One attempt ended: `ok`, the reason of its error (`agents.errors`), `cancelled` or `defect`."""
+        ...
+
+    def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
+        """An attempt failed for `reason`, and the next one follows after `wait_s`."""
+        ...
+
+    def call_hedged(self, dependency: str) -> None:
+        """A second request was started beside one that takes long."""
+        ...
+
+    def breaker_changed(self, dependency: str, state: str) -> None:
+        """Its breaker is `closed`, `half_open` or `open` now."""
+        ...
+
+    def limit_changed(self, dependency: str, limit: int) -> None:
+        """So many of its calls may run at once now."""
+        ...
+
+
+class Trail(Protocol):
+    """Keeps what happened within one question."""
+
+    def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
+        """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
+        ...

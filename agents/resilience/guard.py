@@ -1,0 +1,257 @@
+"""One call to one dependency, with everything that keeps it fast and safe.
+
+In this order: an open breaker refuses at once; a slot of the bulkhead is waited for, in order; the call
+runs, and its outcome is told to breaker and limit; what failed is repeated if its error, the deadline
+and the budget allow it. This is the only layer of retries: nothing below repeats a call.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
+from typing import Any, TypeVar
+
+from agents.errors import (
+    DependencyError,
+    OpenBreakerError,
+    PermanentError,
+    ThrottledError,
+    TimedOutError,
+)
+from agents.resilience.breaker import Breaker, BreakerState
+from agents.resilience.bulkhead import Bulkhead
+from agents.resilience.events import GuardObserver, Trail
+from agents.resilience.hedge import LatencyWindow, ahedged
+from agents.resilience.limiter import AdaptiveLimit
+from agents.resilience.retry import RetryBudget, wait_before_retry
+
+T = TypeVar("T")
+
+CLOCK_SLACK_S = 0.001
+"""A stage's timer may fire this much before its deadline, by what the clock can tell apart."""
+
+
+def _always() -> bool:
+    return True
+
+
+class Guard:
+    """The guard of one dependency; whatever is None is left out.
+
+    Args:
+        dependency: its name in errors, metrics and `/state`, for instance `model` or `tools/weather`.
+        observer: is told of attempts, retries, hedges and changes.
+        breaker: stops calling while it fails.
+        bulkhead: the calls that may run at once.
+        adaptive: sets the bulkhead's limit by how calls fare; needs a bulkhead.
+        budget: allows for retries and hedges; without it there are none.
+        latencies: hedges calls that may be repeated by their 95th percentile.
+        jitter: draws evenly from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        dependency: str,
+        observer: GuardObserver,
+        *,
+        breaker: Breaker | None = None,
+        bulkhead: Bulkhead | None = None,
+        adaptive: AdaptiveLimit | None = None,
+        budget: RetryBudget | None = None,
+        latencies: LatencyWindow | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.dependency = dependency
+        self._observer = observer
+        self._breaker = breaker
+        self._bulkhead = bulkhead
+        self._adaptive = adaptive
+        self._budget = budget
+        self._latencies = latencies
+        self._jitter = jitter
+        if bulkhead is not None:
+            observer.limit_changed(dependency, bulkhead.limit)
+
+    def __repr__(self) -> str:
+        parts = (self._breaker, self._bulkhead, self._adaptive, self._budget, self._latencies)
+        return f"<Guard {self.dependency} {' '.join(repr(part) for part in parts if part is not None)}>"
+
+    def state(self) -> dict[str, Any]:
+        """For `/state`."""
+        shown: dict[str, Any] = {}
+        if self._breaker is not None:
+            shown["breaker"] = str(self._breaker.state)
+        if self._bulkhead is not None:
+            bulkhead = self._bulkhead
+            shown |= {"limit": bulkhead.limit, "in_use": bulkhead.in_use, "waiting": bulkhead.waiting}
+        return shown
+
+    async def acall(
+        self,
+        attempt: Callable[[int], Awaitable[T]],
+        deadline: float,
+        *,
+        may_repeat: Callable[[], bool] = _always,
+        trail: Trail | None = None,
+        stage: str = "",
+    ) -> T:
+        """The result of `attempt`, which is called with 1, and with higher numbers where it is repeated.
+
+        Ends by `deadline` (event loop time) only if the caller cancels it then: a cancellation from then on
+        counts as a time-out of the dependency, an earlier one says nothing about it.
+
+        Args:
+            may_repeat: asked after a failure, and before hedging: whether another attempt does no harm.
+            trail: is told of the attempts of `stage` that are followed by another.
+
+        Raises:
+            OpenBreakerError: the dependency is not being called.
+            TimedOutError: no slot was free in time.
+            DependencyError: what the last attempt raised.
+        """
+        loop = asyncio.get_running_loop()
+        budget = self._budget
+        if budget is None:
+            return await self._once(attempt, 1, deadline)
+        budget.earn(loop.time())
+        numbers = count(1)
+        number = attempts = 0
+        while True:
+            started = loop.time()
+            attempts += 1
+            number = next(numbers)
+            try:
+                if self._latencies is None:
+                    return await self._once(attempt, number, deadline)
+                return await self._hedged(attempt, number, numbers, deadline, may_repeat)
+            except DependencyError as error:
+                now = loop.time()
+                wait_s = wait_before_retry(error, attempts, now, deadline, self._jitter())
+                if wait_s is None or not may_repeat() or not budget.spend(now):
+                    raise
+                self._observer.call_retried(self.dependency, error.reason, wait_s)
+                if trail is not None:
+                    trail.attempt_failed(stage, number, started, error)
+            await asyncio.sleep(wait_s)
+
+    async def _once(self, attempt: Callable[[int], Awaitable[T]], number: int, deadline: float) -> T:
+        loop = asyncio.get_running_loop()
+        asked = started = loop.time()
+        breaker, bulkhead = self._breaker, self._bulkhead
+        if breaker is not None and breaker.refuses(asked):
+            raise self._refusal()
+        if bulkhead is not None and not bulkhead.take():
+            await bulkhead.atake(deadline)
+            started = loop.time()
+        try:
+            ticket = 0 if breaker is None else self._entered(breaker, started)
+            try:
+                result = await attempt(number)
+            except BaseException as error:
+                late = loop.time() >= deadline - CLOCK_SLACK_S
+                self._failed(error, ticket, started, waited_s=started - asked, late=late)
+                raise
+            self._succeeded(ticket, started, loop.time())
+            return result
+        finally:
+            if bulkhead is not None:
+                bulkhead.release()
+
+    async def _hedged(
+        self,
+        attempt: Callable[[int], Awaitable[T]],
+        number: int,
+        numbers: Iterator[int],
+        deadline: float,
+        may_repeat: Callable[[], bool],
+    ) -> T:
+        latencies, budget = self._latencies, self._budget
+        if latencies is None or latencies.p95_s is None or budget is None:
+            return await self._once(attempt, number, deadline)
+
+        def may_start() -> bool:
+            if not self._is_closed() or not may_repeat():
+                return False
+            if not budget.spend(asyncio.get_running_loop().time()):
+                return False
+            self._observer.call_hedged(self.dependency)
+            return True
+
+        def second() -> Awaitable[T]:
+            return self._once(attempt, next(numbers), deadline)
+
+        return await ahedged(self._once(attempt, number, deadline), latencies.p95_s, second, may_start)
+
+    def _is_closed(self) -> bool:
+        return self._breaker is None or self._breaker.state is BreakerState.CLOSED
+
+    def _entered(self, breaker: Breaker, now: float) -> int:
+        before = breaker.state
+        ticket = breaker.enter(now)
+        if ticket is None:
+            raise self._refusal()
+        if breaker.state is not before:
+            self._observer.breaker_changed(self.dependency, breaker.state)
+        return ticket
+
+    def _refusal(self) -> OpenBreakerError:
+        return OpenBreakerError(self.dependency, "not called: it has failed too often of late")
+
+    def _succeeded(self, ticket: int, started: float, now: float) -> None:
+        self._observer.attempt_finished(self.dependency, "ok", now - started)
+        if self._latencies is not None:
+            self._latencies.add(now - started)
+        if self._adaptive is not None and self._bulkhead is not None:
+            self._limit(self._adaptive.succeeded(self._bulkhead.in_use))
+        if self._breaker is not None:
+            self._tell(self._breaker, ticket, now, well=True)
+
+    def _failed(
+        self, error: BaseException, ticket: int, started: float, *, waited_s: float, late: bool
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        outcome, well = _judged(error, late=late)
+        if outcome == TimedOutError.reason and waited_s > now - started:
+            # It waited for a slot for longer than it ran: what was left was too short for anybody.
+            well = None
+        self._observer.attempt_finished(self.dependency, outcome, now - started)
+        overloaded = isinstance(error, ThrottledError) or (well is False and outcome == TimedOutError.reason)
+        # Probes of one that is down say nothing of how much it bears.
+        if overloaded and self._adaptive is not None and self._is_closed():
+            self._limit(self._adaptive.overloaded(started, now))
+        if self._breaker is not None:
+            self._tell(self._breaker, ticket, now, well=well)
+
+    def _tell(self, breaker: Breaker, ticket: int, now: float, *, well: bool | None) -> None:
+        before = breaker.state
+        if well is None:
+            breaker.left(ticket)
+        elif well:
+            breaker.succeeded(ticket)
+        else:
+            breaker.failed(ticket, now)
+        if breaker.state is before:
+            return
+        self._observer.breaker_changed(self.dependency, breaker.state)
+        if breaker.state is BreakerState.OPEN and self._bulkhead is not None:
+            self._bulkhead.refuse(self._refusal)
+
+    def _limit(self, changed: bool) -> None:
+        if changed and self._adaptive is not None and self._bulkhead is not None:
+            self._bulkhead.limit = self._adaptive.current
+            self._observer.limit_changed(self.dependency, self._adaptive.current)
+
+
+def _judged(failure: BaseException, *, late: bool) -> tuple[str, bool | None]:
+    """The name of an outcome, and whether the dependency is well: None where it does not tell."""
+    match failure:
+        case ThrottledError():
+            return failure.reason, None
+        case PermanentError():
+            # An answer with a status comes from something that works; without, nothing may have been sent.
+            return failure.reason, None if failure.status is None else True
+        case DependencyError():
+            return failure.reason, False
+        case asyncio.CancelledError():
+            return (TimedOutError.reason, False) if late else ("cancelled", None)
+    return "defect", False

@@ -1,0 +1,101 @@
+"""Hedged requests: a second one after a call has taken longer than nearly all before it.
+
+The first good answer wins and the other request is cancelled. See Dean and Barroso, "The Tail at Scale"
+(2013). Only for calls that may be repeated, and within the retry budget.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from agents.errors import DependencyError
+
+T = TypeVar("T")
+
+SAMPLES = 100
+"""Latencies that are looked at: the last so many."""
+SAMPLES_MIN = 20
+"""Fewer have no 95th percentile to speak of."""
+PERCENTILE = 0.95
+REFRESH = 20
+"""Latencies after which the percentile is found anew: sorting at each one would cost more than it tells."""
+
+
+class LatencyWindow:
+    """The 95th percentile of the last latencies, in seconds. Pure."""
+
+    __slots__ = ("_latencies", "_since", "p95_s")
+
+    def __init__(self) -> None:
+        self.p95_s: float | None = None
+        self._latencies: deque[float] = deque(maxlen=SAMPLES)
+        self._since = 0
+
+    def __repr__(self) -> str:
+        return f"<LatencyWindow p95 {self.p95_s}>"
+
+    def add(self, latency_s: float) -> None:
+        """Take in the latency of a call that succeeded."""
+        self._latencies.append(latency_s)
+        self._since += 1
+        if self._since >= REFRESH and len(self._latencies) >= SAMPLES_MIN:
+            self._since = 0
+            in_order = sorted(self._latencies)
+            self.p95_s = in_order[int(PERCENTILE * (len(in_order) - 1))]
+
+
+async def ahedged(
+    first: Awaitable[T], after_s: float, second: Callable[[], Awaitable[T]], may_start: Callable[[], bool]
+) -> T:
+    """The result of `first`, or of `second` if that succeeds earlier; where both fail, the first's error.
+
+    `second` is called `after_s` later, unless `may_start` says no then.
+    """
+    loop = asyncio.get_running_loop()
+    hedge: asyncio.Task[T] | None = None
+    scope = asyncio.timeout(None)
+    racing = True
+
+    def start() -> None:
+        nonlocal hedge
+        if may_start():
+            hedge = loop.create_task(_of(second))
+            hedge.add_done_callback(ended)
+
+    def ended(task: "asyncio.Task[T]") -> None:
+        if racing and _succeeded(task):
+            scope.reschedule(loop.time())
+
+    # The first runs in this task: only a call that is hedged costs a task.
+    timer = loop.call_later(after_s, start)
+    try:
+        async with scope:
+            try:
+                return await first
+            finally:
+                racing = False
+    except TimeoutError:
+        if hedge is None or not scope.expired():
+            raise
+        return hedge.result()
+    except DependencyError:
+        if hedge is not None:
+            await asyncio.wait([hedge])
+            if _succeeded(hedge):
+                return hedge.result()
+        raise
+    finally:
+        timer.cancel()
+        if hedge is not None:
+            hedge.cancel()
+
+
+async def _of(call: Callable[[], Awaitable[T]]) -> T:
+    # Called here, because a task that is cancelled before it runs would leave a coroutine unawaited.
+    return await call()
+
+
+def _succeeded(task: "asyncio.Task[T]") -> bool:
+    # Asking for the exception marks it as seen, which it is.
+    return not task.cancelled() and task.exception() is None

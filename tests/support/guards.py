@@ -1,0 +1,52 @@
+"""An observer that keeps what guards tell it, and guards as the assembly makes them."""
+
+from dataclasses import dataclass, field
+
+from agents.resilience.breaker import Breaker
+from agents.resilience.bulkhead import Bulkhead
+from agents.resilience.guard import Guard
+from agents.resilience.hedge import LatencyWindow
+from agents.resilience.limiter import AdaptiveLimit
+from agents.resilience.retry import RetryBudget
+
+
+@dataclass
+class GuardEvents:
+    """What was told, in order: (event, dependency, what)."""
+
+    events: list[tuple[str, str, object]] = field(default_factory=list)
+
+    def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
+        self.events.append(("attempt", dependency, outcome))
+
+    def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
+        self.events.append(("retried", dependency, reason))
+
+    def call_hedged(self, dependency: str) -> None:
+        self.events.append(("hedged", dependency, None))
+
+    def breaker_changed(self, dependency: str, state: str) -> None:
+        self.events.append(("breaker", dependency, str(state)))
+
+    def limit_changed(self, dependency: str, limit: int) -> None:
+        self.events.append(("limit", dependency, limit))
+
+    def of(self, event: str) -> list[object]:
+        """What was told of one kind."""
+        return [what for kind, _, what in self.events if kind == event]
+
+
+def whole_guard(
+    observer: GuardEvents, now: float, *, limit: int = 1000, hedged: bool = False, jitter: float = 0.5
+) -> Guard:
+    """A guard with everything."""
+    return Guard(
+        "model",
+        observer,
+        breaker=Breaker(),
+        bulkhead=Bulkhead("model", limit),
+        adaptive=AdaptiveLimit(limit),
+        budget=RetryBudget(now),
+        latencies=LatencyWindow() if hedged else None,
+        jitter=lambda: jitter,
+    )

@@ -1,0 +1,132 @@
+"""The breaker: when it opens, how it closes, and what never moves it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.resilience.breaker import (
+    CALLS_MIN,
+    OPEN_MAX_S,
+    OPEN_S,
+    PROBES,
+    WINDOW,
+    Breaker,
+    BreakerState,
+)
+
+
+def call(breaker: Breaker, now: float, *, fails: bool) -> bool:
+    """One call from beginning to end; whether it was made."""
+    ticket = breaker.enter(now)
+    if ticket is None:
+        return False
+    if fails:
+        breaker.failed(ticket, now)
+    else:
+        breaker.succeeded(ticket)
+    return True
+
+
+def opened(now: float = 0.0) -> Breaker:
+    breaker = Breaker()
+    while breaker.state is BreakerState.CLOSED:
+        call(breaker, now, fails=True)
+    return breaker
+
+
+def test_it_opens_at_half_of_the_window_and_not_before_ten_calls() -> None:
+    breaker = Breaker()
+    for _ in range(CALLS_MIN - 1):
+        call(breaker, 0.0, fails=True)
+    assert breaker.state is BreakerState.CLOSED
+    call(breaker, 0.0, fails=True)
+    assert breaker.state is BreakerState.OPEN
+    assert not call(breaker, OPEN_S - 0.1, fails=False)
+
+
+def test_failures_that_left_the_window_do_not_count() -> None:
+    breaker = Breaker()
+    for _ in range(CALLS_MIN - 1):
+        call(breaker, 0.0, fails=True)
+    for _ in range(WINDOW):
+        call(breaker, 0.0, fails=False)
+    for _ in range(WINDOW // 2 - 1):
+        call(breaker, 0.0, fails=True)
+    assert breaker.state is BreakerState.CLOSED
+    call(breaker, 0.0, fails=True)
+    assert breaker.state is BreakerState.OPEN
+
+
+def test_half_open_it_lets_two_probes_through_and_closes_when_both_succeed() -> None:
+    breaker = opened()
+    first, second = breaker.enter(OPEN_S), breaker.enter(OPEN_S)
+    assert first is not None
+    assert second is not None
+    assert breaker.enter(OPEN_S) is None
+    breaker.succeeded(first)
+    assert breaker.enter(OPEN_S) is None, "one success and one probe under way are enough"
+    breaker.succeeded(second)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_failed_probe_opens_it_for_twice_as_long_up_to_a_minute() -> None:
+    breaker, now, expected = opened(), 0.0, OPEN_S
+    for _ in range(5):
+        assert breaker.refuses(now + expected - 0.1)
+        now += expected
+        assert call(breaker, now, fails=True)
+        expected = min(OPEN_MAX_S, expected * 2)
+    assert expected == OPEN_MAX_S
+
+
+def test_a_probe_that_is_given_up_makes_room_for_another() -> None:
+    breaker = opened()
+    for _ in range(3 * PROBES):
+        ticket = breaker.enter(OPEN_S)
+        assert ticket is not None
+        breaker.left(ticket)
+    assert breaker.state is BreakerState.HALF_OPEN
+
+
+def test_what_began_before_it_opened_changes_nothing_afterwards() -> None:
+    breaker = Breaker()
+    late = [breaker.enter(0.0) for _ in range(40)]
+    for ticket in late[:CALLS_MIN]:
+        breaker.failed(ticket or 0, 0.0)
+    probe = breaker.enter(OPEN_S)
+    for ticket in late[CALLS_MIN:]:
+        breaker.succeeded(ticket or 0)
+        breaker.failed(ticket or 0, OPEN_S)
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert probe is not None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ok", "fail", "leave", "begin"]), st.floats(0, 30)), max_size=300))
+def test_whatever_happens_probes_are_bounded_and_a_minute_later_a_call_goes_through(
+    events: list[tuple[str, float]],
+) -> None:
+    breaker, now = Breaker(), 0.0
+    running: list[int] = []
+    for event, pause in events:
+        now += pause
+        before = breaker.state
+        if event == "begin":
+            ticket = breaker.enter(now)
+            assert (ticket is None) <= (before is not BreakerState.CLOSED)
+            if ticket is not None:
+                running.append(ticket)
+        elif running:
+            ticket = running.pop(0)
+            match event:
+                case "ok":
+                    breaker.succeeded(ticket)
+                case "fail":
+                    breaker.failed(ticket, now)
+                case _:
+                    breaker.left(ticket)
+        if breaker.state is BreakerState.HALF_OPEN:
+            assert running.count(max(running, default=0)) <= PROBES or running[-1] != max(running)
+    for ticket in running:
+        breaker.left(ticket)
+    assert call(breaker, now + OPEN_MAX_S, fails=False), "recovery needs no restart"
+    call(breaker, now + OPEN_MAX_S, fails=False)
+    assert breaker.state is BreakerState.CLOSED

@@ -1,0 +1,292 @@
+"""One call with all its guards, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from agents.errors import (
+    BadOutputError,
+    DependencyError,
+    OpenBreakerError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+)
+from agents.resilience.guard import Guard
+from agents.resilience.retry import BUDGET_MAX
+from tests.support.guards import GuardEvents, whole_guard
+
+pytestmark = pytest.mark.looptime
+
+BROKEN = TransientError("model", "HTTP 500", status=500)
+
+
+@dataclass
+class Dependency:
+    """Takes `takes_s`, then raises what `errors` has next, or `always`; succeeds otherwise."""
+
+    takes_s: float = 0.1
+    errors: list[Exception] = field(default_factory=list)
+    always: Exception | None = None
+    numbers: list[int] = field(default_factory=list)
+    running: int = 0
+
+    async def attempt(self, number: int) -> str:
+        self.numbers.append(number)
+        self.running += 1
+        try:
+            await asyncio.sleep(self.takes_s)
+        finally:
+            self.running -= 1
+        error = self.errors.pop(0) if self.errors else self.always
+        if error is not None:
+            raise error
+        return "fine"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def ask(guard: Guard, attempt: Callable[[int], Awaitable[str]], seconds: float = 30.0) -> str:
+    """A call as a stage makes it: cancelled at its limit."""
+    deadline = now() + seconds
+    async with asyncio.timeout_at(deadline):
+        return await guard.acall(attempt, deadline)
+
+
+async def test_what_may_pass_is_repeated_with_a_number_of_its_own() -> None:
+    events, dependency = GuardEvents(), Dependency(errors=[BROKEN])
+    guard = whole_guard(events, now())
+    began = now()
+    assert await ask(guard, dependency.attempt) == "fine"
+    assert dependency.numbers == [1, 2]
+    assert now() - began == pytest.approx(0.1 + 0.25 + 0.1)
+    assert events.of("attempt") == ["transient", "ok"]
+    assert events.of("retried") == ["transient"]
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(PermanentError("model", "HTTP 401", status=401), 1), (BadOutputError("model", "no JSON"), 2)],
+)
+async def test_the_class_of_the_error_says_how_often(error: DependencyError, attempts: int) -> None:
+    dependency = Dependency(always=error)
+    guard = whole_guard(GuardEvents(), now())
+    for _ in range(30):  # earns the budget of a few repeats
+        await ask(guard, Dependency().attempt)
+    with pytest.raises(type(error)):
+        await ask(guard, dependency.attempt)
+    assert dependency.numbers == list(range(1, attempts + 1))
+
+
+async def test_what_may_not_be_repeated_is_not() -> None:
+    dependency = Dependency(always=BROKEN)
+    guard = whole_guard(GuardEvents(), now())
+    with pytest.raises(TransientError):
+        await guard.acall(dependency.attempt, now() + 30, may_repeat=lambda: False)
+    assert dependency.numbers == [1]
+
+
+async def test_retry_after_is_waited_for_within_the_deadline_and_else_not_at_all() -> None:
+    asked_for = ThrottledError("model", "HTTP 429", status=429, retry_after_s=5.0)
+    patient, hasty = Dependency(errors=[asked_for]), Dependency(errors=[asked_for])
+    guard = whole_guard(GuardEvents(), now())
+    began = now()
+    assert await ask(guard, patient.attempt) == "fine"
+    assert now() - began >= 5.0
+    began = now()
+    with pytest.raises(ThrottledError):
+        await ask(guard, hasty.attempt, seconds=5.0)
+    assert now() - began == pytest.approx(0.1)
+
+
+async def test_while_everything_fails_calls_stay_within_the_budget_and_it_heals_by_itself() -> None:
+    events, dependency = GuardEvents(), Dependency(takes_s=0.05, always=BROKEN)
+    guard = whole_guard(events, now())
+    questions = 0
+
+    async def question() -> bool:
+        try:
+            await ask(guard, dependency.attempt)
+        except DependencyError:
+            return False
+        return True
+
+    began = now()
+    while now() - began < 300:
+        await asyncio.gather(*(question() for _ in range(5)))
+        questions += 5
+        await asyncio.sleep(0.2)
+    probes = 2 * events.of("breaker").count("half_open")
+    assert len(dependency.numbers) <= 1.1 * questions + probes
+    assert len(dependency.numbers) < 100, "an open breaker calls nothing"
+    dependency.always = None
+    healed = now()
+    for _ in range(300):
+        if await question():
+            break
+        await asyncio.sleep(0.2)
+    assert now() - healed <= 60.0
+    assert await question()
+    assert all(await asyncio.gather(*(question() for _ in range(500)))), "at full speed"
+
+
+async def test_throttling_and_refusals_do_not_open_the_breaker() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now())
+    for error in (ThrottledError("model", "HTTP 429"), PermanentError("model", "HTTP 400", status=400)):
+        for _ in range(50):
+            with pytest.raises(DependencyError):
+                await guard.acall(Dependency(always=error).attempt, now() + 30, may_repeat=lambda: False)
+    assert events.of("breaker") == []
+
+
+async def test_a_time_out_of_the_stage_is_a_failure() -> None:
+    events, hangs = GuardEvents(), Dependency(takes_s=1e6)
+    guard = whole_guard(events, now())
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            await ask(guard, hangs.attempt, seconds=2.0)
+    assert events.of("attempt") == ["timeout"] * 10
+    assert events.of("breaker") == ["open"]
+    began = now()
+    with pytest.raises(OpenBreakerError):
+        await ask(guard, hangs.attempt)
+    assert now() == began, "refused at once"
+    assert len(hangs.numbers) == 10
+
+
+async def test_a_call_that_is_given_up_says_nothing_and_frees_its_slot_at_once() -> None:
+    events, hangs = GuardEvents(), Dependency(takes_s=1e6)
+    guard = whole_guard(events, now(), limit=1)
+    for _ in range(30):
+        task = asyncio.create_task(guard.acall(hangs.attempt, now() + 30))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert (hangs.running, guard.state()["in_use"]) == (0, 0)
+    assert events.of("breaker") == []
+    assert events.of("attempt") == ["cancelled"] * 30
+    began = now()
+    assert await ask(guard, Dependency(takes_s=0.5).attempt) == "fine"
+    assert now() - began == pytest.approx(0.5)
+
+
+async def test_a_call_that_had_no_time_left_after_its_wait_is_not_held_against_the_dependency() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now(), limit=1)
+    holder = asyncio.create_task(ask(guard, Dependency(takes_s=2.9).attempt))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await ask(guard, Dependency(takes_s=1.0).attempt, seconds=3.0)
+    assert await holder == "fine"
+    assert (guard.state()["limit"], events.of("attempt")) == (1, ["ok", "timeout"])
+
+
+async def test_who_waits_for_a_slot_is_refused_when_the_breaker_opens() -> None:
+    guard = whole_guard(GuardEvents(), now(), limit=10)
+    failing = [asyncio.create_task(ask(guard, Dependency(takes_s=1e6).attempt, 5.0)) for _ in range(10)]
+    await asyncio.sleep(1.0)
+    waiting = [asyncio.create_task(ask(guard, Dependency().attempt, 30.0)) for _ in range(20)]
+    began = now()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*failing, return_exceptions=True)
+    assert now() - began <= 4.1
+    assert any(isinstance(result, OpenBreakerError) for result in results)
+
+
+async def test_throttling_lowers_the_limit_and_success_raises_it_again() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now(), limit=100)
+    capacity, running = 10, 0
+
+    async def model(number: int) -> str:
+        nonlocal running
+        if running >= capacity:
+            await asyncio.sleep(0.01)
+            raise ThrottledError("model", "HTTP 429")
+        running += 1
+        try:
+            await asyncio.sleep(1.0)
+        finally:
+            running -= 1
+        return "fine"
+
+    async def user(until: float) -> int:
+        done = 0
+        while now() < until:
+            try:
+                await guard.acall(model, now() + 60, may_repeat=lambda: False)
+                done += 1
+            except ThrottledError:
+                await asyncio.sleep(0.1)
+        return done
+
+    done = sum(await asyncio.gather(*(user(now() + 100) for _ in range(50))))
+    assert done >= 0.7 * capacity * 100
+    assert events.of("attempt").count("throttled") <= 0.25 * done
+    capacity = 1000
+    await asyncio.gather(*(user(now() + 60) for _ in range(50)))
+    assert guard.state()["limit"] >= 50
+
+
+async def test_nobody_starves_behind_others_that_keep_coming() -> None:
+    guard = whole_guard(GuardEvents(), now(), limit=2)
+    served: list[int] = []
+
+    async def one(number: int) -> None:
+        await ask(guard, Dependency(takes_s=1.0).attempt, 100.0)
+        served.append(number)
+
+    tasks = []
+    for number in range(60):
+        tasks.append(asyncio.create_task(one(number)))
+        await asyncio.sleep(0.45)
+    await asyncio.gather(*tasks)
+    assert served == list(range(60)), "first come, first served"
+
+
+async def test_a_slow_call_is_hedged_within_the_budget_and_the_loser_is_cancelled() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now(), hedged=True)
+    for _ in range(20):
+        await ask(guard, Dependency().attempt)
+    slow = Dependency(takes_s=20.0)
+
+    async def attempt(number: int) -> str:
+        return await (slow.attempt(number) if number == 1 else Dependency().attempt(number))
+
+    began = now()
+    assert await ask(guard, attempt) == "fine"
+    assert now() - began == pytest.approx(0.2)
+    await asyncio.sleep(0)
+    assert slow.running == 0
+    assert events.of("hedged") == [None]
+    assert guard.state()["breaker"] == "closed"
+    hedges = 0
+    for _ in range(100):
+        before = len(events.of("hedged"))
+        await ask(guard, Dependency(takes_s=0.3).attempt)
+        hedges += len(events.of("hedged")) - before
+    assert 0 < hedges <= BUDGET_MAX + 0.1 * 100 + 100 * 0.3
+
+
+async def test_what_may_not_be_repeated_is_not_hedged() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now(), hedged=True)
+    for _ in range(20):
+        await ask(guard, Dependency().attempt)
+    await guard.acall(Dependency(takes_s=5).attempt, now() + 30, may_repeat=lambda: False)
+    assert events.of("hedged") == []
+
+
+async def test_a_guard_without_parts_only_calls() -> None:
+    events = GuardEvents()
+    dependency = Dependency(always=BROKEN)
+    with pytest.raises(TransientError):
+        await Guard("model", events).acall(dependency.attempt, now() + 1)
+    assert dependency.numbers == [1]
+    assert events.events == [("attempt", "model", "transient")]

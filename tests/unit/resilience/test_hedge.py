@@ -1,0 +1,130 @@
+"""Hedged requests in virtual time: when the second one starts, which one wins, what becomes of the other."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from agents.errors import DependencyError, TransientError
+from agents.resilience.hedge import SAMPLES, SAMPLES_MIN, LatencyWindow, ahedged
+
+pytestmark = pytest.mark.looptime
+
+
+class Requests:
+    """Requests that take what they are told to, and remember what became of them."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+
+    async def one(self, name: str, seconds: float, error: DependencyError | None = None) -> str:
+        self.begun.append(name)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+        if error is not None:
+            raise error
+        return name
+
+
+async def took(result: Awaitable[str]) -> tuple[str, float]:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    value = await result
+    ended = loop.time() - began
+    await asyncio.sleep(0.01)  # whoever was cancelled hears of it now
+    return value, ended
+
+
+async def never() -> str:
+    raise AssertionError("started all the same")
+
+
+async def test_a_quick_call_is_not_hedged() -> None:
+    requests = Requests()
+    result = await took(
+        ahedged(requests.one("first", 0.5), 1.0, lambda: requests.one("second", 0.1), lambda: True)
+    )
+    assert result == ("first", pytest.approx(0.5))
+    await asyncio.sleep(5)
+    assert requests.begun == ["first"]
+
+
+async def test_the_second_wins_where_the_first_is_slow_and_the_first_is_cancelled() -> None:
+    requests = Requests()
+    result = await took(
+        ahedged(requests.one("first", 30), 1.0, lambda: requests.one("second", 0.1), lambda: True)
+    )
+    assert result == ("second", pytest.approx(1.1))
+    assert requests.cancelled == ["first"]
+
+
+async def test_the_first_wins_where_it_is_sooner_all_the_same() -> None:
+    requests = Requests()
+    result = await took(
+        ahedged(requests.one("first", 1.5), 1.0, lambda: requests.one("second", 30), lambda: True)
+    )
+    assert result == ("first", pytest.approx(1.5))
+    assert requests.cancelled == ["second"]
+
+
+async def test_one_that_fails_leaves_it_to_the_other() -> None:
+    requests, broken = Requests(), TransientError("index", "reset")
+    second_saves = ahedged(
+        requests.one("first", 1.2, broken), 1.0, lambda: requests.one("second", 1.0), lambda: True
+    )
+    assert await took(second_saves) == ("second", pytest.approx(2.0))
+    first_saves = ahedged(
+        requests.one("first", 3.0), 1.0, lambda: requests.one("second", 0.1, broken), lambda: True
+    )
+    assert await took(first_saves) == ("first", pytest.approx(3.0))
+
+
+async def test_where_both_fail_the_first_error_is_told() -> None:
+    requests = Requests()
+    one, other = TransientError("index", "first"), TransientError("index", "second")
+    with pytest.raises(TransientError, match="first"):
+        await ahedged(
+            requests.one("first", 1.5, one), 1.0, lambda: requests.one("second", 2.0, other), lambda: True
+        )
+
+
+async def test_none_is_started_where_it_may_not_be() -> None:
+    requests = Requests()
+    assert await ahedged(requests.one("first", 3), 1.0, never, lambda: False) == "first"
+
+
+async def test_a_caller_that_gives_up_takes_both_with_it() -> None:
+    requests = Requests()
+    task = asyncio.create_task(
+        ahedged(requests.one("first", 30), 1.0, lambda: requests.one("second", 30), lambda: True)
+    )
+    await asyncio.sleep(2)
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0.01)
+    assert task.cancelled()
+    assert sorted(requests.cancelled) == ["first", "second"]
+
+
+async def test_a_time_out_of_the_first_itself_is_not_taken_for_a_win() -> None:
+    async def gives_up() -> str:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await ahedged(gives_up(), 1.0, never, lambda: False)
+
+
+def test_the_percentile_is_that_of_the_last_calls() -> None:
+    window = LatencyWindow()
+    for number in range(SAMPLES_MIN - 1):
+        window.add(number)
+    assert window.p95_s is None
+    window.add(100.0)
+    assert window.p95_s == pytest.approx(18.0)
+    for number in range(SAMPLES):
+        window.add(number)
+    assert window.p95_s == pytest.approx(94.0)
