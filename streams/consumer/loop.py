@@ -1,53 +1,28 @@
-"""The thin shell around aiokafka's consumer: polls, hands records out by their lanes, commits.
-
-What aiokafka needs to be treated with (each of these was reproduced; see its issue tracker):
-
-* `getmany` is never cancelled while the worker lives: it would leave the poll counter wrong for good,
-  and the consumer would not notice any more that it had stopped polling. So it is never put into a
-  time-out, and where nothing is wanted it is not waited for but touched, with a partition that
-  nobody has, which moves no record.
-* `pause` throws away what was fetched ahead: the partitions wanted are named instead.
-* Records may come before `on_partitions_assigned` has run; as only partitions that it named are
-  wanted, these stay in the fetcher.
-* Commits have their own traps: see `streams.consumer.commits`.
-* A header's name that is not UTF-8 stops its partition: see `streams.consumer.header_names`.
-"""
+"""The consumer of one topic: hands records out by their lanes, and outlives its connections to the broker."""
 
 import asyncio
-import contextlib
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
+from streams.consumer.connection import Connection
 from streams.consumer.intake import Intake
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.work import Assigned, Handler, Work
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
 
-log = logging.getLogger(__name__)
-
 _NOT_OURS = Gate()
 _NOT_OURS.lose()
 
-POLL_MS = 100
-"""How long a poll waits for records of the partitions wanted, before others may have become so."""
-PACE_S = 0.004
-SMALL_POLL = 32
-"""After a poll of fewer records the next one waits for `PACE_S`: a fetch costs as much as many records."""
-TOUCH_S = 1.0
-"""How often a worker that wants nothing polls all the same."""
-RETRY_S = 0.5
+CONNECT_S = 20.0
+"""How long a new consumer may take to connect in the place of another."""
 BURST = 128
 """Records started in one turn of the event loop: others have theirs in between."""
-SWEEP_S = 60.0
-"""A tenant that had nothing for this long, once or twice, leaves its share to the others."""
 
 
 class ConsumerLoop:
@@ -80,15 +55,12 @@ class ConsumerLoop:
         self._hook = hook
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s
-        self._consumer: Any = None
-        self._committer: Any = None
-        self._rebalance: Any = None
+        self._connection: Connection | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._defect: asyncio.Future[None] | None = None
         self._stopping = False
         self._dispatching = False
-        self._room = asyncio.Event()
         self._idle = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._nowhere = TopicPartition(topic, -1)
 
     def gate_of(self, number: int) -> Gate:
         """What is passed by all that is written of a partition; a lost one where it is not ours."""
@@ -98,7 +70,8 @@ class ConsumerLoop:
     @property
     def joined(self) -> bool:
         """Whether the group has given us our partitions, were they none, and all are recovered."""
-        return self._rebalance is not None and self._rebalance.joined and self._assignment.recovered
+        connection = self._connection
+        return connection is not None and connection.rebalance.joined and self._assignment.recovered
 
     @property
     def in_flight(self) -> int:
@@ -142,34 +115,34 @@ class ConsumerLoop:
 
     async def start(self) -> None:
         """Join the group and begin."""
-        self._consumer = self._open_consumer()
-        self._committer = Committer(self._consumer, self._topic, self._assignment, self._hook)
-        self._rebalance = Rebalance(
-            consumer=self._consumer,
-            topic=self._topic,
-            assignment=self._assignment,
-            committer=self._committer,
-            recover=self._recover,
-            handler=self._handler,
-            wake=self._wake,
-            hook=self._hook,
-            timeout_s=self._commit_timeout_s,
-        )
-        self._consumer.subscribe([self._topic], listener=self._rebalance)
-        await self._consumer.start()
-        self._tasks = [
-            asyncio.create_task(self._poll(), name="poll"),
-            asyncio.create_task(self._commit_regularly(), name="commit"),
-        ]
+        self._defect = asyncio.get_running_loop().create_future()
+        self._connection = self._open([])
+        await self._connection.start()
+
+    async def rebuild(self) -> None:
+        """Put a new consumer in the place of one that is stuck; what runs goes on, its outcomes wait.
+
+        Cancelling it leaves the change under way, which `aclose` ends.
+
+        Raises:
+            KafkaError, TimeoutError: the broker refuses it; to be called again.
+        """
+        if self._connection is None:
+            return
+        if self._replacing is None or self._replacing.done():
+            self._replacing = asyncio.create_task(self._replace(self._connection), name="rebuild")
+        await asyncio.shield(self._replacing)
 
     async def failed(self) -> None:
         """Returns never, but raises what ended the loop."""
-        await asyncio.gather(*[asyncio.shield(task) for task in self._tasks])
+        if self._defect is not None:
+            await asyncio.shield(self._defect)
 
     def stop_fetching(self) -> None:
         """Start nothing any more; what waits in memory is left to whoever reads it next."""
         self._stopping = True
-        self._room.set()
+        if self._connection is not None:
+            self._connection.stop_fetching()
         if not self._intake.in_flight:
             self._idle.set()
 
@@ -178,81 +151,75 @@ class ConsumerLoop:
         await self._idle.wait()
 
     async def aclose(self, *, timeout_s: float) -> None:
-        """Commit what is done, leave the group. Takes `timeout_s` at most, whatever the broker does."""
+        """Commit what is done, leave the group, whatever the broker does. Takes `timeout_s` at most, and half
+        of it more while a consumer is rebuilt.
+        """
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._consumer is None:
-            return
-        await self._rebalance.aclose()
-        await self._committer.acommit(timeout_s / 2)
-        stopping = asyncio.create_task(self._consumer.stop())
-        # Without a broker, `stop` hangs or raises CancelledError: neither may reach us.
-        await asyncio.wait({stopping}, timeout=timeout_s / 2)
-        stopping.cancel()
-        await asyncio.gather(stopping, return_exceptions=True)
+        if self._replacing is not None:
+            await asyncio.wait({self._replacing}, timeout=timeout_s / 2)
+            self._replacing.cancel()
+            await asyncio.gather(self._replacing, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.aclose(timeout_s)
 
-    async def _poll(self) -> None:
-        while True:
-            epoch = self._assignment.epoch
-            hungry = () if self._stopping or self._assignment.held else self._intake.hungry
-            wanted = [TopicPartition(self._topic, number) for number in hungry]
-            try:
-                if wanted:
-                    records = await self._consumer.getmany(
-                        *wanted, timeout_ms=POLL_MS, max_records=self._intake.room
-                    )
-                    if 0 < self._take_in(records, epoch) < SMALL_POLL:
-                        await asyncio.sleep(PACE_S)
-                else:
-                    await self._consumer.getmany(self._nowhere, timeout_ms=0)
-                    await self._wait_for_room()
-            except KafkaError as error:
-                # One that was raised while records were read has lost some of them to the consumer's
-                # position: going on would skip them. None of those is retriable.
-                if not error.retriable:
-                    raise
-                log.warning("polling failed and is repeated: %r", error)
-                await asyncio.sleep(RETRY_S)
+    def _open(self, leaving: list[tuple[int, Gate]]) -> Connection:
+        consumer = self._open_consumer()
+        committer = Committer(consumer, self._topic, self._assignment, self._hook)
+        rebalance = Rebalance(
+            consumer=consumer,
+            topic=self._topic,
+            assignment=self._assignment,
+            committer=committer,
+            recover=self._recover,
+            handler=self._handler,
+            wake=self._wake,
+            hook=self._hook,
+            timeout_s=self._commit_timeout_s,
+            leaving=leaving,
+        )
+        return Connection(
+            consumer,
+            committer,
+            rebalance,
+            topic=self._topic,
+            assignment=self._assignment,
+            add=self._add,
+            dispatch=self._dispatch,
+            failed=self._failed,
+            commit_interval_s=self._commit_interval_s,
+            commit_timeout_s=self._commit_timeout_s,
+        )
 
-    async def _wait_for_room(self) -> None:
-        self._room.clear()
-        if self._intake.hungry and not self._stopping and not self._assignment.held:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TOUCH_S):
-                await self._room.wait()
+    async def _replace(self, old: Connection) -> None:
+        await old.rebalance.asuspend()
+        await old.put_away(self._commit_timeout_s)
+        new = self._connection = self._open(old.rebalance.leaving)
+        if self._stopping:
+            new.stop_fetching()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await new.take_over(old.member)
+        except BaseException:
+            await new.put_away(self._commit_timeout_s)
+            raise
 
-    def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]], epoch: int) -> int:
-        """Returns how many records there were."""
-        now = time.monotonic()
-        count = 0
-        for topic_partition, records in batches.items():
-            assigned = self._assignment.partitions.get(topic_partition.partition)
-            if assigned is None or not assigned.ready or epoch != self._assignment.epoch:
-                # Polled across a rebalance; if it is ours, it is read from where we are.
-                if assigned is not None:
-                    self._rebalance.seek(assigned)
-                continue
-            count += len(records)
-            for record in records:
-                self._add(assigned, record, now)
-        if count:
-            self._hook.records_fetched(count)
-            self._dispatch()
-        return count
+    def _failed(self, error: BaseException) -> None:
+        if self._defect is not None and not self._defect.done():
+            self._defect.set_exception(error)
 
-    def _add(self, assigned: Assigned, record: ConsumerRecord, now: float) -> None:
-        size = len(record.value or b"") + len(record.key or b"")
-        for _, value in record.headers:
-            size += len(value or b"")
-        work = Work(record, assigned, size)
-        self._handler.prepare(work)
-        self._assignment.take_in(work, now)
+    def _add(self, assigned: Assigned, records: Sequence[ConsumerRecord], now: float) -> None:
+        for record in records:
+            size = len(record.value or b"") + len(record.key or b"")
+            for _, value in record.headers:
+                size += len(value or b"")
+            work = Work(record, assigned, size)
+            self._handler.prepare(work)
+            self._assignment.take_in(work, now)
+        self._hook.records_fetched(len(records))
 
     def _wake(self) -> None:
-        self._room.set()
+        if self._connection is not None:
+            self._connection.wake()
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -260,8 +227,8 @@ class ConsumerLoop:
             if self._stopping or (taken := self._assignment.take()) is None:
                 return
             work, hungry = taken
-            if hungry:
-                self._room.set()
+            if hungry and self._connection is not None:
+                self._connection.wake()
             self._handler.start(work, self._finished)
         if not self._dispatching:
             self._dispatching = True
@@ -277,14 +244,3 @@ class ConsumerLoop:
             self._dispatch()
         elif not self._intake.in_flight:
             self._idle.set()
-
-    async def _commit_regularly(self) -> None:
-        swept = time.monotonic()
-        while True:
-            await asyncio.sleep(self._commit_interval_s)
-            if time.monotonic() > swept + SWEEP_S:
-                swept = time.monotonic()
-                self._assignment.lanes.sweep()
-            if not self._assignment.held:
-                await self._committer.acommit(self._commit_timeout_s)
-                self._dispatch()

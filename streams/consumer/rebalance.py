@@ -31,6 +31,7 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     Attributes:
         joined: the group has given us our partitions, were they none.
+        leaving: of lost partitions, with outcomes on their way that cannot be called back.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         wake: Callable[[], None],
         hook: Hook,
         timeout_s: float,
+        leaving: list[tuple[int, Gate]],
     ) -> None:
         self.joined = False
+        self.leaving = leaving
         self._consumer = consumer
         self._topic = topic
         self._assignment = assignment
@@ -57,30 +60,29 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._hook = hook
         self._timeout_s = timeout_s
         self._recovering: asyncio.Task[None] | None = None
-        self._leaving: list[tuple[int, Gate]] = []
-        """Of lost partitions, with outcomes on their way that cannot be called back."""
+        self._deaf = False
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Commit what is done; nothing starts or goes out until it is known what stays with us."""
-        if not revoked:
+        if self._deaf or not revoked:
             return
-        self._assignment.hold()
-        self._stop_recovering()
-        self._committer.give_up()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout_s):
-                for assigned in list(self._assignment.partitions.values()):
-                    await assigned.gate.aquiet()
-        await self._committer.acommit(self._timeout_s)
-        self._hook.partitions_revoked(sorted(partition.partition for partition in revoked))
+        await self._take_away(sorted(partition.partition for partition in revoked))
+
+    async def asuspend(self) -> None:
+        """Hear the consumer no more; until another one joins, its partitions are as if they were revoked."""
+        self._deaf = True
+        if not self._assignment.held and self._assignment.partitions:
+            await self._take_away(sorted(self._assignment.partitions))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go on with those that stayed, begin with the new ones."""
+        if self._deaf:
+            return
         numbers = sorted(partition.partition for partition in assigned)
         self._stop_recovering()
         changed = self._assignment.assign(numbers, self._consumer._coordinator.generation)
         for lost in changed.lost:
-            self._leaving.append((lost.number, lost.gate))
+            self.leaving.append((lost.number, lost.gate))
             for work in list(lost.running):
                 self._handler.abandon(work)
         for kept in changed.kept:
@@ -107,12 +109,23 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self._recovering.cancel()
             await asyncio.gather(self._recovering, return_exceptions=True)
 
+    async def _take_away(self, numbers: list[int]) -> None:
+        self._assignment.hold()
+        self._hook.partitions_revoked(numbers)
+        self._stop_recovering()
+        self._committer.give_up()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                for assigned in list(self._assignment.partitions.values()):
+                    await assigned.gate.aquiet()
+        await self._committer.acommit(self._timeout_s)
+
     async def _begin(self, numbers: Collection[int]) -> None:
         # What we have sent of them ourselves is to be seen by the scan.
-        for number, gate in self._leaving:
+        for number, gate in self.leaving:
             if number in numbers:
                 await gate.aquiet()
-        self._leaving = [(number, gate) for number, gate in self._leaving if gate.flying]
+        self.leaving = [(number, gate) for number, gate in self.leaving if gate.flying]
         await self._recover(numbers, self._recovered)
 
     def _recovered(self, found: Recovered) -> None:

@@ -141,7 +141,12 @@ async def test_a_commit_leaves_out_partitions_that_are_not_ours(
             assert assigned is not None
             assigned.tracker.polled(0, 0.0)
             assigned.tracker.complete(0)
-        committer = Committer(engine.consumer._consumer, topics.questions, assignment, Hook())
+        committer = Committer(
+            engine.consumer._connection._consumer,  # type: ignore[union-attr]
+            topics.questions,
+            assignment,
+            Hook(),
+        )
         await committer.acommit(5.0)
         assert await committed_offsets(settings) == {0: 2, 1: 1}
 

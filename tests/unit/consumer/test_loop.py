@@ -224,7 +224,8 @@ async def test_records_polled_across_a_rebalance_are_read_again_from_where_we_ar
     consumer.seeks.clear()
     consumer.produce(0, b"c", first=2)
     polled = {TopicPartition(TOPIC, 0): consumer.log.pop(0), TopicPartition(TOPIC, 5): []}
-    assert loop._take_in(polled, epoch) == 0
+    assert loop._connection is not None
+    assert loop._connection._take_in(polled, epoch) == 0
     assert consumer.seeks == [(0, 2)]
     assert len(handler.started) == 2
 

@@ -1,0 +1,148 @@
+"""A consumer that is stuck is replaced in place, and what runs goes on."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from agents.pipeline import Answered, Asked
+from schemas.codec import decode_answer
+from schemas.topics import Topics
+from streams.engine import Engine
+from streams.settings import Kafka
+from tests.support.engine import (
+    ScriptedPipeline,
+    answer_to,
+    committed_offsets,
+    end_offsets,
+    producing,
+    question,
+    read_topic,
+    running_engine,
+    settings_for,
+)
+from tests.support.system import eventually
+
+COUNT = 300
+
+
+def consumer_of(engine: Engine) -> Any:
+    connection = engine.consumer._connection
+    assert connection is not None
+    return connection._consumer
+
+
+def lose_coordination(consumer: Any) -> None:
+    """As in aiokafka's issues 847 and 848: it ends and nobody hears of it."""
+    consumer._coordinator._coordination_task.cancel()
+
+
+def lose_a_rejoin(consumer: Any) -> None:
+    """It waits for an answer that never comes."""
+
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    consumer._coordinator._do_rejoin_group = lambda _: wait_for_ever()
+    consumer._coordinator.request_rejoin()
+
+
+def lose_the_fetcher(consumer: Any) -> None:
+    consumer._fetcher._fetch_task.cancel()
+
+
+class Script:
+    """Answers at once, but for what is held."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+
+    async def __call__(self, asked: Asked) -> Answered:
+        if int(asked.question.id[1:]) % 10 == 0:
+            await self.release.wait()
+        return answer_to(asked)
+
+
+async def ask(kafka: Kafka, topics: Topics) -> None:
+    async with producing(kafka) as producer:
+        for n in range(COUNT):
+            await producer.send(topics.questions, question(f"q{n}"), key=b"%d" % n, partition=n % 3)
+
+
+async def answered_once(kafka: Kafka, topics: Topics) -> None:
+    await read_topic(kafka, topics.answers, COUNT)
+    written = sum((await end_offsets(kafka, topics.answers)).values())
+    answers = await read_topic(kafka, topics.answers, written)
+    assert sorted(decode_answer(a.value).id for a in answers) == sorted(f"q{n}" for n in range(COUNT))
+
+
+@pytest.mark.parametrize("stuck", [lose_coordination, lose_a_rejoin, lose_the_fetcher])
+async def test_what_runs_goes_on_and_nothing_is_asked_twice(
+    kafka_settings: Kafka, topics: Topics, stuck: Callable[[Any], None]
+) -> None:
+    settings = settings_for(kafka_settings)
+    script = Script()
+    pipeline = ScriptedPipeline(script)
+    async with running_engine(settings, pipeline) as engine:
+        await ask(kafka_settings, topics)
+        await eventually(lambda: pipeline.running == COUNT // 10, 20, "those that are held")
+        stuck(consumer_of(engine))
+        await asyncio.sleep(0)
+        await engine.consumer.rebuild()
+        await eventually(lambda: engine.consumer.joined and consumer_of(engine).assignment(), 20, "the group")
+        script.release.set()
+        await eventually(lambda: not engine.consumer.incomplete, 20, "all is done")
+        await answered_once(kafka_settings, topics)
+    assert len(pipeline.asked) == COUNT, "what ran was adopted"
+    assert sum((await committed_offsets(settings)).values()) == COUNT
+
+
+async def test_a_broker_that_refuses_is_asked_again(kafka_settings: Kafka, topics: Topics) -> None:
+    settings = settings_for(kafka_settings)
+    script = Script()
+    pipeline = ScriptedPipeline(script)
+    async with running_engine(settings, pipeline) as engine:
+        await ask(kafka_settings, topics)
+        await eventually(lambda: pipeline.running == COUNT // 10, 20, "those that are held")
+        loop = engine.consumer
+        opens = loop._open_consumer
+
+        def refused() -> Any:
+            consumer = opens()
+
+            async def refuse() -> None:
+                raise KafkaConnectionError("refused")
+
+            consumer._client.bootstrap = refuse
+            return consumer
+
+        loop._open_consumer = refused
+        for _ in range(2):
+            with pytest.raises(KafkaConnectionError):
+                await loop.rebuild()
+        script.release.set()
+        loop._open_consumer = opens
+        await loop.rebuild()
+        await eventually(lambda: not engine.consumer.incomplete, 20, "all is done")
+        await answered_once(kafka_settings, topics)
+    assert len(pipeline.asked) == COUNT, "what ran was adopted"
+
+
+async def test_an_end_in_the_middle_finishes_what_runs(kafka_settings: Kafka, topics: Topics) -> None:
+    settings = settings_for(kafka_settings)
+    script = Script()
+    pipeline = ScriptedPipeline(script)
+    async with running_engine(settings, pipeline) as engine:
+        await ask(kafka_settings, topics)
+        await eventually(lambda: pipeline.running == COUNT // 10, 20, "those that are held")
+        rebuilding = asyncio.create_task(engine.consumer.rebuild())
+        await asyncio.sleep(0)
+        rebuilding.cancel()
+        draining = asyncio.create_task(engine.drain(20.0, asyncio.Event()))
+        script.release.set()
+        assert await draining, "every outcome was published"
+    await answered_once(kafka_settings, topics)
+    assert len(pipeline.asked) == COUNT
+    assert sum((await committed_offsets(settings)).values()) == COUNT
