@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from schemas.answer import Answer, Instant, Source
-from schemas.event import AnswerDelta, QuestionTrace
+from schemas.event import AnswerDelta
 from schemas.question import Question
 
 Header = tuple[str, bytes]
@@ -34,6 +34,9 @@ _FIXED: list[Header] = [
     ("ce_source", b"/kotae"),
     ("content-type", b"application/json"),
 ]
+_ANSWER_TYPE: Header = ("ce_type", b"kotae.answer")
+_DELTA_TYPE: Header = ("ce_type", b"kotae.answer.delta")
+_TRACE_TYPE: Header = ("ce_type", b"kotae.question.trace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,14 @@ class RequestHeaders:
         return (record_timestamp_ms + self.timeout_ms) / 1000
 
 
-_NONE = RequestHeaders()
+NO_HEADERS = RequestHeaders()
+"""What a question without headers says: nothing."""
 
 
 def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
     """Read a question's headers; never raises, whatever they hold."""
     if not headers:
-        return _NONE
+        return NO_HEADERS
     # One pass in C, and the last of several wins.
     get = dict(headers).get
     correlation = tuple((name, value) for name in _CORRELATION if (value := get(name)) is not None)
@@ -100,22 +104,20 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
 
 def answer_headers(request: RequestHeaders, answer: Answer, now: datetime) -> list[Header]:
     """The headers of an answer. `ce_id` is the question's record, so a second outcome has the same one."""
-    return _outgoing(request, answer, _record(answer.source), b"kotae.answer", now)
+    return _outgoing(request, answer, _record(answer.source), _ANSWER_TYPE, now)
 
 
 def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, now: datetime) -> list[Header]:
     """The headers of a piece of a streaming answer; `source` is the question's record."""
     identity = f"{_record(source)}/{delta.epoch}/{delta.sequence}"
-    headers = _outgoing(request, delta, identity, b"kotae.answer.delta", now)
+    headers = _outgoing(request, delta, identity, _DELTA_TYPE, now)
     headers.append(("ce_sequence", b"%d" % delta.sequence))
     return headers
 
 
-def trace_headers(
-    request: RequestHeaders, trace: QuestionTrace, source: Source, now: datetime
-) -> list[Header]:
-    """The headers of a question's trace; `source` is the question's record."""
-    return _outgoing(request, trace, _record(source), b"kotae.question.trace", now)
+def trace_headers(answer: Sequence[Header]) -> list[Header]:
+    """The headers of a question's trace, made of its answer's: an event about the same, of another type."""
+    return [_TRACE_TYPE if header is _ANSWER_TYPE else header for header in answer]
 
 
 def request_headers(
@@ -196,21 +198,22 @@ def dead_letter_headers(original: Sequence[Header], letter: DeadLetter) -> list[
 
 def _outgoing(
     request: RequestHeaders,
-    message: Answer | AnswerDelta | QuestionTrace,
+    message: Answer | AnswerDelta,
     identity: str,
-    kind: bytes,
+    kind: Header,
     now: datetime,
 ) -> list[Header]:
-    conversation = _bytes(message.conversation_id)
+    # Whatever names a question is text that UTF-8 can carry.
+    conversation = message.conversation_id.encode()
     headers = [
         *request.correlation,
         *_FIXED,
-        ("ce_id", _bytes(identity)),
-        ("ce_type", kind),
+        ("ce_id", identity.encode()),
+        kind,
         ("ce_time", _rfc3339(now)),
         ("ce_partitionkey", conversation),
         ("ce_correlationid", conversation),
-        ("ce_causationid", _bytes(request.ce_id or message.question_id)),
+        ("ce_causationid", (request.ce_id or message.question_id).encode()),
     ]
     if request.traceparent:
         headers.append(("traceparent", request.traceparent.encode()))

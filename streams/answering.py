@@ -17,7 +17,7 @@ from schemas.answer import Source
 from schemas.codec import DecodeError, UndecodableError, decode_question
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
-from schemas.headers import RequestHeaders, parse_request_headers
+from schemas.headers import NO_HEADERS, parse_request_headers
 from schemas.question import Question
 from streams.consumer.admission import Admission, Verdict
 from streams.consumer.header_names import UNREADABLE
@@ -115,7 +115,7 @@ class Answering:
         record = work.record
         started = asyncio.get_running_loop().time()
         source = Source(record.topic, record.partition, record.offset)
-        inquiry = Inquiry(record, source, RequestHeaders(), gate=work.assigned.gate)
+        inquiry = Inquiry(record, source, NO_HEADERS, gate=work.assigned.gate)
         finish = partial(self._finished, work, started, done)
         try:
             self._begin(work, inquiry, started, finish)

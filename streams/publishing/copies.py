@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 MAX_DELTAS = 2_000
 MAX_TRACES = 20_000
 """Records that may wait for a slow broker before deltas, and then traces, are dropped and told of."""
+TRACES_S = 0.1
+"""How long traces are gathered: a batch costs as much as many records, and nobody waits for a trace."""
 
 
 class Copies:
@@ -28,6 +30,7 @@ class Copies:
         self._sender = sender
         self._reply_topics = reply_topics
         self._hook = hook
+        self._traces: list[Record] = []
 
     async def start(self) -> None:
         """Connect and begin.
@@ -44,11 +47,13 @@ class Copies:
         await self._sender.failed()
 
     def trace(self, record: Record) -> None:
-        """Send a question's trace."""
-        if self._sender.queued < MAX_TRACES:
-            self._sender.put(record, self._settled)
-        else:
+        """Send a question's trace, together with others."""
+        if len(self._traces) + self._sender.queued >= MAX_TRACES:
             self._hook.send_failed(record.topic, BufferError("too many wait"))
+            return
+        if not self._traces:
+            asyncio.get_running_loop().call_later(TRACES_S, self._send_traces)
+        self._traces.append(record)
 
     def reply(self, record: Record, done: Callable[[], None]) -> None:
         """Send a copy to whoever asked for one; `done` is called once it is acked or has failed."""
@@ -68,12 +73,18 @@ class Copies:
 
     async def aclose(self, *, timeout_s: float) -> None:
         """Send what is left and disconnect, within that time."""
+        self._send_traces()
         try:
             async with asyncio.timeout(timeout_s / 2):
                 await self._sender.aflush()
         except TimeoutError:
             log.warning("%d traces, replies and deltas were not sent", self._sender.queued)
         await self._sender.aclose(timeout_s=timeout_s / 2)
+
+    def _send_traces(self) -> None:
+        traces, self._traces = self._traces, []
+        for record in traces:
+            self._sender.put(record, self._settled)
 
     def _settled(self, record: Record, error: BaseException | None) -> None:
         if error is None:

@@ -181,7 +181,7 @@ class Outcomes:
             self._topics.events,
             key,
             encode(trace),
-            trace_headers(request, trace, source, now),
+            trace_headers(record.headers),
             source.partition,
         )
         if answer.status == "failed":

@@ -6,6 +6,7 @@ has it.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from streams.publishing.connection import BACKOFF_S
 from streams.publishing.copies import Copies
@@ -93,9 +94,7 @@ class Publisher:
     def _send(self, delivery: _Delivery) -> None:
         gate = delivery.outcome.inquiry.gate
         if gate.open:
-            self._sender.put(
-                delivery.record, lambda record, error: self._settled(delivery, record, error), gate
-            )
+            self._sender.put(delivery.record, partial(self._settled, delivery), gate)
         elif gate.lost:
             self._unpublished -= 1
             asyncio.get_running_loop().call_soon(delivery.done, None)

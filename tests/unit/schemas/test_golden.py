@@ -27,7 +27,7 @@ from schemas.headers import (
     request_headers,
     trace_headers,
 )
-from tests.unit.schemas.golden import ANSWER, DELTA, GOLDEN, NOW, QUESTION, SOURCE, TRACE
+from tests.unit.schemas.golden import ANSWER, DELTA, GOLDEN, NOW, QUESTION, SOURCE
 from tests.unit.schemas.test_codec import DECODERS
 
 KEPT = Path(__file__).parents[2] / "golden"
@@ -64,7 +64,7 @@ WRITTEN: dict[str, list[Header]] = {
     "answer": answer_headers(REQUEST, ANSWER, NOW),
     "answer to Spring": answer_headers(SPRING, ANSWER, NOW),
     "answer-delta": delta_headers(REQUEST, DELTA, SOURCE, NOW),
-    "question-trace": trace_headers(REQUEST, TRACE, SOURCE, NOW),
+    "question-trace": trace_headers(answer_headers(REQUEST, ANSWER, NOW)),
     "dead letter": dead_letter_headers(ASKED, LETTER),
 }
 
