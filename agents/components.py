@@ -63,13 +63,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a planner is told of a tool. `parameters` is a JSON Schema of type object."""
+    """What a planner is told of a tool. `parameters` is a JSON Schema of type object.
+
+    `cacheable`: its results depend on the arguments alone and may be given again for a while, so that
+    an answer which rests on them may be kept.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
     timeout_s: float
     idempotent: bool
+    cacheable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-from agents.citations import check_citations
+from agents.cache.answers import AnswerCache
 from agents.components import (
     Call,
-    DeltaSink,
     Generation,
     Generator,
     Grounding,
@@ -39,22 +36,38 @@ from agents.components import (
     ToolExecutor,
 )
 from agents.errors import DependencyError, PermanentError, TimedOutError
-from agents.graph import Graph, GraphError, Observer, Output, Run, Stage, StageFailed
+from agents.graph import Graph, GraphError, Observer, Run, Stage, StageFailed
 from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
+from agents.outcome import (
+    GENERATION,
+    PASSAGES,
+    PLAN,
+    TOOL_CALLS,
+    Answered,
+    Asked,
+    answer_again,
+    make_answer,
+)
 from agents.tools.journal import Journal, NoJournal
 from agents.tools.stage import run_planned
-from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall, ToolCallStatus
+from schemas.answer import Answer, AnswerError, ToolCall, ToolCallStatus
 from schemas.errors import ErrorCode
-from schemas.event import StageTrace
-from schemas.question import Question
+
+__all__ = [
+    "GENERATION",
+    "PASSAGES",
+    "PLAN",
+    "TOOL_CALLS",
+    "Answered",
+    "Asked",
+    "Budgets",
+    "Components",
+    "Pipeline",
+    "default_graph",
+]
 
 log = logging.getLogger(__name__)
-
-PASSAGES = Output[Sequence[Passage]]("retrieve")
-PLAN = Output[Plan]("plan")
-TOOL_CALLS = Output[tuple[ToolCall, ...]]("tools")
-GENERATION = Output[Generation]("generate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +88,6 @@ class Budgets:
     plan_s: float = 4.0
     tool_s: float = 8.0
     tool_concurrency: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question and the circumstances of its asking.
-
-    `deadline` is in seconds of the event loop's clock; `queue_ms` is how long it has waited.
-    """
-
-    question: Question
-    source: Source
-    deadline: float
-    queue_ms: float = 0.0
-    traceparent: str | None = None
-    on_delta: DeltaSink | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The terminal outcome of a question, and how it came about."""
-
-    answer: Answer
-    stages: tuple[StageTrace, ...] = ()
 
 
 def default_graph(components: Components, budgets: Budgets, journal: Journal | None = None) -> Graph:
@@ -204,16 +194,18 @@ class Pipeline:
 
     Any graph will do that has a stage with the output `GENERATION`; where it has stages with the
     outputs `PASSAGES`, `PLAN` or `TOOL_CALLS`, citations, usage and tool calls are told too.
+    With a `cache`, the graph is run only for what has not been answered before.
 
     Raises:
         GraphError: the graph has no such stage.
     """
 
-    def __init__(self, graph: Graph, observer: Observer) -> None:
+    def __init__(self, graph: Graph, observer: Observer, cache: AnswerCache | None = None) -> None:
         if GENERATION.stage not in graph.stages:
             raise GraphError(f"the graph has no stage {GENERATION.stage!r}, which makes the answer's text")
         self.graph = graph
         self._observer = observer
+        self._cache = cache
 
     async def aanswer(self, asked: Asked) -> Answered:
         """The outcome of one question, by its deadline. Never raises but for cancellation."""
@@ -227,6 +219,24 @@ class Pipeline:
             asked.on_delta,
             source=asked.source,
         )
+        if self._cache is None:
+            return await self._arun(asked, run, started)
+        turn = await self._cache.alook_up(run)
+        if turn is None:
+            return await self._arun(asked, run, started)
+        if turn.kept is not None:
+            if asked.on_delta is not None:
+                asked.on_delta(turn.kept.text)
+            return Answered(answer_again(asked, turn.kept, (loop.time() - started) * 1000), tuple(run.traces))
+        answer: Answer | None = None
+        try:
+            answered = await self._arun(asked, run, started)
+            answer = answered.answer
+        finally:
+            self._cache.settle(turn, answer)
+        return answered
+
+    async def _arun(self, asked: Asked, run: Run, started: float) -> Answered:
         error: AnswerError | None = None
         try:
             await self.graph.arun(run)
@@ -235,39 +245,5 @@ class Pipeline:
         except Exception as defect:
             log.exception("question %s met a defect", asked.question.id)
             error = AnswerError(ErrorCode.INTERNAL, "pipeline", type(defect).__name__)
-        total_ms = (loop.time() - started) * 1000
-        return Answered(_answer(asked, run, error, total_ms), tuple(run.traces))
-
-
-def _answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: float) -> Answer:
-    question = asked.question
-    values = run.values
-    generation: Generation = values.get(GENERATION.stage) or Generation("", "")
-    plan: Plan | None = values.get(PLAN.stage)
-    text, citations = check_citations(generation.text, values.get(PASSAGES.stage) or ())
-    durations: dict[str, Any] = {
-        trace.stage: trace.duration_ms
-        for trace in run.traces
-        if trace.stage in _TIMED and trace.status != "skipped"
-    }
-    return Answer(
-        id=question.id,
-        question_id=question.id,
-        conversation_id=question.conversation_id,
-        tenant=question.tenant,
-        status="failed" if error else "degraded" if run.degraded else "answered",
-        source=asked.source,
-        created_at=datetime.now(UTC),
-        text=text,
-        citations=citations,
-        tool_calls=values.get(TOOL_CALLS.stage) or (),
-        degraded=tuple(run.degraded),
-        error=error,
-        usage=generation.usage + plan.usage if plan else generation.usage,
-        model=generation.model,
-        timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3), **durations),
-        metadata=question.metadata,
-    )
-
-
-_TIMED = frozenset(Timings.__struct_fields__) - {"queue", "total"}
+        total_ms = (asyncio.get_running_loop().time() - started) * 1000
+        return Answered(make_answer(asked, run, error, total_ms), tuple(run.traces))

@@ -114,6 +114,18 @@ class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Passages that an answer may rest on."""
 
 
+class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers that are given again while nothing that they rest on has changed."""
+
+    answers_ttl_s: Annotated[float, Meta(ge=0, le=36_000)] = 3600.0
+    """How long an answer is kept; 0: none is. The bound: after a day, Kafka may forget a deletion."""
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864
+    """What a worker process keeps of them in its memory, in bytes."""
+    own_components: bool = False
+    """Keep answers too that parts of one's own (`components`) had a hand in: only they know what else
+    than the question and `documents` these rest on."""
+
+
 class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parts of one's own: `module:factory`, or a name of the entry-point group `kotae.components`.
 
@@ -141,5 +153,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: Model = field(default_factory=Model)
     embeddings: Embeddings = field(default_factory=Embeddings)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    cache: Cache = field(default_factory=Cache)
     components: Components = field(default_factory=Components)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from agents.components import Passage
 from agents.knowledge.chunking import Chunk
+from agents.knowledge.version import Mark
 from schemas.document import Document
 
 DEPENDENCY = "knowledge"
@@ -60,12 +61,14 @@ class Index(Protocol):
 class Positions:
     """Up to where an index has read `topic`.
 
-    `offsets` gives the next offset to read of each partition; `saved_at` is in unix seconds.
+    `offsets` gives the next offset to read of each partition; `saved_at` is in unix seconds; `marks`, by
+    tenant and partition, names the version of each tenant's knowledge (see `agents.knowledge.version`).
     """
 
     topic: str
     offsets: Mapping[int, int] = field(default_factory=dict)
     saved_at: float = 0.0
+    marks: Mapping[str, Mapping[int, Mark]] = field(default_factory=dict)
 
 
 @runtime_checkable

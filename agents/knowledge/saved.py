@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from agents.knowledge.index import Positions
+from agents.knowledge.version import Mark
 
 _NAME = "positions.json"
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ class _Saved(Struct):
     topic: str
     offsets: dict[int, int]
     saved_at: float
+    marks: dict[str, dict[int, Mark]]
 
 
 def read_positions(directory: Path, scheme: str) -> Positions | None:
@@ -32,12 +34,13 @@ def read_positions(directory: Path, scheme: str) -> Positions | None:
     if saved.scheme != scheme:
         log.info("the index in %s was made as %r, not %r, and is built anew", directory, saved.scheme, scheme)
         return None
-    return Positions(saved.topic, saved.offsets, saved.saved_at)
+    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks)
 
 
 def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
     """Replace them: whoever reads sees the old ones or the new ones, after a power cut too."""
-    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at)
+    marks = {tenant: dict(each) for tenant, each in positions.marks.items()}
+    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at, marks)
     new = directory / f"{_NAME}.new"
     with new.open("wb") as file:
         file.write(msgspec.json.encode(saved))

@@ -48,12 +48,20 @@ class _Declaration:
     idempotent: bool = False
     timeout_s: float | None = None
     tenants: frozenset[str] | None = None
+    cacheable: bool = False
 
 
 def tool(
-    *, idempotent: bool = False, timeout_s: float | None = None, tenants: frozenset[str] | None = None
+    *,
+    idempotent: bool = False,
+    timeout_s: float | None = None,
+    tenants: frozenset[str] | None = None,
+    cacheable: bool = False,
 ) -> Callable[[F], F]:
     """Declare how a function may be called; without it: not idempotent, usual time-out, all tenants.
+
+    `cacheable`: the result depends on the arguments alone, so that an answer that rests on it may be
+    given to others for a while.
 
     Raises:
         ToolConfigError: `timeout_s` is not more than 0 seconds.
@@ -62,7 +70,7 @@ def tool(
         raise ToolConfigError(f"a tool's timeout_s must be more than 0 seconds, not {timeout_s}")
 
     def declare(function: F) -> F:
-        setattr(function, _DECLARED, _Declaration(idempotent, timeout_s, tenants))
+        setattr(function, _DECLARED, _Declaration(idempotent, timeout_s, tenants, cacheable))
         return function
 
     return declare
@@ -114,6 +122,7 @@ class PythonTool:
             parameters=self._schema(),
             timeout_s=declaration.timeout_s or default_timeout_s,
             idempotent=declaration.idempotent,
+            cacheable=declaration.cacheable,
         )
 
     def __repr__(self) -> str:

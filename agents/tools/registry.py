@@ -66,6 +66,11 @@ class ToolRegistry:
                 )
             if name in self._tools:
                 raise ToolConfigError(f"[tools.{name}]: there are two tools of this name")
+            if tool.spec.cacheable and not tool.spec.idempotent:
+                raise ToolConfigError(
+                    f"[tools.{name}] cacheable: an answer given again calls nothing, so that only a tool "
+                    "that is idempotent can be"
+                )
             self._tools[name] = RegisteredTool(tool, _compiled(tool.spec))
         # Only tenants that some tool names get an offer of their own: the tenants of questions are
         # whatever their senders write, and must not grow a table here.

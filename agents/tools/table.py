@@ -36,6 +36,7 @@ class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     method: Literal["GET", "POST"] = "POST"
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
     idempotent: bool | None = None
+    cacheable: bool = False
     reconcile_url: str = ""
     tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
     headers: dict[str, str | _Env] = {}
@@ -47,6 +48,7 @@ class _DeclaredPython(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     description: Annotated[str, Meta(pattern=r"\S")] | None = None
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
     idempotent: bool | None = None
+    cacheable: bool | None = None
     tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
 
 
@@ -56,6 +58,7 @@ _ALLOWED = {
     "method": '"GET" (arguments as the query) or "POST" (arguments as JSON)',
     "timeout_s": "seconds, more than 0",
     "idempotent": "true or false",
+    "cacheable": "true or false, and true only where the tool is idempotent",
     "reconcile_url": 'an address such as "https://example.com/path"',
     "tenants": "a list of at least one tenant's name",
     "headers": 'names with text, or with { env = "NAME" }',
@@ -105,6 +108,7 @@ def _python_tool(
         description=declared.description or made.spec.description,
         timeout_s=_finite(name, declared.timeout_s or made.spec.timeout_s),
         idempotent=made.spec.idempotent if declared.idempotent is None else declared.idempotent,
+        cacheable=made.spec.cacheable if declared.cacheable is None else declared.cacheable,
     )
     made.tenants = declared.tenants or made.tenants
     return made
@@ -123,6 +127,7 @@ def _http_tool(
         parameters={"type": "object", "properties": {}, **declared.parameters},
         timeout_s=_finite(name, declared.timeout_s or default_timeout_s),
         idempotent=declared.method == "GET" if declared.idempotent is None else declared.idempotent,
+        cacheable=declared.cacheable,
     )
     pool = HttpPool(
         f"tools/{name}",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agents.cache.answers import AnswerCache
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.errors import DependencyError
 from agents.graph import Graph, GraphError, Observer
@@ -11,6 +12,7 @@ from agents.http import HttpPool
 from agents.knowledge.embeddings import OpenAIEmbeddings
 from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever
+from agents.knowledge.version import KnowledgeVersions
 from agents.loading import LoadingError, Resources, load_component, make_component
 from agents.models.extractive import ExtractiveGenerator, NoPlanner
 from agents.models.openai import OpenAIModel
@@ -21,6 +23,7 @@ from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
+from streams.assembly.cache import build_cache
 from streams.errors import OperatorError, SettingsError
 from streams.settings import Settings
 
@@ -29,10 +32,12 @@ Closer = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Answerer:
-    """A pipeline with all that it holds open."""
+    """A pipeline with all that it holds open. `versions` is for whoever feeds the index to keep."""
 
     pipeline: Pipeline
     index: Index
+    versions: KnowledgeVersions
+    cache: AnswerCache | None
     closers: list[Closer] = field(default_factory=list)
 
     async def aclose(self) -> None:
@@ -54,12 +59,14 @@ def build_answerer(
     """
     closers: list[Closer] = []
     index = _open_index(settings, closers)
+    versions = KnowledgeVersions()
     try:
         resources = _resources(settings, environ, index, closers, journal or NoJournal())
-        pipeline = Pipeline(_graph(settings, resources), observer)
+        cache = build_cache(settings, resources, versions)
+        pipeline = Pipeline(_graph(settings, resources), observer, cache)
     except (ToolConfigError, LoadingError, GraphError) as error:
         raise SettingsError(str(error)) from error
-    return Answerer(pipeline, index, closers)
+    return Answerer(pipeline, index, versions, cache, closers)
 
 
 def _open_index(settings: Settings, closers: list[Closer]) -> Index:

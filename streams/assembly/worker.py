@@ -46,7 +46,7 @@ def build_worker(
     return Worker(
         settings=settings,
         engine=engine,
-        feed=KnowledgeFeed(settings, answerer.index, hook),
+        feed=KnowledgeFeed(settings, answerer.index, hook, answerer.versions),
         monitor=monitor,
         metrics=metrics.render,
         aclose=answerer.aclose,

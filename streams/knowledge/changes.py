@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka import ConsumerRecord
 
 from agents.knowledge.pacing import Pacer
+from agents.knowledge.version import Mark
 from schemas.codec import DecodeError, decode_document
 from schemas.document import Document, parse_document_key
 
@@ -14,11 +15,13 @@ from schemas.document import Document, parse_document_key
 class Changes:
     """What some records, in their order, come to: one change for each key, the last one.
 
-    `problems` holds (offset, what is wrong) of the records that are no documents.
+    `problems` holds (offset, what is wrong) of the records that are no documents; `marks` the last
+    record of each tenant.
     """
 
     latest: dict[tuple[str, str], Document | None] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
 
     @property
     def documents(self) -> list[Document]:
@@ -42,6 +45,7 @@ async def aread_changes(records: Iterable[ConsumerRecord]) -> Changes:
             changes.problems.append((record.offset, str(error)))
         else:
             changes.latest[key] = document
+            changes.marks[key[0]] = Mark(record.offset, record.timestamp)
         await pacer.abreathe()
     return changes
 

@@ -20,6 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from agents.errors import DependencyError
 from agents.knowledge.index import Index, OwnIndex, Positions
+from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.knowledge.changes import aread_changes
@@ -42,14 +43,20 @@ TOMBSTONES_KEPT_S = 24 * 3600.0
 
 
 class KnowledgeFeed:
-    """Keeps an index up to date from `start` to `stop`, on one event loop."""
+    """Keeps an index up to date from `start` to `stop`, on one event loop.
 
-    def __init__(self, settings: Settings, index: Index, hook: Hook) -> None:
+    `versions` is kept up to date with it, where the index is this process's own.
+    """
+
+    def __init__(
+        self, settings: Settings, index: Index, hook: Hook, versions: KnowledgeVersions | None = None
+    ) -> None:
         self._kafka = settings.kafka
         self._topic = Topics(settings.kafka.topic_prefix).documents
         self._group = f"{settings.worker.group_id}.knowledge" if settings.knowledge.qdrant_url else None
         self._index = index
         self._hook = hook
+        self._versions = versions or KnowledgeVersions()
         self._task: asyncio.Task[None] | None = None
         self._caught_up = False
         # The end of each partition when the feed began.
@@ -119,11 +126,13 @@ class KnowledgeFeed:
             for partition in partitions:
                 consumer.seek(partition, self._read[partition.partition])
             while True:
-                for records in (await self._poll(consumer)).values():
-                    await self._index_records(records)
+                for partition, records in (await self._poll(consumer)).items():
+                    await self._index_records(partition.partition, records)
                 # Rather than the last record's: compaction takes records away, transactions leave markers.
                 for partition in partitions:
                     self._read[partition.partition] = await consumer.position(partition)
+                if not self._versions.known and all(self._read[at] >= end for at, end in ends.items()):
+                    self._versions.begin()
                 if self._see_how_far():
                     await self._save()
 
@@ -138,7 +147,7 @@ class KnowledgeFeed:
             consumer.subscribe([self._topic], listener=assigned)
             while True:
                 for partition, records in (await self._poll(consumer)).items():
-                    await self._index_records(records)
+                    await self._index_records(partition.partition, records)
                     await self._commit(consumer, partition, records[-1].offset + 1)
                     assigned.reread.pop(partition.partition, None)
                 if not self._caught_up and assigned.once:
@@ -163,8 +172,10 @@ class KnowledgeFeed:
         self._recovered()
         return polled
 
-    async def _index_records(self, records: Collection[ConsumerRecord]) -> None:
+    async def _index_records(self, partition: int, records: Collection[ConsumerRecord]) -> None:
         changes = await aread_changes(records)
+        flawed = set()
+        self._versions.changing(changes.marks)
         for offset, problem in changes.problems:
             self._skip(f"the record at offset {offset} is no document: {problem}")
         indexed = 0
@@ -177,9 +188,12 @@ class KnowledgeFeed:
                 if await self._persist(partial(self._index.aupsert, [document])):
                     indexed += 1
                 else:
+                    flawed.add(document.tenant)
                     self._skip(f"the index refuses {document.id!r} of {document.tenant!r}: {self._problem}")
         for key in changes.deleted:
-            await self._persist(partial(self._index.adelete, *key))
+            if not await self._persist(partial(self._index.adelete, *key)):
+                flawed.add(key[0])
+        self._versions.changed(partition, changes.marks, flawed)
         self._documents += indexed
         self._tombstones += len(changes.deleted)
         self._hook.knowledge_changed(indexed, len(changes.deleted))
@@ -204,6 +218,7 @@ class KnowledgeFeed:
         age = 0.0
         if not read and isinstance(self._index, OwnIndex) and (saved := self._index.positions):
             age = time.time() - saved.saved_at
+            self._versions.restore(saved.marks)
             read = saved.offsets if saved.topic == self._topic else dict.fromkeys(begins, -1)
         within = all(begins.get(number, at) <= at <= ends.get(number, -1) for number, at in read.items())
         if within and 0 <= age <= TOMBSTONES_KEPT_S:
@@ -211,6 +226,7 @@ class KnowledgeFeed:
         log.warning(
             "the index was not made from what %s holds now, or too long ago: it is built anew", self._topic
         )
+        self._versions.forget()
         if isinstance(self._index, OwnIndex):
             await self._index.aclear()
         return dict(begins)
@@ -227,7 +243,8 @@ class KnowledgeFeed:
         """Note how far an index on disk has come, so that a restart reads only what is new."""
         if isinstance(self._index, OwnIndex) and self._read:
             try:
-                await self._index.asave(Positions(self._topic, dict(self._read), time.time()))
+                saved = Positions(self._topic, dict(self._read), time.time(), self._versions.marks)
+                await self._index.asave(saved)
             except (DependencyError, OSError) as error:
                 log.warning("the index cannot be saved, a restart will build it anew: %s", error)
 

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from agents.errors import PermanentError, TransientError
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.index import Positions
+from agents.knowledge.version import KnowledgeVersions
 from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import Topics
@@ -184,6 +185,32 @@ class TestRestart:
         await put(Document(id="new", text="New."), (document_key("default", "d3"), None))
         assert await self.run_once(settings, tmp_path) == (1, 20)
         assert await self.run_once(settings, tmp_path) == (0, 20)
+
+    async def test_its_version_is_that_of_whoever_has_read_the_same(
+        self, settings: Settings, index: EmbeddedIndex, put: Put, tmp_path: Path
+    ) -> None:
+        await put(*numbered(3), *numbered(2, "other"))
+        await self.run_once(settings, tmp_path)
+        await put(Document(id="d0", tenant="other", text="Changed."), (document_key("default", "x"), b"{"))
+        ran, restarted = KnowledgeVersions(), KnowledgeVersions()
+        saved = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
+        feeds = [
+            KnowledgeFeed(settings, index, Hook(), ran),
+            KnowledgeFeed(settings, saved, Hook(), restarted),
+        ]
+        assert ran.of("default") is None
+        for feed in feeds:
+            await feed.start()
+        await until(lambda: all(feed.caught_up for feed in feeds))
+        before = ran.of("default"), ran.of("other"), ran.of("nobody")
+        assert None not in before
+        assert before == (restarted.of("default"), restarted.of("other"), restarted.of("nobody"))
+        await put((document_key("other", "d1"), None))
+        await until(lambda: ran.of("other") != before[1] and ran.of("other") == restarted.of("other"))
+        assert (ran.of("default"), restarted.of("default")) == (before[0], before[0])
+        for feed in feeds:
+            await feed.stop()
+        await saved.aclose()
 
     async def test_an_index_of_another_topic_or_of_an_earlier_one_of_this_name_is_built_anew(
         self, settings: Settings, put: Put, tmp_path: Path

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from agents.knowledge.version import Mark
 from schemas.codec import encode
 from schemas.document import Document, document_key
 from streams.knowledge.changes import aread_changes, read_record
@@ -17,6 +18,10 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
+
+    @property
+    def timestamp(self) -> int:
+        return 1000 + self.offset
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,4 @@ async def test_the_last_change_of_a_key_counts_and_problems_keep_their_offsets()
     assert changes.documents == [other]
     assert changes.deleted == [("Ω", "a/b")]
     assert [offset for offset, _ in changes.problems] == [2]
+    assert changes.marks == {"Ω": Mark(8, 1008), "default": Mark(5, 1005)}

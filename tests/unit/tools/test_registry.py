@@ -1,5 +1,6 @@
 """Who is offered which tool."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,3 +133,10 @@ async def test_closing_closes_every_tool() -> None:
     tools = [Inert("a"), Inert("b", frozenset({"acme"}))]
     await ToolRegistry(tools).aclose()
     assert all(tool.closed for tool in tools)
+
+
+def test_a_tool_that_is_not_idempotent_cannot_be_cacheable() -> None:
+    tool = Inert("order")
+    tool.spec = replace(tool.spec, idempotent=False, cacheable=True)
+    with pytest.raises(ToolConfigError, match=r"\[tools.order\] cacheable: .*idempotent"):
+        ToolRegistry([tool])

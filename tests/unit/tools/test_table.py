@@ -29,6 +29,7 @@ def test_the_whole_table_from_toml() -> None:
         url = "http://127.0.0.1:8080/weather"
         method = "GET"
         timeout_s = 2
+        cacheable = true
         reconcile_url = "http://127.0.0.1:8080/ran"
         tenants = ["acme"]
         headers = { Authorization = { env = "WEATHER_KEY" }, X-Team = "qa" }
@@ -42,6 +43,7 @@ def test_the_whole_table_from_toml() -> None:
     (tool,) = table_tools(table, environ={"WEATHER_KEY": "s3cret"}, http=unused_client, default_timeout_s=8.0)
     assert tool.spec.name == "weather"
     assert tool.spec.timeout_s == 2.0
+    assert tool.spec.cacheable
     assert tool.spec.parameters["required"] == ["city"]
     assert tool.tenants == frozenset({"acme"})
     assert tool.reconcile_url == "http://127.0.0.1:8080/ran"
@@ -53,6 +55,7 @@ def test_defaults() -> None:
     assert (post.spec.timeout_s, post.tenants, post.reconcile_url) == (8.0, None, "")
     assert not post.spec.idempotent
     assert get.spec.idempotent
+    assert not get.spec.cacheable
     assert declare(idempotent=True).spec.idempotent
     assert not declare(method="GET", idempotent=False).spec.idempotent
     assert post.spec.parameters == {"type": "object", "properties": {}}

@@ -1,0 +1,97 @@
+"""From a question that is asked to the answer that is told: what goes into a pipeline and comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.cache.answers import Kept
+from agents.citations import check_citations
+from agents.components import DeltaSink, Generation, Passage, Plan
+from agents.graph import Output, Run
+from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
+from schemas.event import StageTrace
+from schemas.question import Question
+
+PASSAGES = Output[Sequence[Passage]]("retrieve")
+PLAN = Output[Plan]("plan")
+TOOL_CALLS = Output[tuple[ToolCall, ...]]("tools")
+GENERATION = Output[Generation]("generate")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and the circumstances of its asking.
+
+    `deadline` is in seconds of the event loop's clock; `queue_ms` is how long it has waited.
+    """
+
+    question: Question
+    source: Source
+    deadline: float
+    queue_ms: float = 0.0
+    traceparent: str | None = None
+    on_delta: DeltaSink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The terminal outcome of a question, and how it came about."""
+
+    answer: Answer
+    stages: tuple[StageTrace, ...] = ()
+
+
+def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: float) -> Answer:
+    """What a run came to, its citations checked."""
+    question = asked.question
+    values = run.values
+    generation: Generation = values.get(GENERATION.stage) or Generation("", "")
+    plan: Plan | None = values.get(PLAN.stage)
+    text, citations = check_citations(generation.text, values.get(PASSAGES.stage) or ())
+    durations: dict[str, Any] = {
+        trace.stage: trace.duration_ms
+        for trace in run.traces
+        if trace.stage in _TIMED and trace.status != "skipped"
+    }
+    return Answer(
+        id=question.id,
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        tenant=question.tenant,
+        status="failed" if error else "degraded" if run.degraded else "answered",
+        source=asked.source,
+        created_at=datetime.now(UTC),
+        text=text,
+        citations=citations,
+        tool_calls=values.get(TOOL_CALLS.stage) or (),
+        degraded=tuple(run.degraded),
+        error=error,
+        usage=generation.usage + plan.usage if plan else generation.usage,
+        model=generation.model,
+        timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3), **durations),
+        metadata=question.metadata,
+    )
+
+
+def answer_again(asked: Asked, kept: Kept, total_ms: float) -> Answer:
+    """What was answered before, as the answer to this question: it cost no tokens and no stage."""
+    question = asked.question
+    return Answer(
+        id=question.id,
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        tenant=question.tenant,
+        status="answered",
+        source=asked.source,
+        created_at=datetime.now(UTC),
+        text=kept.text,
+        citations=kept.citations,
+        tool_calls=kept.tool_calls,
+        model=kept.model,
+        timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3)),
+        metadata=question.metadata,
+    )
+
+
+_TIMED = frozenset(Timings.__struct_fields__) - {"queue", "total"}

@@ -1,0 +1,47 @@
+"""The answer cache that the settings describe."""
+
+from typing import Any
+
+import msgspec
+
+from agents.cache.answers import AnswerCache
+from agents.cache.keys import AnswerKeys, Versions
+from agents.cache.memory import MemoryStore
+from agents.loading import Resources
+from agents.models.prompt import PROMPT_VERSION
+from streams.settings import Settings
+
+
+def build_cache(settings: Settings, resources: Resources, versions: Versions) -> AnswerCache | None:
+    """None: answers are not kept, because the settings say so or leave it open what they rest on."""
+    cache = settings.cache
+    if not cache.answers_ttl_s or (_own_components(settings) and not cache.own_components):
+        return None
+    return AnswerCache(
+        AnswerKeys(_made_by(settings), resources.tool_executor, versions),
+        MemoryStore(cache.max_bytes),
+        ttl_s=cache.answers_ttl_s,
+        journal=resources.journal,
+    )
+
+
+def _own_components(settings: Settings) -> dict[str, str]:
+    return {name: named for name, named in msgspec.structs.asdict(settings.components).items() if named}
+
+
+def _made_by(settings: Settings) -> dict[str, Any]:
+    """Everything that decides on answers besides question, tools and knowledge; no secret among it."""
+    model, embeddings, knowledge = settings.model, settings.embeddings, settings.knowledge
+    return {
+        "prompt": PROMPT_VERSION,
+        "model": [model.base_url, model.name, model.max_tokens, model.temperature],
+        "embeddings": [embeddings.base_url, embeddings.name],
+        "knowledge": [knowledge.qdrant_url, knowledge.collection, knowledge.top_k],
+        "documents": settings.kafka.topic_prefix,
+        "components": _own_components(settings),
+        # What their headers hold may be secret, and is about who asks rather than what.
+        "tools": {
+            name: {key: value for key, value in tool.items() if key != "headers"}
+            for name, tool in settings.tools.items()
+        },
+    }
