@@ -19,6 +19,7 @@ from streams.kafka import acheck_topics
 from streams.settings import Settings
 from streams.signals import on_signals
 from streams.status import Health, StatusServer
+from streams.telemetry.loop_monitor import LoopMonitor
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Worker:
         engine: Engine,
         feed: Feed,
         monitor: Monitor,
+        loop_monitor: LoopMonitor,
         metrics: Callable[[], bytes],
         aclose: Callable[[], Awaitable[None]],
     ) -> None:
@@ -78,6 +80,7 @@ class Worker:
         self._engine = engine
         self._feed = feed
         self._monitor = monitor
+        self._loop_monitor = loop_monitor
         self._aclose = aclose
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -107,7 +110,11 @@ class Worker:
 
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""
-        return self._engine.state() | {"knowledge": self._feed.state(), "draining": self._draining.is_set()}
+        return self._engine.state() | {
+            "knowledge": self._feed.state(),
+            "draining": self._draining.is_set(),
+            "loop": self._loop_monitor.state(),
+        }
 
     def stop(self) -> None:
         """Drain; called again: leave at once."""
@@ -121,7 +128,7 @@ class Worker:
         Raises:
             OperatorError: Kafka or the status port cannot be used; nothing was answered.
         """
-        with on_signals(self.stop):
+        with on_signals(self.stop), self._loop_monitor:
             try:
                 return await self._serve()
             finally:

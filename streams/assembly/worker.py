@@ -17,6 +17,7 @@ from streams.settings import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
+from streams.telemetry.loop_monitor import LoopMonitor
 from streams.telemetry.metrics import Metrics
 from streams.worker import Worker
 
@@ -48,6 +49,7 @@ def build_worker(
         engine=engine,
         feed=KnowledgeFeed(settings, answerer.index, hook, answerer.versions),
         monitor=monitor,
+        loop_monitor=LoopMonitor(hook),
         metrics=metrics.render,
         aclose=answerer.aclose,
     )

@@ -9,6 +9,9 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 QUEUE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
 """Upper bounds for waiting in the log, which may take hours where a backlog is worked off."""
 
+LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Upper bounds for how late the event loop serves a timer; above 0.1 s it counts as held."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -114,6 +117,17 @@ DRAIN = Metric(
     "kotae_drain_seconds",
     "gauge",
     "Estimated time until every question in this worker's partitions had its outcome, if none came.",
+)
+LOOP_LAG = Metric(
+    "kotae_event_loop_lag_seconds",
+    "histogram",
+    "How late the event loop served a timer; everything in the process waits as long.",
+    buckets=LAG_SECONDS,
+)
+LOOP_STALLS = Metric(
+    "kotae_event_loop_stalls_total",
+    "counter",
+    "Times that something held the event loop for more than 100 ms; /state has the stacks.",
 )
 
 CATALOGUE: tuple[Metric, ...] = tuple(

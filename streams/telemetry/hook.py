@@ -61,6 +61,12 @@ class Hook:
     def document_skipped(self, problem: str) -> None:
         """A record of `documents` cannot be indexed; what the index had under its key stays."""
 
+    def loop_lagged(self, lag_s: float) -> None:
+        """A timer of the event loop was called so much too late."""
+
+    def loop_stalled(self, duration_s: float) -> None:
+        """Something held the event loop for longer than `loop_monitor.HELD_S`, and has let it go."""
+
 
 class Hooks(Hook):
     """Passes every event to each sink, in the order given."""

@@ -207,3 +207,9 @@ class Metrics(Hook, Collector):
 
     def document_skipped(self, problem: str) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.DOCUMENTS_SKIPPED.name].add()
+
+    def loop_lagged(self, lag_s: float) -> None:  # noqa: D102 - as above
+        self._distributions[catalogue.LOOP_LAG.name].observe(lag_s)
+
+    def loop_stalled(self, duration_s: float) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.LOOP_STALLS.name].add()

@@ -22,6 +22,7 @@ from streams.kafka import acreate_topics
 from streams.processes import free_port
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
+from streams.telemetry.loop_monitor import LoopMonitor
 from streams.worker import Worker
 from tests.support.engine import (
     ScriptedPipeline,
@@ -65,6 +66,7 @@ def worker_for(settings: Any, engine: Engine) -> Worker:
         engine=engine,
         feed=NoFeed(),
         monitor=NoMonitor(),
+        loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         aclose=nothing,
     )

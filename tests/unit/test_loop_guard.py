@@ -1,5 +1,6 @@
 """The guard against a blocked event loop can fail a test."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,20 @@ from blockbuster import BlockingError
 from streams.settings_reader import load_settings
 
 
-async def test_reading_a_file_on_the_loop_is_caught(tmp_path: Path) -> None:
+async def test_reading_a_file_on_the_loop_is_caught(tmp_path: Path, blocked_calls: list[str]) -> None:
     config = tmp_path / "kotae.toml"
     config.write_text("")
     with pytest.raises(BlockingError):
         load_settings(config)
+    assert blocked_calls.pop().startswith("io.")
+
+
+async def test_even_where_the_error_is_caught(tmp_path: Path, blocked_calls: list[str]) -> None:
+    config = tmp_path / "kotae.toml"
+    config.write_text("")
+    with contextlib.suppress(Exception):
+        load_settings(config)
+    assert blocked_calls.pop(), "the fixture fails the test where this is left in"
 
 
 def test_outside_of_the_loop_it_may_be_read(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def test_every_event_but_none_more_changes_what_is_shown() -> None:
         "documents": 2,
         "tombstones": 1,
         "problem": "x",
+        "lag_s": 0.5,
     }
     for name, event in vars(Hook).items():
         if name.startswith("_"):
