@@ -18,7 +18,7 @@ from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovered, Recovery
 from streams.errors import OperatorError
 from streams.kafka import client_options
-from streams.publishing.copies import Copies
+from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
@@ -101,7 +101,12 @@ class Engine:
 
         outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
         self.copies = Copies(
-            Sender(open_producer=open_copies, topics=(topics.events, topics.deltas), rebuild=False),
+            Sender(
+                open_producer=open_copies,
+                topics=(topics.events, topics.deltas),
+                rebuild=False,
+                patience_s=PATIENCE_S,
+            ),
             reply_topics=kafka.reply_topics,
             hook=hook,
         )

@@ -51,7 +51,9 @@ class RegistryExecutor:
             status, result = "timeout", error.message
         except DependencyError as error:
             status, result = "error", error.message
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _cancelled(error):
+                raise
             log.exception("tool %s has a defect (question %s)", planned.name, question.id)
             status, result = "error", f"the tool failed ({type(error).__name__})"
         return _ended(planned, status, result, started)
@@ -78,7 +80,9 @@ class RegistryExecutor:
             status, result = "unknown", "it may have run before a crash, and its server did not say in time"
         except DependencyError as error:
             status, result = "unknown", f"it may have run before a crash: {error.message}"
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _cancelled(error):
+                raise
             log.exception("tool %s cannot be reconciled (question %s)", planned.name, question.id)
             status, result = "unknown", f"it may have run before a crash ({type(error).__name__})"
         return _ended(planned, status, result, started)
@@ -128,6 +132,12 @@ def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, 
     # Nothing of the attempt or of the run is in it: the same call has the same key for ever.
     headers["Idempotency-Key"] = f"{quote(question.id, safe='')}/{quote(planned.id, safe='')}"
     return headers
+
+
+def _cancelled(error: BaseException) -> bool:
+    """Whether it is we who were cancelled: a tool can also raise it itself, or meet it in what it awaits."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 def _ended(planned: PlannedCall, status: ToolCallStatus, result: Any, started: float) -> ToolCall:

@@ -79,8 +79,9 @@ def _detail(result: ToolCall) -> str:
 def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_ms: float) -> ToolCall:
     status: ToolCallStatus = "timeout"
     result = "no result within the time that the question has"
-    if task.done() and not task.cancelled():
-        defect = task.exception()
+    if task.done():
+        # Where it was cancelled by now it was not by us: that takes a turn of the event loop.
+        defect = asyncio.CancelledError() if task.cancelled() else task.exception()
         if defect is None:
             return task.result()
         log.error("the tool executor has a defect", exc_info=defect)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
 CLOSE_S = 3.0
-LOOK_S = 1.0
-"""Least time between two looks for a topic that is not there."""
+LOOK_S = 0.5
+"""Least time between two looks for a topic or a leader that is not there."""
 
 _partition_of = DefaultPartitioner()
 
@@ -26,16 +26,23 @@ class Connection:
 
     Args:
         open_producer: makes a producer that is not started.
-        topics: looked up before the first record; they must be there.
+        topics: looked up before the first record; they must be there at the start.
+        changed: called when something new may be known of the cluster.
 
     Attributes:
         producer: the one in use.
     """
 
-    def __init__(self, open_producer: Callable[[], AIOKafkaProducer], topics: Collection[str]) -> None:
+    def __init__(
+        self,
+        open_producer: Callable[[], AIOKafkaProducer],
+        topics: Collection[str],
+        changed: Callable[[], None],
+    ) -> None:
         self.producer: Any = None
         self._open_producer = open_producer
         self._topics = topics
+        self._changed = changed
         self._counts: dict[str, int] = {}
         self._looked = 0.0
 
@@ -45,9 +52,7 @@ class Connection:
         Raises:
             KafkaError: there is no broker, or a topic is missing.
         """
-        self.producer = self._open_producer()
-        await self.producer.start()
-        self.producer.client.cluster.add_listener(lambda _: self._counts.clear())
+        await self._start()
         for topic in self._topics:
             await self.producer.partitions_for(topic)
 
@@ -58,7 +63,11 @@ class Connection:
         attempt = 0
         while True:
             try:
-                await self.open()
+                await self._start()
+                # A topic that is gone by now costs its own records their place, but no others.
+                for topic in self._topics:
+                    self.producer.client.add_topic(topic)
+                await self.producer.client.force_metadata_update()
                 break
             except KafkaError as error:
                 delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
@@ -90,7 +99,7 @@ class Connection:
         if count is None:
             count = len(self.producer.client.cluster.partitions_for_topic(record.topic) or ())
             if not count:
-                self._look_again()
+                self.look()
                 raise UnknownTopicOrPartitionError(f"{record.topic} is not there")
             self._counts[record.topic] = count
         partition = record.partition
@@ -102,6 +111,15 @@ class Connection:
             partition %= count
         return int(partition)
 
+    def leads(self, topic: str, partition: int) -> bool:
+        """Whether a broker leads the partition, as far as is known.
+
+        Only then may a batch be handed over: the producer would wait with it for a topic that is not
+        there, and let others wait while it looks for a leader.
+        """
+        leader = self.producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        return leader is not None and leader != -1
+
     async def areachable(self, timeout_s: float) -> bool:
         """Whether a broker answers within that time."""
         try:
@@ -110,8 +128,18 @@ class Connection:
         except (KafkaError, TimeoutError):
             return False
 
-    def _look_again(self) -> None:
+    def look(self) -> None:
+        """Ask the cluster in the background what there is, but not too often."""
         now = asyncio.get_running_loop().time()
-        if now > self._looked + LOOK_S:
+        if now >= self._looked + LOOK_S:
             self._looked = now
             self.producer.client.force_metadata_update()
+
+    async def _start(self) -> None:
+        self.producer = self._open_producer()
+        await self.producer.start()
+        self.producer.client.cluster.add_listener(self._learnt)
+
+    def _learnt(self, _: Any) -> None:
+        self._counts.clear()
+        self._changed()

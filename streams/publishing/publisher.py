@@ -114,10 +114,9 @@ class Publisher:
         outcome, done = delivery.outcome, delivery.done
         if outcome.trace is not None:
             self._copies.trace(outcome.trace)
-        if outcome.reply is None:
-            done(outcome)
-        else:
-            self._copies.reply(outcome.reply, lambda: done(outcome))
+        if outcome.reply is not None:
+            self._copies.reply(outcome.reply)
+        done(outcome)
 
     def _failed(self, delivery: _Delivery, record: Record, error: BaseException) -> None:
         if isinstance(error, Fenced):

@@ -76,7 +76,7 @@ class Queues:
         items: list[Item] = []
         fenced: list[Item] = []
         queue = self._queues[place]
-        # What came while an earlier place was waited for has made this one ready twice.
+        # What came while an earlier place was waited for may have made this one ready twice.
         while place not in self._flying and queue and not (items and (queue[0].alone or items[-1].alone)):
             gate = queue[0].gate
             if gate is not None and not gate.open:
@@ -92,6 +92,21 @@ class Queues:
                 if item.gate is not None:
                     item.gate.left(1)
         return items, fenced
+
+    def shut(self, place: Place) -> list[Item]:
+        """Take out what waits at a gate that is not open; the rest stays, and is not ready any more."""
+        fenced = [item for item in self._queues[place] if item.gate is not None and not item.gate.open]
+        if fenced:
+            left = [item for item in self._queues[place] if item.gate is None or item.gate.open]
+            self._queues[place] = deque(left)
+            self.queued -= len(fenced)
+        return fenced
+
+    def give_up(self, place: Place) -> list[Item]:
+        """Take out all that waits."""
+        items, self._queues[place] = list(self._queues[place]), deque()
+        self.queued -= len(items)
+        return items
 
     def arrive(self, place: Place, items: list[Item]) -> bool:
         """The batch is not on its way any more; False where that was known."""
@@ -111,8 +126,8 @@ class Queues:
         self.queued += len(items)
 
     def more(self, place: Place) -> bool:
-        """Whether another batch of the place can leave now."""
-        if not self._queues[place]:
+        """Whether another batch of the place can leave now; if so, it is told as ready."""
+        if not self._queues[place] or place in self._flying:
             return False
         self._ready.add(place)
         return True

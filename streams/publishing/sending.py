@@ -2,7 +2,10 @@
 
 Thousands of tasks that await `producer.send` at once cost quadratically (whenever a batch is full, all
 are woken and all but one go back to sleep), and even one after the other each costs a future and a turn
-of the event loop. Here a batch has one future, and a partition whose leader is away holds up no other.
+of the event loop. Here a batch has one future.
+
+No place holds up another: a batch is handed over only where the producer takes it without waiting, and
+the records of a partition without a leader, or of a topic that was deleted, wait here.
 """
 
 import asyncio
@@ -12,13 +15,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    LeaderNotAvailableError,
     MessageSizeTooLargeError,
     ProducerClosed,
     RecordListTooLargeError,
     UnknownTopicOrPartitionError,
 )
 
-from streams.publishing.connection import Connection
+from streams.publishing.connection import LOOK_S, Connection
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.queues import Item, Place, Queues, Settled
 from streams.publishing.records import Record
@@ -41,13 +45,22 @@ class Sender:
         topics: looked up before the first record; they must be there.
         rebuild: replace the producer after a failure. An idempotent one needs it: it has then counted
             records that the broker has not, and would be refused for ever.
+        patience_s: how long a partition may be without a leader before its records fail; None: for ever.
     """
 
     def __init__(
-        self, *, open_producer: Callable[[], AIOKafkaProducer], topics: Collection[str], rebuild: bool
+        self,
+        *,
+        open_producer: Callable[[], AIOKafkaProducer],
+        topics: Collection[str],
+        rebuild: bool,
+        patience_s: float | None = None,
     ) -> None:
-        self._connection = Connection(open_producer, topics)
+        self._connection = Connection(open_producer, topics, self._retry)
         self._rebuilds = rebuild
+        self._patience_s = patience_s
+        self._leaderless: dict[Place, float] = {}
+        self._looking: asyncio.TimerHandle | None = None
         self._queues = Queues()
         self._ends: dict[Place, int] = {}
         self._broken = False
@@ -110,6 +123,8 @@ class Sender:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._looking is not None:
+            self._looking.cancel()
         await self._connection.aclose(timeout_s)
 
     async def _run(self) -> None:
@@ -125,7 +140,11 @@ class Sender:
             due = loop.time() + PACE_S
             self._work.clear()
             for place in self._queues.ready():
-                await self._send_batch(place)
+                if self._connection.leads(*place):
+                    self._leaderless.pop(place, None)
+                    await self._send_batch(place)
+                else:
+                    self._keep(place)
 
     async def _send_batch(self, place: Place) -> None:
         producer = self._connection.producer
@@ -136,8 +155,7 @@ class Sender:
             return added is not None
 
         items, fenced = self._queues.depart(place, append)
-        for item in fenced:
-            asyncio.get_running_loop().call_soon(item.settled, item.record, Fenced())
+        self._fence(fenced)
         if not items:
             self._tell_idle()
             return
@@ -148,6 +166,32 @@ class Sender:
             self._settle(place, items, error)
         else:
             sent.add_done_callback(lambda sent: self._acknowledged(place, items, sent))
+
+    def _keep(self, place: Place) -> None:
+        """Let the records of a place wait for its leader, if there is patience left."""
+        loop = asyncio.get_running_loop()
+        self._fence(self._queues.shut(place))
+        since = self._leaderless.setdefault(place, loop.time())
+        if self._patience_s is not None and loop.time() >= since + self._patience_s:
+            error = LeaderNotAvailableError(f"{place[0]}/{place[1]} has no leader")
+            self._tell(place, self._queues.give_up(place), error)
+            self._tell_idle()
+        if self._looking is None:
+            self._looking = loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self._connection.look()
+        self._retry()
+
+    def _retry(self) -> None:
+        for place in self._leaderless:
+            if self._queues.more(place):
+                self._work.set()
+
+    def _fence(self, items: list[Item]) -> None:
+        for item in items:
+            asyncio.get_running_loop().call_soon(item.settled, item.record, Fenced())
 
     def _acknowledged(self, place: Place, items: list[Item], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
@@ -167,12 +211,15 @@ class Sender:
                 items = []
         if self._queues.more(place):
             self._work.set()
+        self._tell(place, items, error)
+        self._tell_idle()
+
+    def _tell(self, place: Place, items: list[Item], error: BaseException | None) -> None:
         for item in items:
             try:
                 item.settled(item.record, error)
             except Exception:
                 log.exception("whoever sent a record to %s failed at its result", place[0])
-        self._tell_idle()
 
     def _tell_idle(self) -> None:
         if self._queues.idle:

@@ -231,3 +231,13 @@ class TestPythonTools(ToolExecutorContract):
 
         registry = ToolRegistry([PythonTool(function) for function in (echo, broken, private, hang)])
         return Subject(RegistryExecutor(registry), lambda: started, lambda: cut_off)
+
+    async def test_a_tool_that_cancels_itself_has_failed_and_was_not_late(self, subject: Subject) -> None:
+        async def confused(text: str) -> str:
+            """Awaits what somebody else has cancelled."""
+            raise asyncio.CancelledError
+
+        executor = RegistryExecutor(ToolRegistry([PythonTool(confused)]))
+        result = await Subject(executor, subject.started, subject.cut_off).run("confused")
+        assert result.status == "error"
+        assert result.result == "the tool failed (CancelledError)"

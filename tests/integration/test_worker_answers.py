@@ -205,6 +205,37 @@ async def test_a_copy_goes_to_allowed_reply_topics_only(kafka_settings: Kafka, t
     assert len(answers) == len(reply_to) + 1
 
 
+async def test_a_reply_topic_that_is_deleted_meanwhile_holds_nothing_up(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    replies = f"{topics.prefix}replies"
+    kafka = msgspec.structs.replace(kafka_settings, reply_topics=(replies,))
+    admin = AIOKafkaAdminClient(**client_options(kafka))
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(replies, 1, 1)])
+        await end_offsets(kafka, replies)
+        settings = settings_for(kafka, max_in_flight=1)
+        async with running_engine(settings, ScriptedPipeline()), producing(kafka) as producer:
+
+            async def ask(number: int) -> None:
+                headers = [("reply_to", replies.encode())]
+                await producer.send_and_wait(
+                    topics.questions, question(f"q{number}"), key=b"k", headers=headers
+                )
+
+            await ask(0)
+            await read_topic(kafka, replies, 1)
+            await admin.delete_topics([replies])
+            for number in range(1, 6):
+                await ask(number)
+            # Well within the 40 s for which the producer keeps what has no leader.
+            answers = await asyncio.wait_for(read_topic(kafka, topics.answers, 6), 20)
+    finally:
+        await admin.close()
+    assert [decode_answer(record.value).id for record in answers] == [f"q{n}" for n in range(6)]
+
+
 async def test_a_streaming_answer_sends_its_pieces_in_order_and_says_when_it_is_done(
     kafka_settings: Kafka, topics: Topics
 ) -> None:

@@ -14,7 +14,9 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.answer import Answer
+from schemas.codec import decode_answer
 from streams.publishing.copies import MAX_DELTAS, Copies
+from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import Sender
@@ -64,7 +66,15 @@ class FakeProducer:
 
     def add_topic(self, topic: str) -> None: ...
 
-    def force_metadata_update(self) -> None: ...
+    def force_metadata_update(self) -> "asyncio.Future[bool]":
+        updated: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        updated.set_result(True)
+        return updated
+
+    def leader_for_partition(self, place: Any) -> int | None:
+        if place.topic in self.broker.deleted:
+            return None
+        return -1 if place.topic in self.broker.leaderless else 1
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return set(range(PARTITIONS[topic])) if topic in PARTITIONS else None
@@ -76,6 +86,7 @@ class FakeProducer:
         return Recorded(self.broker.batch_size)
 
     async def send_batch(self, batch: Recorded, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        assert topic not in self.broker.leaderless | self.broker.deleted, "aiokafka would wait here"
         assert (topic, partition) not in self.broker.flying, "two batches of one partition at once"
         if self.broker.dead is self:
             raise OutOfOrderSequenceNumber
@@ -105,6 +116,8 @@ class FakeBroker:
         self.held: dict[str, list[Callable[[], None]]] = {}
         self.refuse: Callable[[str, list[bytes | None]], Exception | None] = lambda topic, values: None
         self.dead: FakeProducer | None = None
+        self.leaderless: set[str] = set()
+        self.deleted: set[str] = set()
         self.batch_size = 1000
         self.opened = self.closed = 0
 
@@ -126,7 +139,11 @@ class FakeBroker:
 class Told(Hook):
     def __init__(self) -> None:
         self.failures: list[tuple[str, str]] = []
+        self.sent: list[str] = []
         self.dropped = 0
+
+    def record_sent(self, topic: str, size: int) -> None:
+        self.sent.append(topic)
 
     def send_failed(self, topic: str, error: BaseException) -> None:
         self.failures.append((topic, type(error).__name__))
@@ -156,7 +173,7 @@ async def sender(broker: FakeBroker) -> Any:
 @pytest.fixture
 async def copies(broker: FakeBroker, hook: Told) -> Any:
     made = Copies(
-        Sender(open_producer=broker.open, topics=[], rebuild=False),  # type: ignore[arg-type]
+        Sender(open_producer=broker.open, topics=[], rebuild=False, patience_s=0.1),  # type: ignore[arg-type]
         reply_topics=["replies"],
         hook=hook,
     )
@@ -249,6 +266,40 @@ async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeB
         settle()
     await asyncio.wait_for(sender.aflush(), 5)
     assert len(acked) == 10
+
+
+@pytest.mark.parametrize("gone", ["leaderless", "deleted"])
+async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
+    sender: Sender, broker: FakeBroker, gone: str
+) -> None:
+    missing: set[str] = getattr(broker, gone)
+    missing.add("t.questions.dlq")
+    acked: list[tuple[bytes | None, BaseException | None]] = []
+    for value in (b"1", b"2", b"3"):
+        sender.put(record(value, topic="t.questions.dlq"), lambda r, e: acked.append((r.value, e)))
+    for number in range(3):
+        sender.put(record(b"fine"), lambda r, e: acked.append((r.value, e)))
+        await eventually(lambda n=number: len(acked) == n + 1, 2, "the others")
+    assert acked == [(b"fine", None)] * 3
+    missing.clear()
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert acked[3:] == [(b"1", None), (b"2", None), (b"3", None)]
+    assert broker.opened == 1, "nothing was refused"
+
+
+async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
+    sender: Sender, broker: FakeBroker
+) -> None:
+    broker.leaderless.add("t.answers")
+    told: list[tuple[bytes | None, str]] = []
+    ours, lost = Gate(), Gate()
+    for value, gate in ((b"ours", ours), (b"lost", lost)):
+        sender.put(record(value), lambda r, e: told.append((r.value, type(e).__name__)), gate)
+    lost.lose()
+    await eventually(lambda: told == [(b"lost", "Fenced")], 3, "the fence")
+    broker.leaderless.clear()
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert told[1:] == [(b"ours", "NoneType")]
 
 
 async def test_a_partition_that_is_not_there_is_folded_or_refused(sender: Sender, broker: FakeBroker) -> None:
@@ -353,8 +404,56 @@ async def test_a_reply_that_fails_holds_nothing_up(
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic == "replies" else None
     headers = (("reply_to", b"replies"),)
     await publish(publisher, outcomes().answered(inquiry(headers=headers), answer()))
-    assert hook.failures == [("replies", "KafkaTimeoutError")]
+    await eventually(lambda: hook.failures == [("replies", "KafkaTimeoutError")], 2, "the failure")
     assert broker.opened == 2, "the copies' producer needs no rebuilding, and the outcomes' is untouched"
+
+
+@pytest.mark.parametrize("gone", ["leaderless", "deleted"])
+async def test_a_reply_without_a_leader_holds_no_slot_and_is_given_up(
+    publisher: Publisher, broker: FakeBroker, hook: Told, gone: str
+) -> None:
+    getattr(broker, gone).add("replies")
+    asked = inquiry(headers=(("reply_to", b"replies"),))
+    await publish(publisher, *[outcomes().answered(asked, answer()) for _ in range(5)])
+    assert hook.failures == [], "nobody has waited for the replies"
+    await eventually(lambda: hook.failures == [("replies", "LeaderNotAvailableError")] * 5, 5, "the end")
+    await publish(publisher, outcomes().answered(asked, answer()))
+    getattr(broker, gone).clear()
+    await publish(publisher, outcomes().answered(asked, answer()))
+    await eventually(lambda: broker.values("replies"), 5, "a reply once there is a leader")
+
+
+async def test_replies_of_a_conversation_keep_their_order(publisher: Publisher, broker: FakeBroker) -> None:
+    broker.held["replies"] = []
+    asked = inquiry(headers=(("reply_to", b"replies"),))
+    texts = [f"answer {number}" for number in range(20)]
+    for text in texts:
+        await publish(publisher, outcomes().answered(asked, answer(text=text)))
+    while len(broker.values("replies")) < len(texts):
+        await eventually(lambda: broker.held["replies"], 2, "a batch")
+        broker.held["replies"].pop()()
+    assert [decode_answer(value or b"").text for value in broker.values("replies")] == texts
+
+
+@pytest.mark.parametrize("limit", ["MAX_REPLIES", "MAX_BYTES"])
+async def test_a_reply_topic_that_is_not_read_costs_no_other_its_room(
+    copies: Copies, broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"streams.publishing.copies.{limit}", 3 if limit == "MAX_REPLIES" else 33)
+    broker.held["replies"] = []
+    for _ in range(5):
+        copies.reply(record(b"x" * 10, topic="replies"))
+    assert hook.failures == [("replies", "BufferError")] * 2
+    copies.trace(record(b"trace", topic="t.events"))
+    copies.delta(record(b"delta", topic="t.answers.deltas"))
+    await eventually(lambda: len(broker.log) == 2, 2, "the others")
+    while len(broker.values("replies")) < 3:
+        await eventually(lambda: broker.held["replies"], 2, "a batch")
+        broker.held["replies"].pop()()
+    await eventually(lambda: hook.sent.count("replies") == 3, 2, "the end")
+    copies.reply(record(b"x" * 10, topic="replies"))
+    assert len(hook.failures) == 2, "there is room again"
+    broker.held.pop("replies")
 
 
 async def test_too_many_deltas_are_dropped_but_never_the_last(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents.components import Call, Plan, PlannedCall
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
 from agents.tools.journal import Journal, JournalError
-from schemas.answer import Answer, Source
+from schemas.answer import Answer, Source, ToolCall
 from schemas.question import Question
 from tests.support.components import FakeGenerator, FakeRetriever, RecordingObserver
 from tests.support.journal import CountingTools, Log
@@ -256,6 +256,16 @@ async def test_a_result_that_is_back_is_kept_when_the_broker_is_away() -> None:
 
     world = World(FicklePlanner(("book",)))
     assert world.status(await world.run(journal=AwayAfter())) == {"book": ("ok", False)}
+
+
+@pytest.mark.looptime
+async def test_an_executor_that_cancels_itself_has_failed_and_was_not_late() -> None:
+    class Confused(CountingTools):
+        async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
+            raise asyncio.CancelledError
+
+    world = World(FicklePlanner(("look", "book")), tools=Confused())
+    assert world.status(await world.run()) == {"look": ("error", False), "book": ("error", False)}
 
 
 def test_the_same_call_has_the_same_key_on_every_attempt() -> None:
