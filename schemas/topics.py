@@ -62,9 +62,13 @@ class Topics:
         """
         # An answer that is gone before its question is answered twice after a crash: keep both equally long.
         log = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
+        # By the broker's clock: `timeout_ms` and a question's wait begin there, however wrong an asker's is.
+        stamped = {"message.timestamp.type": "LogAppendTime"}
         outcome = {"max.message.bytes": str(OUTCOME_MAX_BYTES)}
         return [
-            TopicSpec(self.questions, partitions, log | {"max.message.bytes": str(RECORD_MAX_BYTES)}),
+            TopicSpec(
+                self.questions, partitions, log | stamped | {"max.message.bytes": str(RECORD_MAX_BYTES)}
+            ),
             TopicSpec(self.answers, partitions, log | outcome),
             TopicSpec(self.deltas, partitions, _kept(_HOUR_MS, segment_ms=10 * _MINUTE_MS)),
             # Longer than the questions: somebody has to look at them first.

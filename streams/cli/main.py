@@ -24,6 +24,7 @@ _COMMANDS = {
     "ingest": "Put files into the knowledge that answers rest on.",
     "topics": "Create and list the topics.",
     "offsets": "Show how far the workers have come, and what is incomplete.",
+    "dlq": "Look at what failed, and send it back to be tried again.",
     "broker": "Run Kafka in the foreground, from Maven's jars.",
     "offline-model": "Run a model server that answers by extraction.",
     "schemas": "Export JSON Schema and AsyncAPI.",

@@ -15,6 +15,7 @@ from schemas.topics import Topics
 from streams.cli.main import run
 from streams.consumer.offset_map import encode
 from streams.settings import Kafka
+from tests.support.kafka import configure_topic
 
 Show = Callable[..., int]
 
@@ -87,6 +88,7 @@ async def test_what_is_committed_is_shown_a_partition_at_a_time(
     show: Show, topics: Topics, kafka_settings: Kafka, group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = int(time.time() * 1000) - 100_000
+    await configure_topic(kafka_settings, topics.questions, message_timestamp_type="CreateTime")
     await produce(kafka_settings, {0: 20, 1: 5}, timestamp_ms=lambda i: began + 1_000 * i)
     await commit(
         kafka_settings,
@@ -123,6 +125,7 @@ async def test_the_oldest_is_a_record_where_the_commit_point_is_none(
 ) -> None:
     """A transaction's marker takes an offset; what lies behind it may be done."""
     began = int(time.time() * 1000) - 100_000
+    await configure_topic(kafka_settings, topics.questions, message_timestamp_type="CreateTime")
     await produce(kafka_settings, {0: 2, 2: 1}, transactional_id=group)
     await until_ends(kafka_settings, {0: 3, 2: 2})
     await produce(kafka_settings, {0: 3}, timestamp_ms=lambda i: began + 1_000 * i)

@@ -26,6 +26,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
+from tests.support.kafka import configure_topic
 from tests.support.system import eventually
 
 
@@ -137,6 +138,7 @@ async def test_an_expired_question_is_shed_and_one_without_a_deadline_never_is(
         "old": [],
         "in-time": [("ce_expirytime", b"2199-01-01T00:00:00Z")],
     }
+    await configure_topic(kafka_settings, topics.questions, message_timestamp_type="CreateTime")
     async with producing(kafka_settings) as producer:
         for name, headers in cases.items():
             await producer.send_and_wait(

@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import Topics
 from streams.errors import OperatorError
@@ -67,6 +69,26 @@ async def topics(kafka_settings: Kafka) -> Topics:
     """All topics of this test's prefix, ready for use."""
     await acreate_topics(kafka_settings)
     return Topics(kafka_settings.topic_prefix)
+
+
+async def configure_topic(kafka: Kafka, topic: str, **config: str) -> None:
+    """Set what is named of a topic's configuration (`_` for `.`); all else goes back to the broker's."""
+    wanted = {name.replace("_", "."): value for name, value in config.items()}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+
+    async def known() -> bool:
+        [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        found = {entry[0]: entry[1] for entry in response.resources[0][4]}
+        return all(found.get(name) == value for name, value in wanted.items())
+
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
+        async with asyncio.timeout(20):
+            while not await known():  # noqa: ASYNC110 - a broker sends no event
+                await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
 
 
 def docker_answers() -> bool:

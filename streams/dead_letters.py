@@ -1,0 +1,106 @@
+"""Reads the dead letters, and sends those back that may be: the thin shell around `streams.redrive`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.codec import DecodeError, decode_answer
+from schemas.topics import Topics
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, client_options
+from streams.reading import aread_to_end
+from streams.redrive import Decision, Letter, Place, decide
+from streams.settings import Kafka
+
+SKEW_MS = 60_000
+"""A letter may bear a slightly later time than what was written after it."""
+
+
+async def aread_letters(kafka: Kafka) -> list[Letter]:
+    """Every dead letter that the topic still has.
+
+    Raises:
+        OperatorError: there is no broker, or the topic is missing.
+    """
+    topics = Topics(kafka.topic_prefix)
+    await acheck_topics(kafka, needed=[topics.dead_letters])
+    try:
+        return [
+            Letter(
+                record.partition,
+                record.offset,
+                record.key,
+                record.value,
+                tuple(record.headers),
+                record.timestamp,
+            )
+            async for record in aread_to_end(kafka, topics.dead_letters)
+        ]
+    except KafkaError as error:
+        raise OperatorError(f"{topics.dead_letters} cannot be read: {error!r}") from error
+
+
+async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
+    """What may be done with each letter, by what `answers` and `questions` hold since they were written.
+
+    Raises:
+        OperatorError: there is no broker, or a topic is missing.
+    """
+    topics = Topics(kafka.topic_prefix)
+    await acheck_topics(kafka, needed=[topics.answers, topics.questions])
+    if not letters:
+        return []
+    since_ms = max(0, min(letter.timestamp_ms for letter in letters) - SKEW_MS)
+    answered: set[Place | str] = set()
+    sent: set[tuple[str, int]] = set()
+    try:
+        async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
+            try:
+                answer = decode_answer(record.value)
+            except DecodeError:
+                continue  # another writer's
+            if answer.status != "failed" and answer.source.topic == topics.questions:
+                answered |= {(answer.source.partition, answer.source.offset), answer.question_id}
+        async for record in aread_to_end(kafka, topics.questions, since_ms=since_ms):
+            again = Letter(record.partition, record.offset, None, None, tuple(record.headers), 0)
+            if "qa.dlq.origin" in again.said:
+                sent.add((again.origin, again.redrives))
+    except KafkaError as error:
+        raise OperatorError(f"what became of the dead letters cannot be read: {error!r}") from error
+    return decide(letters, answered=answered, sent=sent)
+
+
+async def aredrive(
+    kafka: Kafka, decisions: Sequence[Decision], *, rate_per_s: float
+) -> AsyncIterator[Letter]:
+    """Send back those that may be, in their order; each is given when the broker has it.
+
+    They go to the partition that they came from, so that a conversation stays in order.
+
+    Raises:
+        OperatorError: one cannot be written; those given before it are.
+    """
+    topic = Topics(kafka.topic_prefix).questions
+    producer = AIOKafkaProducer(**client_options(kafka), acks="all", enable_idempotence=True)
+    try:
+        await producer.start()
+        count = len(await producer.partitions_for(topic))
+        for decision in decisions:
+            if decision.action != "redrive":
+                continue
+            letter = decision.letter
+            await producer.send_and_wait(
+                topic,
+                letter.value,
+                key=letter.key,
+                headers=letter.redriven_headers,
+                partition=letter.source[0] % count,
+            )
+            yield letter
+            await asyncio.sleep(1 / rate_per_s)
+    except KafkaError as error:
+        raise OperatorError(f"{topic} cannot be written to: {error!r}") from error
+    finally:
+        await producer.stop()

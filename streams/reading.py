@@ -1,0 +1,47 @@
+"""Reads what a topic holds now, for commands: from the earliest record, or a time, to the end as it is."""
+
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.consumer.header_names import read_any_header_name
+from streams.kafka import client_options
+from streams.settings import Kafka
+
+POLL_MS = 200
+BATCH = 500
+
+
+async def aread_to_end(
+    kafka: Kafka, topic: str, *, since_ms: int | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Every record of every partition, in order within each; of those since a time, where one is given.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+    read_any_header_name()
+    consumer = AIOKafkaConsumer(
+        topic, **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = await consumer.end_offsets(places)
+        begins = await consumer.beginning_offsets(places)
+        if since_ms is not None:
+            for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since_ms))).items():
+                begins[place] = ends[place] if found is None else found.offset
+        left = [place for place in places if begins[place] < ends[place]]
+        for place in left:
+            consumer.seek(place, begins[place])
+        while left:
+            batches = await consumer.getmany(*left, timeout_ms=POLL_MS, max_records=BATCH)
+            for place, records in batches.items():
+                for record in records:
+                    if record.offset < ends[place]:
+                        yield record
+            left = [place for place in left if await consumer.position(place) < ends[place]]
+    finally:
+        await consumer.stop()

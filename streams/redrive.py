@@ -1,0 +1,138 @@
+"""Dead letters: what they say, and which of them may be sent back to be answered again. Pure.
+
+A letter is sent back as the record that it was, with the same question id, at most `REDRIVES_MAX` times;
+nothing is sent back by itself. `qa.dlq.origin` names the first record of them all, so that its letters are
+known for the same question however often it has failed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from schemas.codec import DecodeError, decode_question
+from schemas.headers import Header
+from streams.publishing.outcomes import HEADERS_LOST, TRUNCATED
+
+REDRIVES_MAX = 3
+
+Action = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
+Place = tuple[int, int]
+"""(partition, offset) on `questions`."""
+
+_REASONS: dict[Action, str] = {
+    "redrive": "sent back",
+    "superseded": "it was sent back, and failed again: a later letter tells",
+    "pending": "it was sent back, and has no outcome yet",
+    "answered": "it has been answered since",
+    "parked": f"it was sent back {REDRIVES_MAX} times",
+    "damaged": "the letter holds only a part of the record",
+}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One record of `questions.dlq`; `timestamp_ms` is when it was written."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+    timestamp_ms: int
+
+    @property
+    def position(self) -> str:
+        """As commands name it: `partition/offset`."""
+        return f"{self.partition}/{self.offset}"
+
+    @cached_property
+    def said(self) -> Mapping[str, str]:
+        """The headers as text; of a name that is there twice, the last."""
+        return {name: (value or b"").decode(errors="replace") for name, value in self.headers}
+
+    @property
+    def source(self) -> Place:
+        """The record that failed; (-1, -1) where the letter does not say."""
+        said = self.said
+        try:
+            return int(said["__connect.errors.partition"]), int(said["__connect.errors.offset"])
+        except (KeyError, ValueError):
+            return -1, -1
+
+    @property
+    def origin(self) -> str:
+        """The record that was asked first, `partition/offset`."""
+        return self.said.get("qa.dlq.origin") or "{}/{}".format(*self.source)
+
+    @property
+    def redrives(self) -> int:
+        """How often it had been sent back."""
+        count = self.said.get("qa.dlq.redrives", "")
+        return int(count) if count.isdecimal() else 0
+
+    @cached_property
+    def question_id(self) -> str | None:
+        """The question's id, where the value holds one."""
+        try:
+            return decode_question(self.value).id
+        except DecodeError as error:
+            return error.salvaged.question_id
+
+    @property
+    def redriven_headers(self) -> list[Header]:
+        """What the record is sent back with.
+
+        Without what the letter says of its failure, and without an absolute deadline: it would be over.
+        """
+        kept = [
+            (name, value)
+            for name, value in self.headers
+            if not name.startswith(("__connect.errors.", "qa.dlq.")) and name != "ce_expirytime"
+        ]
+        return [
+            *kept,
+            ("qa.dlq.origin", self.origin.encode()),
+            ("qa.dlq.redrives", b"%d" % (self.redrives + 1)),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a letter."""
+
+    letter: Letter
+    action: Action
+
+    @property
+    def reason(self) -> str:
+        """Why, for people."""
+        return _REASONS[self.action]
+
+
+def decide(
+    letters: Iterable[Letter], *, answered: Collection[Place | str], sent: Collection[tuple[str, int]]
+) -> list[Decision]:
+    """What to do with each letter, in the order of the records that failed.
+
+    Args:
+        answered: the sources, and the question ids, that have an outcome which is not a failure.
+        sent: of every record that was sent back, its origin and which time it was.
+    """
+    ordered = sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset))
+    latest: dict[str, int] = {}
+    for letter in ordered:
+        latest[letter.origin] = max(letter.redrives, latest.get(letter.origin, 0))
+
+    def action(letter: Letter) -> Action:
+        if letter.source in answered or letter.question_id in answered:
+            return "answered"
+        if letter.redrives < latest[letter.origin]:
+            return "superseded"
+        if letter.redrives >= REDRIVES_MAX:
+            return "parked"
+        if letter.source[0] < 0 or letter.said.get("qa.dlq.disposition") in {TRUNCATED, HEADERS_LOST}:
+            return "damaged"
+        return "pending" if (letter.origin, letter.redrives + 1) in sent else "redrive"
+
+    return [Decision(letter, action(letter)) for letter in ordered]

@@ -1,0 +1,106 @@
+"""`kotae dlq` on a real broker: what failed is listed, shown, and sent back a bounded number of times."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import msgspec
+import orjson
+import pytest
+
+from agents.pipeline import Answered, Asked
+from schemas.answer import AnswerError
+from schemas.codec import decode_answer
+from schemas.errors import ErrorCode
+from schemas.topics import Topics
+from streams.cli.main import run
+from streams.redrive import REDRIVES_MAX
+from streams.settings import Kafka
+from tests.support.engine import (
+    ScriptedPipeline,
+    answer_to,
+    producing,
+    question,
+    read_topic,
+    running_engine,
+    settings_for,
+)
+
+Command = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def command(
+    kafka_settings: Kafka, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("KOTAE_KAFKA__BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("KOTAE_KAFKA__TOPIC_PREFIX", kafka_settings.topic_prefix)
+
+    async def call(*arguments: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(run, ["dlq", *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return call
+
+
+async def test_what_failed_goes_back_until_it_is_answered_or_parked(
+    kafka_settings: Kafka, topics: Topics, command: Command
+) -> None:
+    broken = {"stays broken", "heals"}
+
+    async def script(asked: Asked) -> Answered:
+        answered = answer_to(asked)
+        if asked.question.id not in broken:
+            return answered
+        error = AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "the model is down")
+        return replace(
+            answered, answer=msgspec.structs.replace(answered.answer, status="failed", error=error)
+        )
+
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline(script)):
+        async with producing(kafka_settings) as producer:
+            for identifier in ("stays broken", "heals", "sound"):
+                await producer.send(topics.questions, question(identifier), key=b"c", partition=1)
+        await read_topic(kafka_settings, topics.answers, 3)
+        code, out = await command("list", "--json")
+        assert code == 0, out
+        assert [(one["question_id"], one["redrive"]) for one in orjson.loads(out)] == [
+            ("stays broken", "redrive"),
+            ("heals", "redrive"),
+        ]
+        position = orjson.loads(out)[0]["position"]
+        code, out = await command("show", position)
+        assert "__connect.errors.exception.message: the model is down" in out
+        broken.discard("heals")
+        expected = 3
+        for time in range(1, REDRIVES_MAX + 1):
+            code, out = await command("redrive", "--all", "--rate", "1000")
+            assert f"({time} of {REDRIVES_MAX})" in out
+            expected += 2 if time == 1 else 1
+            await read_topic(kafka_settings, topics.answers, expected)
+        code, out = await command("redrive", "--all")
+        assert code == 0
+        assert "sent back (" not in out
+        code, out = await command("list")
+        assert "[parked]" in out
+        assert "[answered]" in out
+    answers = [
+        decode_answer(record.value) for record in await read_topic(kafka_settings, topics.answers, expected)
+    ]
+    assert [(one.question_id, one.status) for one in answers if one.question_id == "heals"] == [
+        ("heals", "failed"),
+        ("heals", "answered"),
+    ]
+    assert sum(one.question_id == "stays broken" for one in answers) == 1 + REDRIVES_MAX
+
+
+async def test_a_letter_that_is_not_there_is_told(
+    kafka_settings: Kafka, topics: Topics, command: Command
+) -> None:
+    code, out = await command("redrive", "7/7")
+    assert code == 2
+    assert "there is no dead letter 7/7" in out
+    code, out = await command("redrive")
+    assert code == 2
+    assert "--all" in out

@@ -1,0 +1,74 @@
+"""Which dead letters may be sent back, and with what."""
+
+from datetime import UTC, datetime
+
+from schemas.answer import Source
+from schemas.headers import DeadLetter, Header, dead_letter_headers
+from streams.publishing.outcomes import TRUNCATED
+from streams.redrive import REDRIVES_MAX, Letter, decide
+
+VALUE = b'{"id": "q", "text": "Why?"}'
+
+
+def letter(
+    offset: int,
+    original: list[Header] | None = None,
+    *,
+    position: int = 0,
+    disposition: str = "model_unavailable",
+) -> Letter:
+    failed = DeadLetter(
+        source=Source("questions", 2, offset),
+        stage="generate",
+        exception="TransientError",
+        message="down",
+        timestamp=datetime.now(UTC),
+        consumer_group="kotae",
+        attempts=1,
+        disposition=disposition,
+    )
+    return Letter(2, position, b"c", VALUE, tuple(dead_letter_headers(original or [], failed)), 1000)
+
+
+def actions(*letters: Letter, answered: object = (), sent: object = ()) -> list[str]:
+    return [one.action for one in decide(letters, answered=answered, sent=sent)]  # type: ignore[arg-type]
+
+
+def test_a_letter_is_sent_back_as_what_it_was() -> None:
+    first = letter(
+        5, [("correlation_id", b"c"), ("ce_expirytime", b"2020-01-01T00:00:00Z"), ("timeout_ms", b"9")]
+    )
+    assert actions(first) == ["redrive"]
+    assert first.redriven_headers == [
+        ("correlation_id", b"c"),
+        ("timeout_ms", b"9"),
+        ("qa.dlq.origin", b"2/5"),
+        ("qa.dlq.redrives", b"1"),
+    ]
+    assert first.question_id == "q"
+
+
+def test_it_is_known_for_the_same_however_often_it_fails_and_at_last_parked() -> None:
+    letters = [letter(5)]
+    for time in range(1, REDRIVES_MAX + 1):
+        again = letter(5 + 10 * time, letters[-1].redriven_headers, position=time)
+        assert (again.origin, again.redrives) == ("2/5", time)
+        letters.append(again)
+        expected = "parked" if time == REDRIVES_MAX else "redrive"
+        assert actions(*letters) == ["superseded"] * time + [expected]
+
+
+def test_what_is_on_its_way_or_was_answered_is_not_sent_again() -> None:
+    assert actions(letter(5), sent={("2/5", 1)}) == ["pending"]
+    assert actions(letter(5), answered={(2, 5)}) == ["answered"]
+    assert actions(letter(5), answered={"q"}) == ["answered"]
+
+
+def test_a_letter_that_holds_only_a_part_stays() -> None:
+    assert actions(letter(5, disposition=TRUNCATED)) == ["damaged"]
+    assert actions(Letter(0, 0, None, VALUE, (), 0)) == ["damaged"]
+
+
+def test_they_go_back_in_the_order_of_the_questions() -> None:
+    letters = [letter(9, position=0), letter(3, position=1), letter(6, position=2)]
+    assert [one.letter.source[1] for one in decide(letters, answered=(), sent=())] == [3, 6, 9]
