@@ -2,13 +2,13 @@
 
 aiohttp rather than httpx on the hot path, because a call through `httpx.AsyncClient` costs two to
 three times the CPU. No redirect is followed, no cookie kept, no proxy read from the environment: a
-request goes where it was sent or nowhere. There are no time-outs of its own: stages cancel, and a
-cancelled request closes its connection.
+request goes where it was sent or nowhere, and only to addresses that may be called (`agents.egress`).
+There are no time-outs of its own: stages cancel, and a cancelled request closes its connection.
 """
 
 import asyncio
 import email.utils
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import orjson
 
+from agents.connector import GuardedConnector, RefusedAddressError
+from agents.egress import Endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, ThrottledError, TransientError
 
 if TYPE_CHECKING:
@@ -59,10 +61,11 @@ class HttpPool:
         dependency: its name in errors, for instance `model` or `tools/weather`.
         headers: sent with every request, unless the request names its own.
         max_response_bytes: a longer body (after decompression) is refused.
+        allowed: endpoints that the operator configured; they may be anywhere, all others are public.
 
     Every method raises, besides `asyncio.CancelledError`, only: `TransientError` for connection
     trouble; `BadOutputError` for what is not HTTP; `PermanentError` for a URL, header or certificate
-    that cannot work and for a body that is too long.
+    that cannot work, for an address that may not be called, and for a body that is too long.
     """
 
     def __init__(
@@ -71,10 +74,12 @@ class HttpPool:
         *,
         headers: Mapping[str, str] = NO_HEADERS,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
+        allowed: Collection[Endpoint] = (),
     ) -> None:
         self.dependency = dependency
         self._headers = dict(headers)
         self._max_bytes = max_response_bytes
+        self._allowed = allowed
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -84,7 +89,7 @@ class HttpPool:
         # Made with the first request, because a session belongs to the loop that is running then.
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=GuardedConnector(self._allowed),
                 # Decompression costs more than a local network; who compresses all the same is read.
                 headers={"Accept-Encoding": "identity", **self._headers},
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -142,18 +147,11 @@ class HttpPool:
     def client(self) -> "httpx.AsyncClient":
         """The client that people know, over this pool's connections; closing it leaves the pool open.
 
-        It has httpx's own time-outs and errors, and no cap on a response's size.
+        It has httpx's own time-outs and errors. See `agents.http_client`.
         """
-        import httpx  # noqa: PLC0415 - 9 MB and 0.2 s that only those who ask for this client pay
-        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+        from agents.http_client import make_client  # noqa: PLC0415 - 9 MB and 0.2 s that only its users pay
 
-        class PooledTransport(AiohttpTransport):
-            async def aclose(self) -> None:
-                """The session is the pool's, not the client's."""
-
-        # The TLS settings are the session's; without `verify=False` unused certificates would be loaded.
-        transport = PooledTransport(client=self._opened(), verify=False, trust_env=False)
-        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+        return make_client(self._opened, self._max_bytes)
 
     async def aclose(self) -> None:
         """Close every connection. A request made later opens new ones."""
@@ -238,9 +236,12 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
     match error:
         case aiohttp.ClientResponseError():
             return BadOutputError(dependency, f"not an HTTP response: {error.message}")
-        case (
-            aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | aiohttp.ClientConnectorCertificateError()
-        ):
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            # Without the URL, which may hold a key.
+            return PermanentError(dependency, "not an address that can be called")
+        case RefusedAddressError():
+            return PermanentError(dependency, str(error))
+        case aiohttp.ClientConnectorCertificateError():
             return PermanentError(dependency, told)
         case aiohttp.ClientError() | OSError():
             return TransientError(dependency, told)

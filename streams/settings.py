@@ -126,6 +126,16 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     than the question and `documents` these rest on."""
 
 
+class Egress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Python tools and components of one's own may call with the client that they are given.
+
+    The addresses of models, indexes and HTTP tools need not be listed: those settings say it already.
+    """
+
+    allow: tuple[str, ...] = ()
+    """`host:port` of servers that are not public and may be called all the same; public ones always may."""
+
+
 class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parts of one's own: `module:factory`, or a name of the entry-point group `kotae.components`.
 
@@ -154,5 +164,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     embeddings: Embeddings = field(default_factory=Embeddings)
     knowledge: Knowledge = field(default_factory=Knowledge)
     cache: Cache = field(default_factory=Cache)
+    egress: Egress = field(default_factory=Egress)
     components: Components = field(default_factory=Components)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect
 
+from agents.egress import endpoint, parse_allowed
 from streams.errors import SettingsError
 from streams.secrets import is_secret, masked
 from streams.settings import Settings
@@ -177,6 +178,11 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         value = getattr(getattr(settings, section), name)
         if not holds(value):
             raise _wrong(key, sources[key], allowed, value)
+    try:
+        parse_allowed(settings.egress.allow)
+    except ValueError as error:
+        allowed = "a list, each host:port, such as erp.internal:443"
+        raise _wrong("egress.allow", sources["egress.allow"], allowed, str(error)) from None
     worker = settings.worker
     if worker.http_port and worker.http_port + worker.processes - 1 > 65535:
         source = sources["worker.http_port"] if sources["worker.http_port"] != DEFAULT else None
@@ -190,12 +196,8 @@ def _is_brokers(value: str) -> bool:
 
 def _is_url_or_empty(value: str) -> bool:
     try:
-        parts = urlsplit(value)
         return not value or (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and parts.port != 0
-            and " " not in value
+            urlsplit(value).scheme in {"http", "https"} and bool(endpoint(value)) and " " not in value
         )
     except ValueError:  # a port out of range, or half an IPv6 address
         return False

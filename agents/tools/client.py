@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from agents.errors import DependencyError, TimedOutError, TransientError
+from agents.errors import DependencyError, PermanentError, TimedOutError, TransientError
+from agents.http_client import RefusedError
 
 _headers: ContextVar[Mapping[str, str]] = ContextVar("kotae_tool_headers")
 
@@ -31,10 +32,11 @@ class InjectedClient:
         token = _headers.set(headers)
         try:
             return await function(self._opened())
+        except RefusedError as error:
+            raise PermanentError(dependency, str(error)) from error
+        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
+            raise TimedOutError(dependency, "its server did not answer in time") from error
         except httpx.TransportError as error:
-            # httpx-aiohttp calls every connection that was refused or lost a ConnectTimeout.
-            if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-                raise TimedOutError(dependency, "its server did not answer in time") from error
             raise TransientError(dependency, "the connection to its server failed") from error
         except httpx.HTTPStatusError as error:
             status = error.response.status_code

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.components import ToolSpec
+from agents.egress import endpoint
 from agents.http import HttpPool
 from agents.loading import TOOLS_GROUP, LoadingError, load_component
 from agents.tools.http_tool import HttpTool
@@ -133,6 +134,7 @@ def _http_tool(
         f"tools/{name}",
         headers=_resolved_headers(name, declared.headers, environ),
         max_response_bytes=RESULT_BYTES_MAX,
+        allowed={endpoint(url) for url in (declared.url, declared.reconcile_url) if url},
     )
     return HttpTool(
         spec,
@@ -176,7 +178,7 @@ def _wrong(name: str, field: str, what: str) -> ToolConfigError:
 def _check_url(name: str, field: str, url: str) -> None:
     try:
         parts = urlsplit(url)
-        callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        callable_ = parts.scheme in {"http", "https"} and bool(endpoint(url))
         clean = url.isprintable() and " " not in url and not parts.fragment and "@" not in parts.netloc
     except ValueError:  # a port out of range, or half an IPv6 address
         callable_ = clean = False

@@ -1,11 +1,12 @@
 """The pipeline that the settings describe, with all that it holds open."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.cache.answers import AnswerCache
 from agents.components import Generator, Planner, Retriever, ToolExecutor
+from agents.egress import Endpoint, endpoint, parse_allowed
 from agents.errors import DependencyError
 from agents.graph import Graph, GraphError, Observer
 from agents.http import HttpPool
@@ -72,8 +73,8 @@ def build_answerer(
 def _open_index(settings: Settings, closers: list[Closer]) -> Index:
     knowledge, embeddings = settings.knowledge, None
     if settings.embeddings.base_url:
-        pool = _pool("embeddings", closers)
         chosen = settings.embeddings
+        pool = _pool("embeddings", closers, {endpoint(chosen.base_url)})
         embeddings = OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key)
     index: Index
     if knowledge.qdrant_url:
@@ -104,7 +105,7 @@ def _resources(
     settings: Settings, environ: Mapping[str, str], index: Index, closers: list[Closer], journal: Journal
 ) -> Resources:
     """The components, the settings' own in place of the defaults."""
-    http = _pool("http", closers).client
+    http = _pool("http", closers, parse_allowed(settings.egress.allow)).client
     model = _model(settings, closers)
     timeout_s = settings.limits.tool_s
     registry = ToolRegistry(
@@ -158,7 +159,7 @@ def _model(settings: Settings, closers: list[Closer]) -> OpenAIModel | None:
     if not model.base_url:
         return None
     return OpenAIModel(
-        _pool("model", closers),
+        _pool("model", closers, {endpoint(model.base_url)}),
         model.base_url,
         model.name,
         model.api_key,
@@ -167,7 +168,7 @@ def _model(settings: Settings, closers: list[Closer]) -> OpenAIModel | None:
     )
 
 
-def _pool(dependency: str, closers: list[Closer]) -> HttpPool:
-    pool = HttpPool(dependency)
+def _pool(dependency: str, closers: list[Closer], allowed: Collection[Endpoint]) -> HttpPool:
+    pool = HttpPool(dependency, allowed=allowed)
     closers.append(pool.aclose)
     return pool

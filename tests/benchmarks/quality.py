@@ -135,9 +135,9 @@ def measure(
 async def run(dataset: Path, limit: int | None) -> dict[str, Any]:
     documents, askings = read_squad(dataset, limit)
     index = EmbeddedIndex.open()
-    pool = HttpPool("model")
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
+        pool = HttpPool("model", allowed={("127.0.0.1", port)})
         arguments = ["streams", "offline-model", "--port", str(port)]
         program = Program(arguments, environment(), Path(folder) / "model.log")
         try:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from agents.components import Call, Generator, Grounding, Passage
+from agents.egress import endpoint
 from agents.errors import (
     BadOutputError,
     DependencyError,
@@ -43,7 +44,7 @@ async def extractive() -> AsyncIterator[Generator]:
 
 @asynccontextmanager
 async def model_at(base_url: str) -> AsyncIterator[OpenAIModel]:
-    pool = HttpPool("model")
+    pool = HttpPool("model", allowed={endpoint(base_url)})
     try:
         yield OpenAIModel(pool, base_url, "default", "secret")
     finally:

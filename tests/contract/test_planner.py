@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from agents.components import Call, Planner, ToolSpec
+from agents.egress import endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, ThrottledError
 from agents.http import HttpPool
 from agents.models.openai import OpenAIModel
@@ -19,7 +20,7 @@ Factory = Callable[[], AbstractAsyncContextManager[Planner]]
 
 @asynccontextmanager
 async def model_at(base_url: str) -> AsyncIterator[OpenAIModel]:
-    pool = HttpPool("model")
+    pool = HttpPool("model", allowed={endpoint(base_url)})
     try:
         yield OpenAIModel(pool, base_url, "default")
     finally:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
+from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
 from agents.http import HttpPool, HttpResponse, raise_for_status, retry_after_s
+from agents.http_client import RefusedError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,6 +41,10 @@ async def bomb(_: web.Request) -> web.Response:
     return web.Response(body=gzip.compress(b"x" * 5000), headers={"Content-Encoding": "gzip"})
 
 
+async def small(_: web.Request) -> web.Response:
+    return web.Response(body=gzip.compress(b"x" * 3000), headers={"Content-Encoding": "gzip"})
+
+
 async def endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -49,7 +56,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     app = web.Application()
-    for handler in (echo, redirect, large, bomb, endless):
+    for handler in (echo, redirect, large, bomb, small, endless):
         app.router.add_route("*", f"/{handler.__name__}", handler)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -59,8 +66,9 @@ async def url() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[HttpPool]:
-    made = HttpPool("tools/x", headers={"X-Own": "1"}, max_response_bytes=4000)
+async def pool(url: str) -> AsyncIterator[HttpPool]:
+    allowed = {endpoint(url), ("127.0.0.1", 1)}
+    made = HttpPool("tools/x", headers={"X-Own": "1"}, max_response_bytes=4000, allowed=allowed)
     yield made
     await made.aclose()
 
@@ -111,6 +119,15 @@ async def test_a_body_that_is_too_long_is_refused(pool: HttpPool, url: str, path
     async with pool.stream("GET", f"{url}/{path}") as stream:
         with pytest.raises(PermanentError, match="4,000"):
             assert [chunk async for chunk in stream.chunks]
+    async with pool.client() as client:
+        with pytest.raises(RefusedError, match="4,000"):
+            await client.get(f"{url}/{path}")
+
+
+async def test_a_compressed_body_reaches_the_client_as_it_was(pool: HttpPool, url: str) -> None:
+    async with pool.client() as client:
+        response = await client.get(f"{url}/small")
+    assert (response.text, response.headers.get("Content-Encoding")) == ("x" * 3000, None)
 
 
 @pytest.mark.parametrize(
@@ -135,19 +152,24 @@ async def test_a_header_that_would_split_the_request_is_refused(pool: HttpPool, 
         await pool.arequest("GET", f"{url}/echo", headers={"traceparent": "a\r\nX-Evil: 1"})
 
 
-async def test_what_is_not_http_is_bad_output(pool: HttpPool) -> None:
+async def test_what_is_not_http_is_bad_output() -> None:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
         await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+        where = server.sockets[0].getsockname()
+        pool = HttpPool("tools/x", allowed={where})
         with pytest.raises(BadOutputError):
-            await pool.arequest("GET", f"http://127.0.0.1:{port}/")
+            await pool.arequest("GET", f"http://127.0.0.1:{where[1]}/")
+        async with pool.client() as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"http://127.0.0.1:{where[1]}/")
+        await pool.aclose()
 
 
-async def test_more_than_a_hundred_requests_run_at_once(pool: HttpPool, url: str) -> None:
+async def test_more_than_a_hundred_requests_run_at_once() -> None:
     arrived = 0
     released = asyncio.Event()
 
@@ -162,11 +184,14 @@ async def test_more_than_a_hundred_requests_run_at_once(pool: HttpPool, url: str
         writer.close()
 
     async with await asyncio.start_server(meet, "127.0.0.1", 0, backlog=200) as server, asyncio.timeout(10):
-        target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        where = server.sockets[0].getsockname()
+        target = f"http://127.0.0.1:{where[1]}/"
+        pool = HttpPool("tools/x", allowed={where})
         async with pool.client() as client:
             half = asyncio.gather(*(client.get(target) for _ in range(75)))
             await asyncio.gather(*(pool.arequest("GET", target) for _ in range(75)))
             await half
+        await pool.aclose()
 
 
 async def test_closing_the_client_leaves_the_pool_open(pool: HttpPool, url: str) -> None:

@@ -29,7 +29,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     port = free_port()
     arguments = ["streams", "offline-model", "--port", str(port)]
     program = Program(arguments, environment(), tmp_path / "log")
-    pool = HttpPool("model")
+    pool = HttpPool("model", allowed={("127.0.0.1", port)})
     try:
         await program.printed(f"127.0.0.1:{port}")
         async with pool.client() as http:

@@ -102,6 +102,7 @@ class TestRefusals:
             ("MODEL__BASE_URL", "ftp://x", "http://"),
             ("EMBEDDINGS__BASE_URL", "http://", "http://"),
             ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
+            ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "each host:port, such as erp.internal:443"),
         ],
     )
     def test_a_wrong_value_in_the_environment(self, variable: str, value: str, allowed: str) -> None:

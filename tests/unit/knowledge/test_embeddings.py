@@ -6,6 +6,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, TransientError
 from agents.http import HttpPool
 from agents.knowledge.embeddings import BATCH, Meaning, OpenAIEmbeddings
@@ -38,8 +39,9 @@ async def embeddings(server: Server) -> AsyncIterator[OpenAIEmbeddings]:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pool = HttpPool("embeddings")
-    yield OpenAIEmbeddings(pool, f"http://127.0.0.1:{runner.addresses[0][1]}/v1/", "small", "secret")
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/"
+    pool = HttpPool("embeddings", allowed={endpoint(url)})
+    yield OpenAIEmbeddings(pool, url, "small", "secret")
     await pool.aclose()
     await runner.cleanup()
 

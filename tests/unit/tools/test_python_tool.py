@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from agents import loading
 from agents.components import Call, PlannedCall
+from agents.egress import endpoint
 from agents.http import HttpPool
 from agents.tools.executor import RegistryExecutor
 from agents.tools.python_tool import PythonTool, ToolError, python_tools, tool
@@ -220,7 +221,7 @@ async def test_a_client_is_injected_and_labels_its_requests(server: ToolServer) 
         response.raise_for_status()
         return response.json()
 
-    pool = HttpPool("tools")
+    pool = HttpPool("tools", allowed={endpoint(server.url), ("127.0.0.1", 9)})
     try:
         python_tool = PythonTool(fetch, http=pool.client)
         assert list(python_tool.spec.parameters["properties"]) == ["path"]
@@ -239,7 +240,7 @@ async def test_an_injected_clients_troubles_are_sorted(server: ToolServer) -> No
         """Fetches."""
         return (await client.get(url, timeout=timeout_s)).text
 
-    pool = HttpPool("tools")
+    pool = HttpPool("tools", allowed={endpoint(server.url), ("127.0.0.1", 9)})
     try:
         python_tool = PythonTool(fetch, http=pool.client)
         refused = await run(python_tool, url="http://127.0.0.1:9/?key=s3cret")

@@ -1,0 +1,56 @@
+"""Connections to addresses that may be called, and to no others.
+
+Checked is what is connected to: every address that a name has at that moment, then each one again as
+its socket is made. A name that changes afterwards changes nothing, and no URL leads around it.
+"""
+
+import socket
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import aiohttp
+
+from agents.egress import Endpoint, is_public, normalised, refused
+
+
+class RefusedAddressError(aiohttp.ClientConnectionError):
+    """Nothing was connected to. The message names host and port, as they were asked for, and no address."""
+
+    def __init__(self, asked: Endpoint) -> None:
+        super().__init__(
+            f"{asked[0]}:{asked[1]} may not be called: it is not public, and not among the addresses that "
+            "the operator allows (egress.allow)"
+        )
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """Any number of connections, to public addresses and to `allowed` ones; aiohttp's own otherwise.
+
+    TLS still checks a certificate against the host's name, because only the address is pinned.
+    """
+
+    def __init__(self, allowed: Collection[Endpoint]) -> None:
+        super().__init__(limit=0, socket_factory=self._socket)
+        self._allowed = frozenset(allowed)
+        self._granted: set[tuple[str, int]] = set()
+
+    async def _resolve_host(
+        self, host: str, port: int, traces: Sequence[Any] | None = None
+    ) -> "list[aiohttp.abc.ResolveResult]":
+        # Every connection passes here, literal addresses too, which a resolver never sees.
+        found = await super()._resolve_host(host, port, traces)
+        asked = normalised(host, port)
+        addresses = [one["host"] for one in found]
+        if refused(asked, addresses, self._allowed):
+            raise RefusedAddressError(asked)
+        if asked in self._allowed:
+            self._granted.update((address, port) for address in addresses)
+        return found
+
+    def _socket(self, info: Any) -> socket.socket:
+        # The method above is not part of aiohttp's interface: were it ever passed by, this one would
+        # refuse whatever it has not seen.
+        family, kind, protocol, _, address = info
+        if not is_public(address[0]) and address[:2] not in self._granted:
+            raise PermissionError(f"{address[0]} was not checked")
+        return socket.socket(family, kind, protocol)
