@@ -1,0 +1,322 @@
+"""Server-side request forgery: whatever a URL, a redirect or a name leads to, no request reaches a canary.
+
+Names are resolved by a fake below everything, in place of the C library's `getaddrinfo`, and connections
+are watched below everything, too: those to public addresses are refused there, so that no test leaves the
+machine.
+"""
+
+import asyncio
+import itertools
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp import web
+
+from agents.egress import endpoint, is_public
+from agents.errors import DependencyError, PermanentError, TransientError
+from agents.http import HttpPool
+from agents.http_client import RefusedError
+from agents.tools.python_tool import PythonTool
+
+PUBLIC = "93.184.216.34"
+PUBLIC_TOO = "2606:2800:220:1::1"
+
+HOSTS = [
+    # Literal, in every form that reaches or embeds an internal address.
+    *("127.0.0.1", "127.0.0.2", "0.0.0.0", "127.1", "127.0.1", "0x7f000001", "2130706433", "0177.0.0.1"),
+    *("0x7f.0.0.1", "017700000001", "127.0.0.1.", "①②⑦.0.0.1", "127。0。0。1"),
+    *(
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[0:0:0:0:0:ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+    ),
+    *("[64:ff9b::a9fe:a9fe]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:a9fe:a9fe::1]"),
+    *("[2002:7f00:1::]", "[2001:0:a9fe:a9fe::1]", "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]", "[fd00::1]"),
+    *("[2a00::5efe:7f00:1]", "169.254.169.254", "10.0.0.1", "100.64.0.1", "192.168.0.1", "224.0.0.1"),
+    # Names, of this machine and by the fake resolver.
+    *("localhost", "LOCALHOST", "localhost.", "loopback.example", "six.example", "mapped.example"),
+    *("mixed.example", "metadata.example", "nat64.example", "scoped.example"),
+]
+NAMES = {
+    "localhost": ["127.0.0.1", "::1"],
+    "loopback.example": ["127.0.0.1"],
+    "six.example": ["::1"],
+    "mapped.example": ["::ffff:127.0.0.1"],
+    "mixed.example": [PUBLIC, "127.0.0.1"],
+    "metadata.example": ["169.254.169.254"],
+    "nat64.example": ["64:ff9b::7f00:1"],
+    "scoped.example": ["fe80::1%1"],
+    "public.example": [PUBLIC, PUBLIC_TOO],
+}
+
+
+@dataclass
+class Network:
+    """The fake resolver, and all that was connected to."""
+
+    answers: dict[str, Iterable[list[str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    connected: list[tuple[str, int]] = field(default_factory=list)
+
+    def resolve(self, host: Any, port: Any, *args: Any, **options: Any) -> list[Any]:
+        self.asked.append(host)
+        name = host.rstrip(".").lower()
+        if name in self.answers:
+            addresses = next(self.answers[name])  # type: ignore[call-overload] - iterators, all of them
+        elif name in NAMES:
+            addresses = NAMES[name]
+        else:
+            return REAL(host, port, *args, **options)  # numeric forms, which the C library knows
+        return [_resolved(address, port) for address in addresses]
+
+
+REAL = socket.getaddrinfo
+
+
+def _resolved(address: str, port: int) -> tuple[Any, ...]:
+    if ":" not in address:
+        return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+    bare, _, scope = address.partition("%")
+    return (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (bare, port, 0, int(scope or 0)))
+
+
+@pytest.fixture
+async def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    watched = Network()
+    monkeypatch.setattr(socket, "getaddrinfo", watched.resolve)
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def sock_connect(sock: socket.socket, address: Any) -> None:
+        watched.connected.append(address[:2])
+        if is_public(address[0]):
+            raise ConnectionRefusedError(111, "this machine is not left")
+        await connect(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", sock_connect)
+    return watched
+
+
+@dataclass
+class Canary:
+    """Listens on loopback, in both families, and must never hear of anything."""
+
+    port: int
+    heard: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def canary() -> AsyncIterator[Canary]:
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        bird.heard.append(str(writer.get_extra_info("sockname")))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret")
+        await writer.drain()
+        writer.close()
+
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    bird = Canary(both.getsockname()[1])
+    server = await asyncio.start_server(hear, sock=both)
+    yield bird
+    server.close()
+    await server.wait_closed()
+
+
+@dataclass
+class Redirector:
+    """A server that the operator allows, and that leads elsewhere."""
+
+    url: str = ""
+    location: str = ""
+
+    async def answer(self, _: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": self.location})
+
+
+@pytest.fixture
+async def redirector() -> AsyncIterator[Redirector]:
+    made = Redirector()
+    app = web.Application()
+    app.router.add_route("*", "/", made.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    yield made
+    await runner.cleanup()
+
+
+Pools = Callable[..., HttpPool]
+
+
+@pytest.fixture
+async def pool_for(redirector: Redirector) -> AsyncIterator[Pools]:
+    made: list[HttpPool] = []
+
+    def make(*urls: str) -> HttpPool:
+        made.append(HttpPool("tools/x", allowed={endpoint(url) for url in (redirector.url, *urls)}))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        await pool.aclose()
+
+
+async def failure(sending: Awaitable[Any]) -> BaseException:
+    with pytest.raises((DependencyError, httpx.HTTPError, httpx.InvalidURL)) as raised:
+        await sending
+    return raised.value
+
+
+async def test_the_canary_would_be_reached_by_another_client(network: Network, canary: Canary) -> None:
+    async with aiohttp.ClientSession() as session:
+        for host in ("loopback.example", "mapped.example", "[::ffff:127.0.0.1]", "0x7f000001"):
+            async with session.get(f"http://{host}:{canary.port}/") as response:
+                assert await response.text() == "secret"
+    assert len(canary.heard) == 4
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_no_url_reaches_it(network: Network, canary: Canary, pool_for: Pools, host: str) -> None:
+    url = f"http://{host}:{canary.port}/"
+    pool = pool_for()
+    told = await failure(pool.arequest("GET", url))
+    assert isinstance(told, PermanentError), repr(told)
+    async with pool.client() as client:
+        await failure(client.get(url))
+        await failure(client.get(url, follow_redirects=True))
+    with pytest.raises(PermanentError):
+        async with pool.stream("POST", url, body=b"{}"):
+            pass
+    assert (network.connected, canary.heard) == ([], [])
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_no_redirect_reaches_it(
+    network: Network, canary: Canary, redirector: Redirector, pool_for: Pools, host: str
+) -> None:
+    redirector.location = f"http://{host}:{canary.port}/"
+    pool = pool_for()
+    assert (await pool.arequest("GET", redirector.url)).status == 307
+    async with pool.client() as client:
+        told = await failure(client.get(redirector.url, follow_redirects=True))
+    kinds = RefusedError | httpx.UnsupportedProtocol | httpx.RemoteProtocolError | httpx.InvalidURL
+    assert isinstance(told, kinds), repr(told)
+    assert canary.heard == []
+    assert set(network.connected) == {endpoint(redirector.url)}
+
+
+async def test_a_redirect_to_the_allowed_host_on_another_port_is_refused(
+    network: Network, canary: Canary, redirector: Redirector, pool_for: Pools
+) -> None:
+    redirector.location = f"//127.0.0.1:{canary.port}/"
+    async with pool_for().client() as client:
+        assert isinstance(await failure(client.get(redirector.url, follow_redirects=True)), RefusedError)
+    assert canary.heard == []
+
+
+async def test_a_name_that_changes_is_connected_to_where_it_was_checked(
+    network: Network, canary: Canary, pool_for: Pools
+) -> None:
+    network.answers["rebinding.example"] = itertools.chain([[PUBLIC]], itertools.repeat(["127.0.0.1"]))
+    url = f"http://rebinding.example:{canary.port}/"
+    pool = pool_for()
+    assert isinstance(await failure(pool.arequest("GET", url)), TransientError)
+    assert network.connected == [(PUBLIC, canary.port)]
+    assert network.asked == ["rebinding.example"]
+    await pool.aclose()  # and with it what it knows of names
+    assert isinstance(await failure(pool.arequest("GET", url)), PermanentError)
+    assert len(network.asked) == 2
+    assert network.connected == [(PUBLIC, canary.port)]
+    assert canary.heard == []
+
+
+async def test_many_at_once_for_a_name_that_flips(network: Network, canary: Canary, pool_for: Pools) -> None:
+    network.answers["flipping.example"] = itertools.cycle([[PUBLIC], ["127.0.0.1"], [PUBLIC_TOO, "::1"]])
+    url = f"http://flipping.example:{canary.port}/"
+    for _ in range(6):
+        pool = pool_for()
+        async with pool.client() as client:
+            await asyncio.gather(*(failure(client.get(url)) for _ in range(5)))
+    assert set(network.connected) <= {(PUBLIC, canary.port), (PUBLIC_TOO, canary.port)}
+    assert canary.heard == []
+
+
+@pytest.mark.parametrize(
+    "variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
+)
+async def test_a_proxy_of_the_environment_is_not_asked(
+    network: Network, canary: Canary, pool_for: Pools, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{canary.port}")
+    monkeypatch.setenv("NETRC", "/dev/null")
+    pool = pool_for()
+    async with pool.client() as client:
+        for url in ("http://public.example/", "https://public.example/"):
+            assert isinstance(await failure(pool.arequest("GET", url)), TransientError)
+            assert isinstance(await failure(client.get(url)), httpx.ConnectError)
+    assert {address for address, _ in network.connected} == {PUBLIC, PUBLIC_TOO}
+    assert canary.heard == []
+
+
+async def test_what_is_allowed_is_reached_wherever_it_is(
+    network: Network, canary: Canary, pool_for: Pools
+) -> None:
+    for host in ("127.0.0.1", "[::1]", "loopback.example", "LOOPBACK.example."):
+        url = f"http://{host}:{canary.port}/"
+        pool = pool_for(url)
+        assert (await pool.arequest("GET", url)).body == b"secret"
+        async with pool.client() as client:
+            assert (await client.get(url)).text == "secret"
+            others = {"127.0.0.1", "[::1]", "six.example"} - {host}
+            for other in others:
+                assert isinstance(await failure(client.get(f"http://{other}:{canary.port}/")), RefusedError)
+
+
+async def test_a_tool_tells_that_an_address_is_refused_and_not_what_it_is(
+    network: Network, canary: Canary, pool_for: Pools
+) -> None:
+    async def fetch(url: str, http: httpx.AsyncClient) -> str:
+        """Fetches a page."""
+        return (await http.get(url, follow_redirects=True)).text
+
+    tool = PythonTool(fetch, http=pool_for().client)
+    url = f"http://metadata.example:{canary.port}/latest?key=hidden"
+    with pytest.raises(PermanentError, match=r"metadata\.example:\d+ may not be called") as told:
+        await tool.arun({"url": url}, {})
+    assert "169.254" not in str(told.value)
+    assert "hidden" not in str(told.value)
+
+
+async def test_tls_checks_the_name_though_the_address_is_pinned(
+    network: Network, pool_for: Pools, tmp_path: Path
+) -> None:
+    request = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=loopback.example"
+    )
+    files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
+    await asyncio.to_thread(
+        subprocess.run, ["openssl", *request.split(), *files], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    await asyncio.to_thread(context.load_cert_chain, tmp_path / "certificate", tmp_path / "key")
+    names: list[str | None] = []
+    context.sni_callback = lambda _, name, __: names.append(name)
+
+    async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("no request may come")
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=context) as server:
+        url = f"https://loopback.example:{server.sockets[0].getsockname()[1]}/"
+        assert "certificate" in str(await failure(pool_for(url).arequest("GET", url))).lower()
+    assert names == ["loopback.example"]
