@@ -91,6 +91,11 @@ class Answering:
             task.add_done_callback(lambda _: finish(None))
             task.cancel()
 
+    def drop(self, number: int) -> None:
+        """A partition is lost."""
+        if self._journal is not None:
+            self._journal.drop(number)
+
     def prepare(self, work: Work) -> None:
         """Decode it. The lane of a record without a key is its conversation's, else one of its own."""
         conversation_id: str | None = None

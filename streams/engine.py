@@ -134,6 +134,7 @@ class Engine:
                 max_in_flight=worker.max_in_flight,
                 max_buffered=max(BUFFER_MIN, BUFFER_FACTOR * worker.max_in_flight),
                 max_bytes=BUFFER_BYTES,
+                has_room=self.publisher.has_room,
                 tenant_share=settings.limits.tenant_share,
             ),
             hook=hook,
@@ -149,6 +150,7 @@ class Engine:
         return self.consumer.state() | {
             "running": self.answering.running,
             "unpublished": self.publisher.unpublished,
+            "unpublished_bytes": self.publisher.unpublished_bytes,
         }
 
     async def start(self) -> None:

@@ -49,6 +49,14 @@ class Journal(Protocol):
         """Record that the call is about to start. Raises JournalError where it must not."""
         ...
 
+    async def aowned(self, question: Question, source: Source) -> None:
+        """Returns once it is certain that the question is still ours, in the same turn where it is.
+
+        Called after the intent is safe and right before the call starts: in between it may have become
+        another worker's. Raises JournalError where it has.
+        """
+        ...
+
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Record what became of the call. Raises JournalError where that cannot be done."""
         ...
@@ -66,6 +74,9 @@ class NoJournal:
 
     async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
         """Do nothing."""
+
+    async def aowned(self, question: Question, source: Source) -> None:
+        """Nobody else has it."""
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Do nothing."""

@@ -69,7 +69,7 @@ class OnceOnly:
         return result
 
     async def _permit(self, planned: PlannedCall) -> None:
-        """Returns when plan and intent are safe.
+        """Returns when plan and intent are safe, and the question is still ours.
 
         Both are written before either is awaited, so that they share a batch.
         """
@@ -77,6 +77,7 @@ class OnceOnly:
         await self._journal.aintent(run.question, run.source, planned)
         if self._planned is not None:
             await asyncio.shield(self._planned)
+        await self._journal.aowned(run.question, run.source)
 
     async def _settle(self, planned: PlannedCall, call: Call) -> ToolCall | None:
         """What became of a call with an intent alone; None where it never ran and may start now."""

@@ -43,6 +43,7 @@ def build_worker(
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
     metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
     metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
+    metrics.watch(catalogue.PAUSED, lambda: engine.consumer.paused)
     metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
     return Worker(
         settings=settings,

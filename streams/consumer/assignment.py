@@ -129,7 +129,8 @@ class Assignment:
             if work is None:
                 return None
             assigned = work.assigned
-            if assigned.ceiling is not None and work.record.offset > assigned.ceiling:
+            ceiling = assigned.ceiling
+            if assigned.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
                 self.lanes.release(work)
                 assigned.above.append(work)
                 continue
@@ -146,6 +147,8 @@ class Assignment:
         if not assigned.lost:
             assigned.tracker.complete(work.record.offset)
             self.lanes.finish(assigned.number, work.key)
+            if assigned.above and assigned.ceiling is None and not assigned.gate.blocks:
+                self._limit(assigned, None)
 
     def due(self, assigned: Assigned) -> Due | None:
         """What is to be committed: where the offset has grown or the map has changed."""

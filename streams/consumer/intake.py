@@ -4,6 +4,8 @@ A partition is *hungry* until its share of the buffer is full, and hungry again 
 drained: a full worker fetches by the hundred, not one record for each that finishes.
 """
 
+from collections.abc import Callable
+
 MAX_POLL = 256
 """Records taken in at once: what is done with them must not hold the event loop for long."""
 
@@ -27,14 +29,22 @@ class Intake:
         max_bytes: bytes buffered, and as many again running; one poll or record may overrun it.
         tenant_share: of the questions running at once, the most that may be of one tenant while there
             are others.
+        has_room: whether the outcomes that wait for the broker leave room for more.
 
     Attributes:
         hungry: the partitions to fetch from.
     """
 
     def __init__(
-        self, *, max_in_flight: int, max_buffered: int, max_bytes: int, tenant_share: float = 1.0
+        self,
+        *,
+        max_in_flight: int,
+        max_buffered: int,
+        max_bytes: int,
+        tenant_share: float = 1.0,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._has_room = has_room
         self.max_in_flight = max_in_flight
         self._tenant_most = max(1, int(tenant_share * max_in_flight))
         self.in_flight = 0
@@ -53,7 +63,9 @@ class Intake:
     @property
     def may_start(self) -> bool:
         """Whether one more question may start."""
-        return self.in_flight < self.max_in_flight and self.running_bytes < self._max_bytes
+        return (
+            self.in_flight < self.max_in_flight and self.running_bytes < self._max_bytes and self._has_room()
+        )
 
     @property
     def buffered_bytes(self) -> int:

@@ -92,6 +92,11 @@ class ConsumerLoop:
             default=0.0,
         )
 
+    @property
+    def paused(self) -> int:
+        """Partitions of which nothing starts, because a dead letter cannot be written."""
+        return sum(1 for assigned in self._assignment.partitions.values() if assigned.gate.blocks)
+
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""
         now = time.monotonic()
@@ -104,6 +109,7 @@ class ConsumerLoop:
                 str(number): {
                     "epoch": assigned.tracker.epoch,
                     "recovered": assigned.ready,
+                    "paused": next(iter(assigned.gate.blocks.values()), ""),
                     "commit_point": assigned.tracker.commit_point,
                     "committed": assigned.committed,
                     "incomplete": assigned.tracker.incomplete_count,

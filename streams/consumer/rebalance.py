@@ -85,6 +85,7 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self.leaving.append((lost.number, lost.gate))
             for work in list(lost.running):
                 self._handler.abandon(work)
+            self._handler.drop(lost.number)
         for kept in changed.kept:
             self.seek(kept)
         if changed.new:

@@ -103,6 +103,10 @@ class Handler(Protocol):
         """
         ...
 
+    def drop(self, number: int) -> None:
+        """This partition is lost: forget what is known of it."""
+        ...
+
     def abandon(self, work: Work) -> None:
         """The partition of this record, which was started, is lost: spend no more on it."""
         ...

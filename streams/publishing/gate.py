@@ -17,13 +17,15 @@ class Gate:
     Attributes:
         open: outcomes may go out.
         lost: they never will; whoever has the partition now makes them anew.
+        blocks: why nothing more of the partition may start, by what cannot be written; empty: all is well.
     """
 
-    __slots__ = ("_flying", "_quiet", "_waiting", "lost", "open")
+    __slots__ = ("_flying", "_quiet", "_waiting", "blocks", "lost", "open")
 
     def __init__(self) -> None:
         self.open = True
         self.lost = False
+        self.blocks: dict[object, str] = {}
         self._flying = 0
         self._waiting: list[Callable[[], None]] = []
         self._quiet: asyncio.Event | None = None

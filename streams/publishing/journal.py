@@ -110,6 +110,13 @@ class KafkaJournal:
             )
         )
 
+    async def aowned(self, question: Question, source: Source) -> None:  # noqa: ARG002 - as `Journal`
+        """Returns once the partition's gate is open."""
+        while not (gate := self.gate_of(source.partition)).open:
+            if gate.lost:
+                raise JournalError("journal", "the question's partition was taken away")
+            await _adecided(gate)
+
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Record what became of the call."""
         await self._write(

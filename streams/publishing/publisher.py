@@ -1,10 +1,11 @@
 """Outcomes to the broker: a dead letter first, then the answer, then its copies.
 
 An outcome is never given up: what fails is sent again, and its offset stays incomplete until the broker
-has it.
+has it. While a dead letter cannot be written, nothing more of its partition starts.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,15 @@ from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import TOO_LARGE, Sender
 from streams.telemetry.hook import Hook
 
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 64 * 1_048_576
+"""Bytes of outcomes that may wait for the broker before no more questions start."""
+LETTER_S = 5.0
+"""How long a dead letter may take before its partition is paused."""
+REMIND_S = 60.0
+"""How often that is told again."""
+
 Done = Callable[[Outcome | None], None]
 """Told once: what was published, or None where the partition was lost and it never will be."""
 
@@ -22,13 +32,17 @@ Done = Callable[[Outcome | None], None]
 class _Delivery:
     """An outcome on its way."""
 
-    __slots__ = ("attempts", "done", "letter_acked", "outcome")
+    __slots__ = ("alarm", "attempts", "done", "error", "letter_acked", "outcome", "size")
 
     def __init__(self, outcome: Outcome, done: Done) -> None:
         self.outcome = outcome
         self.done = done
         self.letter_acked = outcome.dead_letter is None
         self.attempts = 0
+        self.error: BaseException | None = None
+        self.alarm: asyncio.TimerHandle | None = None
+        letter = outcome.dead_letter
+        self.size = outcome.answer.size + (0 if letter is None else letter.size)
 
     @property
     def record(self) -> Record:
@@ -56,11 +70,21 @@ class Publisher:
         self._shrink = shrink
         self._hook = hook
         self._unpublished = 0
+        self._bytes = 0
 
     @property
     def unpublished(self) -> int:
         """Outcomes that the broker has not acknowledged."""
         return self._unpublished
+
+    @property
+    def unpublished_bytes(self) -> int:
+        """What these hold."""
+        return self._bytes
+
+    def has_room(self) -> bool:
+        """Whether more outcomes may be made: those of what runs already may overrun it."""
+        return self._bytes < MAX_BYTES
 
     async def start(self) -> None:
         """Connect and begin.
@@ -80,8 +104,10 @@ class Publisher:
 
     def publish(self, outcome: Outcome, done: Done) -> None:
         """Send it as soon as its gate is open; `done` is called when the broker has all of it."""
+        delivery = _Delivery(outcome, done)
         self._unpublished += 1
-        self._send(_Delivery(outcome, done))
+        self._bytes += delivery.size
+        self._send(delivery)
 
     async def areachable(self, timeout_s: float) -> bool:
         """Whether a broker answers within that time."""
@@ -93,10 +119,12 @@ class Publisher:
 
     def _send(self, delivery: _Delivery) -> None:
         gate = delivery.outcome.inquiry.gate
+        if not delivery.letter_acked and delivery.alarm is None:
+            delivery.alarm = asyncio.get_running_loop().call_later(LETTER_S, self._pause, delivery)
         if gate.open:
             self._sender.put(delivery.record, partial(self._settled, delivery), gate)
         elif gate.lost:
-            self._unpublished -= 1
+            self._end(delivery)
             asyncio.get_running_loop().call_soon(delivery.done, None)
         else:
             gate.wait(lambda: self._send(delivery))
@@ -108,9 +136,10 @@ class Publisher:
         self._hook.record_sent(record.topic, record.size)
         if not delivery.letter_acked:
             delivery.letter_acked = True
+            self._resume(delivery)
             self._send(delivery)
             return
-        self._unpublished -= 1
+        self._end(delivery)
         outcome, done = delivery.outcome, delivery.done
         if outcome.trace is not None:
             self._copies.trace(outcome.trace)
@@ -123,6 +152,7 @@ class Publisher:
             self._send(delivery)
             return
         self._hook.send_failed(record.topic, error)
+        delivery.error = error
         outcome = delivery.outcome
         if isinstance(error, TOO_LARGE):
             smaller = self._shrink(outcome, not delivery.letter_acked)
@@ -134,3 +164,31 @@ class Publisher:
         delay = BACKOFF_S[min(delivery.attempts, len(BACKOFF_S) - 1)]
         delivery.attempts += 1
         asyncio.get_running_loop().call_later(delay, self._send, delivery)
+
+    def _end(self, delivery: _Delivery) -> None:
+        self._unpublished -= 1
+        self._bytes -= delivery.size
+        self._resume(delivery)
+
+    def _pause(self, delivery: _Delivery) -> None:
+        inquiry = delivery.outcome.inquiry
+        delay = LETTER_S
+        if inquiry.gate.open:
+            source, error = inquiry.source, delivery.error
+            reason = (
+                f"the dead letter of {source.topic}/{source.partition}/{source.offset} cannot be written to "
+                f"{delivery.record.topic}: {'not acknowledged' if error is None else repr(error)}"
+            )
+            inquiry.gate.blocks[delivery] = reason
+            log.error("partition %d is paused, nothing of it is skipped: %s", source.partition, reason)
+            delay = REMIND_S
+        delivery.alarm = asyncio.get_running_loop().call_later(delay, self._pause, delivery)
+
+    def _resume(self, delivery: _Delivery) -> None:
+        if delivery.alarm is None:
+            return
+        delivery.alarm.cancel()
+        delivery.alarm = None
+        inquiry = delivery.outcome.inquiry
+        if inquiry.gate.blocks.pop(delivery, None) and not inquiry.gate.blocks:
+            log.info("partition %d goes on", inquiry.source.partition)

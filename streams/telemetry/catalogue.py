@@ -113,6 +113,11 @@ INCOMPLETE = Metric(
 OLDEST_AGE = Metric(
     "kotae_oldest_incomplete_age_seconds", "gauge", "Age of the oldest question read that has no outcome yet."
 )
+PAUSED = Metric(
+    "kotae_partitions_paused",
+    "gauge",
+    "Partitions of which nothing starts, because a dead letter cannot be written.",
+)
 DRAIN = Metric(
     "kotae_drain_seconds",
     "gauge",

@@ -184,3 +184,23 @@ async def test_a_partition_is_read_from_a_time_to_its_end(kafka_settings: Kafka,
     assert {(entry.question_id, entry.source) for entry in wanted} == {("b", Source(topics.questions, 0, 1))}
     # The clock of whoever asked was ahead of ours.
     assert await aread_journal(kafka_settings, 0, since_ms=before + 1_800_000) == everything
+
+
+async def test_nothing_is_kept_of_a_partition_that_another_worker_has(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    world = World(kafka_settings, model_hangs=True)
+    partitions = len(await end_offsets(kafka_settings, topics.questions))
+    async with world.worker():
+        for partition in range(partitions):
+            await world.ask(f"q{partition}", partition=partition)
+        await eventually(lambda: world.generating == partitions, 20, "the model is asked")
+    async with world.worker() as one:
+        assert one.journal is not None
+        await eventually(lambda: one.journal.held == partitions, 20, "what was read back")
+        async with world.worker() as other:
+            assert other.journal is not None
+            await eventually(lambda: 0 < other.journal.held < partitions, 20, "the other's share")
+            await eventually(
+                lambda: one.journal.held + other.journal.held == partitions, 20, "what left is dropped"
+            )

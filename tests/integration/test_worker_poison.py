@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
 from schemas.topics import OUTCOME_MAX_BYTES, RECORD_MAX_BYTES, Topics
-from streams.kafka import acreate_topics
+from streams.kafka import acreate_topics, client_options
 from streams.settings import Kafka
 from tests.support.batches import SPOIL, SpoiledBatch
 from tests.support.engine import (
@@ -24,6 +24,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
+from tests.support.system import eventually
 
 POISON: dict[str, tuple[bytes | None, ErrorCode]] = {
     "truncated": (b'{"id": "x", "text": "Wh', ErrorCode.UNDECODABLE),
@@ -189,3 +190,47 @@ async def topics_where(kafka: Kafka, topic: str, max_message_bytes: int) -> Topi
     await end_offsets(kafka, topic)  # returns once the topic can be used
     await acreate_topics(kafka)
     return Topics(kafka.topic_prefix)
+
+
+async def test_a_dead_letter_that_cannot_be_written_pauses_its_partition_and_skips_nothing(
+    kafka_settings: Kafka, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.publishing.publisher.LETTER_S", 0.5)
+    admin = AIOKafkaAdminClient(**client_options(kafka_settings))
+    await admin.start()
+    try:
+        async with (
+            running_engine(settings_for(kafka_settings), ScriptedPipeline()) as engine,
+            producing(kafka_settings) as producer,
+        ):
+
+            async def ask(name: str, partition: int, value: bytes | None = None) -> None:
+                value = question(name) if value is None else value
+                await producer.send_and_wait(topics.questions, value, key=name.encode(), partition=partition)
+
+            await ask("first", 0)
+            await read_topic(kafka_settings, topics.answers, 1)
+            await admin.delete_topics([topics.dead_letters])
+            await ask("poison", 0, b"[]")
+            await eventually(lambda: engine.consumer.paused, 20, "the pause")
+            for number in range(3):
+                await ask(f"other{number}", 1)
+                await ask(f"behind{number}", 0)
+            answers = await read_topic(kafka_settings, topics.answers, 4)
+            assert {decode_answer(record.value).id for record in answers} == {
+                "first",
+                *(f"other{number}" for number in range(3)),
+            }
+            state = engine.state()["partitions"]
+            assert (
+                f"{topics.questions}/0/1 cannot be written to {topics.dead_letters}" in state["0"]["paused"]
+            )
+            assert state["1"]["paused"] == ""
+            assert state["0"]["commit_point"] == 1
+            await acreate_topics(kafka_settings)
+            answers = await read_topic(kafka_settings, topics.answers, 8)
+            assert len({decode_answer(record.value).id for record in answers}) == 8
+            assert engine.consumer.paused == 0
+            assert len(await read_topic(kafka_settings, topics.dead_letters, 1)) == 1
+    finally:
+        await admin.close()

@@ -101,6 +101,10 @@ class HeldHandler:
     def __init__(self) -> None:
         self.started: list[Work] = []
         self.done: Any = None
+        self.dropped: list[int] = []
+
+    def drop(self, number: int) -> None:
+        self.dropped.append(number)
 
     def abandon(self, work: Work) -> None:
         self.started.remove(work)
@@ -418,3 +422,61 @@ async def test_draining_starts_nothing_and_waits_for_what_runs(
     assert not handler.started
     await loop.aclose(timeout_s=1)
     assert consumer.commits[-1] == {0: 1}
+
+
+async def test_a_lost_partition_is_forgotten_and_one_that_stays_is_not(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0, 1)
+    await eventually(lambda: loop.joined, 2, "recovery")
+    await consumer.assign(1)
+    assert handler.dropped == [0]
+
+
+async def test_a_partition_is_paused_while_something_of_it_cannot_be_written(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0, 1)
+    consumer.produce(0, b"a", b"b")
+    await eventually(lambda: handler.running == [(0, 0), (0, 1)], 2, "work")
+    gate = loop.gate_of(0)
+    gate.blocks["a letter"] = "the reason"
+    consumer.produce(0, b"c", b"b", b"d", first=2)
+    consumer.produce(1, b"a", b"b")
+    await eventually(lambda: (1, 1) in handler.running, 2, "the other partition")
+    handler.finish(0)
+    handler.finish(1, 1)
+    assert handler.running == [(0, 1), (1, 0)]
+    assert loop.paused == 1
+    assert loop.state()["partitions"]["0"]["paused"] == "the reason"
+    del gate.blocks["a letter"]
+    handler.finish(1)
+    assert loop.paused == 0
+    await eventually(lambda: handler.running == [(0, 2), (0, 3), (0, 4), (1, 0)], 2, "what waited")
+
+
+async def test_nothing_starts_while_the_outcomes_that_wait_leave_no_room(
+    consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    room = True
+    loop = ConsumerLoop(
+        topic=TOPIC,
+        open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
+        recover=consumer.recover,
+        handler=handler,
+        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000, has_room=lambda: room),
+        hook=hook,
+    )
+    await loop.start()
+    await consumer.assign(0)
+    consumer.produce(0, b"a")
+    await eventually(lambda: handler.started, 2, "work")
+    room = False
+    consumer.produce(0, b"b", first=1)
+    await eventually(lambda: loop.incomplete == 2, 2, "the record")
+    assert handler.running == [(0, 0)]
+    room = True
+    handler.finish(0)
+    assert handler.running == [(0, 1)]
+    handler.finish(1)
+    await loop.aclose(timeout_s=1)

@@ -234,3 +234,53 @@ async def test_entries_that_name_no_call_or_no_end_are_passed_over() -> None:
         ],
     )
     assert journal.recorded(QUESTION, SOURCE) is None
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_what_is_decided_between_the_intent_and_the_call_is_heeded(stays: bool) -> None:
+    journal = Log().journal(2)
+    gate = Gate()
+    journal.gate_of = lambda _: gate
+    await journal.aintent(QUESTION, SOURCE, CALL)
+    gate.hold()
+    owned = asyncio.create_task(journal.aowned(QUESTION, SOURCE))
+    await asyncio.sleep(5)
+    assert not owned.done()
+    if stays:
+        gate.release()
+        await owned
+    else:
+        gate.lose()
+        with pytest.raises(JournalError, match="taken away"):
+            await owned
+
+
+async def test_nothing_is_awaited_where_the_question_is_ours() -> None:
+    owned = Log().journal(2).aowned(QUESTION, SOURCE)
+    with pytest.raises(StopIteration):
+        owned.send(None)
+
+
+def test_nothing_is_kept_of_what_ended_or_left_however_long_a_worker_lives() -> None:
+    log = Log()
+    writer = log.journal()
+
+    async def write(source: Source) -> None:
+        await writer.aplan(QUESTION, source, PLAN)
+        await writer.aintent(QUESTION, source, CALL)
+
+    journal = Log().journal()
+    for round_ in range(20):
+        log.records.clear()
+        for partition in range(4):
+            asyncio.run(write(Source("questions", partition, round_)))
+        entries = [decode_journal_entry(record.value) for record in log.records]
+        for partition in range(4):
+            journal.load(partition, [entry for entry in entries if entry.source.partition == partition])
+        assert journal.held == 4
+        for partition in (0, 1):
+            journal.forget(QUESTION.id, Source("questions", partition, round_))
+        for partition in (2, 3):
+            journal.drop(partition)
+        assert journal.held == 0
+        assert not journal._found

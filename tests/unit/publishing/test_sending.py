@@ -1,6 +1,7 @@
 """The sender and the publisher against a producer that fails as it is told."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -383,6 +384,64 @@ async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
     assert not done
     assert broker.values("t.answers") == []
     assert publisher.unpublished == 1
+
+
+@pytest.mark.parametrize("fault", ["held", "refused", "deleted"])
+async def test_a_dead_letter_that_cannot_be_written_blocks_its_partition_until_it_is(
+    publisher: Publisher,
+    broker: FakeBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("streams.publishing.publisher.LETTER_S", 0.15)
+    if fault == "held":
+        broker.held["t.questions.dlq"] = []
+    elif fault == "refused":
+        broker.refuse = lambda topic, values: KafkaTimeoutError() if topic.endswith("dlq") else None
+    else:
+        broker.deleted.add("t.questions.dlq")
+    asked, fine = inquiry(), inquiry()
+    done: list[Any] = []
+    publisher.publish(outcomes().answered(asked, failed_answer()), done.append)
+    assert not asked.gate.blocks, "at once"
+    await eventually(lambda: asked.gate.blocks, 5, "the pause")
+    (reason,) = asked.gate.blocks.values()
+    source = asked.source
+    assert f"{source.topic}/{source.partition}/{source.offset}" in reason
+    assert "t.questions.dlq" in reason
+    assert ("KafkaTimeoutError" in reason) == (fault == "refused")
+    assert reason in caplog.text
+    await publish(publisher, outcomes().answered(fine, answer()))
+    assert not done
+    broker.deleted.clear()
+    broker.refuse = lambda topic, values: None
+    for settle in broker.held.pop("t.questions.dlq", []):
+        settle()
+    await eventually(lambda: len(done) == 1, 10, "the outcome")
+    assert not asked.gate.blocks
+    assert "goes on" in caplog.text
+    assert (publisher.unpublished, publisher.unpublished_bytes) == (0, 0)
+
+
+async def test_the_bytes_that_wait_are_counted_until_the_broker_has_them(
+    publisher: Publisher, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.publishing.publisher.MAX_BYTES", 3000)
+    broker.held["t.answers"] = []
+    done: list[Any] = []
+    publisher.publish(outcomes().answered(inquiry(), answer(text="x" * 2000)), done.append)
+    assert publisher.has_room()
+    publisher.publish(outcomes().answered(inquiry(), answer(text="x" * 2000)), done.append)
+    assert not publisher.has_room()
+    assert publisher.unpublished_bytes > 4000
+    while len(done) < 2:
+        await eventually(lambda: broker.held["t.answers"], 2, "a batch")
+        broker.held["t.answers"].pop()()
+        await eventually(lambda: broker.held["t.answers"] or len(done) == 2, 2, "the next")
+    assert publisher.has_room()
+    assert publisher.unpublished_bytes == 0
 
 
 async def test_an_answer_that_the_broker_finds_too_large_becomes_a_failure(

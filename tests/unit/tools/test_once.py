@@ -105,6 +105,8 @@ async def test_a_plan_and_its_first_intents_cost_one_wait() -> None:
 class Forbidden:
     """A journal that remembers nothing and may not be written."""
 
+    async def aowned(self, *_: Any) -> None: ...
+
     def recorded(self, question: Question, source: Source) -> None:
         return None
 
@@ -209,6 +211,23 @@ async def test_what_the_journal_refuses_is_not_started() -> None:
 
     world = World(FicklePlanner(("book", "look")))
     assert world.status(await world.run(journal=Refusing())) == {
+        "book": ("error", False),
+        "look": ("ok", False),
+    }
+    assert world.tools.ran["book"] == 0
+
+
+async def test_a_question_that_left_after_its_intent_was_safe_starts_nothing() -> None:
+    class Expelled(Forbidden):
+        async def aplan(self, *_: Any) -> None: ...
+
+        aintent = aresult = aplan
+
+        async def aowned(self, *_: Any) -> None:
+            raise JournalError("journal", "taken away")
+
+    world = World(FicklePlanner(("book", "look")))
+    assert world.status(await world.run(journal=Expelled())) == {
         "book": ("error", False),
         "look": ("ok", False),
     }
