@@ -105,8 +105,13 @@ class OffsetTracker:
         point = self.commit_point
         if point is None or not (self._known or self._done):
             return []
-        # A known one below the commit point was compacted away, or waits to be polled.
-        return sorted(offset for offset in self._done | self._known if offset > point)
+        done = self._done
+        found = [offset for offset in self._open if offset in done]  # ascending as it is
+        if self._known:
+            # One below the commit point was compacted away, or waits to be polled.
+            found.extend(offset for offset in self._known if offset > point)
+            found.sort()
+        return found
 
     @property
     def incomplete_count(self) -> int:
