@@ -1,9 +1,10 @@
 """From a question that is asked to the answer that is told: what goes into a pipeline and comes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from agents.cache.answers import Kept
 from agents.citations import check_citations
@@ -19,8 +20,7 @@ TOOL_CALLS = Output[tuple[ToolCall, ...]]("tools")
 GENERATION = Output[Generation]("generate")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A question and the circumstances of its asking.
 
     `deadline` is in seconds of the event loop's clock; `queue_ms` is how long it has waited.
@@ -34,8 +34,7 @@ class Asked:
     on_delta: DeltaSink | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The terminal outcome of a question, and how it came about."""
 
     answer: Answer

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 from schemas.answer import Answer, Instant, Source
 from schemas.event import AnswerDelta
@@ -39,8 +40,7 @@ _DELTA_TYPE: Header = ("ce_type", b"kotae.answer.delta")
 _TRACE_TYPE: Header = ("ce_type", b"kotae.question.trace")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHeaders:
+class RequestHeaders(Struct, frozen=True):
     """What the headers of a question say.
 
     Attributes:
@@ -117,7 +117,9 @@ def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, n
 
 def trace_headers(answer: Sequence[Header]) -> list[Header]:
     """The headers of a question's trace, made of its answer's: an event about the same, of another type."""
-    return [_TRACE_TYPE if header is _ANSWER_TYPE else header for header in answer]
+    headers = list(answer)
+    headers[headers.index(_ANSWER_TYPE)] = _TRACE_TYPE
+    return headers
 
 
 def request_headers(

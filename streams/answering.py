@@ -167,7 +167,9 @@ class Answering:
             traceparent=request.traceparent,
             on_delta=deltas,
         )
-        task = asyncio.create_task(self._answer(work, inquiry, asked, deltas, finish))
+        # A name of its own for each would be a tenth of a task's cost.
+        answer = self._answer(work, inquiry, asked, deltas, finish)
+        task = asyncio.get_running_loop().create_task(answer, name="answer")
         self._running[work] = task, finish
 
     def _shed(self, inquiry: Inquiry, verdict: Verdict, late_s: float) -> Outcome:

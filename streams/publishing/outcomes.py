@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from schemas.answer import Answer, AnswerError
 from schemas.codec import DecodeError, Salvaged, encode
 from schemas.errors import ErrorCode
@@ -233,7 +235,7 @@ class Outcomes:
             metadata={} if outcome.shrunk else answer.metadata,
         )
         if outcome.shrunk:
-            inquiry = replace(inquiry, request=replace(inquiry.request, correlation=(), baggage=None))
+            inquiry = replace(inquiry, request=structs.replace(inquiry.request, correlation=(), baggage=None))
         smaller = self._outcome(inquiry, bare, (), "MessageSizeTooLargeError")
         smaller.inquiry = outcome.inquiry
         smaller.shrunk = outcome.shrunk + 1

@@ -2,7 +2,8 @@
 
 The worker and the floor (`floor.py`) are real processes on one real broker; each round puts the same
 closed loop of users on one, then on the other, and the medians of the rounds are compared, because
-only ratios within one run mean something on a busy machine. `--json FILE` keeps the figures.
+only ratios within one run mean something on a busy machine. The engine alone (`engine.py`) and what it
+keeps of open offsets (`tracking.py`) are measured in this process. `--json FILE` keeps the figures.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker
 from streams.processes import free_port
 from streams.settings import Kafka
+from tests.benchmarks import engine, tracking
 from tests.benchmarks.load import Load, Measured, resident_mb
 from tests.benchmarks.services import CRITICAL_PATH_S
 from tests.support.system import Program, environment
@@ -178,6 +180,13 @@ async def main(options: argparse.Namespace) -> None:
             bench = Bench(Path(folder), stack)
             await bench.start()
             found: dict[str, object] = {}
+            found["engine_us"] = cost = await engine.compare(
+                bench.bootstrap, questions=30_000, rounds=options.rounds, in_flight=(100, 10_000)
+            )
+            engine.show(cost)
+            tracked = tracking.measure(offsets=100_000, partitions=64, rounds=10)
+            found["open_offsets"] = msgspec.to_builtins(tracked)
+            tracking.show(tracked)
             for name, tools in (("w1", True), ("w2", False)):
                 figures = await compare(
                     bench, tools=tools, users=options.users, rounds=options.rounds, seconds=options.seconds

@@ -7,13 +7,13 @@ The metadata of commits is kept there too, and read by tests/unit/consumer/test_
 import base64
 import json
 import re
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import fields
 
 from schemas.codec import encode
 from schemas.headers import (
