@@ -172,6 +172,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         ("model.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("embeddings.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("knowledge.qdrant_url", _is_url_or_empty, f"{url}, or empty"),
+        ("cache.redis_url", _is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),
     ]
     for key, holds, allowed in checks:
         section, _, name = key.partition(".")
@@ -200,6 +201,19 @@ def _is_url_or_empty(value: str) -> bool:
             urlsplit(value).scheme in {"http", "https"} and bool(endpoint(value)) and " " not in value
         )
     except ValueError:  # a port out of range, or half an IPv6 address
+        return False
+
+
+def _is_redis_or_empty(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return not value or (
+            parts.scheme in {"redis", "rediss"}
+            and bool(parts.hostname)
+            and parts.port != 0
+            and " " not in value
+        )
+    except ValueError:  # as above
         return False
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.support.kafka", "tests.support.loop_guard"]
+pytest_plugins = ["tests.support.kafka", "tests.support.loop_guard", "tests.support.redis"]
 
 REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
 

@@ -51,6 +51,8 @@ class Kept(Struct, frozen=True, array_like=True):
     tool_calls: tuple[ToolCall, ...]
 
 
+RESULTS = ("memory", "shared", "joined", "missed", "passed")
+"""How a look-up ends: found in either level, found by waiting for another's, not found, not looked for."""
 _UNSHARED = b""
 """Stands in memory for: the last answer was not for everybody."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -89,17 +91,23 @@ class AnswerCache:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
-        self._memory = memory
-        self._shared = shared
+        self.memory = memory
+        self.shared = shared
         self._ttl_s = ttl_s
         self._journal = journal or NoJournal()
         self._wall_clock = wall_clock
         self._flights = SingleFlight()
         self.results: Counter[str] = Counter()
-        """How many look-ups ended how: found in `memory`, `shared` or `joined`; `missed`; `passed` over."""
+        """How many look-ups ended how, by `RESULTS`."""
 
     def __repr__(self) -> str:
-        return f"<AnswerCache {self._memory!r} {self._shared!r}>"
+        return f"<AnswerCache {self.memory!r} {self.shared!r}>"
+
+    async def aclose(self) -> None:
+        """Let go of what both levels hold."""
+        await self.memory.aclose()
+        if self.shared is not None:
+            await self.shared.aclose()
 
     async def alook_up(self, run: Run) -> Turn | None:
         """Find the answer to the run's question; None: the cache is not for it.
@@ -108,7 +116,7 @@ class AnswerCache:
         """
         started = asyncio.get_running_loop().time()
         key = self._key(run)
-        value = b"" if key is None else self._memory.get(key.digest)
+        value = b"" if key is None else self.memory.get(key.digest)
         if key is None or value == _UNSHARED:
             self.results["passed"] += 1
             return None
@@ -119,14 +127,14 @@ class AnswerCache:
             if (kept := self._read(key, joined)) is not None:
                 return self._found("joined", key, kept, run, started)
             joined = Role.ALONE
-        if joined is Role.LEADER and self._shared is not None:
+        if joined is Role.LEADER and self.shared is not None:
             try:
-                value = await self._shared.aget(key.digest)
+                value = await self.shared.aget(key.digest)
             except BaseException:
                 self._flights.hand_over(key.digest)
                 raise
             if value is not None and (kept := self._read(key, value)) is not None:
-                self._memory.put(key.digest, value, min(self._ttl_s, kept.expires_at - self._wall_clock()))
+                self.memory.put(key.digest, value, min(self._ttl_s, kept.expires_at - self._wall_clock()))
                 self._flights.land(key.digest, value)
                 return self._found("shared", key, kept, run, started)
         self.results["missed"] += 1
@@ -142,11 +150,11 @@ class AnswerCache:
             ttl_s *= 1.0 - JITTER * random.random()
             value = self._written(turn.key, answer, ttl_s)
             if value is None:
-                self._memory.put(digest, _UNSHARED, UNSHARED_TTL_S)
+                self.memory.put(digest, _UNSHARED, UNSHARED_TTL_S)
             else:
-                self._memory.put(digest, value, ttl_s)
-                if self._shared is not None:
-                    self._shared.put(digest, value, ttl_s)
+                self.memory.put(digest, value, ttl_s)
+                if self.shared is not None:
+                    self.shared.put(digest, value, ttl_s)
         if not turn.leads:
             return
         if value is not None:

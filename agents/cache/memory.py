@@ -22,6 +22,7 @@ class MemoryStore:
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.errors = self.dropped = 0  # it is always there
         self._longest = min(VALUE_BYTES_MAX, max_bytes - ENTRY_BYTES)
         self._entries: TLRUCache[bytes, _Entry] = TLRUCache(
             max_bytes, ttu=_expires_at, timer=clock, getsizeof=_size

@@ -11,7 +11,14 @@ class Store(Protocol):
 
     A value is what was put under that very key, as far as the store can tell: whoever reads one checks
     it. Keys are hashes.
+
+    Attributes:
+        errors: how often it could not be reached, or did not do its work.
+        dropped: how many values were not kept because too many waited to be written.
     """
+
+    errors: int
+    dropped: int
 
     async def aget(self, key: bytes) -> bytes | None:
         """The value, if there is one that is not too old; soon, whatever it takes to get one."""

@@ -64,6 +64,8 @@ def build_answerer(
     try:
         resources = _resources(settings, environ, index, closers, journal or NoJournal())
         cache = build_cache(settings, resources, versions)
+        if cache is not None:
+            closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)
     except (ToolConfigError, LoadingError, GraphError) as error:
         raise SettingsError(str(error)) from error

@@ -1,15 +1,20 @@
 """The answer cache that the settings describe."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from agents.cache.answers import AnswerCache
+from agents.cache.answers import RESULTS, AnswerCache
 from agents.cache.keys import AnswerKeys, Versions
 from agents.cache.memory import MemoryStore
+from agents.cache.store import Store
 from agents.loading import Resources
 from agents.models.prompt import PROMPT_VERSION
+from streams.errors import SettingsError
 from streams.settings import Settings
+from streams.telemetry import catalogue
+from streams.telemetry.metrics import Metrics
 
 
 def build_cache(settings: Settings, resources: Resources, versions: Versions) -> AnswerCache | None:
@@ -20,9 +25,33 @@ def build_cache(settings: Settings, resources: Resources, versions: Versions) ->
     return AnswerCache(
         AnswerKeys(_made_by(settings), resources.tool_executor, versions),
         MemoryStore(cache.max_bytes),
+        _open_shared(cache.redis_url),
         ttl_s=cache.answers_ttl_s,
         journal=resources.journal,
     )
+
+
+def _open_shared(url: str) -> Store | None:
+    if not url:
+        return None
+    # Imported only where a server is used: its client costs 12 MB and 0.2 s.
+    from agents.cache.redis import RedisStore  # noqa: PLC0415
+
+    try:
+        return RedisStore(url)
+    except ValueError as error:  # an option in the address that the client does not know
+        raise SettingsError(f"cache.redis_url: {error}") from error
+
+
+def watch_cache(metrics: Metrics, cache: AnswerCache) -> None:
+    """Let the metrics tell what the cache counts."""
+    for result in RESULTS:
+        metrics.watch(catalogue.CACHE_LOOKUPS, partial(cache.results.__getitem__, result), (result,))
+    metrics.watch(catalogue.CACHE_BYTES, lambda: cache.memory.used_bytes)
+    shared = cache.shared
+    if shared is not None:
+        metrics.watch(catalogue.CACHE_ERRORS, lambda: shared.errors)
+        metrics.watch(catalogue.CACHE_DROPPED, lambda: shared.dropped)
 
 
 def _own_components(settings: Settings) -> dict[str, str]:

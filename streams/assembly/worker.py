@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
+from streams.assembly.cache import watch_cache
 from streams.backlog import Backlog
 from streams.engine import Engine
 from streams.kafka import client_options
@@ -39,6 +40,8 @@ def build_worker(
     answerer = build_answerer(settings, environ, hook, journal)
     engine = Engine(settings, answerer.pipeline, hook, journal)
     monitor = _monitor(settings, engine, metrics)
+    if answerer.cache is not None:
+        watch_cache(metrics, answerer.cache)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
     metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)

@@ -103,6 +103,19 @@ DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Document
 DOCUMENTS_SKIPPED = Metric(
     "kotae_documents_skipped_total", "counter", "Records of documents that cannot be indexed."
 )
+CACHE_LOOKUPS = Metric(
+    "kotae_cache_lookups_total",
+    "counter",
+    "Questions looked up in the answer cache, by result: memory, shared, joined (all found), missed, passed.",
+    ("result",),
+)
+CACHE_BYTES = Metric("kotae_cache_memory_bytes", "gauge", "What the answer cache holds in memory.")
+CACHE_ERRORS = Metric(
+    "kotae_cache_errors_total", "counter", "Round trips to the answer cache's Redis that failed."
+)
+CACHE_DROPPED = Metric(
+    "kotae_cache_writes_dropped_total", "counter", "Answers not written to Redis because it was too slow."
+)
 LOG_LINES_DROPPED = Metric(
     "kotae_log_lines_dropped_total", "counter", "Log records dropped: whatever reads them was too slow."
 )

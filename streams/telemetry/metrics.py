@@ -86,7 +86,7 @@ class Metrics(Hook, Collector):
         self._distributions = {
             metric.name: Distributions(metric.buckets) for metric in CATALOGUE if metric.kind == "histogram"
         }
-        self._watched: dict[str, Callable[[], float]] = {}
+        self._watched: dict[str, dict[Labels, Callable[[], float]]] = {}
         for metric in CATALOGUE:
             if metric.kind != "histogram" and not metric.labels:
                 self._counts[metric.name].add((), 0.0)  # so that a rate has something to start from
@@ -105,9 +105,9 @@ class Metrics(Hook, Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def watch(self, metric: Metric, read: Callable[[], float]) -> None:
+    def watch(self, metric: Metric, read: Callable[[], float], labels: Labels = ()) -> None:
         """Read the metric from `read`, on the event loop, whenever the metrics are asked for."""
-        self._watched[metric.name] = read
+        self._watched.setdefault(metric.name, {})[labels] = read
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
@@ -128,8 +128,8 @@ class Metrics(Hook, Collector):
                 yield histogram
                 continue
             counts = self._counts[metric.name]
-            if (read := self._watched.get(metric.name)) is not None:
-                counts[()] = read()
+            for labels, read in self._watched.get(metric.name, {}).items():
+                counts[labels] = read()
             kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.help, labels=metric.labels)
             for labels, value in counts.items():

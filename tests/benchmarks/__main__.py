@@ -119,6 +119,7 @@ class Bench:
         return environment(
             KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.bootstrap,
             KOTAE_KAFKA__TOPIC_PREFIX=prefix,
+            KOTAE_CACHE__ANSWERS_TTL_S="0",  # the users repeat themselves
             KOTAE_MODEL__BASE_URL=f"{self._services}/v1",
         )
 

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from redis.asyncio import Redis
 
 from agents.cache.memory import MemoryStore
+from agents.cache.redis import RedisStore
 from agents.cache.store import VALUE_BYTES_MAX, Store
 
 KEY, OTHER = b"k" * 20, b"o" * 20
@@ -19,8 +21,14 @@ class Subject:
     """Lets time pass."""
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "redis"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "redis":
+        shared = RedisStore(request.getfixturevalue("redis_url"), read_s=10)
+        await flushed(request.getfixturevalue("redis_url"))
+        yield Subject(shared, asyncio.sleep)
+        await shared.aclose()
+        return
     now = 1000.0
 
     async def wait(seconds: float) -> None:
@@ -30,6 +38,11 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     store = MemoryStore(10 * VALUE_BYTES_MAX, clock=lambda: now)
     yield Subject(store, wait)
     await store.aclose()
+
+
+async def flushed(url: str) -> None:
+    async with Redis.from_url(url) as client:
+        await client.flushdb()
 
 
 async def kept(store: Store, key: bytes, value: bytes) -> None:

@@ -103,6 +103,8 @@ class TestRefusals:
             ("EMBEDDINGS__BASE_URL", "http://", "http://"),
             ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
             ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "each host:port, such as erp.internal:443"),
+            ("CACHE__REDIS_URL", "127.0.0.1:6379", "redis://"),
+            ("CACHE__ANSWERS_TTL_S", "86400", "of at most 36000"),
         ],
     )
     def test_a_wrong_value_in_the_environment(self, variable: str, value: str, allowed: str) -> None:

@@ -283,9 +283,9 @@ async def test_what_cannot_be_read_is_as_if_it_was_not_there(garbage: bytes) -> 
     world = World()
     key = AnswerKeys("fakes", world.tools, world.versions).of(QUESTION)
     assert key is not None
-    world.cache._memory.put(key.digest, key.digest + garbage, 60)
+    world.cache.memory.put(key.digest, key.digest + garbage, 60)
     assert (await world.ask()).answer.status == "answered"
-    world.cache._memory.put(key.digest, b"another key's " + garbage, 60)
+    world.cache.memory.put(key.digest, b"another key's " + garbage, 60)
     assert (await world.ask()).answer.status == "answered"
     assert world.model_calls == 2
 

@@ -1,0 +1,205 @@
+"""The level of the cache that processes share: a Redis server, which may be away at any time.
+
+One task reads and one writes, each over a connection of its own and what has gathered meanwhile in one
+round trip: that costs a third of a client's call for each question, and a server that hangs is met in two
+places only. A read is given up after
+`READ_S`, and a breaker stops asking a server that fails, so that a question loses 2 * `READ_S` at most,
+and nothing once the breaker is open. Nobody waits for a write.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from agents.cache.store import VALUE_BYTES_MAX
+from agents.resilience.breaker import Breaker
+
+log = logging.getLogger(__name__)
+
+_Command = tuple[str | bytes | int, ...]
+
+PREFIX = b"kotae:1:"
+"""Before every key; grows when keys or values are made differently."""
+READ_S = 0.02
+WRITE_S = 1.0
+READ_BATCH = 256
+WRITE_BATCH = 64
+UNWRITTEN_MAX = 1000
+UNWRITTEN_BYTES_MAX = 8 * 1024 * 1024
+"""What may wait to be written; more is not kept."""
+
+
+class RedisStore:
+    """See `agents.cache.store.Store`. Used by one event loop; connects when it is first asked.
+
+    Args:
+        url: `redis://`, `rediss://` (TLS) or `unix://`, with user and password where they are needed.
+        clock: seconds, never going back; the breaker's.
+        read_s: for one round trip that reads, the connection included.
+
+    Raises:
+        ValueError: the URL is none of these.
+    """
+
+    def __init__(
+        self, url: str, clock: Callable[[], float] = time.monotonic, *, read_s: float = READ_S
+    ) -> None:
+        # The pool only knows what kind of connections a URL asks for; time is kept here.
+        pool = ConnectionPool.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),  # a second try would come too late
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            protocol=2,
+            driver_info=None,  # two more round trips at every connection
+        )
+        self._reading, self._writing = _connection(pool), _connection(pool)
+        self._read_s = read_s
+        self._clock = clock
+        self._breaker = Breaker()
+        self._wanted: deque[tuple[bytes, asyncio.Future[bytes | None]]] = deque()
+        self._unwritten: deque[tuple[bytes, bytes, float]] = deque()
+        self._unwritten_bytes = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self.errors = 0
+        """Round trips that failed."""
+        self.dropped = 0
+        """Values that were not written because too many waited."""
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._breaker!r} {len(self._wanted)} wanted, {len(self._unwritten)} unwritten>"
+
+    async def aget(self, key: bytes) -> bytes | None:
+        """See `Store`: within 2 * `READ_S`."""
+        if self._closed or self._breaker.refuses(self._clock()):
+            return None
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes | None] = loop.create_future()
+        self._wanted.append((key, future))
+        if self._reader is None:
+            self._reader = loop.create_task(self._read(), name="cache-reader")
+        return await future
+
+    def put(self, key: bytes, value: bytes, ttl_s: float) -> None:
+        """See `Store`."""
+        if self._closed or len(value) > VALUE_BYTES_MAX or self._breaker.refuses(self._clock()):
+            return
+        if len(self._unwritten) >= UNWRITTEN_MAX or self._unwritten_bytes + len(value) > UNWRITTEN_BYTES_MAX:
+            self.dropped += 1
+            return
+        self._unwritten.append((key, value, ttl_s))
+        self._unwritten_bytes += len(value)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write(), name="cache-writer")
+
+    async def aclose(self) -> None:
+        """See `Store`. What is not written yet is lost."""
+        self._closed = True
+        tasks = [task for task in (self._reader, self._writer) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for connection in (self._reading, self._writing):
+            await connection.disconnect(nowait=True)
+
+    async def _read(self) -> None:
+        try:
+            while self._wanted:
+                batch = [self._wanted.popleft() for _ in range(min(READ_BATCH, len(self._wanted)))]
+                # Not GET: whatever lies there, no more than this is sent.
+                commands = [("GETRANGE", _named(key), 0, VALUE_BYTES_MAX) for key, _ in batch]
+                replies = await self._attempt(self._reading, commands, self._read_s)
+                values = [None] * len(batch) if replies is None else replies
+                _give(batch, values)
+                if replies is None:
+                    _give(self._wanted, [None] * len(self._wanted))
+                    self._wanted.clear()
+        finally:
+            self._reader = None
+            _give(self._wanted, [None] * len(self._wanted))
+            self._wanted.clear()
+
+    async def _write(self) -> None:
+        try:
+            while self._unwritten:
+                commands: list[_Command] = []
+                for _ in range(min(WRITE_BATCH, len(self._unwritten))):
+                    key, value, ttl_s = self._unwritten.popleft()
+                    self._unwritten_bytes -= len(value)
+                    commands.append(("SET", _named(key), value, "PX", max(1, int(ttl_s * 1000))))
+                await self._attempt(self._writing, commands, WRITE_S)
+        finally:
+            self._writer = None
+
+    async def _attempt(
+        self, connection: AbstractConnection, commands: Sequence[_Command], limit_s: float
+    ) -> list[Any] | None:
+        """The replies to all commands, refusals among them; None: there are none."""
+        ticket = self._breaker.enter(self._clock())
+        if ticket is None:
+            return None
+        problem: Exception
+        try:
+            async with asyncio.timeout(limit_s):
+                replies = await _converse(connection, commands)
+        except asyncio.CancelledError:
+            self._breaker.left(ticket)
+            raise
+        except Exception as error:  # noqa: BLE001 - what a client makes of a server's garbage is anything
+            problem = error
+        else:
+            refusals = [reply for reply in replies if isinstance(reply, ResponseError)]
+            if len(refusals) < len(replies):
+                self._breaker.succeeded(ticket)
+                return replies
+            problem = refusals[0]
+        self.errors += 1
+        self._breaker.failed(ticket, self._clock())
+        if self._breaker.refuses(self._clock()):
+            log.warning("Redis is left alone for a while, it fails: %r", problem)
+        return None
+
+
+def _connection(pool: ConnectionPool) -> AbstractConnection:
+    made: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py is half typed
+    return made
+
+
+async def _converse(connection: AbstractConnection, commands: Sequence[_Command]) -> list[Any]:
+    """Send all commands and read as many replies. A connection that fails in it is closed."""
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]  # half typed; does nothing where it is
+        await connection.send_packed_command(connection.pack_commands(commands))
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response(disable_decoding=True))
+            except ResponseError as refusal:
+                replies.append(refusal)
+    except BaseException:
+        # A reply that was not read would be taken for that of the next command.
+        await connection.disconnect(nowait=True)
+        raise
+    return replies
+
+
+def _named(key: bytes) -> bytes:
+    return PREFIX + key.hex().encode()
+
+
+def _give(wanted: Any, values: list[Any]) -> None:
+    for (_, future), value in zip(wanted, values, strict=True):
+        if not future.done():
+            future.set_result(value if isinstance(value, bytes) and value else None)

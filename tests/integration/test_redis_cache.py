@@ -1,0 +1,282 @@
+"""The shared level of the cache on a real Redis that is stopped, killed, slow, or not a Redis at all."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from redis.asyncio import Redis
+
+from agents.cache.answers import AnswerCache
+from agents.cache.keys import AnswerKeys
+from agents.cache.memory import MemoryStore
+from agents.cache.redis import PREFIX, READ_S, RedisStore
+from agents.cache.store import VALUE_BYTES_MAX
+from agents.knowledge.version import KnowledgeVersions, Mark
+from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
+from schemas.question import Question
+from tests.support.components import (
+    SOURCE,
+    FakeGenerator,
+    FakePlanner,
+    FakeRetriever,
+    FakeToolExecutor,
+    RecordingObserver,
+)
+from tests.support.redis import RedisServer
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+KEY = b"k" * 20
+ASKED = 50
+ADDED_S = 0.05
+"""What a question may lose to a Redis that does not work; the mean is compared, on whatever machine."""
+
+
+@dataclass
+class Clock:
+    ahead_s: float = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+@asynccontextmanager
+async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, clock or Clock())
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def listening(serve: Serve) -> AsyncIterator[str]:
+    """A server of the test's own; its connections end with it."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(run, "127.0.0.1", 0)
+    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    server.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_kept(store: RedisStore, clock: Clock, key: bytes, value: bytes, limit_s: float = 20) -> None:
+    """On a busy machine a look-up may come too late, and too many of them open the breaker."""
+    async with asyncio.timeout(limit_s):
+        while await store.aget(key) != value:
+            clock.ahead_s += 61
+            store.put(key, value, 60)
+            await asyncio.sleep(0.05)
+
+
+async def costs_little(store: RedisStore) -> None:
+    """Nothing is found, the mean look-up is within bounds, and soon none costs anything."""
+    store.put(KEY, b"value", 60)
+    began = time.perf_counter()
+    for _ in range(ASKED):
+        assert await store.aget(KEY) is None
+    assert time.perf_counter() - began < ASKED * ADDED_S
+    errors = store.errors
+    for _ in range(ASKED):
+        assert await store.aget(KEY) is None
+        store.put(KEY, b"value", 60)
+    assert store.errors == errors
+
+
+async def test_one_that_is_stopped_costs_little_and_is_used_again_when_it_goes_on(
+    redis_server: RedisServer,
+) -> None:
+    clock = Clock()
+    async with opened(redis_server.url, clock) as store:
+        await until_kept(store, clock, KEY, b"before")
+        redis_server.signal(signal.SIGSTOP)
+        await costs_little(store)
+        redis_server.signal(signal.SIGCONT)
+        await until_kept(store, clock, KEY, b"after")
+
+
+async def test_one_that_is_killed_costs_little_and_is_used_again_when_it_is_back(
+    redis_server: RedisServer,
+) -> None:
+    clock = Clock()
+    async with opened(redis_server.url, clock) as store:
+        await until_kept(store, clock, KEY, b"before")
+        redis_server.kill()
+        await costs_little(store)
+        redis_server.start()
+        await until_kept(store, clock, KEY, b"after")
+
+
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def talk_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readline():
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+async def promise_a_gigabyte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readline():
+        writer.write(b"$1073741824\r\n" + b"x" * 1000)
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readline():
+        writer.write(b"-NOAUTH Authentication required.\r\n")
+
+
+@pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
+async def test_what_is_no_redis_costs_little(serve: Serve) -> None:
+    async with listening(serve) as url, opened(url) as store:
+        await costs_little(store)
+
+
+async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
+    redis_server: RedisServer,
+) -> None:
+    delay_s = 0.0
+
+    async def delayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to, back = await asyncio.open_connection("127.0.0.1", redis_server.port)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(4096):
+                await asyncio.sleep(delay_s)
+                target.write(data)
+
+        try:
+            await asyncio.gather(copy(reader, back), copy(to, writer))
+        finally:
+            back.close()
+
+    clock = Clock()
+    keys = [n.to_bytes(20) for n in range(ASKED)]
+    async with listening(delayed) as url, opened(url, clock) as store:
+        for key in keys:
+            store.put(key, b"of " + key, 60)
+        await until_kept(store, clock, keys[-1], b"of " + keys[-1])
+        # Some are answered in time and some are given up in the middle of a reply.
+        for each_s in (0.001, 0.008, 0.012, 0.03, 0.002):
+            delay_s = each_s
+            clock.ahead_s += 61
+            for key in keys:
+                assert await store.aget(key) in {None, b"of " + key}
+        delay_s = 1.0
+        clock.ahead_s += 61
+        await costs_little(store)
+
+
+@dataclass
+class Worker:
+    """A pipeline with a cache of its own over a shared one."""
+
+    url: str
+    read_s: float = 10.0
+    generator: FakeGenerator = field(default_factory=FakeGenerator)
+    versions: KnowledgeVersions = field(default_factory=KnowledgeVersions)
+
+    def __post_init__(self) -> None:
+        self.versions.begin()
+        tools = FakeToolExecutor()
+        self.shared = RedisStore(self.url, read_s=self.read_s)
+        keys = AnswerKeys("fakes", tools, self.versions)
+        self.cache = AnswerCache(keys, MemoryStore(1_000_000), self.shared, ttl_s=600)
+        graph = default_graph(Components(FakeRetriever(), FakePlanner(), tools, self.generator), Budgets())
+        self.pipeline = Pipeline(graph, RecordingObserver(), self.cache)
+
+    async def ask(self, text: str = "How long is the warranty?", tenant: str = "default") -> Answered:
+        deadline = asyncio.get_running_loop().time() + 30
+        return await self.pipeline.aanswer(
+            Asked(Question(id="q", text=text, tenant=tenant), SOURCE, deadline)
+        )
+
+
+@asynccontextmanager
+async def workers(url: str, count: int, **parts: float) -> AsyncIterator[list[Worker]]:
+    made = [Worker(url, **parts) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for worker in made:
+            await worker.shared.aclose()
+
+
+async def stored(url: str) -> dict[bytes, bytes]:
+    async with Redis.from_url(url) as client:
+        return {key: await client.get(key) for key in await client.keys()}
+
+
+async def until_stored(url: str, count: int) -> dict[bytes, bytes]:
+    async with asyncio.timeout(20):
+        while len(found := await stored(url)) < count:  # noqa: ASYNC110 - a server sends no event
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def test_workers_share_answers_of_the_same_knowledge_only(redis_server: RedisServer) -> None:
+    async with workers(redis_server.url, 3) as (one, same, ahead):
+        ahead.versions.changed(0, {"default": Mark(5, 5)})
+        answer = (await one.ask()).answer
+        await until_stored(redis_server.url, 1)
+        again = await same.ask()
+        assert (again.answer.text, again.answer.citations) == (answer.text, answer.citations)
+        assert (again.stages[0].detail, len(again.stages)) == ("hit, shared", 1)
+        assert (await same.ask()).stages[0].detail == "hit, memory"
+        await ahead.ask()
+        await same.ask(tenant="other")
+        assert [len(worker.generator.calls) for worker in (one, same, ahead)] == [1, 1, 1]
+
+
+async def test_neither_question_nor_tenant_is_in_a_key_and_every_key_ends(redis_server: RedisServer) -> None:
+    async with workers(redis_server.url, 1) as (worker,):
+        await worker.ask("Where is the canary?", "tenant-canary")
+        (found,) = await until_stored(redis_server.url, 1)
+        assert found.startswith(PREFIX)
+        assert b"canary" not in found
+        async with Redis.from_url(redis_server.url) as client:
+            assert 0 < await client.pttl(found) <= 600_000
+
+
+async def test_garbage_in_it_is_as_if_there_was_nothing(redis_server: RedisServer) -> None:
+    async with workers(redis_server.url, 1) as (worker,):
+        await worker.ask()
+        ((key, value),) = (await until_stored(redis_server.url, 1)).items()
+    garbage: list[bytes | None] = [
+        None, b"", b"\x00", value[:-1], value[20:], b"x" + value[1:], value[:20], b"y" * 20 + value[20:],
+        value[:20] + b"\x91" * 100_000, value + b"x" * VALUE_BYTES_MAX, b"z" * 20_000_000,
+    ]  # fmt: skip
+    for each in garbage:
+        async with Redis.from_url(redis_server.url) as client:
+            await client.delete(key)
+            await (client.hset(key, "a", "b") if each is None else client.set(key, each))
+        async with workers(redis_server.url, 1) as (worker,):
+            answered = await worker.ask()
+            assert answered.answer.status == "answered"
+            assert answered.stages[0].detail == "miss"
+            assert len(worker.generator.calls) == 1
+
+
+async def test_questions_are_answered_while_it_hangs(redis_server: RedisServer) -> None:
+    redis_server.signal(signal.SIGSTOP)
+    async with workers(redis_server.url, 1, read_s=READ_S) as (worker,):
+        answers = await asyncio.gather(*(worker.ask(f"Question {n}?") for n in range(200)))
+        assert {answered.answer.status for answered in answers} == {"answered"}
+        assert worker.cache.results["missed"] == 200
