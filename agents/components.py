@@ -11,10 +11,11 @@ An implementation of a protocol is at home here once it passes that protocol's s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from agents.errors import DependencyError
 from schemas.answer import ToolCall, Usage
 from schemas.question import Question
 
@@ -22,11 +23,20 @@ DeltaSink = Callable[[str], None]
 """Takes a piece of the answer's text as it is generated. Never blocks, may drop."""
 
 
+class Trail(Protocol):
+    """Keeps what happened within one question."""
+
+    def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
+        """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One attempt of one stage for one question: what every outgoing request is labelled with.
 
-    `deadline` is in seconds of the running event loop's clock (`loop.time()`).
+    `deadline` is in seconds of the running event loop's clock (`loop.time()`). `trail` is told of
+    attempts that are followed by another.
     """
 
     question_id: str
@@ -34,6 +44,11 @@ class Call:
     deadline: float
     attempt: int = 1
     traceparent: str | None = None
+    trail: Trail | None = field(default=None, repr=False, compare=False)
+
+    def numbered(self, attempt: int) -> "Call":
+        """The same for another attempt."""
+        return self if attempt == self.attempt else replace(self, attempt=attempt)
 
     @property
     def request_id(self) -> str:
@@ -63,10 +78,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a planner is told of a tool. `parameters` is a JSON Schema of type object.
+    """What a planner is told of a tool, and what its calls keep to.
 
-    `cacheable`: its results depend on the arguments alone and may be given again for a while, so that
-    an answer which rests on them may be kept.
+    `parameters` is a JSON Schema of type object; `concurrency` is how many of its calls run at once, over
+    all questions of a worker. `cacheable`: its results depend on the arguments alone and may be given
+    again for a while, so that an answer which rests on them may be kept.
     """
 
     name: str
@@ -75,6 +91,7 @@ class ToolSpec:
     timeout_s: float
     idempotent: bool
     cacheable: bool = False
+    concurrency: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +110,11 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tool calls to make; empty where none is needed."""
+    """The tool calls to make; empty where none is needed. `degraded`: as that of a `Generation`."""
 
     calls: tuple[PlannedCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    degraded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +132,15 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The model's text, with `[n]` citing the n-th passage from 1, and what it cost."""
+    """The model's text, with `[n]` citing the n-th passage from 1, and what it cost.
+
+    `degraded` is a reason code where it is less than it could have been, else empty.
+    """
 
     text: str
     model: str
     usage: Usage = field(default_factory=Usage)
+    degraded: str = ""
 
 
 class Retriever(Protocol):

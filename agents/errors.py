@@ -14,6 +14,7 @@ class DependencyError(Exception):
         dependency: which one, for instance `model` or `tools/weather`.
         status: the HTTP status, where there was one.
         retry_after_s: how long the dependency asked to be left alone, in seconds.
+        settled: whether a guard has done what could be done: nothing above it repeats the call.
     """
 
     retriable: ClassVar[bool] = False
@@ -32,6 +33,7 @@ class DependencyError(Exception):
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
+        self.settled = False
 
 
 class TransientError(DependencyError):

@@ -12,22 +12,18 @@ stages really run side by side: a chain of stages costs no task at all.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from agents.budgets import Paces
-from agents.components import Call, DeltaSink
+from agents.components import Call
 from agents.errors import DependencyError, TimedOutError
-from schemas.answer import Source
+from agents.run import Output, Run
 from schemas.errors import ErrorCode
-from schemas.event import StageStatus, StageTrace
-from schemas.question import Question
+from schemas.event import StageStatus
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-_NOWHERE = Source("", -1, -1)
 
 
 class GraphError(ValueError):
@@ -46,69 +42,6 @@ class StageFailed(Exception):  # noqa: N818 - an outcome of the question, not a 
 
 class _NoTimeError(TimedOutError):
     """A stage was not begun, because it could not be expected to end in time."""
-
-
-class Observer(Protocol):
-    """What is told of a question while it runs. Called on the event loop; must not block."""
-
-    def stage_finished(self, trace: StageTrace) -> None:
-        """A stage, or a tool call within one, has ended."""
-        ...
-
-
-class Output(Generic[T]):
-    """The name of a stage's value, with its type: `run[PASSAGES]` is typed by it."""
-
-    __slots__ = ("stage",)
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-
-
-@dataclass(slots=True)
-class Run:
-    """One question on its way through a graph.
-
-    `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
-    in which they arose. `source` is the question's record.
-    """
-
-    question: Question
-    deadline: float
-    observer: Observer
-    traceparent: str | None = None
-    on_delta: DeltaSink | None = None
-    degraded: list[str] = field(default_factory=list)
-    traces: list[StageTrace] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    source: Source = _NOWHERE
-
-    def __getitem__(self, output: Output[T]) -> T:
-        value: T = self.values[output.stage]
-        return value
-
-    def call(self, stage: str, deadline: float, attempt: int = 1) -> Call:
-        """The label for one attempt of a stage."""
-        return Call(self.question.id, stage, deadline, attempt, self.traceparent)
-
-    def degrade(self, reason: str) -> None:
-        """Note that the answer is less than it could have been, and why; once a reason."""
-        if reason not in self.degraded:
-            self.degraded.append(reason)
-
-    def record(self, stage: str, status: StageStatus, started: float, detail: str = "") -> StageTrace:
-        """Trace something that began at `started` (event loop time) and has just ended."""
-        duration = asyncio.get_running_loop().time() - started
-        trace = StageTrace(
-            stage=stage,
-            status=status,
-            started_at=datetime.fromtimestamp(datetime.now(UTC).timestamp() - duration, UTC),
-            duration_ms=round(duration * 1000, 3),
-            detail=detail,
-        )
-        self.traces.append(trace)
-        self.observer.stage_finished(trace)
-        return trace
 
 
 def _always(_: Run) -> bool:

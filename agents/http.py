@@ -88,7 +88,7 @@ class HttpPool:
     def _opened(self) -> aiohttp.ClientSession:
         # Made with the first request, because a session belongs to the loop that is running then.
         if self._session is None:
-            self._session = aiohttp.ClientSession(
+            session = aiohttp.ClientSession(
                 connector=GuardedConnector(self._allowed),
                 # Decompression costs more than a local network; who compresses all the same is read.
                 headers={"Accept-Encoding": "identity", **self._headers},
@@ -96,6 +96,10 @@ class HttpPool:
                 timeout=_NO_TIMEOUT,
                 trust_env=False,
             )
+            # It would send a GET again by itself when the server closes the connection that it reused;
+            # whether a call may be repeated is for its guard to say.
+            session._retry_connection = False
+            self._session = session
         return self._session
 
     async def arequest(

@@ -9,7 +9,7 @@ from msgspec import Struct
 from agents.cache.answers import Kept
 from agents.citations import check_citations
 from agents.components import DeltaSink, Generation, Passage, Plan
-from agents.graph import Output, Run
+from agents.run import Output, Run
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
 from schemas.event import StageTrace
 from schemas.question import Question

@@ -14,8 +14,9 @@ What fails, what happens then, and the reason code in `degraded`:
 * plan late or broken: no tools (`plan_timeout`, `plan_unavailable`);
 * a tool late, broken or refused, or no time left for tools: answered from the rest, its call carries
   the status (`tools_timeout`, `tools_error`, `tools_rejected`);
-* the model late, down or refusing: an extractive answer with citations, and a failed one where
-  nothing supports it (`model_timeout`, `model_unavailable`, `model_rejected`).
+* the model late, down or refusing: an answer of the fallback model, where there is one
+  (`model_fallback`), else an extractive answer with citations, and a failed one where nothing supports it
+  (`model_timeout`, `model_unavailable`, `model_rejected`).
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from agents.components import (
     ToolExecutor,
 )
 from agents.errors import DependencyError, PermanentError, TimedOutError
-from agents.graph import Graph, GraphError, Observer, Run, Stage, StageFailed
+from agents.graph import Graph, GraphError, Stage, StageFailed
 from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
 from agents.outcome import (
@@ -49,6 +50,7 @@ from agents.outcome import (
     answer_again,
     make_answer,
 )
+from agents.run import Observer, Run
 from agents.tools.journal import Journal, NoJournal
 from agents.tools.stage import run_planned
 from schemas.answer import Answer, AnswerError, ToolCall, ToolCallStatus
@@ -105,14 +107,20 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
         recorded = journal.recorded(run.question, run.source)
         if recorded is not None:
             return recorded.plan
-        return await components.planner.aplan(run.question, executor.offered(run.question), call)
+        planned = await components.planner.aplan(run.question, executor.offered(run.question), call)
+        if planned.degraded:
+            run.degrade(planned.degraded)
+        return planned
 
     async def tools(run: Run, call: Call) -> tuple[ToolCall, ...]:
         concurrency = budgets.tool_concurrency
         return await run_planned(run[PLAN], executor, run, call, concurrency=concurrency, journal=journal)
 
     async def generate(run: Run, call: Call) -> Generation:
-        return await components.generator.agenerate(_grounding(run), call, run.on_delta)
+        generation = await components.generator.agenerate(_grounding(run), call, run.on_delta)
+        if generation.degraded:
+            run.degrade(generation.degraded)
+        return generation
 
     return Graph(
         [

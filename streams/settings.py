@@ -86,6 +86,14 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Longest answer, in the model's tokens."""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.0
     """0 answers the same question in the same way."""
+    max_concurrency: Count = 1000
+    """Calls at once of one worker, at most; fewer while the server says that it is overloaded."""
+    fallback_base_url: str = ""
+    """A second server, asked where the first one fails; empty: the answer is then made by extraction."""
+    fallback_name: str = "default"
+    """The model to ask the second server for."""
+    fallback_api_key: str = ""
+    """Sent to the second server as a bearer token; empty: none is sent."""
 
 
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +146,19 @@ class Egress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`host:port` of servers that are not public and may be called all the same; public ones always may."""
 
 
+class Resilience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What guards the calls to model, tools and servers; turned off to see what it costs."""
+
+    breakers: bool = True
+    """Leave a dependency alone for a while that fails half of its calls."""
+    retries: bool = True
+    """Repeat what may pass, within a budget; without it nothing is hedged either."""
+    hedging: bool = True
+    """A second request for a search or GET tool that takes longer than 95 % of those before it."""
+    adaptive_concurrency: bool = True
+    """Fewer calls at once to a model that is overloaded."""
+
+
 class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parts of one's own: `module:factory`, or a name of the entry-point group `kotae.components`.
 
@@ -167,5 +188,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     knowledge: Knowledge = field(default_factory=Knowledge)
     cache: Cache = field(default_factory=Cache)
     egress: Egress = field(default_factory=Egress)
+    resilience: Resilience = field(default_factory=Resilience)
     components: Components = field(default_factory=Components)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)

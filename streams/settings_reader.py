@@ -170,6 +170,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     checks: list[tuple[str, Callable[[str], bool], str]] = [
         ("kafka.bootstrap_servers", _is_brokers, "host:port, or several, comma-separated without spaces"),
         ("model.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
+        ("model.fallback_base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("embeddings.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("knowledge.qdrant_url", _is_url_or_empty, f"{url}, or empty"),
         ("cache.redis_url", _is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),

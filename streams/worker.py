@@ -62,6 +62,7 @@ class Worker:
 
     Args:
         metrics: the text for Prometheus.
+        dependencies: breakers and limits by dependency, for `/state`.
         aclose: closes what the pipeline holds open; called last.
     """
 
@@ -74,6 +75,7 @@ class Worker:
         monitor: Monitor,
         loop_monitor: LoopMonitor,
         metrics: Callable[[], bytes],
+        dependencies: Callable[[], dict[str, Any]],
         aclose: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -81,6 +83,7 @@ class Worker:
         self._feed = feed
         self._monitor = monitor
         self._loop_monitor = loop_monitor
+        self._dependencies = dependencies
         self._aclose = aclose
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -112,8 +115,9 @@ class Worker:
         """What `/state` shows."""
         return self._engine.state() | {
             "knowledge": self._feed.state(),
-            "draining": self._draining.is_set(),
             "loop": self._loop_monitor.state(),
+            "dependencies": self._dependencies(),
+            "draining": self._draining.is_set(),
         }
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ from agents.cache.flight import Role, SingleFlight
 from agents.cache.keys import AnswerKey, AnswerKeys
 from agents.cache.memory import MemoryStore
 from agents.cache.store import VALUE_BYTES_MAX, Store
-from agents.graph import Run
+from agents.run import Run
 from agents.tools.journal import Journal, NoJournal
 from schemas.answer import Answer, Citation, ToolCall
 

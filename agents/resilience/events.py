@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from agents.errors import DependencyError
-
 
 class GuardObserver(Protocol):
     """Told of every dependency's calls. Called on the event loop, often; must not block."""
@@ -26,12 +24,4 @@ class GuardObserver(Protocol):
 
     def limit_changed(self, dependency: str, limit: int) -> None:
         """So many of its calls may run at once now."""
-        ...
-
-
-class Trail(Protocol):
-    """Keeps what happened within one question."""
-
-    def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
-        """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
         ...

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from typing import Any, TypeVar
 
+from agents.components import Trail
 from agents.errors import (
     DependencyError,
     OpenBreakerError,
@@ -20,7 +21,7 @@ from agents.errors import (
 )
 from agents.resilience.breaker import Breaker, BreakerState
 from agents.resilience.bulkhead import Bulkhead
-from agents.resilience.events import GuardObserver, Trail
+from agents.resilience.events import GuardObserver
 from agents.resilience.hedge import LatencyWindow, ahedged
 from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget, wait_before_retry
@@ -128,6 +129,7 @@ class Guard:
                 now = loop.time()
                 wait_s = wait_before_retry(error, attempts, now, deadline, self._jitter())
                 if wait_s is None or not may_repeat() or not budget.spend(now):
+                    error.settled = True
                     raise
                 self._observer.call_retried(self.dependency, error.reason, wait_s)
                 if trail is not None:
@@ -245,7 +247,7 @@ class Guard:
 def _judged(failure: BaseException, *, late: bool) -> tuple[str, bool | None]:
     """The name of an outcome, and whether the dependency is well: None where it does not tell."""
     match failure:
-        case ThrottledError():
+        case ThrottledError() | OpenBreakerError():
             return failure.reason, None
         case PermanentError():
             # An answer with a status comes from something that works; without, nothing may have been sent.

@@ -26,28 +26,31 @@ class RetryBudget:
 
     __slots__ = ("_filled_at", "_tokens")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self._tokens = BUDGET_PER_S
-        self._filled_at = now
+        # Nothing is earned before it is first asked.
+        self._filled_at = float("inf")
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self._tokens:.1f}>"
 
     def earn(self, now: float) -> None:
         """A call was asked for."""
-        earned = BUDGET_SHARE + (now - self._filled_at) * BUDGET_PER_S
-        self._filled_at = now
-        self._tokens = min(BUDGET_MAX, self._tokens + earned)
+        self._fill(now)
+        self._tokens = min(BUDGET_MAX, self._tokens + BUDGET_SHARE)
 
     def spend(self, now: float) -> bool:
         """Take what one repeat costs; False: there is not enough, do not repeat."""
-        earned = (now - self._filled_at) * BUDGET_PER_S
-        self._filled_at = now
-        self._tokens = min(BUDGET_MAX, self._tokens + earned)
+        self._fill(now)
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
+
+    def _fill(self, now: float) -> None:
+        passed = max(0.0, now - self._filled_at)
+        self._filled_at = now
+        self._tokens = min(BUDGET_MAX, self._tokens + passed * BUDGET_PER_S)
 
 
 def wait_before_retry(
@@ -59,7 +62,7 @@ def wait_before_retry(
     of what the dependency asked for. A wait that would not end before the deadline is none.
     """
     most = BAD_OUTPUT_ATTEMPTS_MAX if isinstance(error, BadOutputError) else ATTEMPTS_MAX
-    if not error.retriable or attempts >= most:
+    if error.settled or not error.retriable or attempts >= most:
         return None
     wait = jitter * min(WAIT_MAX_S, WAIT_S * 2 ** (attempts - 1)) + (error.retry_after_s or 0.0)
     return wait if now + wait < deadline else None

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import orjson
 from agents.components import Call, PlannedCall, ToolSpec
 from agents.errors import BadOutputError, DependencyError, TimedOutError
 from agents.nesting import nests_too_deeply
+from agents.resilience.guard import Guard
 from agents.tools.registry import ToolRegistry
 from agents.tools.tool import DidNotRunError, Reconcilable, RejectedCallError, Tool
 from schemas.answer import ToolCall, ToolCallStatus
@@ -26,11 +28,19 @@ class RegistryExecutor:
     """The `ToolExecutor` of a registry.
 
     Of each result at most `result_max` characters (as JSON, where it is not text) are kept; what is
-    longer becomes text that ends by saying that it was cut.
+    longer becomes text that ends by saying that it was cut. `guards` has a guard for each tool's name, or
+    none; a tool that is not idempotent is called once, whatever its guard would do.
     """
 
-    def __init__(self, registry: ToolRegistry, *, result_max: int = RESULT_MAX) -> None:
+    def __init__(
+        self,
+        registry: ToolRegistry,
+        *,
+        guards: Mapping[str, Guard] = MappingProxyType({}),
+        result_max: int = RESULT_MAX,
+    ) -> None:
         self._registry = registry
+        self._guards = guards
         self._result_max = result_max
 
     def offered(self, question: Question) -> Sequence[ToolSpec]:
@@ -102,10 +112,24 @@ class RegistryExecutor:
         limit = min(started + tool.spec.timeout_s, call.deadline)
         if limit <= started:
             raise TimedOutError(f"tools/{planned.name}", "no time was left to call it")
-        headers = _headers(planned, question, call)
+        guard = self._guards.get(tool.spec.name)
+
+        async def attempt(number: int) -> Any:
+            headers = _headers(planned, question, call.numbered(number))
+            return await tool.arun(planned.arguments, headers)
+
         try:
             async with asyncio.timeout_at(limit):
-                result = await tool.arun(planned.arguments, headers)
+                if guard is None:
+                    result = await attempt(call.attempt)
+                else:
+                    result = await guard.acall(
+                        attempt,
+                        limit,
+                        may_repeat=lambda: tool.spec.idempotent,
+                        trail=call.trail,
+                        stage=f"tools/{planned.name}",
+                    )
         except TimeoutError as error:
             late = f"no result within {limit - started:.3g} s"
             raise TimedOutError(f"tools/{planned.name}", late) from error

@@ -32,16 +32,16 @@ class HttpTool:
         self.spec = spec
         self.tenants = tenants
         self.reconcile_url = reconcile_url
+        self.method = method
         self._url = url
-        self._method = method
         self._pool = pool
 
     def __repr__(self) -> str:
-        return f"<HttpTool {self.spec.name} {self._method}>"
+        return f"<HttpTool {self.spec.name} {self.method}>"
 
     async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
         """Send one request; see the class for what becomes of the response."""
-        if self._method == "GET":
+        if self.method == "GET":
             query = {
                 name: value if isinstance(value, str) else self._json(value).decode()
                 for name, value in arguments.items()

@@ -3,7 +3,7 @@
 import asyncio
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
-from agents.graph import Run
+from agents.run import Run
 from agents.tools.journal import Journal, JournalError, Reconciler, Recorded
 from schemas.answer import ToolCall, ToolCallStatus
 

@@ -102,6 +102,11 @@ class ToolRegistry:
             return None
         return self._offers.get(question.tenant, self._open_offer).tools.get(name)
 
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All of them, whoever may call them."""
+        return tuple(entry.tool for entry in self._tools.values())
+
     async def aclose(self) -> None:
         """Close every tool."""
         for entry in self._tools.values():

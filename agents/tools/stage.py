@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
-from agents.graph import Run
+from agents.run import Run
 from agents.tools.journal import Journal
 from agents.tools.once import OnceOnly
 from schemas.answer import ToolCall, ToolCallStatus

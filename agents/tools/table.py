@@ -38,6 +38,7 @@ class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
     idempotent: bool | None = None
     cacheable: bool = False
+    concurrency: Annotated[int, Meta(ge=1)] = 100
     reconcile_url: str = ""
     tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
     headers: dict[str, str | _Env] = {}
@@ -50,6 +51,7 @@ class _DeclaredPython(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
     idempotent: bool | None = None
     cacheable: bool | None = None
+    concurrency: Annotated[int, Meta(ge=1)] = 100
     tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
 
 
@@ -60,6 +62,7 @@ _ALLOWED = {
     "timeout_s": "seconds, more than 0",
     "idempotent": "true or false",
     "cacheable": "true or false, and true only where the tool is idempotent",
+    "concurrency": "a whole number of at least 1",
     "reconcile_url": 'an address such as "https://example.com/path"',
     "tenants": "a list of at least one tenant's name",
     "headers": 'names with text, or with { env = "NAME" }',
@@ -110,6 +113,7 @@ def _python_tool(
         timeout_s=_finite(name, declared.timeout_s or made.spec.timeout_s),
         idempotent=made.spec.idempotent if declared.idempotent is None else declared.idempotent,
         cacheable=made.spec.cacheable if declared.cacheable is None else declared.cacheable,
+        concurrency=declared.concurrency,
     )
     made.tenants = declared.tenants or made.tenants
     return made
@@ -129,6 +133,7 @@ def _http_tool(
         timeout_s=_finite(name, declared.timeout_s or default_timeout_s),
         idempotent=declared.method == "GET" if declared.idempotent is None else declared.idempotent,
         cacheable=declared.cacheable,
+        concurrency=declared.concurrency,
     )
     pool = HttpPool(
         f"tools/{name}",

@@ -8,16 +8,22 @@ from agents.cache.answers import AnswerCache
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.egress import Endpoint, endpoint, parse_allowed
 from agents.errors import DependencyError
-from agents.graph import Graph, GraphError, Observer
+from agents.graph import Graph, GraphError
 from agents.http import HttpPool
 from agents.knowledge.embeddings import OpenAIEmbeddings
+from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever
 from agents.knowledge.version import KnowledgeVersions
 from agents.loading import LoadingError, Resources, load_component, make_component
-from agents.models.extractive import ExtractiveGenerator, NoPlanner
-from agents.models.openai import OpenAIModel
 from agents.pipeline import Budgets, Components, Pipeline, default_graph
+from agents.resilience.guarded import (
+    GuardedEmbeddings,
+    GuardedGenerator,
+    GuardedPlanner,
+    GuardedRetriever,
+)
+from agents.run import Observer
 from agents.tools.executor import RegistryExecutor
 from agents.tools.journal import Journal, NoJournal
 from agents.tools.python_tool import python_tools
@@ -25,8 +31,13 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
 from streams.assembly.cache import build_cache
+from streams.assembly.guards import Guards
+from streams.assembly.model import build_model
 from streams.errors import OperatorError, SettingsError
 from streams.settings import Settings
+
+EMBEDDING_SHARE = 0.5
+"""Of the time that retrieval has: what a search waits for its vector, before words alone must do."""
 
 Closer = Callable[[], Awaitable[None]]
 
@@ -37,6 +48,7 @@ class Answerer:
 
     pipeline: Pipeline
     index: Index
+    guards: Guards
     versions: KnowledgeVersions
     cache: AnswerCache | None
     closers: list[Closer] = field(default_factory=list)
@@ -59,25 +71,32 @@ def build_answerer(
         OperatorError: the index cannot be opened.
     """
     closers: list[Closer] = []
-    index = _open_index(settings, closers)
+    guards = Guards(settings.resilience, observer)
+    index = _open_index(settings, guards, closers)
     versions = KnowledgeVersions()
     try:
-        resources = _resources(settings, environ, index, closers, journal or NoJournal())
+        resources = _resources(
+            settings, environ, index, closers, guards=guards, journal=journal or NoJournal()
+        )
         cache = build_cache(settings, resources, versions)
         if cache is not None:
             closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)
     except (ToolConfigError, LoadingError, GraphError) as error:
         raise SettingsError(str(error)) from error
-    return Answerer(pipeline, index, versions, cache, closers)
+    return Answerer(pipeline, index, guards, versions, cache, closers)
 
 
-def _open_index(settings: Settings, closers: list[Closer]) -> Index:
+def _open_index(settings: Settings, guards: Guards, closers: list[Closer]) -> Index:
     knowledge, embeddings = settings.knowledge, None
     if settings.embeddings.base_url:
         chosen = settings.embeddings
         pool = _pool("embeddings", closers, {endpoint(chosen.base_url)})
-        embeddings = OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key)
+        embeddings = GuardedEmbeddings(
+            OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key),
+            guards.search("embeddings"),
+            settings.limits.retrieve_s * EMBEDDING_SHARE,
+        )
     index: Index
     if knowledge.qdrant_url:
         # Imported only where a server is used: its client costs 68 MB and a second.
@@ -104,11 +123,19 @@ def _open_index(settings: Settings, closers: list[Closer]) -> Index:
 
 
 def _resources(
-    settings: Settings, environ: Mapping[str, str], index: Index, closers: list[Closer], journal: Journal
+    settings: Settings,
+    environ: Mapping[str, str],
+    index: Index,
+    closers: list[Closer],
+    *,
+    guards: Guards,
+    journal: Journal,
 ) -> Resources:
-    """The components, the settings' own in place of the defaults."""
+    """The components, the settings' own in place of the defaults, each behind its guard."""
     http = _pool("http", closers, parse_allowed(settings.egress.allow)).client
-    model = _model(settings, closers)
+    planner, generator = build_model(
+        settings.model, guards, lambda name, base_url: _pool(name, closers, {endpoint(base_url)})
+    )
     timeout_s = settings.limits.tool_s
     registry = ToolRegistry(
         [
@@ -117,28 +144,40 @@ def _resources(
         ]
     )
     closers.append(registry.aclose)
+    retriever: Retriever = IndexRetriever(index, settings.knowledge.top_k)
+    if settings.knowledge.qdrant_url:
+        # The embedded index is no dependency: it is this process.
+        retriever = GuardedRetriever(retriever, guards.search(INDEX))
+    tool_guards = {tool.spec.name: guards.tool(tool) for tool in registry.tools}
     defaults = Resources(
         http=http,
-        retriever=IndexRetriever(index, settings.knowledge.top_k),
-        planner=model or NoPlanner(),
-        tool_executor=RegistryExecutor(registry),
-        generator=model or ExtractiveGenerator(),
+        retriever=retriever,
+        planner=planner,
+        tool_executor=RegistryExecutor(registry, guards=tool_guards),
+        generator=generator,
         journal=journal,
     )
-    own: dict[str, Any] = {
-        name: make_component(getattr(settings.components, name), protocol, defaults)
-        for name, protocol in _PROTOCOLS.items()
-        if getattr(settings.components, name)
-    }
-    return replace(defaults, **own)
+    return replace(defaults, **_own(settings, guards, defaults))
 
 
-_PROTOCOLS: dict[str, type[Any]] = {
-    "retriever": Retriever,
-    "planner": Planner,
-    "tool_executor": ToolExecutor,
-    "generator": Generator,
-}
+def _own(settings: Settings, guards: Guards, defaults: Resources) -> dict[str, Any]:
+    """The components that the settings name, guarded like those that they replace."""
+    chosen = settings.components
+    most = settings.model.max_concurrency
+    own: dict[str, Any] = {}
+    if chosen.retriever:
+        made = make_component(chosen.retriever, Retriever, defaults)
+        own["retriever"] = GuardedRetriever(made, guards.search("retriever"))
+    if chosen.planner:
+        made = make_component(chosen.planner, Planner, defaults)
+        own["planner"] = GuardedPlanner(made, guards.model("planner", most))
+    if chosen.tool_executor:
+        # It runs its tools itself, and tells of failures in its results: there is nothing to repeat.
+        own["tool_executor"] = make_component(chosen.tool_executor, ToolExecutor, defaults)
+    if chosen.generator:
+        made = make_component(chosen.generator, Generator, defaults)
+        own["generator"] = GuardedGenerator(made, guards.model("generator", most))
+    return own
 
 
 def _graph(settings: Settings, resources: Resources) -> Graph:
@@ -153,20 +192,6 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
         Components(resources.retriever, resources.planner, resources.tool_executor, resources.generator),
         Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency),
         resources.journal,
-    )
-
-
-def _model(settings: Settings, closers: list[Closer]) -> OpenAIModel | None:
-    model = settings.model
-    if not model.base_url:
-        return None
-    return OpenAIModel(
-        _pool("model", closers, {endpoint(model.base_url)}),
-        model.base_url,
-        model.name,
-        model.api_key,
-        max_tokens=model.max_tokens,
-        temperature=model.temperature,
     )
 
 

@@ -55,6 +55,7 @@ def build_worker(
         monitor=monitor,
         loop_monitor=LoopMonitor(hook),
         metrics=metrics.render,
+        dependencies=answerer.guards.state,
         aclose=answerer.aclose,
     )
 

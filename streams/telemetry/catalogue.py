@@ -65,6 +65,37 @@ STAGE_SECONDS = Metric(
 TOKENS = Metric(
     "kotae_model_tokens_total", "counter", "Tokens, as the model's server counts them.", ("kind",)
 )
+ATTEMPTS = Metric(
+    "kotae_attempts_total",
+    "counter",
+    "Attempts to call a dependency (model, index, tools/<name>), by outcome.",
+    ("dependency", "outcome"),
+)
+ATTEMPT_SECONDS = Metric(
+    "kotae_attempt_duration_seconds", "histogram", "How long attempts took.", ("dependency",), SECONDS
+)
+RETRIES = Metric(
+    "kotae_retries_total",
+    "counter",
+    "Attempts repeated, by why the one before failed.",
+    ("dependency", "reason"),
+)
+HEDGES = Metric("kotae_hedges_total", "counter", "Second requests started beside slow ones.", ("dependency",))
+BREAKER_CHANGES = Metric(
+    "kotae_breaker_changes_total",
+    "counter",
+    "Changes of breakers, by their new state.",
+    ("dependency", "state"),
+)
+BREAKER_OPEN = Metric(
+    "kotae_breaker_open",
+    "gauge",
+    "1: the dependency is not called; 0.5: it is being tried; 0: it is called.",
+    ("dependency",),
+)
+CALL_LIMIT = Metric(
+    "kotae_call_limit", "gauge", "Calls to a dependency that may run at once.", ("dependency",)
+)
 RECORDS_SENT = Metric(
     "kotae_records_sent_total", "counter", "Records that the broker acknowledged.", ("topic",)
 )

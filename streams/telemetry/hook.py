@@ -20,7 +20,22 @@ class Hook:
         """Work on a record began; it had waited for `queue_ms` since the broker got it."""
 
     def stage_finished(self, trace: StageTrace) -> None:
-        """A stage or tool call ended (see `agents.graph.Observer`)."""
+        """A stage or tool call ended (see `agents.run.Observer`)."""
+
+    def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
+        """An attempt to call a dependency ended (see `agents.resilience.events`)."""
+
+    def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
+        """An attempt failed for `reason`, and the next one follows after `wait_s`."""
+
+    def call_hedged(self, dependency: str) -> None:
+        """A second request was started beside one that takes long."""
+
+    def breaker_changed(self, dependency: str, state: str) -> None:
+        """A dependency's breaker is `closed`, `half_open` or `open` now."""
+
+    def limit_changed(self, dependency: str, limit: int) -> None:
+        """So many calls to a dependency may run at once now."""
 
     def question_finished(self, answer: Answer, duration_s: float) -> None:
         """The broker has the outcome; `duration_s` since the work began."""

@@ -220,6 +220,12 @@ class LogSink(Hook):
                 extra={"source": f"{source.topic}/{source.partition}/{source.offset}"},
             )
 
+    def breaker_changed(self, dependency: str, state: str) -> None:  # noqa: D102 - see the hook
+        if state == "open":
+            log.warning("%s fails too often and is left alone for a while", dependency)
+        elif state == "closed":
+            log.info("%s is called again", dependency)
+
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.error("a record for %s could not be written: %s: %s", topic, type(error).__name__, error)
 

@@ -25,6 +25,8 @@ SERIES_MAX = 200
 """Label values a metric may have: more come only from names that a model or a pipeline made up."""
 OTHER = "other"
 
+_OPENNESS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+
 
 class Counts(dict[Labels, float]):
     """A counter or gauge: its value for each tuple of label values."""
@@ -98,6 +100,8 @@ class Metrics(Hook, Collector):
         self._stages = self._counts[catalogue.STAGES.name]
         self._sent = self._counts[catalogue.RECORDS_SENT.name]
         self._bytes = self._counts[catalogue.BYTES_SENT.name]
+        self._attempts = self._counts[catalogue.ATTEMPTS.name]
+        self._attempt_durations = self._distributions[catalogue.ATTEMPT_SECONDS.name]
         self._queue = self._distributions[catalogue.QUEUE_TIME.name]
         self._durations = self._distributions[catalogue.QUESTION_SECONDS.name]
         self._stage_durations = self._distributions[catalogue.STAGE_SECONDS.name]
@@ -147,6 +151,23 @@ class Metrics(Hook, Collector):
         self._stages.add((trace.stage, trace.status))
         if trace.status != "skipped":
             self._stage_durations.observe(trace.duration_ms / 1000, (trace.stage,))
+
+    def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:  # noqa: D102 - as above
+        self._attempts.add((dependency, outcome))
+        self._attempt_durations.observe(duration_s, (dependency,))
+
+    def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.RETRIES.name].add((dependency, reason))
+
+    def call_hedged(self, dependency: str) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.HEDGES.name].add((dependency,))
+
+    def breaker_changed(self, dependency: str, state: str) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.BREAKER_CHANGES.name].add((dependency, state))
+        self._counts[catalogue.BREAKER_OPEN.name][(dependency,)] = _OPENNESS[state]
+
+    def limit_changed(self, dependency: str, limit: int) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.CALL_LIMIT.name][(dependency,)] = limit
 
     def question_finished(self, answer: Answer, duration_s: float) -> None:  # noqa: D102 - as above
         self._finished.add((answer.status,))

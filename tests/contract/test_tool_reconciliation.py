@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from agents.components import Call, Plan, PlannedCall
-from agents.graph import Run
+from agents.run import Run
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from agents.tools.stage import run_planned

@@ -17,6 +17,7 @@ from agents.components import (
 from schemas.answer import Source, ToolCall, Usage
 from schemas.event import StageTrace
 from schemas.question import Question
+from tests.support.guards import GuardEvents
 
 PASSAGE = Passage(
     chunk_id="handbook#0",
@@ -116,7 +117,7 @@ class FakeGenerator(Behaviour):
 
 
 @dataclass
-class RecordingObserver:
+class RecordingObserver(GuardEvents):
     """An observer that keeps what it is told."""
 
     traces: list[StageTrace] = field(default_factory=list)

@@ -46,7 +46,7 @@ def whole_guard(
         breaker=Breaker(),
         bulkhead=Bulkhead("model", limit),
         adaptive=AdaptiveLimit(limit),
-        budget=RetryBudget(now),
+        budget=RetryBudget(),
         latencies=LatencyWindow() if hedged else None,
         jitter=lambda: jitter,
     )

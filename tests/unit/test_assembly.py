@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 
 from agents.components import Call, Generation, Passage
-from agents.graph import Graph, Run, Stage
+from agents.graph import Graph, Stage
 from agents.loading import Resources
 from agents.pipeline import GENERATION, Asked
+from agents.run import Run
 from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from agents.components import Call
 from agents.errors import DependencyError, TimedOutError, TransientError
-from agents.graph import Graph, GraphError, Output, Run, Stage, StageFailed
+from agents.graph import Graph, GraphError, Stage, StageFailed
+from agents.run import Output, Run
 from schemas.errors import ErrorCode
 from schemas.question import Question
 from tests.support.components import RecordingObserver

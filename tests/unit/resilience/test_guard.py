@@ -28,8 +28,8 @@ class Dependency:
     """Takes `takes_s`, then raises what `errors` has next, or `always`; succeeds otherwise."""
 
     takes_s: float = 0.1
-    errors: list[Exception] = field(default_factory=list)
-    always: Exception | None = None
+    errors: list[DependencyError] = field(default_factory=list)
+    always: DependencyError | None = None
     numbers: list[int] = field(default_factory=list)
     running: int = 0
 
@@ -42,7 +42,8 @@ class Dependency:
             self.running -= 1
         error = self.errors.pop(0) if self.errors else self.always
         if error is not None:
-            raise error
+            # A new one each time, because guards write on errors what they have done about them.
+            raise type(error)("model", error.message, status=error.status, retry_after_s=error.retry_after_s)
         return "fine"
 
 

@@ -68,7 +68,7 @@ def test_the_wait_is_within_its_bounds_and_before_the_deadline(
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=400))
 def test_repeats_stay_below_a_tenth_of_the_calls_and_one_a_second(events: list[tuple[bool, float]]) -> None:
     now, calls, repeats = 100.0, 0, 0
-    budget = RetryBudget(now)
+    budget = RetryBudget()
     for is_call, pause in events:
         now += pause
         if is_call:
@@ -81,5 +81,6 @@ def test_repeats_stay_below_a_tenth_of_the_calls_and_one_a_second(events: list[t
 
 
 def test_a_quiet_time_saves_up_no_more_than_the_most() -> None:
-    budget = RetryBudget(0.0)
+    budget = RetryBudget()
+    budget.earn(0.0)
     assert sum(budget.spend(10_000.0) for _ in range(100)) == BUDGET_MAX

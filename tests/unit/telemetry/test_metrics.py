@@ -92,6 +92,21 @@ def test_names_that_a_model_makes_up_do_not_grow_without_bound() -> None:
     assert seen["kotae_stage_duration_seconds_count", ("other",)] == 2 * SERIES_MAX
 
 
+def test_breakers_and_limits_show_what_is_now() -> None:
+    metrics = Metrics()
+    metrics.limit_changed("model", 100)
+    metrics.limit_changed("model", 50)
+    for state in ("open", "half_open"):
+        metrics.breaker_changed("model", state)
+    seen = samples(metrics)
+    assert seen["kotae_call_limit", ("model",)] == 50
+    assert seen["kotae_breaker_open", ("model",)] == 0.5
+    metrics.breaker_changed("model", "closed")
+    seen = samples(metrics)
+    assert seen["kotae_breaker_open", ("model",)] == 0
+    assert seen["kotae_breaker_changes_total", ("model", "open")] == 1
+
+
 def test_partitions_follow_assignments() -> None:
     metrics = Metrics()
     assert samples(metrics)["kotae_partitions_assigned", ()] == 0
@@ -139,6 +154,12 @@ def test_every_event_but_none_more_changes_what_is_shown() -> None:
         "tombstones": 1,
         "problem": "x",
         "lag_s": 0.5,
+        "dependency": "model",
+        "outcome": "ok",
+        "reason": "transient",
+        "wait_s": 0.5,
+        "state": "open",
+        "limit": 10,
     }
     for name, event in vars(Hook).items():
         if name.startswith("_"):

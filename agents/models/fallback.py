@@ -1,0 +1,93 @@
+"""A second model for when the first one fails: asked with the time that is left.
+
+The first has two thirds of the time: of one that hangs there must be something left. Once a piece of an
+answer was sent on, it is the first's alone, with all of the time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agents.components import (
+    Call,
+    DeltaSink,
+    Generation,
+    Generator,
+    Grounding,
+    Plan,
+    Planner,
+    ToolSpec,
+)
+from agents.errors import DependencyError, TimedOutError
+from schemas.question import Question
+
+REASON = "model_fallback"
+"""The reason code of an answer that the second model wrote or planned."""
+FIRST_SHARE = 2 / 3
+
+
+class FallbackPlanner:
+    """Plans with `first`, and where that fails with `second`: then the answer is degraded."""
+
+    def __init__(self, first: Planner, second: Planner) -> None:
+        self._first = first
+        self._second = second
+
+    async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
+        """See `Planner`."""
+        started = asyncio.get_running_loop().time()
+        limit = _first_limit(call, started)
+        try:
+            async with asyncio.timeout_at(limit):
+                return await self._first.aplan(question, tools, replace(call, deadline=limit))
+        except (DependencyError, TimeoutError) as error:
+            _note(call, started, error)
+        plan = await self._second.aplan(question, tools, call)
+        return replace(plan, degraded=REASON)
+
+
+class FallbackGenerator:
+    """Answers with `first`, and where that fails with `second`: then the answer is degraded."""
+
+    def __init__(self, first: Generator, second: Generator) -> None:
+        self._first = first
+        self._second = second
+
+    async def agenerate(
+        self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
+    ) -> Generation:
+        """See `Generator`."""
+        started = asyncio.get_running_loop().time()
+        limit = _first_limit(call, started)
+        scope = asyncio.timeout_at(limit)
+        sent = False
+        sink = on_delta
+        if on_delta is not None:
+
+            def tell(text: str) -> None:
+                nonlocal sent
+                if not sent:
+                    sent = True
+                    scope.reschedule(None)
+                on_delta(text)
+
+            sink = tell
+        try:
+            async with scope:
+                return await self._first.agenerate(grounding, replace(call, deadline=limit), sink)
+        except (DependencyError, TimeoutError) as error:
+            if sent:
+                raise
+            _note(call, started, error)
+        generation = await self._second.agenerate(grounding, call, on_delta)
+        return replace(generation, degraded=REASON)
+
+
+def _first_limit(call: Call, now: float) -> float:
+    return now + (call.deadline - now) * FIRST_SHARE
+
+
+def _note(call: Call, started: float, error: Exception) -> None:
+    if call.trail is not None:
+        failure = error if isinstance(error, DependencyError) else TimedOutError("model", "not in its time")
+        call.trail.attempt_failed(call.stage, call.attempt, started, failure)

@@ -1,0 +1,98 @@
+"""One question on its way: the values of its stages, what they degraded, and their traces."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from agents.components import Call, DeltaSink
+from agents.errors import DependencyError, TimedOutError
+from agents.resilience.events import GuardObserver
+from schemas.answer import Source
+from schemas.event import StageStatus, StageTrace
+from schemas.question import Question
+
+T = TypeVar("T")
+
+_NOWHERE = Source("", -1, -1)
+
+
+class Observer(GuardObserver, Protocol):
+    """What is told of questions, and of calls to dependencies, while they run.
+
+    Called on the event loop; must not block.
+    """
+
+    def stage_finished(self, trace: StageTrace) -> None:
+        """A stage, or a tool call within one, has ended."""
+        ...
+
+
+class Output(Generic[T]):
+    """The name of a stage's value, with its type: `run[PASSAGES]` is typed by it."""
+
+    __slots__ = ("stage",)
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+
+@dataclass(slots=True)
+class Run:
+    """One question on its way through a graph.
+
+    `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
+    in which they arose. `source` is the question's record.
+    """
+
+    question: Question
+    deadline: float
+    observer: Observer
+    traceparent: str | None = None
+    on_delta: DeltaSink | None = None
+    degraded: list[str] = field(default_factory=list)
+    traces: list[StageTrace] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    source: Source = _NOWHERE
+    failed_attempts: dict[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, output: Output[T]) -> T:
+        value: T = self.values[output.stage]
+        return value
+
+    def call(self, stage: str, deadline: float, attempt: int = 1) -> Call:
+        """The label for one attempt of a stage."""
+        return Call(self.question.id, stage, deadline, attempt, self.traceparent, self)
+
+    def degrade(self, reason: str) -> None:
+        """Note that the answer is less than it could have been, and why; once a reason."""
+        if reason not in self.degraded:
+            self.degraded.append(reason)
+
+    def record(self, stage: str, status: StageStatus, started: float, detail: str = "") -> StageTrace:
+        """Trace a stage that began at `started` (event loop time) and has just ended."""
+        attempt = self.failed_attempts.pop(stage, 0) + 1 if self.failed_attempts else 1
+        trace = self._trace(stage, status, started, detail, attempt)
+        self.observer.stage_finished(trace)
+        return trace
+
+    def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
+        """Trace an attempt of a stage that is followed by another (see `agents.components.Trail`)."""
+        self.failed_attempts[stage] = attempt
+        status: StageStatus = "timeout" if isinstance(error, TimedOutError) else "error"
+        self._trace(stage, status, started, str(error), attempt)
+
+    def _trace(
+        self, stage: str, status: StageStatus, started: float, detail: str, attempt: int
+    ) -> StageTrace:
+        duration = asyncio.get_running_loop().time() - started
+        trace = StageTrace(
+            stage=stage,
+            status=status,
+            attempt=attempt,
+            started_at=datetime.fromtimestamp(datetime.now(UTC).timestamp() - duration, UTC),
+            duration_ms=round(duration * 1000, 3),
+            detail=detail,
+        )
+        self.traces.append(trace)
+        return trace
