@@ -139,6 +139,7 @@ class Engine:
             ),
             hook=hook,
             end_of_answers=partial(self.publisher.end_of_answers, topics.answers),
+            session_s=kafka.session_timeout_s,
         )
 
         self.journal = journal

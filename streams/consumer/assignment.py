@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from streams.consumer.intake import Intake
 from streams.consumer.lanes import Lanes
+from streams.consumer.lease import Lease
 from streams.consumer.offset_map import encode, may_start_beyond
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Assigned, Work
@@ -39,6 +40,7 @@ class Assignment:
 
     Args:
         end_of_answers: the end of a partition of `answers`, as far as it is known; 0 if it is not.
+        lease: what everything written needs.
 
     Attributes:
         epoch: grows with every assignment.
@@ -46,8 +48,14 @@ class Assignment:
         held: a rebalance is under way.
     """
 
-    def __init__(self, intake: Intake, end_of_answers: Callable[[int], int] = lambda _: 0) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        end_of_answers: Callable[[int], int] = lambda _: 0,
+        lease: Lease | None = None,
+    ) -> None:
         self.intake = intake
+        self.lease = Lease() if lease is None else lease
         self.epoch = 0
         self.held = False
         self.partitions: dict[int, Assigned] = {}
@@ -65,6 +73,13 @@ class Assignment:
         self.held = True
         for assigned in self.partitions.values():
             assigned.gate.hold()
+
+    def renew(self, at: float) -> None:
+        """The group has answered to what was sent to it at that time: we were a member then."""
+        self.lease.renew(at)
+        if not self.held:
+            for assigned in self.partitions.values():
+                assigned.gate.release()
 
     def assign(self, numbers: Collection[int], generation: int) -> Changed:
         """These are ours in this generation of the group, and no others.
@@ -91,7 +106,7 @@ class Assignment:
                 self.partitions[number] = known
                 changed.kept.append(known)
             else:
-                fresh = self.partitions[number] = Assigned(number, self.epoch)
+                fresh = self.partitions[number] = Assigned(number, self.epoch, self.lease.valid)
                 changed.new.append(fresh)
         # Whoever is told by a gate finds all of this done.
         for assigned in changed.lost:

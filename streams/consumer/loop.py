@@ -1,6 +1,7 @@
 """The consumer of one topic: hands records out by their lanes, and outlives its connections to the broker."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.connection import Connection
 from streams.consumer.intake import Intake
+from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.work import Assigned, Handler, Work
 from streams.publishing.gate import Gate
@@ -30,6 +32,7 @@ class ConsumerLoop:
 
     Args:
         open_consumer: makes a consumer that is not started, of a group, without auto-commit.
+        session_s: of the group: how long it keeps a member without a heartbeat.
         commit_timeout_s: how long a commit may hang before it counts as failed.
     """
 
@@ -43,6 +46,7 @@ class ConsumerLoop:
         intake: Intake,
         hook: Hook,
         end_of_answers: Callable[[int], int] = lambda _: 0,
+        session_s: float = math.inf,
         commit_interval_s: float = 1.0,
         commit_timeout_s: float = 5.0,
     ) -> None:
@@ -51,7 +55,7 @@ class ConsumerLoop:
         self._recover = recover
         self._handler = handler
         self._intake = intake
-        self._assignment = Assignment(intake, end_of_answers)
+        self._assignment = Assignment(intake, end_of_answers, Lease(session_s))
         self._hook = hook
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s

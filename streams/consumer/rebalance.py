@@ -59,6 +59,7 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._wake = wake
         self._hook = hook
         self._timeout_s = timeout_s
+        self._heeded: Any = None
         self._recovering: asyncio.Task[None] | None = None
         self._deaf = False
 
@@ -80,6 +81,8 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             return
         numbers = sorted(partition.partition for partition in assigned)
         self._stop_recovering()
+        self._heed_heartbeats()
+        self._assignment.renew(self._assignment.lease.clock())
         changed = self._assignment.assign(numbers, self._consumer._coordinator.generation)
         for lost in changed.lost:
             self.leaving.append((lost.number, lost.gate))
@@ -94,6 +97,23 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self.joined = True
         self._wake()
         self._hook.partitions_assigned(numbers)
+
+    def _heed_heartbeats(self) -> None:
+        # There is no public sign of one that was answered. An error tells that we are expelled.
+        coordinator = self._consumer._coordinator
+        if self._heeded is coordinator:
+            return
+        self._heeded = coordinator
+        send, assignment = coordinator._do_heartbeat, self._assignment
+
+        async def heartbeat() -> bool:
+            at = assignment.lease.clock()
+            answered: bool = await send()
+            if answered:
+                assignment.renew(at)
+            return answered
+
+        coordinator._do_heartbeat = heartbeat
 
     def seek(self, assigned: Assigned) -> None:
         """Have the partition read from where we are: the consumer knows only what was committed."""

@@ -43,7 +43,7 @@ class Assigned:
         "tracker",
     )
 
-    def __init__(self, number: int, epoch: int) -> None:
+    def __init__(self, number: int, epoch: int, member: Callable[[], bool] = lambda: True) -> None:
         self.number = number
         self.tracker = OffsetTracker(epoch)
         self.ready = False
@@ -54,7 +54,7 @@ class Assigned:
         self.running: dict[Work, int] = {}
         self.ceiling: int | None = None
         self.above: list[Work] = []
-        self.gate = Gate()
+        self.gate = Gate(member)
 
     @property
     def lost(self) -> bool:

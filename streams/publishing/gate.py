@@ -14,34 +14,43 @@ class Gate:
     During a rebalance it is held: whose the partition will be is not known, and whoever gets it reads what
     is on `answers` when it gets it. Then it opens again, or the partition is lost, and with it what waits.
 
+    Args:
+        member: whether the group surely counts us as a member; where it may not, nothing goes out until
+            `release` or `lose` says how it is.
+
     Attributes:
-        open: outcomes may go out.
-        lost: they never will; whoever has the partition now makes them anew.
+        lost: outcomes never will go out; whoever has the partition now makes them anew.
         blocks: why nothing more of the partition may start, by what cannot be written; empty: all is well.
     """
 
-    __slots__ = ("_flying", "_quiet", "_waiting", "blocks", "lost", "open")
+    __slots__ = ("_flying", "_held", "_member", "_quiet", "_waiting", "blocks", "lost")
 
-    def __init__(self) -> None:
-        self.open = True
+    def __init__(self, member: Callable[[], bool] = lambda: True) -> None:
         self.lost = False
         self.blocks: dict[object, str] = {}
+        self._held = False
+        self._member = member
         self._flying = 0
         self._waiting: list[Callable[[], None]] = []
         self._quiet: asyncio.Event | None = None
 
+    @property
+    def open(self) -> bool:
+        """Outcomes may go out."""
+        return not self._held and self._member()
+
     def hold(self) -> None:
         """Let nothing out for now."""
-        self.open = False
+        self._held = True
 
     def release(self) -> None:
         """Let everything out again; what waited first."""
-        self.open = True
+        self._held = False
         self._wake()
 
     def lose(self) -> None:
         """Let nothing out any more."""
-        self.open, self.lost = False, True
+        self._held = self.lost = True
         self._wake()
 
     def wait(self, decided: Callable[[], None]) -> None:

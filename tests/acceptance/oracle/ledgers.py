@@ -167,10 +167,10 @@ class Ledgers:
         """Second outcomes that the faults explain.
 
         What was answered before a kill or a rebalance is known to whoever comes next: by its map, by its
-        recovery scan, or because it goes on with what it has. Only a worker that slept through its expulsion
-        may still write what it had begun, and does not know better until its group tells it.
+        recovery scan, or because it goes on with what it has. Only what was on its way to the broker when its
+        worker was stopped may still arrive; that is a matter of milliseconds, and not seen from outside.
         """
-        return sum(fault.in_flight for fault in self.faults if fault.kind == "SIGSTOP")
+        return sum(fault.kind == "SIGSTOP" for fault in self.faults)
 
     @property
     def redelivered(self) -> int:

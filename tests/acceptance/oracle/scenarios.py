@@ -95,9 +95,12 @@ async def tools_once(world: World, broker: LocalBroker | None) -> Result:
 
 
 async def pauses(world: World, _: LocalBroker | None) -> Result:
-    """2: SIGSTOP beyond the session, SIGCONT; then another leaves, so that its partitions come back."""
+    """2: SIGSTOP beyond the session, SIGCONT; then another leaves, so that its partitions come back.
+
+    It is stopped for longer than its questions have time: it wakes up to say that they have failed.
+    """
     size = world.size
-    await _start(world)
+    await _start(world, KOTAE_LIMITS__DEADLINE_S=str(size.outage_s * 0.7))
     over_s = size.faults * (size.outage_s + size.interval_s)
     load = asyncio.create_task(world.produce(size.questions, over_s=over_s))
     rejoined = []
@@ -309,7 +312,7 @@ SCENARIOS: dict[int, Callable[[World, LocalBroker | None], Awaitable[Result]]] =
 CI: dict[int, Size] = {
     0: Size(questions=100, workers=2, keys=10),
     1: Size(questions=300, faults=2, interval_s=8),
-    2: Size(questions=200, workers=2, faults=1, outage_s=9, interval_s=4),
+    2: Size(questions=200, workers=2, faults=1, keys=200, outage_s=9, interval_s=4, latency_s=(0.5, 1.5)),
     3: Size(questions=150, workers=2, outage_s=8, interval_s=4),
     4: Size(questions=60, workers=1),
     6: Size(questions=100, workers=2, faults=2),
@@ -322,7 +325,9 @@ CI: dict[int, Size] = {
 FULL: dict[int, Size] = {
     0: Size(questions=2000, session_s=10),
     1: Size(questions=2000, faults=20, interval_s=5, session_s=10, drain_s=180),
-    2: Size(questions=2000, faults=3, outage_s=30, interval_s=10, session_s=10, drain_s=180),
+    2: Size(
+        questions=2000, faults=3, outage_s=30, interval_s=10, session_s=10, latency_s=(1, 3), drain_s=180
+    ),
     3: Size(questions=2000, outage_s=60, interval_s=20, session_s=10, drain_s=180),
     4: Size(questions=500, session_s=10),
     6: Size(questions=2000, faults=20, session_s=10),

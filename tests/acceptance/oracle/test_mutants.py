@@ -17,6 +17,7 @@ CAUGHT = {
     "ignored-epoch": (2, "I3"),
     "forgotten-recovery-scan": (1, "I5"),
     "journal-ignored": (16, "I9"),
+    "slept-through-expulsion": (2, "I5"),
 }
 """Of each defect: the scenario that shows it, and the invariant that it breaks."""
 

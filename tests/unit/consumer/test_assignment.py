@@ -10,28 +10,33 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from streams.consumer.assignment import Assignment, Due
 from streams.consumer.intake import Intake
+from streams.consumer.lease import Lease
 from streams.consumer.offset_map import decode
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Assigned, Work
 
 PARTITIONS = (0, 1)
 MEMBERS = (0, 1)
+SESSION_S = 1.0
 members = st.sampled_from(MEMBERS)
 
 
 class Member:
     """One worker: its assignment, and what of it is in the pipeline and on its way to the broker."""
 
-    def __init__(self, answers: dict[int, list[int]]) -> None:
+    def __init__(self) -> None:
+        self.now = 0.0
         self.ends: dict[int, int] = dict.fromkeys(PARTITIONS, 0)
         intake = Intake(max_in_flight=4, max_buffered=8, max_bytes=10**6)
-        self.assignment = Assignment(intake, lambda number: self.ends[number])
+        lease = Lease(SESSION_S, clock=lambda: self.now)
+        self.assignment = Assignment(intake, lambda number: self.ends[number], lease)
         self.running: list[Work] = []
         self.flying: list[Work] = []
         self.parked: list[Work] = []
         self.pending: list[tuple[int, Assigned, Due]] = []
         """Commits that were sent in a generation, and have not reached the broker."""
         self.away = False
+        """It was expelled, and does not know."""
 
 
 class Group(RuleBasedStateMachine):
@@ -41,7 +46,7 @@ class Group(RuleBasedStateMachine):
         self.answers: dict[int, list[int]] = {number: [] for number in PARTITIONS}
         self.committed: dict[int, tuple[int, str]] = {}
         self.generation = 0
-        self.members = {name: Member(self.answers) for name in MEMBERS}
+        self.members = {name: Member() for name in MEMBERS}
         self.clock = 0.0
 
     # What a member does.
@@ -60,10 +65,9 @@ class Group(RuleBasedStateMachine):
     def decided(self, member: Member, work: Work) -> Callable[[], None]:
         def decide() -> None:
             member.parked.remove(work)
+            member.running.append(work)
             if work.assigned.gate.lost:
-                member.assignment.finish(work)
-            else:
-                member.running.append(work)
+                self.write(member, work)
 
         return decide
 
@@ -150,7 +154,8 @@ class Group(RuleBasedStateMachine):
     @rule(name=members, pick=st.integers(0, 3), acknowledged=st.booleans())
     def outcome(self, name: int, pick: int, acknowledged: bool) -> None:
         member = self.members[name]
-        if member.running and not member.away:
+        # One that slept through its expulsion and wakes up goes on until it is told.
+        if member.running:
             work = member.running[pick % len(member.running)]
             self.write(member, work)
             if acknowledged and work in member.flying:
@@ -201,6 +206,7 @@ class Group(RuleBasedStateMachine):
         for name, member in self.members.items():
             if name in away or member.away:
                 member.away = True
+                member.now += 2 * SESSION_S
                 continue
             member.assignment.hold()
             for work in list(member.flying):
@@ -219,6 +225,7 @@ class Group(RuleBasedStateMachine):
                 for work in list(member.flying):
                     self.acknowledge(member, work)
             mine = [n for n, owner in owners.items() if (owner if owner in there else there[0]) == name]
+            member.assignment.renew(member.now)
             changed = member.assignment.assign(mine, self.generation)
             for lost in changed.lost:
                 for work in list(lost.running):
@@ -237,10 +244,22 @@ class Group(RuleBasedStateMachine):
         if back:
             self.rebalance(dict.fromkeys(PARTITIONS, first), frozenset())
 
+    @rule(name=members, number=st.sampled_from(PARTITIONS))
+    def crash_unheard(self, name: int, number: int) -> None:
+        """An answer is written, and of a later one it is heard; what is done is committed; a kill."""
+        self.rebalance(dict.fromkeys(PARTITIONS, name), frozenset())
+        self.poll(name, number, 4)
+        self.outcome(name, 0, acknowledged=False)
+        self.outcome(name, 0, acknowledged=True)
+        self.commit(name, "arrives")
+        self.crash(name)
+        self.rebalance(dict.fromkeys(PARTITIONS, 1 - name), frozenset())
+        self.poll(1 - name, number, 4)
+
     @rule(name=members)
     def crash(self, name: int) -> None:
         """A kill: the broker has what had left, its partitions wait for the group to notice."""
-        self.members[name] = Member(self.answers)
+        self.members[name] = Member()
 
     @invariant()
     def each_answer_is_there_once(self) -> None:

@@ -22,6 +22,9 @@ TOPIC = "questions"
 class Coordinator:
     generation = 1
 
+    async def _do_heartbeat(self) -> bool:
+        return True
+
 
 class FakeConsumer:
     """Gives out what is in `log`; every call is kept."""

@@ -1,12 +1,15 @@
 """The defects: each breaks what one guarantee rests on, and nothing else."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from streams.consumer import recovery
 from streams.consumer.lanes import Lanes
+from streams.consumer.lease import Lease
 from streams.consumer.offsets import OffsetTracker
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
@@ -69,6 +72,19 @@ def journal_ignored() -> None:
     KafkaJournal.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
 
 
+def slept_through_expulsion() -> None:
+    """A worker that was stopped for longer than its session goes on until it is told, which takes a while."""
+    right = GroupCoordinator._send_req
+
+    async def late(self: Any, request: Any) -> Any:
+        reply = await right(self, request)
+        await asyncio.sleep(1)
+        return reply
+
+    GroupCoordinator._send_req = late
+    Lease.valid = lambda _: True  # type: ignore[method-assign]  # a defect
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     "commit-before-answer": commit_before_answer,
     "ignored-epoch": ignored_epoch,
@@ -76,4 +92,5 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "order-broken": order_broken,
     "forgotten-recovery-scan": forgotten_recovery_scan,
     "journal-ignored": journal_ignored,
+    "slept-through-expulsion": slept_through_expulsion,
 }
