@@ -33,6 +33,7 @@ class Group:
             committer=unused,
             recover=self._recover,
             handler=unused,
+            leaving=[],
             wake=lambda: None,
             hook=SimpleNamespace(partitions_assigned=lambda _: None),  # type: ignore[arg-type]  # all it tells
             timeout_s=1.0,
