@@ -23,6 +23,7 @@ from schemas.event import AnswerDelta
 from schemas.headers import Header, request_headers
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
+from streams.authorization import ask_rights
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
 from streams.settings import Kafka
@@ -155,7 +156,11 @@ class AskClient:
         Raises:
             OperatorError: no broker, or a topic is missing.
         """
-        await acheck_topics(self._kafka, needed=[self._topics.questions, *self._read])
+        await acheck_topics(
+            self._kafka,
+            needed=[self._topics.questions, *self._read],
+            rights=ask_rights(self._kafka, streaming=len(self._read) > 1),
+        )
         options = client_options(self._kafka)
         self._producer = AIOKafkaProducer(
             **options, acks="all", enable_idempotence=True, max_request_size=RECORD_MAX_BYTES

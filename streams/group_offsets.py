@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
+from streams.authorization import offsets_rights
 from streams.consumer.header_names import read_any_header_name
 from streams.consumer.offset_map import OffsetMap, decode
 from streams.errors import OperatorError
@@ -68,7 +69,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
         OperatorError: no broker, no topic, or no group of this name.
     """
     topic = Topics(kafka.topic_prefix).questions
-    await acheck_topics(kafka, needed=[topic])
+    await acheck_topics(kafka, needed=[topic], rights=offsets_rights(kafka, group_id))
     commits, numbers = await _commits(kafka, group_id, topic)
     maps = {number: decode(commit.metadata, commit.offset) for number, commit in commits.items()}
     read_any_header_name()

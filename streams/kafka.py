@@ -6,22 +6,26 @@ calls `acheck_topics` first.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ssl import SSLContext, create_default_context
 from typing import Any
 
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.helpers import create_ssl_context
 
 from schemas.topics import Topics
+from streams.authorization import Operation, Right, amissing, list_rights
 from streams.consumer.header_names import read_any_header_name
-from streams.errors import OperatorError
+from streams.errors import OperatorError, SettingsError
+from streams.login import arefuse_plaintext, arequire_connection
+from streams.oauth import ClientCredentials, TokenFile
 from streams.settings import Kafka
 
-CONNECT_TIMEOUT_S = 3.0
 REQUEST_TIMEOUT_S = 10.0
 REPLICATION = 3
 """Copies of a new topic, where the cluster has so many brokers."""
@@ -41,7 +45,7 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
     """The keyword arguments that every aiokafka client takes.
 
     Raises:
-        OperatorError: a certificate file cannot be read.
+        SettingsError: a file cannot be used, or the log-in that is wanted lacks something.
     """
     # At DEBUG it writes whole requests, the bytes of a SASL log-in included.
     logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
@@ -52,30 +56,77 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.endswith("SSL"):
-        try:
-            options["ssl_context"] = create_ssl_context(
-                cafile=kafka.ssl_cafile or None,
-                certfile=kafka.ssl_certfile or None,
-                keyfile=kafka.ssl_keyfile or None,
-            )
-        except OSError as error:
-            raise OperatorError(f"the files of KOTAE_KAFKA__SSL_* cannot be used: {error}") from error
+        options["ssl_context"] = _ssl_context(kafka)
     if kafka.security_protocol.startswith("SASL"):
         options["sasl_mechanism"] = kafka.sasl_mechanism
-        options["sasl_plain_username"] = kafka.sasl_username
-        options["sasl_plain_password"] = kafka.sasl_password
+        if kafka.sasl_mechanism == "OAUTHBEARER":
+            options["sasl_oauth_token_provider"] = _token_provider(kafka)
+        elif not kafka.sasl_username:
+            raise SettingsError(f"KOTAE_KAFKA__SASL_USERNAME is empty: {kafka.sasl_mechanism} needs a user")
+        else:
+            options["sasl_plain_username"] = kafka.sasl_username
+            options["sasl_plain_password"] = kafka.sasl_password
     return options
 
 
-async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
-    """Check within seconds that the cluster answers and has the topics named (with their prefix).
+def _ssl_context(kafka: Kafka) -> SSLContext:
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        path = getattr(kafka, name)
+        if path and not os.access(path, os.R_OK):
+            raise SettingsError(f"KOTAE_KAFKA__{name.upper()} names {path}, which cannot be read")
+    try:
+        context: SSLContext = create_ssl_context(
+            cafile=kafka.ssl_cafile or None,
+            certfile=kafka.ssl_certfile or None,
+            keyfile=kafka.ssl_keyfile or None,
+            # Even where there is none: OpenSSL would ask the terminal for it.
+            password=kafka.ssl_key_password,
+        )
+    except OSError as error:
+        raise SettingsError(
+            "the files of KOTAE_KAFKA__SSL_CAFILE, SSL_CERTFILE and SSL_KEYFILE must be PEM files, "
+            f"the key that of the certificate, SSL_KEY_PASSWORD its password ({error.strerror or error})"
+        ) from error
+    return context
+
+
+def _token_provider(kafka: Kafka) -> AbstractTokenProvider:
+    extensions = dict(pair.split("=", 1) for pair in kafka.oauth_extensions)
+    if bool(kafka.oauth_token_url) == bool(kafka.oauth_token_file):
+        raise SettingsError(
+            "OAUTHBEARER needs either KOTAE_KAFKA__OAUTH_TOKEN_URL, with OAUTH_CLIENT_ID and "
+            "OAUTH_CLIENT_SECRET, or KOTAE_KAFKA__OAUTH_TOKEN_FILE"
+        )
+    if kafka.oauth_token_file:
+        return TokenFile(kafka.oauth_token_file, extensions)
+    if not kafka.oauth_client_id or not kafka.oauth_client_secret:
+        raise SettingsError(
+            "KOTAE_KAFKA__OAUTH_TOKEN_URL needs KOTAE_KAFKA__OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET"
+        )
+    context = create_default_context()
+    if kafka.ssl_cafile:
+        # An identity provider of one's own is often signed for by the same authority as the brokers.
+        context.load_verify_locations(kafka.ssl_cafile)
+    return ClientCredentials(
+        kafka.oauth_token_url,
+        kafka.oauth_client_id,
+        kafka.oauth_client_secret,
+        scope=kafka.oauth_scope,
+        extensions=extensions,
+        ssl_context=context,
+    )
+
+
+async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collection[Right] = ()) -> None:
+    """Check within seconds that the cluster answers, has the topics (with their prefix), and allows `rights`.
 
     Raises:
-        OperatorError: no broker, a topic is missing, or `answers` or `journal` has fewer partitions than
-            `questions`; the message says what to do.
+        OperatorError: no broker, a right or a topic is missing, or `answers` or `journal` has fewer
+            partitions than `questions`; the message says what to do.
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, rights)
         partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
     missing = [name for name in needed if name not in partitions]
     if missing:
@@ -94,9 +145,28 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str]) -> None:
             )
 
 
+async def arequire_rights(kafka: Kafka, admin: AIOKafkaAdminClient, rights: Collection[Right]) -> None:
+    """Check that the cluster allows us all of it.
+
+    Raises:
+        OperatorError: it does not; the message names what lacks, and for whom.
+    """
+    if missing := await amissing(admin, rights):
+        raise OperatorError(_not_allowed(kafka, missing))
+
+
+def _not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
+    user = kafka.sasl_username if kafka.security_protocol.startswith("SASL") else ""
+    return (
+        f"the cluster at {kafka.bootstrap_servers} does not allow {user or 'this client'} "
+        f"{' and '.join(map(str, missing))}: grant it with kafka-acls.sh, as README.md shows"
+    )
+
+
 async def alist_topics(kafka: Kafka) -> list[TopicState]:
     """Every topic of ours, in the order of `Topics.specs`, the missing ones too."""
     async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, list_rights(kafka))
         found = await _describe(admin)
     return [_state(spec.name, found) for spec in Topics(kafka.topic_prefix).specs(kafka.partitions)]
 
@@ -116,6 +186,7 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, list_rights(kafka))
         before = await _describe(admin)
         wide = len(before.get(topics.questions, ())) or kafka.partitions
         specs = topics.specs(wide)
@@ -130,6 +201,8 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
         if new:
             response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
             for name, code, message in response.topic_errors:
+                if code == TopicAuthorizationFailedError.errno:
+                    raise OperatorError(_not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
         narrow = [name for name in (topics.answers, topics.journal) if 0 < len(before.get(name, ())) < wide]
@@ -146,11 +219,14 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
 @asynccontextmanager
 async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
-    await _require_listener(kafka.bootstrap_servers)
-    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))
+    options = client_options(kafka)
+    await arequire_connection(kafka, options)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))
     try:
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             await admin.start()
+            brokers = (await admin.describe_cluster())["brokers"]
+            await arefuse_plaintext(kafka, [broker["host"] for broker in brokers])
             yield admin
     except (KafkaError, TimeoutError, OSError) as error:
         raise OperatorError(
@@ -160,24 +236,6 @@ async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
         ) from error
     finally:
         await admin.close()
-
-
-async def _require_listener(bootstrap_servers: str) -> None:
-    """Whether anything listens: aiokafka would log errors of its own before it says so."""
-    problem = "no address is given"
-    for host, port, _ in collect_hosts(bootstrap_servers):
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, writer = await asyncio.open_connection(host, port)
-        except (OSError, TimeoutError) as error:
-            problem = getattr(error, "strerror", None) or "no answer"
-        else:
-            writer.close()
-            return
-    raise OperatorError(
-        f"no Kafka broker answers at {bootstrap_servers} ({problem}): start one with 'kotae broker', or name "
-        "yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
-    )
 
 
 async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[Any]]:

@@ -169,6 +169,11 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     url = "an address such as http://127.0.0.1:8000"
     checks: list[tuple[str, Callable[[str], bool], str]] = [
         ("kafka.bootstrap_servers", _is_brokers, "host:port, or several, comma-separated without spaces"),
+        (
+            "kafka.oauth_token_url",
+            _is_url_or_empty,
+            "an address such as https://login.example.com/oauth2/token",
+        ),
         ("model.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("model.fallback_base_url", _is_url_or_empty, f"{url}/v1, or empty"),
         ("embeddings.base_url", _is_url_or_empty, f"{url}/v1, or empty"),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
+from streams.authorization import worker_rights
 from streams.engine import Engine
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics
@@ -143,7 +144,7 @@ class Worker:
         worker = self._settings.worker
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
-        await acheck_topics(kafka, needed=sorted(topics.own))
+        await acheck_topics(kafka, needed=sorted(topics.own), rights=worker_rights(self._settings))
         if worker.http_port:
             await self.status.start()
         await self._feed.start()

@@ -7,7 +7,12 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.support.kafka", "tests.support.loop_guard", "tests.support.redis"]
+pytest_plugins = [
+    "tests.support.kafka",
+    "tests.support.loop_guard",
+    "tests.support.redis",
+    "tests.support.secured_kafka",
+]
 
 REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
 

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import DOCUMENT_MAX_BYTES, Topics
+from streams.authorization import ingest_rights
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
 from streams.settings import Kafka
@@ -40,7 +41,7 @@ class DocumentSender:
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
-        await acheck_topics(self._kafka, needed=[self.topic])
+        await acheck_topics(self._kafka, needed=[self.topic], rights=ingest_rights(self._kafka))
         self._producer = AIOKafkaProducer(
             **client_options(self._kafka),
             acks="all",

@@ -36,14 +36,14 @@ def kafka_bootstrap() -> Iterator[str]:
     else:
         broker = LocalBroker()
         try:
-            _run(broker.start())
+            run_apart(broker.start())
         except OperatorError as error:
-            _run(broker.stop())
+            run_apart(broker.stop())
             pytest.skip(f"no Kafka: KOTAE_TEST_KAFKA is not set, no Docker engine answers, and {error}")
         try:
             yield broker.bootstrap_servers
         finally:
-            _run(broker.stop())
+            run_apart(broker.stop())
 
 
 @pytest.fixture
@@ -132,11 +132,11 @@ def _container() -> Iterator[str]:
         container = container.with_env(f"KAFKA_{name}", value)
     with container:
         address = f"127.0.0.1:{port}"
-        _run(_until_it_serves(address))
+        run_apart(_until_it_serves(address))
         yield address
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def run_apart(work: Coroutine[Any, Any, None]) -> None:
     # Not asyncio.run: it would take away the loop that the plugin has set for the test.
     loop = asyncio.new_event_loop()
     try:

@@ -69,13 +69,13 @@ class TestSources:
 
     def test_tools_are_kept_as_they_stand(self, toml) -> None:
         path = toml('[tools.weather]\nurl = "http://x"\nheaders = {Authorization = {env = "KEY"}}\n')
-        loaded = load_settings(path, {"KEY": "secret"})
+        loaded = load_settings(path, {"KEY": "sk-4711"})
         assert loaded.settings.tools == {
             "weather": {"url": "http://x", "headers": {"Authorization": {"env": "KEY"}}}
         }
         assert loaded.sources["tools.weather"] == str(path)
-        assert loaded.environ["KEY"] == "secret"
-        assert "secret" not in repr(loaded)
+        assert loaded.environ["KEY"] == "sk-4711"
+        assert "sk-4711" not in repr(loaded)
 
 
 class TestRefusals:

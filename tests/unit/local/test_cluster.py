@@ -7,11 +7,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
+from streams.authorization import worker_rights
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics
 from streams.local.cluster import InProcessCluster
 from streams.processes import require_free_port
-from streams.settings import Kafka
+from streams.settings import Kafka, Settings
 from tests.support.system import eventually
 
 pytest.importorskip("confluent_kafka", reason="no in-process cluster: confluent-kafka is not installed")
@@ -21,7 +22,9 @@ async def test_an_idempotent_producer_and_a_group_member_work_with_it() -> None:
     topics = Topics()
     async with InProcessCluster(topics.own) as cluster:
         address = cluster.bootstrap_servers
-        await acheck_topics(Kafka(bootstrap_servers=address), needed=topics.own)
+        kafka = Kafka(bootstrap_servers=address)
+        rights = worker_rights(Settings(kafka=kafka))
+        await acheck_topics(kafka, needed=topics.own, rights=rights)
         async with AIOKafkaProducer(
             bootstrap_servers=address, acks="all", enable_idempotence=True
         ) as producer:

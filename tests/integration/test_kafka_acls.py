@@ -1,0 +1,190 @@
+"""Each command works with the rights that README.md lists for it and no others, and names what lacks."""
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
+from pathlib import Path
+
+import msgspec
+import orjson
+import pytest
+
+from schemas.topics import Topics
+from streams.authorization import (
+    Operation,
+    Right,
+    ask_rights,
+    create_rights,
+    ingest_rights,
+    list_rights,
+    offsets_rights,
+    worker_rights,
+)
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, acreate_topics, alist_topics
+from streams.processes import free_port
+from streams.settings import Kafka, Settings, Worker
+from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
+from tests.support.system import ROOT, Program, environment
+
+GROUP = "acl-workers"
+
+
+@pytest.fixture
+async def prefix(secured_broker: SecuredBroker, topic_prefix: str) -> str:
+    await acreate_topics(secured_broker.open_door(topic_prefix))
+    return topic_prefix
+
+
+@pytest.fixture
+async def let(secured_broker: SecuredBroker) -> AsyncIterator[Callable[..., object]]:
+    """Grants exactly these rights, and takes them away after the test."""
+    granted: list[tuple[Acls, Collection[Right]]] = []
+
+    async def let(kafka: Kafka, rights: Collection[Right]) -> None:
+        acls = Acls(secured_broker, kafka.sasl_username)
+        granted.append((acls, rights))
+        await acls.grant(rights)
+        await until_missing(kafka, rights, [])
+
+    yield let
+    for acls, rights in granted:
+        await acls.take(rights)
+
+
+def env_of(kafka: Kafka) -> dict[str, str]:
+    given = {
+        name: value for name, value in msgspec.to_builtins(kafka).items() if value != getattr(Kafka(), name)
+    }
+    return environment(
+        KOTAE_WORKER__GROUP_ID=GROUP,
+        **{f"KOTAE_KAFKA__{name.upper()}": str(value) for name, value in given.items() if value},
+    )
+
+
+def kotae(kafka: Kafka, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streams", *arguments]
+    return subprocess.run(command, env=env_of(kafka), capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+
+async def test_worker_ask_ingest_and_offsets_with_these_and_no_more(
+    secured_broker: SecuredBroker, prefix: str, let: Callable[..., object], tmp_path: Path
+) -> None:
+    import asyncio
+
+    worker = secured_broker.sasl("SCRAM-SHA-512", topic_prefix=prefix)
+    asker = secured_broker.sasl("SCRAM-SHA-256", "asker", topic_prefix=prefix)
+    await let(worker, worker_rights(Settings(kafka=worker, worker=Worker(group_id=GROUP))))
+    await let(
+        asker, [*ask_rights(asker, streaming=True), *ingest_rights(asker), *offsets_rights(asker, GROUP)]
+    )
+    (tmp_path / "warranty.md").write_text("# Warranty\n\nEvery product has a warranty of three years.\n")
+    ingested = await asyncio.to_thread(kotae, asker, "ingest", str(tmp_path / "warranty.md"))
+    assert ingested.returncode == 0, ingested.stderr
+    port = free_port()
+    env = env_of(worker) | {"KOTAE_WORKER__HTTP_PORT": str(port)}
+    program = Program(["streams", "worker"], env, tmp_path / "worker.log")
+    try:
+        await program.answers_http(f"http://127.0.0.1:{port}/health/ready")
+        asked = await asyncio.to_thread(
+            kotae, asker, "ask", "--json", "--stream", "How long is the warranty?"
+        )
+        assert asked.returncode == 0, asked.stderr
+        assert "three years" in asked.stdout
+        shown = await asyncio.to_thread(kotae, asker, "offsets", "show", "--json")
+        assert shown.returncode == 0, shown.stderr
+        assert orjson.loads(shown.stdout)
+        assert await program.stop() == 0, program.output
+    finally:
+        await program.kill()
+    assert "uthoriz" not in program.output
+
+
+async def test_whatever_lacks_is_named_before_anything_begins(
+    secured_broker: SecuredBroker, prefix: str, let: Callable[..., object]
+) -> None:
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix, reply_topics=(f"{prefix}replies",))
+    await acreate_reply(secured_broker, prefix)
+    needed = sorted(Topics(prefix).own)
+    rights = worker_rights(Settings(kafka=kafka, worker=Worker(group_id=GROUP)))
+    acls = Acls(secured_broker, "worker")
+    await let(kafka, rights)
+    for right in rights:
+        await acls.take([right])
+        await until_missing(kafka, rights, [right])
+        with pytest.raises(OperatorError, match=re.escape(f"does not allow worker {right}:")) as caught:
+            await acheck_topics(kafka, needed=needed, rights=rights)
+        assert "\n" not in str(caught.value)
+        await acls.grant([right])
+    await until_missing(kafka, rights, [])
+    await acheck_topics(kafka, needed=needed, rights=rights)
+
+
+async def acreate_reply(broker: SecuredBroker, prefix: str) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(f"{prefix}replies", 1, 1)])
+    await admin.close()
+
+
+@pytest.mark.parametrize("command", ["worker", "ask", "ingest", "offsets", "create", "list"])
+async def test_without_any_right_each_command_says_so_in_one_line(
+    secured_broker: SecuredBroker, prefix: str, command: str, tmp_path: Path
+) -> None:
+    import asyncio
+
+    (tmp_path / "a.md").write_text("# A\n\nText.\n")
+    arguments = {
+        "worker": ["worker"],
+        "ask": ["ask", "What?"],
+        "ingest": ["ingest", str(tmp_path / "a.md")],
+        "offsets": ["offsets", "show"],
+        "create": ["topics", "create"],
+        "list": ["topics", "list"],
+    }[command]
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix)
+    done = await asyncio.to_thread(kotae, kafka, *arguments)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert f"{prefix}" in done.stderr
+    assert "allow" in done.stderr
+
+
+async def test_topics_are_created_and_listed_with_these_and_no_more(
+    secured_broker: SecuredBroker, topic_prefix: str, let: Callable[..., object]
+) -> None:
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=topic_prefix)
+    acls = Acls(secured_broker, "worker")
+    rights = create_rights(kafka)
+    await acls.grant(rights)
+    try:
+        created = await acreate_topics(kafka)
+        assert {topic.name for topic in created if topic.created} == Topics(topic_prefix).own
+        await acls.take([right for right in rights if right not in list_rights(kafka)])
+        assert all(topic.partitions for topic in await alist_topics(kafka))
+    finally:
+        await acls.take(rights)
+
+
+def test_the_readme_lists_them() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    kafka = Kafka()
+    settings = Settings()
+    rows = {
+        "kotae worker": worker_rights(settings),
+        "kotae ask": ask_rights(kafka, streaming=True),
+        "kotae ingest": ingest_rights(kafka),
+        "kotae offsets show": offsets_rights(kafka, settings.worker.group_id),
+    }
+    for command, rights in rows.items():
+        [row] = [line for line in readme.splitlines() if line.startswith(f"| `{command}`")]
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        listed = set()
+        for operation, cell in zip((Operation.READ, Operation.WRITE), cells[1:3], strict=True):
+            listed |= {Right(operation, "topic", name) for name in re.findall(r"`([^`]+)`", cell)}
+        for word, name in re.findall(r"(Read|Describe) `([^`]+)`", cells[3]):
+            listed.add(Right(Operation[word.upper()], "group", name))
+        assert listed == set(rights), command

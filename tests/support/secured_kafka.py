@@ -1,0 +1,282 @@
+"""A real Kafka that lets nobody in unasked: TLS by our own authority, log-ins, client certificates, ACLs.
+
+Whoever comes by its loopback PLAINTEXT listener may do everything: by that door a test sets things up and
+looks at what was written.
+"""
+
+import asyncio
+import subprocess
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
+
+from streams.authorization import Right, amissing
+from streams.errors import OperatorError
+from streams.kafka import admin_client
+from streams.local.broker import LocalBroker
+from streams.processes import free_port
+from streams.settings import Kafka
+from tests.support.kafka import run_apart
+
+PASSWORDS = {"worker": "worker-pw-5d1c", "asker": "asker-pw-77aa"}
+"""The users of PLAIN and SCRAM; neither has any right until one is granted."""
+
+_PROPERTIES = """
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://0.0.0.0:{sasl},SSL://0.0.0.0:{tls},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{sasl},SSL://127.0.0.1:{tls}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+ssl.truststore.type=PEM
+ssl.truststore.location={ca}
+listener.name.ssl.ssl.client.auth=required
+ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/,DEFAULT
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+listener.name.sasl_ssl.plain.sasl.jaas.config={login}.plain.PlainLoginModule required {users};
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={login}.oauthbearer.OAuthBearerLoginModule required {me};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A PEM file each."""
+
+    path: Path
+    key: Path
+
+
+class Authority:
+    """Signs certificates; its own is in `path`."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self.path = directory / "ca.pem"
+        self._key = directory / "ca.key"
+        _openssl("req", "-x509", *_EC, "-keyout", self._key, "-out", self.path, "-subj", "/CN=Test CA")
+
+    def sign(self, name: str, *, names: str = "DNS:localhost,IP:127.0.0.1", days: int = 2) -> Certificate:
+        """A certificate for a server of these names, or for a client called `name`."""
+        path, key, request = (self._directory / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
+        extension = self._directory / f"{name}.ext"
+        extension.write_text(f"subjectAltName={names}\n")
+        _openssl("req", *_EC, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        signed_by = ("-CA", self.path, "-CAkey", self._key, "-CAcreateserial")
+        _openssl(
+            "x509", "-req", "-in", request, *signed_by, "-days", days, "-out", path, "-extfile", extension
+        )
+        return Certificate(path, key)
+
+
+_EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def _openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+def unsigned_token(subject: str, lifetime_s: float, now: float) -> str:
+    """What Kafka's own validator for development takes: nobody signs it."""
+    claims = {"sub": subject, "iat": now, "exp": now + lifetime_s, "scope": "kafka"}
+    parts = [urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in ({"alg": "none"}, claims)]
+    return f"{b'.'.join(parts).decode()}."
+
+
+class SecuredBroker(LocalBroker):
+    """The broker; `kafka(…)` gives the settings of a client that may come in."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.authority = Authority(directory)
+        server = self.authority.sign("broker")
+        self._keystore = directory / "keystore.pem"
+        self._keystore.write_text(server.key.read_text() + server.path.read_text())
+        self._tls, self._sasl = free_port(), free_port()
+
+    def _configure(self, directory: Path) -> None:
+        super()._configure(directory)
+        path = directory / "server.properties"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("listeners=")]
+        text = _PROPERTIES.format(
+            port=self.port,
+            sasl=self._sasl,
+            tls=self._tls,
+            controller=free_port(),
+            keystore=self._keystore,
+            ca=self.authority.path,
+            users=" ".join(f'user_{name}="{password}"' for name, password in PASSWORDS.items()),
+            login="org.apache.kafka.common.security",
+            me='unsecuredLoginStringClaim_sub="broker"',
+        )
+        controller = text.partition("CONTROLLER://")[2].partition("\n")[0]
+        lines = [line for line in lines if not line.startswith("controller.quorum.voters=")]
+        lines.append(f"controller.quorum.voters=1@{controller}")
+        path.write_text("\n".join([*lines, text]))
+
+    def _command(self, directory: Path, main: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
+        scram: list[str] = []
+        if main.endswith("StorageTool"):
+            for name, password in PASSWORDS.items():
+                for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                    scram += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
+        return super()._command(directory, main, *arguments, *scram, options=options)
+
+    def open_door(self, prefix: str) -> Kafka:
+        """Settings of whoever may do everything."""
+        return Kafka(bootstrap_servers=self.bootstrap_servers, topic_prefix=prefix, partitions=2)
+
+    def sasl(self, mechanism: str, user: str = "worker", **more: Any) -> Kafka:
+        """Settings of a user who logs in over TLS."""
+        kafka = Kafka(
+            bootstrap_servers=f"localhost:{self._sasl}",
+            security_protocol="SASL_SSL",
+            ssl_cafile=str(self.authority.path),
+            sasl_mechanism=mechanism,  # type: ignore[arg-type] - each test names one
+            sasl_username=user,
+            sasl_password=PASSWORDS.get(user, ""),
+        )
+        return msgspec.structs.replace(kafka, **more)
+
+    def mutual_tls(self, certificate: Certificate | None, **more: Any) -> Kafka:
+        """Settings of a client that shows a certificate."""
+        kafka = Kafka(
+            bootstrap_servers=f"localhost:{self._tls}",
+            security_protocol="SSL",
+            ssl_cafile=str(self.authority.path),
+            ssl_certfile=str(certificate.path) if certificate else "",
+            ssl_keyfile=str(certificate.key) if certificate else "",
+        )
+        return msgspec.structs.replace(kafka, **more)
+
+    @property
+    def sasl_port(self) -> int:
+        return self._sasl
+
+
+# ACLs: aiokafka cannot write them.
+
+_RESOURCES = {"topic": 2, "group": 3}
+_LITERAL, _ALLOW = 3, 3
+
+
+class _CreatedAcls(Response):
+    API_KEY = 30
+    API_VERSION = 1
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("results", Array(("error_code", Int16), ("error_message", String("utf-8")))),
+    )
+
+
+class _CreateAclsV1(RequestStruct):
+    API_KEY = 30
+    API_VERSION = 1
+    RESPONSE_TYPE = _CreatedAcls
+    SCHEMA = Schema(
+        (
+            "creations",
+            Array(
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+                ("resource_pattern_type", Int8),
+                ("principal", String("utf-8")),
+                ("host", String("utf-8")),
+                ("operation", Int8),
+                ("permission_type", Int8),
+            ),
+        )
+    )
+
+
+class _CreateAcls(Request[_CreateAclsV1]):
+    API_KEY = 30
+
+    def __init__(self, creations: list[tuple[Any, ...]]) -> None:
+        self._creations = creations
+
+    def build(self, request_struct_class: type[_CreateAclsV1]) -> _CreateAclsV1:
+        return request_struct_class(self._creations)
+
+
+class _DeletedAcls(Response):
+    API_KEY = 31
+    API_VERSION = 1
+    SCHEMA = Schema(("throttle_time_ms", Int32))
+
+
+class _DeleteAclsV1(RequestStruct):
+    API_KEY = 31
+    API_VERSION = 1
+    RESPONSE_TYPE = _DeletedAcls
+    SCHEMA = _CreateAclsV1.SCHEMA
+
+
+class _DeleteAcls(Request[_DeleteAclsV1]):
+    API_KEY = 31
+
+    def __init__(self, filters: list[tuple[Any, ...]]) -> None:
+        self._filters = filters
+
+    def build(self, request_struct_class: type[_DeleteAclsV1]) -> _DeleteAclsV1:
+        return request_struct_class(self._filters)
+
+
+class Acls:
+    """Grants and takes away, for one user."""
+
+    def __init__(self, broker: SecuredBroker, user: str) -> None:
+        self._broker = broker
+        self._principal = f"User:{user}"
+
+    async def grant(self, rights: Collection[Right]) -> None:
+        """Allow; it takes the broker a moment to heed it."""
+        await self._send(_CreateAcls([self._row(right) for right in rights]))
+
+    async def take(self, rights: Collection[Right]) -> None:
+        """Allow no longer; it takes a moment, too."""
+        await self._send(_DeleteAcls([self._row(right) for right in rights]))
+
+    def _row(self, right: Right) -> tuple[Any, ...]:
+        kind = _RESOURCES[right.resource]
+        return (kind, right.name, _LITERAL, self._principal, "*", right.operation.value, _ALLOW)
+
+    async def _send(self, request: Any) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._broker.bootstrap_servers)
+        await admin.start()
+        try:
+            response = await admin._send_request(request)
+        finally:
+            await admin.close()
+        assert all(not result[0] for result in getattr(response, "results", ())), response
+
+
+async def until_missing(kafka: Kafka, rights: Collection[Right], missing: Collection[Right]) -> None:
+    """Wait until the broker sees this user as lacking just these of the rights."""
+    async with asyncio.timeout(10), admin_client(kafka) as admin:
+        while set(await amissing(admin, rights)) != set(missing):  # noqa: ASYNC110 - a broker sends no event
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def secured_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    started = SecuredBroker(tmp_path_factory.mktemp("certificates"))
+    try:
+        run_apart(started.start())
+    except OperatorError as error:
+        run_apart(started.stop())
+        pytest.skip(f"no Kafka: {error}")
+    yield started
+    run_apart(started.stop())
