@@ -22,6 +22,7 @@ from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
+from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
 from streams.settings import Settings
 from streams.telemetry.hook import Hook
@@ -48,12 +49,19 @@ CLOSE_S = 2.0
 class Engine:
     """Answers every question of the topic with one pipeline.
 
+    `conceal` takes secrets out of what is written (see `streams.secrets.concealer`).
+
     Raises:
         OperatorError: a certificate file of the settings cannot be read.
     """
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, hook: Hook, journal: KafkaJournal | None = None
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        hook: Hook,
+        journal: KafkaJournal | None = None,
+        conceal: Callable[[bytes], bytes] | None = None,
     ) -> None:
         kafka, worker = settings.kafka, settings.worker
         topics = Topics(kafka.topic_prefix)
@@ -99,6 +107,9 @@ class Engine:
         def open_copies() -> Any:
             return AIOKafkaProducer(**options, acks="all", max_batch_size=BATCH_BYTES)
 
+        prepare = None
+        if conceal is not None:
+            prepare = partial(conceal_in, conceal=conceal, dead_letters=topics.dead_letters)
         outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
         self.copies = Copies(
             Sender(
@@ -106,12 +117,18 @@ class Engine:
                 topics=(topics.events, topics.deltas),
                 rebuild=False,
                 patience_s=PATIENCE_S,
+                prepare=prepare,
             ),
             reply_topics=kafka.reply_topics,
             hook=hook,
         )
         self.publisher = Publisher(
-            Sender(open_producer=open_producer, topics=(topics.answers, topics.dead_letters), rebuild=True),
+            Sender(
+                open_producer=open_producer,
+                topics=(topics.answers, topics.dead_letters),
+                rebuild=True,
+                prepare=prepare,
+            ),
             copies=self.copies,
             shrink=outcomes.shrink,
             hook=hook,

@@ -1,10 +1,19 @@
-"""What may be shown of a value that may hold a secret."""
+"""Which values are secret, and what is put in their place wherever they turn up."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+import msgspec
+import orjson
+
+from streams.settings import Settings
+
 MASK = "***"
+
+CONCEAL_MIN = 12
+"""A shorter secret is masked where it is logged, but in a message it could be a word of the answer."""
+_SECRET_MIN = 4
 
 _SECRET_NAME = re.compile(r"(api_?key|password|secret|token|authorization)$", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
@@ -33,3 +42,60 @@ def masked(name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     return MASK if is_secret(name) else _USERINFO.sub(f"{MASK}@", value)
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
+    """Every secret value that the settings hold or name: passwords, keys, texts of tools' HTTP headers."""
+    return frozenset(_secrets(msgspec.to_builtins(settings), environ, hidden=False))
+
+
+def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if set(value) == {"env"}:
+            yield from _secrets(environ.get(value["env"], ""), environ, hidden=True)
+            return
+        for name, inner in value.items():
+            yield from _secrets(inner, environ, hidden=hidden or is_secret(name) or name == "headers")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets(inner, environ, hidden=hidden)
+    elif isinstance(value, str):
+        # A key read from a file often ends in a line break, which does not come back in a message.
+        secret = value.strip()
+        # A shorter one would mask half the words of any line, and guards nothing.
+        if hidden and len(secret) >= _SECRET_MIN:
+            yield secret
+        if userinfo := re.search(r"://[^/@\s]*:([^/@\s]+)@", value):
+            yield userinfo[1]
+
+
+def masker(secrets: Collection[str]) -> Callable[[str], str]:
+    """A function that replaces every secret in a text."""
+    if not secrets:
+        return str
+    # The longest first, or the rest of one that another begins with would stay.
+    pattern = re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
+    return lambda text: pattern.sub(MASK, text)
+
+
+def concealer(secrets: Collection[str]) -> Callable[[bytes], bytes]:
+    """A function that replaces every secret in what is about to leave, as text or in JSON.
+
+    It gives back the very same bytes where there is none, which costs a search a secret.
+    """
+    mask = MASK.encode()
+    forms = {
+        form
+        for secret in secrets
+        if len(secret) >= CONCEAL_MIN
+        for form in (secret.encode(), orjson.dumps(secret)[1:-1])
+    }
+    ordered = sorted(forms, key=len, reverse=True)
+
+    def conceal(text: bytes) -> bytes:
+        for form in ordered:
+            if form in text:
+                text = text.replace(form, mask)
+        return text
+
+    return conceal

@@ -1,6 +1,7 @@
 """A worker as the settings describe it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
@@ -13,7 +14,9 @@ from streams.kafka import client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.monitor import Monitor
 from streams.publishing.journal import KafkaJournal
+from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
+from streams.secrets import concealer, secrets_of
 from streams.settings import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hook, Hooks
@@ -36,9 +39,10 @@ def build_worker(
     """
     metrics = Metrics()
     hook = Hooks([metrics, LogSink()])
-    journal = build_journal(settings, hook)
+    conceal = concealer(secrets_of(settings, environ))
+    journal = build_journal(settings, hook, conceal)
     answerer = build_answerer(settings, environ, hook, journal)
-    engine = Engine(settings, answerer.pipeline, hook, journal)
+    engine = Engine(settings, answerer.pipeline, hook, journal, conceal)
     monitor = _monitor(settings, engine, metrics)
     if answerer.cache is not None:
         watch_cache(metrics, answerer.cache)
@@ -80,7 +84,9 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
     )
 
 
-def build_journal(settings: Settings, hook: Hook) -> KafkaJournal:
+def build_journal(
+    settings: Settings, hook: Hook, conceal: Callable[[bytes], bytes] | None = None
+) -> KafkaJournal:
     """The journal of one worker.
 
     Raises:
@@ -93,5 +99,6 @@ def build_journal(settings: Settings, hook: Hook) -> KafkaJournal:
     def open_producer() -> AIOKafkaProducer:
         return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
 
-    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True)
+    prepare = None if conceal is None else partial(conceal_in, conceal=conceal, dead_letters="")
+    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, prepare=prepare)
     return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook)

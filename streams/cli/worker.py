@@ -31,7 +31,8 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
     One that crashes is started again.
     """
     # Imported here: it takes a while, which `kotae --help` should not.
-    from streams.telemetry.logs import Logging, secrets_of  # noqa: PLC0415
+    from streams.secrets import secrets_of  # noqa: PLC0415 - as above
+    from streams.telemetry.logs import Logging  # noqa: PLC0415 - as above
 
     settings, environ = context.settings, context.environ
     count = settings.worker.processes if processes is None else processes

@@ -1,5 +1,6 @@
 """What passes to the publisher: records to write, and which of them make one outcome."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
@@ -67,3 +68,14 @@ class Outcome:
     reply: Record | None = None
     trace: Record | None = None
     shrunk: int = 0
+
+
+def conceal_in(record: Record, conceal: Callable[[bytes], bytes], dead_letters: str) -> None:
+    """Take secrets out of what we wrote: a dead letter's value is as received, the headers of others are.
+
+    A dependency that repeats our key in an error or a result would else have it published.
+    """
+    if record.topic == dead_letters:
+        record.headers = [(name, value and conceal(value)) for name, value in record.headers]
+    elif record.value:
+        record.value = conceal(record.value)

@@ -46,6 +46,7 @@ class Sender:
         rebuild: replace the producer after a failure. An idempotent one needs it: it has then counted
             records that the broker has not, and would be refused for ever.
         patience_s: how long a partition may be without a leader before its records fail; None: for ever.
+        prepare: called with each record before it is queued.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class Sender:
         topics: Collection[str],
         rebuild: bool,
         patience_s: float | None = None,
+        prepare: Callable[[Record], None] | None = None,
     ) -> None:
         self._connection = Connection(open_producer, topics, self._retry)
         self._rebuilds = rebuild
         self._patience_s = patience_s
+        self._prepare = prepare
         self._leaderless: dict[Place, float] = {}
         self._looking: asyncio.TimerHandle | None = None
         self._queues = Queues()
@@ -100,6 +103,8 @@ class Sender:
 
         Where its gate is not open when it would leave, it is settled with `Fenced` instead.
         """
+        if self._prepare is not None:
+            self._prepare(record)
         try:
             place = record.topic, self._connection.partition(record)
         except UnknownTopicOrPartitionError as error:

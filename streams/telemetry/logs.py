@@ -7,65 +7,27 @@ replaced wherever they turn up, in messages, stacks and extra fields.
 import logging
 import logging.handlers
 import queue
-import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TextIO
 
-import msgspec
 import orjson
 
 from schemas.answer import Answer
-from streams.secrets import MASK, is_secret
-from streams.settings import Settings
+from streams.secrets import masker
 from streams.telemetry.hook import Hook
 
 LINES_MAX = 10_000
 """Log records that may wait to be written; what comes on top is dropped and counted."""
 FLUSH_S = 2.0
 """What the end of the process leaves for writing the rest."""
-_SECRET_MIN = 4
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 log = logging.getLogger(__name__)
-
-
-def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """Every secret value that the settings hold or name: passwords, keys, texts of tools' HTTP headers."""
-    return frozenset(_secrets(msgspec.to_builtins(settings), environ, hidden=False))
-
-
-def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if set(value) == {"env"}:
-            yield from _secrets(environ.get(value["env"], ""), environ, hidden=True)
-            return
-        for name, inner in value.items():
-            yield from _secrets(inner, environ, hidden=hidden or is_secret(name) or name == "headers")
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _secrets(inner, environ, hidden=hidden)
-    elif isinstance(value, str):
-        # A key read from a file often ends in a line break, which does not come back in a message.
-        secret = value.strip()
-        # A shorter one would mask half the words of any line, and guards nothing.
-        if hidden and len(secret) >= _SECRET_MIN:
-            yield secret
-        if userinfo := re.search(r"://[^/@\s]*:([^/@\s]+)@", value):
-            yield userinfo[1]
-
-
-def masker(secrets: Collection[str]) -> Callable[[str], str]:
-    """A function that replaces every secret in a text."""
-    if not secrets:
-        return str
-    # The longest first, or the rest of one that another begins with would stay.
-    pattern = re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
-    return lambda text: pattern.sub(MASK, text)
 
 
 class JsonLines(logging.Formatter):
@@ -143,7 +105,7 @@ class Logging:
     """The process's logging while the block lasts; what was set up before is put back at its end.
 
     Args:
-        secrets: values that must not be written (see `secrets_of`).
+        secrets: values that must not be written (see `streams.secrets.secrets_of`).
         fields: extra fields of every line.
         as_json: None: JSON lines unless `stream` is a terminal.
         level: of the root logger.

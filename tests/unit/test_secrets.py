@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
-from streams.secrets import masked
+from streams.publishing.records import Record, conceal_in
+from streams.secrets import concealer, masked
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,32 @@ from streams.secrets import masked
 )
 def test_masked(name: str, value: Any, shown: Any) -> None:
     assert masked(name, value) == shown
+
+
+class TestConcealed:
+    def test_as_text_and_as_json_writes_it(self) -> None:
+        conceal = concealer(['canary-"quoted"-key', "canary-plain-key"])
+        assert conceal(b'{"a":"x canary-plain-key y"}') == b'{"a":"x *** y"}'
+        assert conceal(orjson.dumps({"a": 'canary-"quoted"-key'})) == b'{"a":"***"}'
+
+    def test_one_that_another_begins_with(self) -> None:
+        assert concealer(["canary-plain-key", "canary-plain-key-2"])(b"canary-plain-key-2") == b"***"
+
+    def test_what_holds_none_is_not_copied(self) -> None:
+        text = b'{"a":"b"}'
+        assert concealer(["canary-plain-key"])(text) is text
+
+    def test_a_short_one_may_be_a_word_of_the_answer(self) -> None:
+        assert concealer(["EMPTY", "password"])(b"the password is EMPTY") == b"the password is EMPTY"
+
+
+def test_dead_letters_keep_their_value_and_lose_it_from_their_headers() -> None:
+    key = "canary-plain-key"
+    conceal = concealer([key])
+    letter = Record("questions.dlq", b"k", key.encode(), [("message", key.encode()), ("none", None)])  # type: ignore[list-item] - a null header
+    answer = Record("answers", b"k", key.encode(), [])
+    for record in (letter, answer):
+        conceal_in(record, conceal, "questions.dlq")
+    assert letter.value == key.encode()
+    assert letter.headers == [("message", b"***"), ("none", None)]
+    assert answer.value == b"***"

@@ -1,0 +1,12 @@
+"""`python -m tests.support.debugged …`: the command line with a log of everything there is."""
+
+import functools
+import logging
+
+import streams.telemetry.logs
+from streams.cli.main import main
+
+if __name__ == "__main__":
+    logs = streams.telemetry.logs
+    logs.Logging = functools.partial(logs.Logging, level=logging.DEBUG)  # type: ignore[misc, assignment] - for once
+    main()

@@ -1,0 +1,115 @@
+"""When a token is fetched, kept and renewed, and what is said where there is none; over real HTTP."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from streams.oauth import ClientCredentials, TokenError, TokenFile
+
+SECRET = "client-secret-77"
+
+
+class Provider:
+    """Grants `t1`, `t2`, … or answers as told."""
+
+    def __init__(self) -> None:
+        self.granted = 0
+        self.seen: list[tuple[str | None, dict[str, str]]] = []
+        self.answer: Any = None
+        self.status = 200
+        self.url = ""
+        self.now = 1000.0
+
+    async def serve(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.seen.append((request.headers.get("Authorization"), form))
+        if self.answer is not None or self.status != 200:
+            return web.json_response(self.answer, status=self.status)
+        self.granted += 1
+        return web.json_response({"access_token": f"t{self.granted}", "expires_in": 100})
+
+    def client(self, **more: Any) -> ClientCredentials:
+        return ClientCredentials(self.url, "me", SECRET, clock=lambda: self.now, **more)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    provider = Provider()
+    application = web.Application()
+    application.router.add_post("/token", provider.serve)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider.url = f"http://127.0.0.1:{runner.addresses[0][1]}/token"
+    yield provider
+    await runner.cleanup()
+
+
+async def test_it_asks_as_a_client_with_a_secret(provider: Provider) -> None:
+    assert await provider.client(scope="kafka").token() == "t1"
+    login = f"Basic {b64encode(f'me:{SECRET}'.encode()).decode()}"
+    assert provider.seen == [(login, {"grant_type": "client_credentials", "scope": "kafka"})]
+
+
+async def test_a_token_is_kept_until_shortly_before_it_ends(provider: Provider) -> None:
+    client = provider.client()
+    assert await asyncio.gather(*[client.token() for _ in range(5)]) == ["t1"] * 5
+    provider.now += 79
+    assert await client.token() == "t1"
+    provider.now += 2
+    assert await client.token() == "t2"
+    assert provider.granted == 2
+
+
+async def test_a_provider_that_is_away_matters_only_when_the_token_has_ended(provider: Provider) -> None:
+    client = provider.client()
+    await client.token()
+    provider.status = 503
+    provider.now += 90
+    assert await client.token() == "t1"
+    provider.now += 20
+    with pytest.raises(TokenError, match=r"127\.0\.0\.1 refuses \(503\)"):
+        await client.token()
+    provider.status = 200
+    assert await client.token() == "t2"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "says"),
+    [
+        (401, {"error": "invalid_client", "error_description": SECRET}, r"refuses \(401 invalid_client\)"),
+        (400, {"error": SECRET}, r"refuses \(400\)"),
+        (302, {}, r"refuses \(302\)"),
+        (200, {"token": SECRET}, "did not answer with a token"),
+        (200, [SECRET], "did not answer with a token"),
+    ],
+)
+async def test_what_is_said_holds_nothing_of_the_answer(
+    provider: Provider, status: int, answer: Any, says: str
+) -> None:
+    provider.status, provider.answer = status, answer
+    with pytest.raises(TokenError, match=says) as caught:
+        await provider.client().token()
+    assert SECRET not in str(caught.value)
+
+
+async def test_extensions_go_along(provider: Provider) -> None:
+    assert provider.client(extensions={"logicalCluster": "lkc-1"}).extensions() == {"logicalCluster": "lkc-1"}
+
+
+async def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    tokens = TokenFile(str(path))
+    with pytest.raises(TokenError, match="cannot be read"):
+        await tokens.token()
+    path.write_text(" \n")
+    with pytest.raises(TokenError, match="is empty"):
+        await tokens.token()
+    for text in ("one", "two"):
+        path.write_text(f"{text}\n")
+        assert await tokens.token() == text
