@@ -17,6 +17,8 @@ from schemas.answer import Usage
 ID_MAX = 128
 """Longest tool-call id that is kept; it travels in headers."""
 TOLD_MAX = 200
+REFUSED = "tool_calls_refused"
+"""The answer's model wanted tools besides, which nobody runs: the plan was made before."""
 
 
 def parse_plan(dependency: str, body: bytes) -> Plan:
@@ -29,11 +31,12 @@ def parse_plan(dependency: str, body: bytes) -> Plan:
 def parse_generation(dependency: str, body: bytes, name: str) -> Generation:
     """The text of a completion. `name` is the model's where the server does not say.
 
-    Tool calls in place of an answer are refused: nothing untrusted may decide on one.
+    Tool calls in it are never run: nothing untrusted may decide on one. Beside a text they are told of
+    (`Generation.degraded`), in place of one they are a `BadOutputError`.
     """
     completion = _object(dependency, body)
     message = _message(dependency, completion)
-    return _generation(dependency, message.get("content"), completion, name, bool(message.get("tool_calls")))
+    return _generation(dependency, message.get("content"), completion, name, _calls_tools(message))
 
 
 class StreamedGeneration:
@@ -69,7 +72,7 @@ class StreamedGeneration:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return ""
-        self._called = self._called or bool(delta.get("tool_calls"))
+        self._called = self._called or _calls_tools(delta)
         text = delta.get("content")
         if not isinstance(text, str):
             return ""
@@ -130,7 +133,17 @@ def _generation(
     if not isinstance(text, str) or not text.strip():
         raise BadOutputError(dependency, "called tools in place of an answer" if called else "wrote no text")
     model = completion.get("model")
-    return Generation(text, model if isinstance(model, str) and model else name, _usage(completion))
+    return Generation(
+        text,
+        model if isinstance(model, str) and model else name,
+        _usage(completion),
+        REFUSED if called else "",
+    )
+
+
+def _calls_tools(message: dict[str, Any]) -> bool:
+    """Whether a message or a piece of one holds tool calls, in today's form or the one before it."""
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _object(dependency: str, body: bytes) -> dict[str, Any]:

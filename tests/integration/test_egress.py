@@ -1,17 +1,14 @@
-"""Server-side request forgery: whatever a URL, a redirect or a name leads to, no request reaches a canary.
-
-Names are resolved by a fake below everything, in place of the C library's `getaddrinfo`, and connections
-are watched below everything, too: those to public addresses are refused there, so that no test leaves the
-machine.
-"""
+"""Server-side request forgery: whatever a URL, a redirect or a name leads to, no request reaches a canary."""
 
 import asyncio
+import functools
 import itertools
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from asyncio.selector_events import BaseSelectorEventLoop
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,75 +17,12 @@ import httpx
 import pytest
 from aiohttp import web
 
-from agents.egress import endpoint, is_public
+from agents.egress import endpoint
 from agents.errors import DependencyError, PermanentError, TransientError
 from agents.http import HttpPool
 from agents.http_client import RefusedError
 from agents.tools.python_tool import PythonTool
-
-PUBLIC = "93.184.216.34"
-PUBLIC_TOO = "2606:2800:220:1::1"
-
-HOSTS = [
-    # Literal, in every form that reaches or embeds an internal address.
-    *("127.0.0.1", "127.0.0.2", "0.0.0.0", "127.1", "127.0.1", "0x7f000001", "2130706433", "0177.0.0.1"),
-    *("0x7f.0.0.1", "017700000001", "127.0.0.1.", "①②⑦.0.0.1", "127。0。0。1"),
-    *(
-        "[::1]",
-        "[::]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]",
-        "[0:0:0:0:0:ffff:127.0.0.1]",
-        "[::127.0.0.1]",
-    ),
-    *("[64:ff9b::a9fe:a9fe]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:a9fe:a9fe::1]"),
-    *("[2002:7f00:1::]", "[2001:0:a9fe:a9fe::1]", "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]", "[fd00::1]"),
-    *("[2a00::5efe:7f00:1]", "169.254.169.254", "10.0.0.1", "100.64.0.1", "192.168.0.1", "224.0.0.1"),
-    # Names, of this machine and by the fake resolver.
-    *("localhost", "LOCALHOST", "localhost.", "loopback.example", "six.example", "mapped.example"),
-    *("mixed.example", "metadata.example", "nat64.example", "scoped.example"),
-]
-NAMES = {
-    "localhost": ["127.0.0.1", "::1"],
-    "loopback.example": ["127.0.0.1"],
-    "six.example": ["::1"],
-    "mapped.example": ["::ffff:127.0.0.1"],
-    "mixed.example": [PUBLIC, "127.0.0.1"],
-    "metadata.example": ["169.254.169.254"],
-    "nat64.example": ["64:ff9b::7f00:1"],
-    "scoped.example": ["fe80::1%1"],
-    "public.example": [PUBLIC, PUBLIC_TOO],
-}
-
-
-@dataclass
-class Network:
-    """The fake resolver, and all that was connected to."""
-
-    answers: dict[str, Iterable[list[str]]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    connected: list[tuple[str, int]] = field(default_factory=list)
-
-    def resolve(self, host: Any, port: Any, *args: Any, **options: Any) -> list[Any]:
-        self.asked.append(host)
-        name = host.rstrip(".").lower()
-        if name in self.answers:
-            addresses = next(self.answers[name])  # type: ignore[call-overload] - iterators, all of them
-        elif name in NAMES:
-            addresses = NAMES[name]
-        else:
-            return REAL(host, port, *args, **options)  # numeric forms, which the C library knows
-        return [_resolved(address, port) for address in addresses]
-
-
-REAL = socket.getaddrinfo
-
-
-def _resolved(address: str, port: int) -> tuple[Any, ...]:
-    if ":" not in address:
-        return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
-    bare, _, scope = address.partition("%")
-    return (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (bare, port, 0, int(scope or 0)))
+from tests.support.forgery import HOSTS, PUBLIC, PUBLIC_TOO, Canary, Network, run_canary
 
 
 @pytest.fixture
@@ -96,40 +30,15 @@ async def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     watched = Network()
     monkeypatch.setattr(socket, "getaddrinfo", watched.resolve)
     loop = asyncio.get_running_loop()
-    connect = loop.sock_connect
-
-    async def sock_connect(sock: socket.socket, address: Any) -> None:
-        watched.connected.append(address[:2])
-        if is_public(address[0]):
-            raise ConnectionRefusedError(111, "this machine is not left")
-        await connect(sock, address)
-
-    monkeypatch.setattr(loop, "sock_connect", sock_connect)
+    assert isinstance(loop, BaseSelectorEventLoop)
+    monkeypatch.setattr(loop, "sock_connect", functools.partial(watched.connect, loop))
     return watched
-
-
-@dataclass
-class Canary:
-    """Listens on loopback, in both families, and must never hear of anything."""
-
-    port: int
-    heard: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 async def canary() -> AsyncIterator[Canary]:
-    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        bird.heard.append(str(writer.get_extra_info("sockname")))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret")
-        await writer.drain()
-        writer.close()
-
-    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-    bird = Canary(both.getsockname()[1])
-    server = await asyncio.start_server(hear, sock=both)
-    yield bird
-    server.close()
-    await server.wait_closed()
+    async with run_canary() as bird:
+        yield bird
 
 
 @dataclass

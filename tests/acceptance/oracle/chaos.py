@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from streams.local.broker import LocalBroker
+from tests.acceptance.oracle.catalogue import CI, FULL, SCENARIOS
 from tests.acceptance.oracle.checker import Violation, check
-from tests.acceptance.oracle.scenarios import CI, FULL, SCENARIOS
 from tests.acceptance.oracle.world import Size, open_world
 
 OWN_BROKER = {3}

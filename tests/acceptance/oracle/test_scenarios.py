@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.oracle.catalogue import CI, SCENARIOS
 from tests.acceptance.oracle.chaos import run
-from tests.acceptance.oracle.scenarios import CI, SCENARIOS
 
 SEED = 20
 """What a run is made of; `make chaos` takes a new one every time."""

@@ -131,10 +131,14 @@ class World:
 
     def offer_tool(self) -> None:
         """Give the workers that start from now on a tool that is not idempotent."""
-        (self._folder / "tools.toml").write_text(
+        self.offer_tools(
             f'[tools.{TOOL}]\ndescription = "Pays."\nurl = "{self.services.tool_url}"\nmethod = "POST"\n'
             f'idempotent = false\n[tools.{TOOL}.parameters]\ntype = "object"\n'
         )
+
+    def offer_tools(self, tables: str) -> None:
+        """Give the workers that start from now on these tools, written as TOML."""
+        (self._folder / "tools.toml").write_text(tables)
 
     async def ready(self, workers: Iterable[Program] | None = None) -> None:
         for worker in list(self.workers if workers is None else workers):
