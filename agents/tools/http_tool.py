@@ -1,5 +1,7 @@
 """A tool that is an HTTP endpoint: POST sends the arguments as JSON, GET as the query."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from email.message import Message
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ class HttpTool:
 
     In a query, text goes as it is, a list or object as JSON, and null not at all. A 2xx response is
     the result: JSON by its content type, nothing where it is empty, else text. Every other status is
-    an error, a redirect too: it is not followed.
+    an error, a redirect too: it is not followed. What a response repeats of `secrets` is hidden.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class HttpTool:
         pool: HttpPool,
         tenants: frozenset[str] | None = None,
         reconcile_url: str = "",
+        secrets: Iterable[str] = (),
     ) -> None:
         self.spec = spec
         self.tenants = tenants
@@ -35,6 +38,7 @@ class HttpTool:
         self.method = method
         self._url = url
         self._pool = pool
+        self._secrets = tuple(secret.encode() for secret in secrets)
 
     def __repr__(self) -> str:
         return f"<HttpTool {self.spec.name} {self.method}>"
@@ -59,6 +63,7 @@ class HttpTool:
                 f"HTTP {response.status}: it redirects, and redirects are not followed",
                 status=response.status,
             )
+        response = self._without_secrets(response)
         raise_for_status(self._pool.dependency, response)
         return _content(self._pool.dependency, response)
 
@@ -70,7 +75,14 @@ class HttpTool:
             raise DidNotRunError(dependency, "its server knows of no such call", status=404)
         if response.status != 200:
             raise DependencyError(dependency, f"HTTP {response.status}", status=response.status)
-        return _content(dependency, response)
+        return _content(dependency, self._without_secrets(response))
+
+    def _without_secrets(self, response: HttpResponse) -> HttpResponse:
+        # A result goes into prompts, answers and traces, an error's message too.
+        for secret in self._secrets:
+            if secret in response.body:
+                response = replace(response, body=response.body.replace(secret, b"***"))
+        return response
 
     def _json(self, value: Any) -> bytes:
         try:

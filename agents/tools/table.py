@@ -69,6 +69,10 @@ _ALLOWED = {
     "parameters": "a JSON Schema as a table",
     "python": "an async function as module:attribute",
 }
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password|cookie|session", re.IGNORECASE)
+_SECRET_MIN = 8
+"""A shorter word would be found in texts by chance."""
+
 _PLACE = re.compile(r"`\$\.(\w+)")
 _FIELD = re.compile(r"field `(\w+)`")
 
@@ -135,9 +139,10 @@ def _http_tool(
         cacheable=declared.cacheable,
         concurrency=declared.concurrency,
     )
+    headers = _resolved_headers(name, declared.headers, environ)
     pool = HttpPool(
         f"tools/{name}",
-        headers=_resolved_headers(name, declared.headers, environ),
+        headers=headers,
         max_response_bytes=RESULT_BYTES_MAX,
         allowed={endpoint(url) for url in (declared.url, declared.reconcile_url) if url},
     )
@@ -148,6 +153,7 @@ def _http_tool(
         pool=pool,
         tenants=declared.tenants,
         reconcile_url=declared.reconcile_url,
+        secrets=_secrets(headers, declared.headers),
     )
 
 
@@ -190,6 +196,17 @@ def _check_url(name: str, field: str, url: str) -> None:
     if not (callable_ and clean):
         # The value is not repeated: a password inside it would be shown.
         raise _wrong(name, field, "not an address that can be called")
+
+
+def _secrets(headers: Mapping[str, str], declared: Mapping[str, str | _Env]) -> list[str]:
+    """What must not be repeated: the words of values from the environment, and of headers named so."""
+    return [
+        word
+        for header, value in headers.items()
+        if isinstance(declared[header], _Env) or _SECRET_NAME.search(header)
+        for word in value.split()
+        if len(word) >= _SECRET_MIN
+    ]
 
 
 def _resolved_headers(

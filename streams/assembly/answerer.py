@@ -164,6 +164,9 @@ def _own(settings: Settings, guards: Guards, defaults: Resources) -> dict[str, A
     """The components that the settings name, guarded like those that they replace."""
     chosen = settings.components
     most = settings.model.max_concurrency
+    if settings.components != Settings().components:
+        # Now, because a component asks for its client where the loop runs, which the import would hold up.
+        import agents.http_client  # noqa: F401, PLC0415 - 0.2 s that only components of one's own may need
     own: dict[str, Any] = {}
     if chosen.retriever:
         made = make_component(chosen.retriever, Retriever, defaults)

@@ -120,6 +120,13 @@ class ToolServer:
         await self.keep(request)
         return web.Response(text="[" * 400 + "]" * 400, content_type="application/json")
 
+    async def repeat(self, request: web.Request) -> web.Response:
+        """The request's headers, in the error's usual place too."""
+        await self.keep(request)
+        told = f"not with {dict(request.headers)}"
+        code = int(request.query.get("code", "200"))
+        return web.json_response({"error": {"message": told}, "seen": dict(request.headers)}, status=code)
+
     async def redirect(self, request: web.Request) -> web.Response:
         await self.keep(request)
         raise web.HTTPFound(f"{self.url}/ok")
@@ -142,6 +149,7 @@ async def run_tool_server() -> AsyncIterator[ToolServer]:
         server.huge,
         server.nested,
         server.redirect,
+        server.repeat,
     ):
         app.router.add_route("*", f"/{answer.__name__}", answer)
     app.router.add_route("*", "/status/{code}", server.status)

@@ -168,8 +168,8 @@ async def obedient_model(world: World, _: LocalBroker | None) -> Result:
         await _ask(world, count, "How long is the warranty of article {}?")
         result = await _finish(world, duplicates=0)
     answers = await _answers(world)
-    asked = [(path, query.get("article")) for path, query in tools.asked]
-    planned = {("/lookup", str(number)) for number in range(count)}
+    asked = [(path, tuple(query.items())) for path, query in tools.asked]
+    planned = {("/lookup", (("article", str(number)),)) for number in range(count)}
     result.expect(set(asked) <= planned, f"not planned: {sorted(set(asked) - planned)[:5]}")
     result.expect(len(set(asked)) >= 0.9 * count, f"only {len(set(asked))} of {count} were looked up")
     result.expect(model.told_when_planning == 0, f"{model.told_when_planning} plans saw untrusted text")

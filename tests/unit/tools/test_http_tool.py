@@ -1,12 +1,17 @@
 """HTTP tools against a real server."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from agents.components import Call, PlannedCall
+from agents.http import HttpPool, HttpResponse
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
@@ -156,3 +161,87 @@ async def test_its_own_time_out_comes_before_the_deadline(server: ToolServer) ->
     result = await run(f"{server.url}/hang", timeout_s=0.1)
     assert (result.status, result.result) == ("timeout", "no result within 0.1 s")
     assert result.duration_ms < 1000
+
+
+HOSTILE = [
+    "@evil.example",
+    "//evil.example/",
+    "#",
+    "?",
+    "\\\\evil",
+    "../../x",
+    "\r\nHost: evil",
+    "%2e%2e/",
+    ":1/",
+    "",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+async def test_arguments_choose_neither_host_nor_path(server: ToolServer, value: str) -> None:
+    for method in ("GET", "POST"):
+        await run(f"{server.url}/ok?key=k", {"a": value, value: "b"}, method=method)
+        assert (server.last.method, server.last.path) == (method, "/ok")
+        assert server.last.query["key"] == "k"
+        assert server.last.headers["host"] == server.url.removeprefix("http://")
+
+
+class Unsent(HttpPool):
+    """Keeps where a request would go."""
+
+    asked: tuple[str, dict[str, str]]
+
+    async def arequest(
+        self, method: str, url: str, *, body: Any = None, headers: Any = None, params: Any = None
+    ) -> HttpResponse:
+        self.asked = (url, dict(params))
+        return HttpResponse(204, {}, b"")
+
+
+@given(st.dictionaries(st.text(), st.text() | st.lists(st.text()) | st.none() | st.integers(0, 99)))
+def test_where_a_call_goes_is_what_was_declared_whatever_the_arguments(arguments: dict[str, Any]) -> None:
+    (made,) = table_tools(
+        {"weather": {"description": "Weather.", "url": "https://api.example/v1/now?key=k", "method": "GET"}},
+        environ={},
+        http=unused_client,
+        default_timeout_s=5.0,
+    )
+    pool = Unsent("tools/weather")
+    made._pool = pool  # type: ignore[attr-defined] - an HttpTool
+    asyncio.run(made.arun(arguments, {}))
+    sent = URL(pool.asked[0]).extend_query(pool.asked[1])
+    assert (sent.scheme, sent.host, sent.port, sent.path) == ("https", "api.example", 443, "/v1/now")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/repeat",
+        "/repeat?code=401",
+        "/repeat?code=500",
+        "/repeat?code=429",
+        "/hang",
+        "/dribble",
+        "/garbage",
+        "/redirect",
+        "/status/503",
+        "/image",
+        ":1/",
+    ],
+)
+async def test_a_secret_of_a_tool_is_in_no_result_and_no_log(
+    server: ToolServer, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = f"http://127.0.0.1{path}" if path == ":1/" else server.url + path
+    url += f"{'&' if '?' in url else '?'}k=canary-url"
+    headers = {"Authorization": {"env": "KEY"}, "X-Api-Key": "canary-inline", "X-Team": {"env": "KEY"}}
+    environ = {"KEY": "Bearer canary-environment"}
+    result = await run(url, {"a": 1}, environ=environ, headers=headers, timeout_s=0.3)
+    if path.startswith("/repeat"):
+        assert "***" in str(result.result)
+        assert server.last.headers["authorization"] == "Bearer canary-environment"
+    logged = [
+        record.getMessage() for record in caplog.records if record.name != "aiohttp.access"
+    ]  # the server's
+    assert "canary" not in f"{result}{logged}"
