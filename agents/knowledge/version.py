@@ -74,10 +74,11 @@ class KnowledgeVersions:
         self._tell(self._marks)
 
     def forget(self) -> None:
-        """The index is empty and is filled again."""
+        """The index is filled again, or it is not known any more how far it is."""
         self._base = None
         self._marks.clear()
         self._versions.clear()
+        self._changing.clear()
 
     def changing(self, tenants: Iterable[str]) -> None:
         """Records of these tenants are about to change the index."""

@@ -25,6 +25,7 @@ from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import Assigned, by_number, open_consumer
+from streams.knowledge.watch import SharedIndexWatch
 from streams.settings import Settings
 from streams.telemetry.hook import Hook
 
@@ -45,7 +46,7 @@ TOMBSTONES_KEPT_S = 24 * 3600.0
 class KnowledgeFeed:
     """Keeps an index up to date from `start` to `stop`, on one event loop.
 
-    `versions` is kept up to date with it, where the index is this process's own.
+    `versions` is kept up to date with it.
     """
 
     def __init__(
@@ -56,8 +57,13 @@ class KnowledgeFeed:
         self._group = f"{settings.worker.group_id}.knowledge" if settings.knowledge.qdrant_url else None
         self._index = index
         self._hook = hook
-        self._versions = versions or KnowledgeVersions()
-        self._task: asyncio.Task[None] | None = None
+        versions = versions or KnowledgeVersions()
+        # Of a shared index a feed has only its part: the versions are those of who watches all of it.
+        self._versions = KnowledgeVersions() if self._group else versions
+        self._watch = (
+            SharedIndexWatch(self._kafka, self._topic, self._group, versions) if self._group else None
+        )
+        self._tasks: list[asyncio.Task[None]] = []
         self._caught_up = False
         # The end of each partition when the feed began.
         self._goal: Mapping[int, int] = {}
@@ -91,15 +97,18 @@ class KnowledgeFeed:
 
     async def start(self) -> None:
         """Begin to read; returns at once, whether there is a broker or not."""
-        self._task = asyncio.create_task(self._run(), name="knowledge-feed")
+        self._tasks = [asyncio.create_task(self._run(), name="knowledge-feed")]
+        if self._watch is not None:
+            self._tasks.append(asyncio.create_task(self._watch.run(), name="knowledge-watch"))
 
     async def stop(self) -> None:
         """Stop reading and save how far it came. Takes a few seconds at most."""
-        task, self._task = self._task, None
-        if task is None:
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
             return
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await self._save()
 
     async def _run(self) -> None:

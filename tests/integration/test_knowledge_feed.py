@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -259,6 +260,19 @@ async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put
     await index.aclose()
 
 
+class Held(EmbeddedIndex):
+    """Takes nothing in while it is held."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def aupsert(self, documents: Sequence[Document]) -> None:
+        await self.held.wait()
+        await super().aupsert(documents)
+
+
 class TestShared:
     """Several feeds of one index share the topic as a consumer group."""
 
@@ -285,6 +299,37 @@ class TestShared:
         await put(Document(id="late", text="Late."))
         await until(lambda: third.documents == 1)
         await again.stop()
+
+    async def test_a_version_is_told_of_what_is_in_the_index_to_all_alike(
+        self, settings: Settings, put: Put
+    ) -> None:
+        index = await asyncio.to_thread(Held.open)
+        await put(*numbered(3), *numbered(2, "other"))
+        versions = [KnowledgeVersions() for _ in range(3)]
+        feeds = [KnowledgeFeed(settings, index, Hook(), each) for each in versions]
+        for feed in feeds[:2]:
+            await feed.start()
+        await until(lambda: all(each.of("default") and each.of("other") for each in versions[:2]), 40)
+        before = versions[0].of("default"), versions[0].of("other")
+        assert before == (versions[1].of("default"), versions[1].of("other"))
+        assert versions[0].of("nobody") is not None
+
+        index.held.clear()
+        await put(Document(id="d0", tenant="other", text="Changed."))
+        await until(lambda: all(each.of("other") is None for each in versions[:2]))
+        assert [each.of("default") for each in versions[:2]] == [before[0]] * 2
+        await feeds[2].start()  # it begins while there is something that is not in the index yet
+        await until(lambda: versions[2].of("default"))
+        assert versions[2].of("other") is None
+        index.held.set()
+        await until(lambda: all(each.of("other") for each in versions))
+        now = versions[0].of("other")
+        assert now != before[1]
+        assert [each.of("other") for each in versions] == [now] * 3
+        for feed in feeds:
+            await feed.stop()
+        assert versions[0].of("default") is None
+        await index.aclose()
 
     async def test_an_emptied_index_is_filled_again(
         self, settings: Settings, index: EmbeddedIndex, put: Put
