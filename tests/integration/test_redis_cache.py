@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from redis.asyncio import Redis
@@ -16,10 +16,12 @@ from agents.cache.keys import AnswerKeys
 from agents.cache.memory import MemoryStore
 from agents.cache.redis import PREFIX, READ_S, RedisStore
 from agents.cache.store import VALUE_BYTES_MAX
+from agents.components import Call, Generation, Grounding, Passage
 from agents.knowledge.version import KnowledgeVersions, Mark
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
 from schemas.question import Question
 from tests.support.components import (
+    PASSAGE,
     SOURCE,
     FakeGenerator,
     FakePlanner,
@@ -280,3 +282,37 @@ async def test_questions_are_answered_while_it_hangs(redis_server: RedisServer) 
         answers = await asyncio.gather(*(worker.ask(f"Question {n}?") for n in range(200)))
         assert {answered.answer.status for answered in answers} == {"answered"}
         assert worker.cache.results["missed"] == 200
+
+
+@dataclass
+class OfTenants:
+    """A retriever and generator in one, that knows each tenant's secret and nothing else."""
+
+    calls: int = 0
+
+    async def aretrieve(self, question: Question, call: Call) -> list[Passage]:
+        return [replace(PASSAGE, text=f"The canary of {question.tenant}. {question.text}")]
+
+    async def agenerate(self, grounding: Grounding, call: Call, on_delta: object = None) -> Generation:
+        self.calls += 1
+        return Generation(f"{grounding.passages[0].text} [1]", "fake")
+
+
+async def test_no_tenant_ever_gets_anothers_answer(redis_server: RedisServer) -> None:
+    parts = OfTenants()
+    async with workers(redis_server.url, 2) as made:
+        for worker in made:
+            tools = FakeToolExecutor()
+            graph = default_graph(Components(parts, FakePlanner(), tools, parts), Budgets())
+            worker.pipeline = Pipeline(graph, RecordingObserver(), worker.cache)
+        for wave in range(40):
+            asked = [
+                (f"tenant-{n % 2}", f"Question {n % 7} of wave {wave // 4}?", made[n % 3 % 2])
+                for n in range(50)
+            ]
+            answers = await asyncio.gather(*(worker.ask(text, tenant) for tenant, text, worker in asked))
+            for (tenant, text, _), answered in zip(asked, answers, strict=True):
+                assert answered.answer.text == f"The canary of {tenant}. {text} [1]"
+                assert answered.answer.tenant == tenant
+        found = made[0].cache.results + made[1].cache.results
+        assert found["memory"] + found["shared"] + found["joined"] > 1500

@@ -1,0 +1,128 @@
+"""Cached answers in real workers on a real Redis: shared, never from the past, whatever Redis does."""
+
+import asyncio
+import signal
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import pytest
+
+from schemas.answer import Answer, Usage
+from schemas.codec import decode_answer, decode_trace, encode
+from schemas.document import Document
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.ingestion.sending import DocumentSender
+from streams.settings import Kafka
+from tests.acceptance.conftest import start_worker
+from tests.support.engine import producing, read_topic
+from tests.support.model_server import ModelServer, text
+from tests.support.redis import RedisServer
+from tests.support.system import Program, environment
+
+TEXT = "How long is the warranty?"
+
+
+@dataclass
+class Stage:
+    """Two workers with one Redis, and a model that counts."""
+
+    kafka: Kafka
+    model: ModelServer
+    redis: RedisServer
+    asked: int = 0
+    told: int = 0
+    workers: list[Program] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.kafka.topic_prefix)
+
+    async def tell(self, said: str) -> None:
+        async with DocumentSender(self.kafka) as sender:
+            await sender.send(Document(id="handbook", title="Warranty", text=said))
+        self.told += 1
+
+    async def indexed(self) -> None:
+        """Wait until both workers have taken in all that was told."""
+
+        def read() -> bool:
+            states = [
+                orjson.loads(urllib.request.urlopen(f"{at}/state", timeout=5).read()) for at in self.statuses
+            ]
+            return all(state["knowledge"]["documents"] == self.told for state in states)
+
+        async with asyncio.timeout(30):
+            while not await asyncio.to_thread(read):  # noqa: ASYNC110 - a worker sends no event
+                await asyncio.sleep(0.05)
+
+    async def ask(self, count: int) -> list[Answer]:
+        """The same question in so many conversations."""
+        async with producing(self.kafka) as producer:
+            for number in range(self.asked, self.asked + count):
+                question = Question(id=f"q{number}", text=TEXT)
+                key = question.conversation_id.encode()
+                await producer.send_and_wait(self.topics.questions, encode(question), key=key)
+        first, self.asked = self.asked, self.asked + count
+        records = await read_topic(self.kafka, self.topics.answers, self.asked, 60)
+        answers = {answer.question_id: answer for answer in map(decode_answer, (r.value for r in records))}
+        return [answers[f"q{number}"] for number in range(first, self.asked)]
+
+
+@pytest.fixture
+async def stage(
+    kafka_settings: Kafka, topics: Topics, redis_server: RedisServer, tmp_path: Path
+) -> AsyncIterator[Stage]:
+    async with ModelServer(text("It lasts three years [1].")) as model:
+        stage = Stage(kafka_settings, model, redis_server)
+        await stage.tell("The warranty lasts three years.")
+        env = environment(
+            KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka_settings.bootstrap_servers,
+            KOTAE_KAFKA__TOPIC_PREFIX=kafka_settings.topic_prefix,
+            KOTAE_WORKER__GROUP_ID=f"{kafka_settings.topic_prefix}group",
+            KOTAE_MODEL__BASE_URL=model.base_url,
+            KOTAE_CACHE__REDIS_URL=redis_server.url,
+        )
+        try:
+            for _ in range(2):
+                worker, status = await start_worker(tmp_path, env)
+                stage.workers.append(worker)
+                stage.statuses.append(status)
+            yield stage
+        finally:
+            for worker in stage.workers:
+                await worker.kill()
+
+
+async def test_answers_are_shared_until_a_document_changes_whatever_redis_does(stage: Stage) -> None:
+    (first,) = await stage.ask(1)
+    assert first.usage != Usage()
+    again = await stage.ask(20)
+    assert {answer.text for answer in again} == {first.text}
+    assert {answer.usage for answer in again} == {Usage()}
+    assert all(answer.citations == first.citations for answer in again)
+    assert len(stage.model.requests) == 1
+    traces = [decode_trace(r.value) for r in await read_topic(stage.kafka, stage.topics.events, 21, 60)]
+    found = [stage.detail for trace in traces for stage in trace.stages if stage.stage == "cache"]
+    assert found.count("miss") == 1
+    # The worker that answered first has it in its memory, the other one from Redis.
+    assert {"hit, memory", "hit, shared"} <= set(found)
+
+    for years, hangs in (("five", False), ("seven", True)):
+        if hangs:
+            stage.redis.signal(signal.SIGSTOP)
+        said = text(f"It lasts {years} years [1].")
+        stage.model.script = lambda _, said=said: said
+        calls = len(stage.model.requests)
+        await stage.tell(f"The warranty lasts {years} years.")
+        await stage.indexed()
+        answers = await stage.ask(20)
+        assert {(answer.status, answer.text) for answer in answers} == {
+            ("answered", f"It lasts {years} years [1].")
+        }
+        # Once for all, or once for each worker where they cannot share.
+        assert 1 <= len(stage.model.requests) - calls <= 2
