@@ -4,6 +4,7 @@ The classes are those of the error table in ARCHITECTURE.md: whoever calls a dep
 its exceptions into these at the boundary, with `raise … from`, so that no stage knows a client library.
 """
 
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -54,6 +55,17 @@ class PermanentError(DependencyError):
     """400, 401, 403, 404, 422 …: the same call will fail again."""
 
     reason = "permanent"
+
+
+def error_of_status(
+    dependency: str, message: str, status: int, retry_after_s: float | None = None
+) -> DependencyError:
+    """An HTTP status that is not 2xx, sorted into the classes here."""
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return ThrottledError(dependency, message, status=status, retry_after_s=retry_after_s)
+    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
+        return TransientError(dependency, message, status=status)
+    return PermanentError(dependency, message, status=status)
 
 
 class BadOutputError(DependencyError):

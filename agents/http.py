@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ import orjson
 
 from agents.connector import GuardedConnector, RefusedAddressError
 from agents.egress import Endpoint
-from agents.errors import BadOutputError, DependencyError, PermanentError, ThrottledError, TransientError
+from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError, error_of_status
 
 if TYPE_CHECKING:
     import httpx
@@ -208,12 +207,8 @@ def raise_for_status(dependency: str, response: HttpResponse) -> None:
         return
     told = _told(response.body)
     message = f"HTTP {status}{': ' + told if told else ''}"
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        wait = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
-        raise ThrottledError(dependency, message, status=status, retry_after_s=wait)
-    if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise TransientError(dependency, message, status=status)
-    raise PermanentError(dependency, message, status=status)
+    wait_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+    raise error_of_status(dependency, message, status, wait_s)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

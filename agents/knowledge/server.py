@@ -13,7 +13,13 @@ import aiohttp
 from httpx_aiohttp import AiohttpTransport
 
 from agents.components import Passage
-from agents.errors import DependencyError, PermanentError, ThrottledError, TransientError
+from agents.errors import (
+    DependencyError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+    error_of_status,
+)
 from agents.knowledge.changes import achunks
 from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (
@@ -258,10 +264,6 @@ def _translated() -> Iterator[None]:
     except UnexpectedResponse as error:
         status = error.status_code or 0
         message = f"HTTP {status}: {error.content[:200].decode(errors='replace')}"
-        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-            raise ThrottledError(DEPENDENCY, message, status=status) from error
-        if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-            raise TransientError(DEPENDENCY, message, status=status) from error
-        raise PermanentError(DEPENDENCY, message, status=status) from error
+        raise error_of_status(DEPENDENCY, message, status) from error
     except ResponseHandlingException as error:
         raise TransientError(DEPENDENCY, f"no usable answer: {error.source!r}") from error

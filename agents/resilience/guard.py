@@ -46,7 +46,7 @@ class Guard:
         bulkhead: the calls that may run at once.
         adaptive: sets the bulkhead's limit by how calls fare; needs a bulkhead.
         budget: allows for retries and hedges; without it there are none.
-        latencies: hedges calls that may be repeated by their 95th percentile.
+        hedged: whether a second request follows one that takes long, where it may be repeated.
         jitter: draws evenly from 0 to 1.
     """
 
@@ -59,7 +59,7 @@ class Guard:
         bulkhead: Bulkhead | None = None,
         adaptive: AdaptiveLimit | None = None,
         budget: RetryBudget | None = None,
-        latencies: LatencyWindow | None = None,
+        hedged: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.dependency = dependency
@@ -68,13 +68,14 @@ class Guard:
         self._bulkhead = bulkhead
         self._adaptive = adaptive
         self._budget = budget
-        self._latencies = latencies
+        self._hedges = hedged
+        self._latencies = LatencyWindow()
         self._jitter = jitter
         if bulkhead is not None:
             observer.limit_changed(dependency, bulkhead.limit)
 
     def __repr__(self) -> str:
-        parts = (self._breaker, self._bulkhead, self._adaptive, self._budget, self._latencies)
+        parts = (self._breaker, self._bulkhead, self._adaptive, self._budget)
         return f"<Guard {self.dependency} {' '.join(repr(part) for part in parts if part is not None)}>"
 
     def state(self) -> dict[str, Any]:
@@ -99,7 +100,9 @@ class Guard:
         """The result of `attempt`, which is called with 1, and with higher numbers where it is repeated.
 
         Ends by `deadline` (event loop time) only if the caller cancels it then: a cancellation from then on
-        counts as a time-out of the dependency, an earlier one says nothing about it.
+        is a time-out, an earlier one says nothing about the dependency. A time-out is the dependency's
+        failure if it had as long as it usually takes; else whoever asks with little time to spare could
+        open its breaker for everybody.
 
         Args:
             may_repeat: asked after a failure, and before hedging: whether another attempt does no harm.
@@ -122,7 +125,7 @@ class Guard:
             attempts += 1
             number = next(numbers)
             try:
-                if self._latencies is None:
+                if not self._hedges:
                     return await self._once(attempt, number, deadline)
                 return await self._hedged(attempt, number, numbers, deadline, may_repeat)
             except DependencyError as error:
@@ -138,9 +141,9 @@ class Guard:
 
     async def _once(self, attempt: Callable[[int], Awaitable[T]], number: int, deadline: float) -> T:
         loop = asyncio.get_running_loop()
-        asked = started = loop.time()
+        started = loop.time()
         breaker, bulkhead = self._breaker, self._bulkhead
-        if breaker is not None and breaker.refuses(asked):
+        if breaker is not None and breaker.refuses(started):
             raise self._refusal()
         if bulkhead is not None and not bulkhead.take():
             await bulkhead.atake(deadline)
@@ -151,7 +154,7 @@ class Guard:
                 result = await attempt(number)
             except BaseException as error:
                 late = loop.time() >= deadline - CLOCK_SLACK_S
-                self._failed(error, ticket, started, waited_s=started - asked, late=late)
+                self._failed(error, ticket, started, late=late)
                 raise
             self._succeeded(ticket, started, loop.time())
             return result
@@ -167,8 +170,8 @@ class Guard:
         deadline: float,
         may_repeat: Callable[[], bool],
     ) -> T:
-        latencies, budget = self._latencies, self._budget
-        if latencies is None or latencies.p95_s is None or budget is None:
+        after_s, budget = self._latencies.p95_s, self._budget
+        if after_s is None or budget is None:
             return await self._once(attempt, number, deadline)
 
         def may_start() -> bool:
@@ -182,7 +185,7 @@ class Guard:
         def second() -> Awaitable[T]:
             return self._once(attempt, next(numbers), deadline)
 
-        return await ahedged(self._once(attempt, number, deadline), latencies.p95_s, second, may_start)
+        return await ahedged(self._once(attempt, number, deadline), after_s, second, may_start)
 
     def _is_closed(self) -> bool:
         return self._breaker is None or self._breaker.state is BreakerState.CLOSED
@@ -201,20 +204,17 @@ class Guard:
 
     def _succeeded(self, ticket: int, started: float, now: float) -> None:
         self._observer.attempt_finished(self.dependency, "ok", now - started)
-        if self._latencies is not None:
-            self._latencies.add(now - started)
+        self._latencies.add(now - started)
         if self._adaptive is not None and self._bulkhead is not None:
             self._limit(self._adaptive.succeeded(self._bulkhead.in_use))
         if self._breaker is not None:
             self._tell(self._breaker, ticket, now, well=True)
 
-    def _failed(
-        self, error: BaseException, ticket: int, started: float, *, waited_s: float, late: bool
-    ) -> None:
+    def _failed(self, error: BaseException, ticket: int, started: float, *, late: bool) -> None:
         now = asyncio.get_running_loop().time()
         outcome, well = _judged(error, late=late)
-        if outcome == TimedOutError.reason and waited_s > now - started:
-            # It waited for a slot for longer than it ran: what was left was too short for anybody.
+        usual_s = self._latencies.p95_s
+        if outcome == TimedOutError.reason and usual_s is not None and now - started < usual_s:
             well = None
         self._observer.attempt_finished(self.dependency, outcome, now - started)
         overloaded = isinstance(error, ThrottledError) or (well is False and outcome == TimedOutError.reason)

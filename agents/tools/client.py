@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from agents.errors import DependencyError, PermanentError, TimedOutError, TransientError
+from agents.errors import PermanentError, TimedOutError, TransientError, error_of_status
+from agents.http import retry_after_s
 from agents.http_client import RefusedError
 
 _headers: ContextVar[Mapping[str, str]] = ContextVar("kotae_tool_headers")
@@ -39,8 +41,10 @@ class InjectedClient:
         except httpx.TransportError as error:
             raise TransientError(dependency, "the connection to its server failed") from error
         except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            raise DependencyError(dependency, f"HTTP {status}", status=status) from error
+            response = error.response
+            status = response.status_code
+            wait_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+            raise error_of_status(dependency, f"HTTP {status}", status, wait_s) from error
         finally:
             _headers.reset(token)
 

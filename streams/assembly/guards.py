@@ -6,7 +6,6 @@ from agents.resilience.breaker import Breaker
 from agents.resilience.bulkhead import Bulkhead
 from agents.resilience.events import GuardObserver
 from agents.resilience.guard import Guard
-from agents.resilience.hedge import LatencyWindow
 from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget
 from agents.tools.http_tool import HttpTool
@@ -38,7 +37,7 @@ class Guards:
 
     def search(self, dependency: str) -> Guard:
         """For a server that is searched: hedged."""
-        return self._guard(dependency, budget=self._budget(), latencies=self._latencies())
+        return self._guard(dependency, budget=self._budget(), hedged=self._settings.hedging)
 
     def tool(self, tool: Tool) -> Guard:
         """For one tool: what is not idempotent is never repeated, and only a GET is hedged."""
@@ -49,7 +48,7 @@ class Guards:
             dependency,
             bulkhead=Bulkhead(dependency, spec.concurrency),
             budget=self._budget() if spec.idempotent else None,
-            latencies=self._latencies() if spec.idempotent and is_get else None,
+            hedged=self._settings.hedging and spec.idempotent and is_get,
         )
 
     def _guard(self, dependency: str, **parts: Any) -> Guard:
@@ -60,6 +59,3 @@ class Guards:
 
     def _budget(self) -> RetryBudget | None:
         return RetryBudget() if self._settings.retries else None
-
-    def _latencies(self) -> LatencyWindow | None:
-        return LatencyWindow() if self._settings.hedging else None

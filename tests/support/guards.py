@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from agents.resilience.breaker import Breaker
 from agents.resilience.bulkhead import Bulkhead
 from agents.resilience.guard import Guard
-from agents.resilience.hedge import LatencyWindow
 from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget
 
@@ -47,6 +46,6 @@ def whole_guard(
         bulkhead=Bulkhead("model", limit),
         adaptive=AdaptiveLimit(limit),
         budget=RetryBudget(),
-        latencies=LatencyWindow() if hedged else None,
+        hedged=hedged,
         jitter=lambda: jitter,
     )

@@ -176,15 +176,20 @@ async def test_a_call_that_is_given_up_says_nothing_and_frees_its_slot_at_once()
     assert now() - began == pytest.approx(0.5)
 
 
-async def test_a_call_that_had_no_time_left_after_its_wait_is_not_held_against_the_dependency() -> None:
+async def test_who_asks_with_too_little_time_opens_no_breaker_and_lowers_no_limit() -> None:
     events = GuardEvents()
-    guard = whole_guard(events, now(), limit=1)
-    holder = asyncio.create_task(ask(guard, Dependency(takes_s=2.9).attempt))
-    await asyncio.sleep(0)
-    with pytest.raises(TimeoutError):
-        await ask(guard, Dependency(takes_s=1.0).attempt, seconds=3.0)
-    assert await holder == "fine"
-    assert (guard.state()["limit"], events.of("attempt")) == (1, ["ok", "timeout"])
+    guard = whole_guard(events, now(), limit=100)
+    for _ in range(20):
+        await ask(guard, Dependency(takes_s=1.0).attempt)
+    for _ in range(50):
+        with pytest.raises(TimeoutError):
+            await ask(guard, Dependency(takes_s=1.0).attempt, seconds=0.5)
+    assert (guard.state()["limit"], guard.state()["breaker"]) == (100, "closed")
+    assert events.of("attempt").count("timeout") == 50
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            await ask(guard, Dependency(takes_s=1e6).attempt, seconds=1.5)
+    assert guard.state()["breaker"] == "open"
 
 
 async def test_who_waits_for_a_slot_is_refused_when_the_breaker_opens() -> None:
