@@ -193,15 +193,19 @@ async def test_who_asks_with_too_little_time_opens_no_breaker_and_lowers_no_limi
 
 
 async def test_who_waits_for_a_slot_is_refused_when_the_breaker_opens() -> None:
-    guard = whole_guard(GuardEvents(), now(), limit=10)
-    failing = [asyncio.create_task(ask(guard, Dependency(takes_s=1e6).attempt, 5.0)) for _ in range(10)]
+    guard = whole_guard(GuardEvents(), now(), limit=20)
+    hangs = Dependency(takes_s=1e6).attempt
+    # Ten run out of time and open it; the other ten hold on to all slots of the halved limit.
+    holding = [asyncio.create_task(ask(guard, hangs, 5.0 if n % 2 else 60.0)) for n in range(20)]
     await asyncio.sleep(1.0)
     waiting = [asyncio.create_task(ask(guard, Dependency().attempt, 30.0)) for _ in range(20)]
     began = now()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    await asyncio.gather(*failing, return_exceptions=True)
-    assert now() - began <= 4.1
-    assert any(isinstance(result, OpenBreakerError) for result in results)
+    assert now() - began == pytest.approx(4.0)
+    assert all(isinstance(result, OpenBreakerError) for result in results)
+    for task in holding:
+        task.cancel()
+    await asyncio.wait(holding)
 
 
 async def test_throttling_lowers_the_limit_and_success_raises_it_again() -> None:
