@@ -64,7 +64,8 @@ class Paces:
             self._refresh(now)
         limit = deadline if budget_s is None else min(deadline, now + budget_s)
         median = self._medians[stage]
-        fits = median is None or limit - now >= median
+        # Not of the stage's own budget: one that keeps its time itself may always end there.
+        fits = median is None or deadline - now >= median
         if self._followers[stage]:
             after = self._after[stage]
             left = deadline - now

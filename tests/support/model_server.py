@@ -1,6 +1,7 @@
 """A scripted server of OpenAI's chat completions, over real HTTP: slow, broken or hanging as told."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -89,16 +90,26 @@ def stream(*words: str, gap_s: float = 0.0, done: bool = True) -> Reply:
 
 
 class ModelServer:
-    """Serves `script`: what a request gets. Requests are kept in `requests`, clients lost in `lost`."""
+    """Serves `script`: what a request gets.
+
+    Attributes:
+        requests: all that came.
+        abandoned: those whose client went away, each with when, in unix seconds.
+    """
 
     def __init__(self, script: Callable[[Recorded], Reply] | Reply) -> None:
         self.script: Callable[[Recorded], Reply] = script if callable(script) else lambda _: script
         self.requests: list[Recorded] = []
-        self.lost = 0
+        self.abandoned: list[tuple[Recorded, float]] = []
         self.base_url = ""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._serve)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+
+    @property
+    def lost(self) -> int:
+        """How many clients went away."""
+        return len(self.abandoned)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -131,6 +142,6 @@ class ModelServer:
                 return response
             await response.write_eof()
         except (asyncio.CancelledError, ConnectionError):
-            self.lost += 1
+            self.abandoned.append((recorded, time.time()))
             raise
         return response

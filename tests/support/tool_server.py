@@ -83,6 +83,11 @@ class ToolServer:
             raise
         return response
 
+    async def slow(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        await asyncio.sleep(0.3)
+        return web.json_response({"weather": "sunny"})
+
     async def status(self, request: web.Request) -> web.Response:
         await self.keep(request)
         code = int(request.match_info["code"])
@@ -141,6 +146,7 @@ async def run_tool_server() -> AsyncIterator[ToolServer]:
         server.ok,
         server.hang,
         server.dribble,
+        server.slow,
         server.text,
         server.gbk,
         server.empty,

@@ -44,6 +44,13 @@ def test_a_stage_that_cannot_end_in_time_does_not_fit() -> None:
     assert known.allot("generate", 0.0, 2.1, None).fits
 
 
+def test_a_stage_that_used_up_its_own_budget_is_begun_again() -> None:
+    # One tool hangs: the stage ends at its budget and a moment, with what the others found.
+    known = paces(tools=1.01)
+    assert known.allot("tools", 0.0, 8.0, 1.0).fits
+    assert not known.allot("tools", 0.0, 1.0, 1.0).fits
+
+
 def test_a_few_slow_ones_skip_nothing() -> None:
     known = Paces(FOLLOWERS)
     for _ in range(AT_LEAST - 1):

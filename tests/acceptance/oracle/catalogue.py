@@ -1,7 +1,10 @@
 """All scenarios by their number, and the sizes that they run at."""
 
-from tests.acceptance.oracle import scenarios, scenarios_security
+from tests.acceptance.oracle import scenarios, scenarios_models, scenarios_security
 
-SCENARIOS = dict(sorted((scenarios.SCENARIOS | scenarios_security.SCENARIOS).items()))
-CI = scenarios.CI | scenarios_security.CI
-FULL = scenarios.FULL | scenarios_security.FULL
+_MODULES = (scenarios, scenarios_models, scenarios_security)
+
+SCENARIOS = {number: one for module in _MODULES for number, one in module.SCENARIOS.items()}
+SCENARIOS = dict(sorted(SCENARIOS.items()))
+CI = {number: size for module in _MODULES for number, size in module.CI.items()}
+FULL = {number: size for module in _MODULES for number, size in module.FULL.items()}

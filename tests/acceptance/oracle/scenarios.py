@@ -22,7 +22,7 @@ from tests.acceptance.oracle.checker import Violation
 from tests.acceptance.oracle.ledgers import Ledgers
 from tests.acceptance.oracle.world import Size, World
 from tests.support.engine import end_offsets
-from tests.support.model_server import Reply, text
+from tests.support.model_server import text
 from tests.support.system import eventually
 
 TAKEOVER_S = 5.0
@@ -158,37 +158,6 @@ async def broker_away(world: World, broker: LocalBroker | None) -> Result:
     return result
 
 
-async def hung_model(world: World, _: LocalBroker | None) -> Result:
-    """4: the model accepts, sends one byte, dribbles; more questions than slots."""
-    size = world.size
-    replies = itertools.cycle(
-        [Reply(hangs=True), Reply(pieces=[b"{"], hangs=True), Reply(pieces=[b" "] * 600, gap_s=0.1)]
-    )
-    healthy = world.services.answer
-    world.services.answer = lambda name: next(replies) if name.startswith("hung") else healthy(name)
-    await _start(world, KOTAE_WORKER__MAX_IN_FLIGHT="20")
-    settled = len(world.observer.rebalances)
-    deadline_s = 3.0
-    headers = [("timeout_ms", b"%d" % int(deadline_s * 1000))]
-    await world.produce(size.questions, prefix="hung", headers=headers)
-    await eventually(world.drained, size.drain_s, "the hung ones have their outcome")
-    await world.produce(size.questions, prefix="sound")
-    await eventually(world.drained, size.drain_s, "the others are answered")
-    rebalances = len(world.observer.rebalances) - settled
-    result = await _finish(world, duplicates=0)
-    late = [
-        one.at - world.sent_at[one.id] - deadline_s
-        for one in result.ledgers.outcomes
-        if one.id.startswith("hung")
-    ]
-    result.figures["latest_after_deadline_s"] = round(max(late), 2)
-    result.expect(max(late) <= 2, f"an outcome came {max(late):.1f} s after its deadline")
-    result.expect(rebalances == 0, f"{rebalances} rebalances")
-    sound = {one.status for one in result.ledgers.outcomes if one.id.startswith("sound")}
-    result.expect("failed" not in sound, f"after the model healed: {sound}")
-    return result
-
-
 POISON: dict[str, bytes | None] = {
     "truncated": b'{"id": "x", "text": "Wh',
     "not UTF-8": b'{"id": "x", "text": "\xff\xfe"}',
@@ -301,7 +270,6 @@ SCENARIOS: dict[int, Callable[[World, LocalBroker | None], Awaitable[Result]]] =
     1: kills,
     2: pauses,
     3: broker_away,
-    4: hung_model,
     6: poison,
     7: reply_abuse,
     9: churn,
@@ -314,7 +282,6 @@ CI: dict[int, Size] = {
     1: Size(questions=300, faults=2, interval_s=8),
     2: Size(questions=200, workers=2, faults=1, keys=200, outage_s=9, interval_s=4, latency_s=(0.5, 1.5)),
     3: Size(questions=150, workers=2, outage_s=8, interval_s=4),
-    4: Size(questions=60, workers=1),
     6: Size(questions=100, workers=2, faults=2),
     7: Size(questions=96, workers=1),
     9: Size(questions=250, workers=3, faults=10, interval_s=1.5),
@@ -329,7 +296,6 @@ FULL: dict[int, Size] = {
         questions=2000, faults=3, outage_s=30, interval_s=10, session_s=10, latency_s=(1, 3), drain_s=180
     ),
     3: Size(questions=2000, outage_s=60, interval_s=20, session_s=10, drain_s=180),
-    4: Size(questions=500, session_s=10),
     6: Size(questions=2000, faults=20, session_s=10),
     7: Size(questions=1200, session_s=10),
     9: Size(questions=2000, faults=240, interval_s=0.5, session_s=10, drain_s=180),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.oracle.catalogue import CI
 from tests.acceptance.oracle.chaos import run
 from tests.acceptance.oracle.mutants.defects import DEFECTS
-from tests.acceptance.oracle.scenarios import CI
 
 SEED = 1
 CAUGHT = {

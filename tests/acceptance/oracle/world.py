@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -140,6 +142,12 @@ class World:
         """Give the workers that start from now on these tools, written as TOML."""
         (self._folder / "tools.toml").write_text(tables)
 
+    async def state(self, worker: Program) -> dict[str, Any]:
+        """What a worker tells of itself on `/state`."""
+        url = self._health[worker.pid].replace("/health/ready", "/state")
+        state: dict[str, Any] = orjson.loads(await asyncio.to_thread(_get, url))
+        return state
+
     async def ready(self, workers: Iterable[Program] | None = None) -> None:
         for worker in list(self.workers if workers is None else workers):
             await worker.answers_http(self._health[worker.pid])
@@ -195,12 +203,15 @@ class World:
         key: bytes | None,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]] = (),
+        timestamp_ms: int | None = None,
     ) -> Place | None:
         """One record, whatever it holds; where it lies, if the broker said so."""
         sequence = self._sequences[key] = self._sequences.get(key, -1) + 1
         self.sent_at[identifier] = time.time()
         try:
-            done = await self._producer.send(self.topics.questions, value, key=key, headers=list(headers))
+            done = await self._producer.send(
+                self.topics.questions, value, key=key, headers=list(headers), timestamp_ms=timestamp_ms
+            )
             found = await done
         except KafkaError:
             self._sent.append(Produced(identifier, key, sequence, "unknown"))
@@ -292,6 +303,11 @@ class World:
                 unknown.pop(identifier, None)
                 produced.append(Produced(identifier, record.key, -1, "unknown", place))
         return produced + list(unknown.values())
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return bytes(response.read())
 
 
 def group_of(kafka: Kafka) -> str:
