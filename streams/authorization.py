@@ -84,6 +84,15 @@ def offsets_rights(kafka: Kafka, group_id: str) -> list[Right]:
     return [*_on_topics(Operation.READ, [questions]), Right(Operation.DESCRIBE, "group", group_id)]
 
 
+def dead_letter_rights(kafka: Kafka, *, redrive: bool = False) -> list[Right]:
+    """What `kotae dlq list` and `show` need, and `kotae dlq redrive`."""
+    topics = Topics(kafka.topic_prefix)
+    return [
+        *_on_topics(Operation.READ, (topics.dead_letters, topics.answers, topics.questions)),
+        *_on_topics(Operation.WRITE, [topics.questions] if redrive else []),
+    ]
+
+
 def create_rights(kafka: Kafka) -> list[Right]:
     """What `kotae topics create` needs; ALTER only where it has to add partitions."""
     names = sorted(Topics(kafka.topic_prefix).own)

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, decode_answer
 from schemas.topics import Topics
+from streams.authorization import dead_letter_rights
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
 from streams.reading import aread_to_end
@@ -25,7 +26,7 @@ async def aread_letters(kafka: Kafka) -> list[Letter]:
         OperatorError: there is no broker, or the topic is missing.
     """
     topics = Topics(kafka.topic_prefix)
-    await acheck_topics(kafka, needed=[topics.dead_letters])
+    await acheck_topics(kafka, needed=[topics.dead_letters], rights=dead_letter_rights(kafka))
     try:
         return [
             Letter(
@@ -83,6 +84,7 @@ async def aredrive(
         OperatorError: one cannot be written; those given before it are.
     """
     topic = Topics(kafka.topic_prefix).questions
+    await acheck_topics(kafka, needed=[topic], rights=dead_letter_rights(kafka, redrive=True))
     producer = AIOKafkaProducer(**client_options(kafka), acks="all", enable_idempotence=True)
     try:
         await producer.start()

@@ -16,6 +16,7 @@ from streams.authorization import (
     Right,
     ask_rights,
     create_rights,
+    dead_letter_rights,
     ingest_rights,
     list_rights,
     offsets_rights,
@@ -77,7 +78,13 @@ async def test_worker_ask_ingest_and_offsets_with_these_and_no_more(
     asker = secured_broker.sasl("SCRAM-SHA-256", "asker", topic_prefix=prefix)
     await let(worker, worker_rights(Settings(kafka=worker, worker=Worker(group_id=GROUP))))
     await let(
-        asker, [*ask_rights(asker, streaming=True), *ingest_rights(asker), *offsets_rights(asker, GROUP)]
+        asker,
+        [
+            *ask_rights(asker, streaming=True),
+            *ingest_rights(asker),
+            *offsets_rights(asker, GROUP),
+            *dead_letter_rights(asker, redrive=True),
+        ],
     )
     (tmp_path / "warranty.md").write_text("# Warranty\n\nEvery product has a warranty of three years.\n")
     ingested = await asyncio.to_thread(kotae, asker, "ingest", str(tmp_path / "warranty.md"))
@@ -95,6 +102,8 @@ async def test_worker_ask_ingest_and_offsets_with_these_and_no_more(
         shown = await asyncio.to_thread(kotae, asker, "offsets", "show", "--json")
         assert shown.returncode == 0, shown.stderr
         assert orjson.loads(shown.stdout)
+        listed = await asyncio.to_thread(kotae, asker, "dlq", "list", "--json")
+        assert (listed.returncode, listed.stdout.strip()) == (0, "[]"), listed.stderr
         assert await program.stop() == 0, program.output
     finally:
         await program.kill()
@@ -130,7 +139,7 @@ async def acreate_reply(broker: SecuredBroker, prefix: str) -> None:
     await admin.close()
 
 
-@pytest.mark.parametrize("command", ["worker", "ask", "ingest", "offsets", "create", "list"])
+@pytest.mark.parametrize("command", ["worker", "ask", "ingest", "offsets", "dlq", "create", "list"])
 async def test_without_any_right_each_command_says_so_in_one_line(
     secured_broker: SecuredBroker, prefix: str, command: str, tmp_path: Path
 ) -> None:
@@ -142,6 +151,7 @@ async def test_without_any_right_each_command_says_so_in_one_line(
         "ask": ["ask", "What?"],
         "ingest": ["ingest", str(tmp_path / "a.md")],
         "offsets": ["offsets", "show"],
+        "dlq": ["dlq", "list"],
         "create": ["topics", "create"],
         "list": ["topics", "list"],
     }[command]
@@ -177,6 +187,8 @@ def test_the_readme_lists_them() -> None:
         "kotae worker": worker_rights(settings),
         "kotae ask": ask_rights(kafka, streaming=True),
         "kotae ingest": ingest_rights(kafka),
+        "kotae dlq list": dead_letter_rights(kafka),
+        "kotae dlq redrive": dead_letter_rights(kafka, redrive=True),
         "kotae offsets show": offsets_rights(kafka, settings.worker.group_id),
     }
     for command, rights in rows.items():

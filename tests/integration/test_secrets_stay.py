@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from redis.asyncio import Redis
 
 from schemas.codec import decode_answer, encode
 from schemas.document import Document
@@ -21,6 +22,7 @@ from streams.processes import free_port
 from streams.settings import Kafka, Settings, Worker
 from tests.integration.test_kafka_acls import GROUP, env_of
 from tests.support.engine import end_offsets, producing, question, read_topic
+from tests.support.redis import RedisServer
 from tests.support.secured_kafka import PASSWORDS, Acls, SecuredBroker, until_missing
 from tests.support.system import Program, eventually
 
@@ -28,6 +30,7 @@ CANARIES = {
     "KOTAE_KAFKA__OAUTH_CLIENT_SECRET": "canary-oauth-1f0a",
     "KOTAE_KAFKA__SSL_KEY_PASSWORD": "canary-sslkey-2b7c",
     "KOTAE_MODEL__API_KEY": 'canary-model-"3c9d"',
+    "KOTAE_MODEL__FALLBACK_API_KEY": "canary-fallback-9a6b",
     "KOTAE_EMBEDDINGS__API_KEY": "canary-embeddings-4e1f",
     "TOOL_KEY": "canary-tool-5a2b",
 }
@@ -82,7 +85,11 @@ def forms(secret: str) -> set[bytes]:
 
 
 async def test_no_secret_is_in_anything_that_is_written(
-    secured_broker: SecuredBroker, topic_prefix: str, parrot: str, tmp_path: Path
+    secured_broker: SecuredBroker,
+    topic_prefix: str,
+    parrot: str,
+    redis_server: RedisServer,
+    tmp_path: Path,
 ) -> None:
     door = secured_broker.open_door(topic_prefix)
     topics = Topics(topic_prefix)
@@ -108,7 +115,10 @@ async def test_no_secret_is_in_anything_that_is_written(
     )
     port = free_port()
     userinfo = "canary-userinfo-6d3e"
-    secrets = {**CANARIES, "password": PASSWORDS["worker"], "userinfo": userinfo}
+    redis_password = "canary-redis-8f5a"
+    redis = Redis(port=redis_server.port)
+    await redis.execute_command("ACL", "SETUSER", "kotae", "on", f">{redis_password}", "~*", "&*", "+@all")
+    secrets = {**CANARIES, "redis": redis_password, "password": PASSWORDS["worker"], "userinfo": userinfo}
     env = (
         env_of(kafka)
         | CANARIES
@@ -116,6 +126,8 @@ async def test_no_secret_is_in_anything_that_is_written(
             "KOTAE_CONFIG": str(config),
             "KOTAE_WORKER__HTTP_PORT": str(port),
             "KOTAE_MODEL__BASE_URL": f"{parrot}/v1",
+            "KOTAE_MODEL__FALLBACK_BASE_URL": f"{parrot}/fallback/v1",
+            "KOTAE_CACHE__REDIS_URL": f"redis://kotae:{redis_password}@127.0.0.1:{redis_server.port}/0",
             "KOTAE_EMBEDDINGS__BASE_URL": f"{parrot.replace('//', f'//me:{userinfo}@')}/v1",
         }
     )
@@ -124,7 +136,7 @@ async def test_no_secret_is_in_anything_that_is_written(
             document = Document(id=f"d{number}", title="Orders", text=f"Order {number} was sent.")
             await producer.send(topics.documents, encode(document), key=f"default/d{number}".encode())
         for number in range(QUESTIONS):
-            asked = question(f"q{number}", stream=number % 2 == 0)
+            asked = question(f"q{number}", stream=number % 2 == 0, tools=None if number % 4 else [])
             await producer.send(topics.questions, asked, key=b"%d" % number)
         await producer.send(topics.questions, b"{broken", key=b"broken")
     log = tmp_path / "worker.log"
@@ -152,6 +164,10 @@ async def test_no_secret_is_in_anything_that_is_written(
             + b" ".join(value or b"" for _, value in record.headers)
             for record in records
         )
+    keys = await redis.keys("*")
+    written["redis"] = b"\n".join([*keys, *[await redis.get(key) or b"" for key in keys]])
+    await redis.aclose()
+    assert keys, "nothing was kept there, so nothing was looked at"
     assert b"DEBUG" in written["log"]
     found = {
         (where, name)
