@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
@@ -28,6 +28,7 @@ from streams.settings import Kafka
 
 CONNECT_TIMEOUT_S = 3.0
 LOG_IN_TIMEOUT_S = 5.0
+CLOSE_S = 0.5
 
 
 async def arequire_connection(kafka: Kafka, options: Mapping[str, Any]) -> None:
@@ -112,14 +113,18 @@ def _is_own(address: str) -> bool:
 
 async def _log_in(host: str, port: int, options: Mapping[str, Any]) -> None:
     wanted = {name: value for name, value in options.items() if name != "bootstrap_servers"}
-    connection = await create_conn(host, port, request_timeout_ms=int(LOG_IN_TIMEOUT_S * 1000), **wanted)
+    timeout_ms = int(LOG_IN_TIMEOUT_S * 1000)
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=timeout_ms, **wanted)
     try:
+        await connection.connect()
         # aiokafka takes a refused token, and a missing certificate, for a success until it asks for more.
         # What a broker that refused says then is read as an empty answer.
         if not (await connection.send(MetadataRequest([]))).brokers:
             raise KafkaConnectionError("the broker names no broker")
     finally:
-        connection.close()
+        # TLS ends with a word from the other side; where nothing was opened, nothing is said.
+        if (closed := connection.close()) is not None:
+            await asyncio.wait([closed], timeout=CLOSE_S)
 
 
 _CERTIFICATE = (
