@@ -84,6 +84,11 @@ class EmbeddedIndex:
         """See `OwnIndex`."""
         return self._positions
 
+    @property
+    def weakened(self) -> bool:
+        """See `Index`."""
+        return self._meaning.in_trouble
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """See `Index`. A document that is there as it is costs next to nothing."""
         latest = {(document.tenant, document.id): document for document in documents}

@@ -86,6 +86,11 @@ class Meaning:
         self._embeddings = embeddings
         self._in_trouble = False
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the last search had to go by words alone."""
+        return self._in_trouble
+
     async def avector(self, text: str) -> list[float] | None:
         """The text's vector. Raises nothing but `asyncio.CancelledError`."""
         if self._embeddings is None:

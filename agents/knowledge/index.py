@@ -36,6 +36,11 @@ class Index(Protocol):
     show in a result.
     """
 
+    @property
+    def weakened(self) -> bool:
+        """Whether searches find less than they could, because what they need besides is away."""
+        ...
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """Replace whole documents: nothing of an earlier version is left when this returns."""
         ...

@@ -87,6 +87,11 @@ class ServerIndex:
     def __repr__(self) -> str:
         return f"<ServerIndex {self._name}>"
 
+    @property
+    def weakened(self) -> bool:
+        """See `Index`."""
+        return self._meaning.in_trouble
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """See `Index`."""
         latest = {(document.tenant, document.id): document for document in documents}

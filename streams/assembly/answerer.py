@@ -78,7 +78,7 @@ def build_answerer(
         resources = _resources(
             settings, environ, index, closers, guards=guards, journal=journal or NoJournal()
         )
-        cache = build_cache(settings, resources, versions)
+        cache = build_cache(settings, resources, index, versions)
         if cache is not None:
             closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)

@@ -9,6 +9,8 @@ from agents.cache.answers import RESULTS, AnswerCache
 from agents.cache.keys import AnswerKeys, Versions
 from agents.cache.memory import MemoryStore
 from agents.cache.store import Store
+from agents.knowledge.index import Index
+from agents.knowledge.version import Version
 from agents.loading import Resources
 from agents.models.prompt import PROMPT_VERSION
 from streams.errors import SettingsError
@@ -17,18 +19,31 @@ from streams.telemetry import catalogue
 from streams.telemetry.metrics import Metrics
 
 
-def build_cache(settings: Settings, resources: Resources, versions: Versions) -> AnswerCache | None:
+def build_cache(
+    settings: Settings, resources: Resources, index: Index, versions: Versions
+) -> AnswerCache | None:
     """None: answers are not kept, because the settings say so or leave it open what they rest on."""
     cache = settings.cache
     if not cache.answers_ttl_s or (_own_components(settings) and not cache.own_components):
         return None
     return AnswerCache(
-        AnswerKeys(_made_by(settings), resources.tool_executor, versions),
+        AnswerKeys(_made_by(settings), resources.tool_executor, _WhileWhole(index, versions)),
         MemoryStore(cache.max_bytes),
         _open_shared(cache.redis_url),
         ttl_s=cache.answers_ttl_s,
         journal=resources.journal,
     )
+
+
+class _WhileWhole:
+    """No version while searches find less than they could: what rests on them is not to be kept."""
+
+    def __init__(self, index: Index, versions: Versions) -> None:
+        self._index = index
+        self._versions = versions
+
+    def of(self, tenant: str) -> Version | None:
+        return None if self._index.weakened else self._versions.of(tenant)
 
 
 def _open_shared(url: str) -> Store | None:

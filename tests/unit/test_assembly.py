@@ -14,7 +14,8 @@ from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.errors import OperatorError, SettingsError
-from streams.settings import Components, Knowledge, Settings
+from streams.processes import free_port
+from streams.settings import Cache, Components, Embeddings, Knowledge, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
 
 Build = Callable[..., Awaitable[Answerer]]
@@ -90,6 +91,28 @@ async def test_what_will_not_do_is_one_line(build: Build, sections: dict[str, ob
     with pytest.raises(SettingsError, match=said) as wrong:
         await build(**sections)
     assert "\n" not in str(wrong.value)
+
+
+async def test_an_answer_is_given_again_but_not_one_from_half_a_search(build: Build) -> None:
+    for embeddings, results in (
+        (Embeddings(), {"missed": 1, "memory": 1}),
+        (Embeddings(base_url=f"http://127.0.0.1:{free_port()}/v1"), {"missed": 1, "passed": 1}),
+    ):
+        answerer = await build(embeddings=embeddings)
+        answerer.versions.begin()
+        for _ in range(2):
+            assert (await answer(answerer)).status == "answered"
+        assert answerer.cache is not None
+        assert answerer.cache.results == results
+
+
+@pytest.mark.parametrize(("cache", "kept"), [(Cache(), False), (Cache(own_components=True), True)])
+async def test_what_own_components_made_is_kept_if_the_settings_say_so(
+    build: Build, cache: Cache, kept: bool
+) -> None:
+    components = Components(retriever=f"{__name__}:make_retriever")
+    assert ((await build(components=components, cache=cache)).cache is not None) == kept
+    assert (await build(cache=Cache(answers_ttl_s=0))).cache is None
 
 
 async def test_an_index_that_cannot_be_opened_names_the_setting(build: Build) -> None:
