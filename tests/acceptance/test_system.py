@@ -70,7 +70,9 @@ def test_a_worker_tells_of_itself(system: System) -> None:
     metrics = dict(line.rsplit(" ", 1) for line in system.get("/metrics").splitlines() if line[0] != "#")
     assert float(metrics['kotae_questions_finished_total{status="answered"}']) >= 1
     assert float(metrics["kotae_questions_incomplete"]) == 0
+    assert float(metrics['kotae_attempts_total{dependency="model",outcome="ok"}']) >= 1
     state = system.state()
+    assert state["dependencies"]["model"] == {"breaker": "closed", "limit": 1000, "in_use": 0, "waiting": 0}
     assert state["knowledge"]["caught_up"]
     assert len(state["partitions"]) == 6
     assert system.get("/health/live")
