@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -48,6 +48,11 @@ class DrainEstimate:
         return lag / self._rate if self._rate else math.inf
 
 
+def lag_of(ends: Mapping[int, int], positions: Mapping[int, int | None]) -> int:
+    """Records above these positions, all partitions together; those of None do not count."""
+    return sum(max(0, ends.get(number, 0) - at) for number, at in positions.items() if at is not None)
+
+
 class Backlog:
     """Asks the broker, over a connection of its own: that of a consumer that is stuck tells nothing."""
 
@@ -56,23 +61,22 @@ class Backlog:
         self._topic = topic
         self._reader: Any = None
 
-    async def alag(self, positions: Mapping[int, int | None], timeout_s: float) -> int | None:
-        """Records above these positions, all partitions together; those of None do not count.
+    async def aends(self, numbers: Collection[int], timeout_s: float) -> dict[int, int] | None:
+        """The offset after the last record of each of these partitions.
 
         Returns:
             None where the broker does not tell within `timeout_s`.
         """
-        known = {TopicPartition(self._topic, n): at for n, at in positions.items() if at is not None}
         try:
             async with asyncio.timeout(timeout_s):
                 reader = await self._connected()
                 # Where we have nothing, this still says whether the broker is there.
-                asked = list(known) or [TopicPartition(self._topic, 0)]
+                asked = [TopicPartition(self._topic, number) for number in numbers or (0,)]
                 ends: dict[TopicPartition, int] = await reader.end_offsets(asked)
         except (KafkaError, TimeoutError) as error:
             log.debug("the broker does not tell how far behind we are: %r", error)
             return None
-        return sum(max(0, ends[partition] - at) for partition, at in known.items())
+        return {partition.partition: end for partition, end in ends.items()}
 
     async def aclose(self) -> None:
         """Disconnect. Takes `CLOSE_S` at most."""

@@ -51,6 +51,9 @@ class Engine:
 
     `conceal` takes secrets out of what is written (see `streams.secrets.concealer`).
 
+    Attributes:
+        rebalance_timeout_s: how long a rebalance of the group may last.
+
     Raises:
         OperatorError: a certificate file of the settings cannot be read.
     """
@@ -67,8 +70,11 @@ class Engine:
         topics = Topics(kafka.topic_prefix)
         options = client_options(kafka)
 
+        session_ms = int(kafka.session_timeout_s * 1000)
+        rebalance_ms = max(REBALANCE_TIMEOUT_MS, 2 * session_ms)
+        self.rebalance_timeout_s = rebalance_ms / 1000
+
         def open_consumer() -> Any:
-            session_ms = int(kafka.session_timeout_s * 1000)
             return AIOKafkaConsumer(
                 **options,
                 group_id=worker.group_id,
@@ -76,7 +82,7 @@ class Engine:
                 auto_offset_reset="earliest",
                 session_timeout_ms=session_ms,
                 heartbeat_interval_ms=session_ms // 3,
-                rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, 2 * session_ms),
+                rebalance_timeout_ms=rebalance_ms,
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 metadata_max_age_ms=METADATA_AGE_MS,
             )

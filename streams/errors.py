@@ -11,3 +11,9 @@ class SettingsError(OperatorError):
     """A setting is wrong: the message names it, its source and what is allowed."""
 
     exit_code = 2
+
+
+class CannotStartError(OperatorError):
+    """How one of several workers tells its supervisor of an operator's problem, and not of a crash."""
+
+    exit_code = 4

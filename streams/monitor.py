@@ -1,20 +1,44 @@
-"""Looks at a worker's consumer every few seconds: how far behind it is, and how long it would take."""
+"""Looks at a worker's consumer every few seconds: how far behind it is, and whether it is stuck.
+
+One that is stuck is made anew in place; where that does not help, the worker is to end.
+"""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from streams.backlog import Backlog, DrainEstimate
+from aiokafka.errors import KafkaError
+
+from streams.backlog import Backlog, DrainEstimate, lag_of
+from streams.consumer.watchdog import Observation, StuckError, Verdict, Watchdog
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
 
 INTERVAL_S = 5.0
 ASK_S = 4.0
 """A broker that takes longer to tell is away."""
 
 
+class Consumer(Protocol):
+    """What is looked at (`streams.consumer.loop.ConsumerLoop`)."""
+
+    def observe(self, ends: Mapping[int, int] | None) -> Observation:
+        """How it is now; `ends` of its partitions, where they are known."""
+        ...
+
+    async def rebuild(self) -> None:
+        """Begin anew; raises KafkaError or TimeoutError where that fails."""
+        ...
+
+
 class Monitor:
     """Observes until it is cancelled.
 
     Args:
+        consumer: made anew where `watchdog` says so.
         positions: of each of our partitions, where everything below has its outcome; None: not known.
         completed: how many questions got their outcome since the start.
     """
@@ -22,28 +46,66 @@ class Monitor:
     def __init__(
         self,
         *,
+        consumer: Consumer,
+        watchdog: Watchdog,
         backlog: Backlog,
         positions: Callable[[], Mapping[int, int | None]],
         completed: Callable[[], float],
+        hook: Hook,
         interval_s: float = INTERVAL_S,
     ) -> None:
+        self._consumer = consumer
+        self._watchdog = watchdog
         self._backlog = backlog
         self._positions = positions
         self._completed = completed
+        self._hook = hook
         self._interval_s = interval_s
         self._estimate = DrainEstimate()
+        self._rebuilds = 0
+        self._last = ""
+        self._refused = False
 
     @property
     def drain_s(self) -> float:
         """Estimated seconds until nothing would be left; see `DrainEstimate`."""
         return self._estimate.seconds
 
+    def state(self) -> dict[str, Any]:
+        """What `/state` shows of it."""
+        return {"rebuilds": self._rebuilds, "last_rebuild": self._last}
+
     async def run(self) -> None:
-        """Returns never."""
+        """Returns never.
+
+        Raises:
+            StuckError: the consumer is, and new ones have not helped.
+        """
         try:
             while True:
-                lag = await self._backlog.alag(self._positions(), ASK_S)
+                positions = self._positions()
+                ends = await self._backlog.aends(positions, ASK_S)
+                lag = None if ends is None else lag_of(ends, positions)
                 self._estimate.observe(time.monotonic(), lag, self._completed())
+                await self._act(self._watchdog.observe(self._consumer.observe(ends)))
                 await asyncio.sleep(self._interval_s)
         finally:
             await self._backlog.aclose()
+
+    async def _act(self, verdict: Verdict) -> None:
+        if verdict.action == "dead":
+            raise StuckError(verdict.detail)
+        if verdict.action == "rebuild":
+            self._rebuilds += 1
+            self._last = verdict.detail
+            self._hook.consumer_rebuilt(str(verdict.symptom), verdict.detail)
+        elif not self._refused:
+            return
+        # One that cannot connect is no new verdict: it is tried until it does, or is out for too long.
+        self._refused = True
+        try:
+            await self._consumer.rebuild()
+        except (KafkaError, TimeoutError) as error:
+            log.warning("the new consumer cannot connect, which is tried again: %r", error)
+        else:
+            self._refused = False

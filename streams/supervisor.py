@@ -10,7 +10,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from streams.errors import SettingsError
+from streams.consumer.watchdog import StuckError
+from streams.errors import CannotStartError, OperatorError, SettingsError
 from streams.processes import Child
 from streams.signals import on_signals
 
@@ -87,7 +88,7 @@ class Supervisor:
         self._backoff = backoff
         self._children: dict[int, Child] = {}
         self._draining = asyncio.Event()
-        self._settings_are_wrong = False
+        self._problem_code: int | None = None
         self._all_drained = True
         self._killing: list[asyncio.TimerHandle] = []
 
@@ -103,7 +104,8 @@ class Supervisor:
     async def run(self) -> int:
         """Work until told to stop. Returns the exit code.
 
-        0: all drained; 2: a process found the settings wrong, which ends all of them; 1: anything else.
+        0: all drained; 2: a process found the settings wrong, which ends all of them; 1: anything else, a
+        process that could not start from the first included, which ends all of them too.
         """
         with on_signals(self.stop):
             try:
@@ -114,12 +116,13 @@ class Supervisor:
                 for handle in self._killing:
                     handle.cancel()
                 self._kill()
-        if self._settings_are_wrong:
-            return SettingsError.exit_code
+        if self._problem_code is not None:
+            return self._problem_code
         return 0 if self._all_drained else 1
 
     async def _keep(self, index: int) -> None:
         backoff = self._backoff()
+        first = True
         while not self._draining.is_set():
             backoff.started()
             try:
@@ -127,7 +130,8 @@ class Supervisor:
             except OSError as error:
                 how = f"cannot be started ({error.strerror})"
             else:
-                how = await self._until_it_ends(index, child)
+                how = await self._until_it_ends(index, child, first=first)
+                first = False
             if self._draining.is_set():
                 return
             wait_s = backoff.ended()
@@ -136,21 +140,27 @@ class Supervisor:
                 async with asyncio.timeout(wait_s):
                     await self._draining.wait()
 
-    async def _until_it_ends(self, index: int, child: Child) -> str:
+    async def _until_it_ends(self, index: int, child: Child, *, first: bool) -> str:
         self._children[index] = child
         log.info("worker %d runs as process %d", index, child.pid)
         code = await child.wait()
         del self._children[index]
         if code == SettingsError.exit_code:
-            self._settings_are_wrong = True
-            if not self._draining.is_set():
-                log.error("worker %d finds its settings wrong: no other can do better", index)
-                self.stop()
+            self._give_up(index, "finds its settings wrong", code)
+        # One that follows another may only have met a broker that is away just now.
+        elif code == CannotStartError.exit_code and (first or self._draining.is_set()):
+            self._give_up(index, "cannot start, and says above why", OperatorError.exit_code)
         # Our own signal ends only a process that is not yet at work, or has finished with it.
         elif self._draining.is_set() and code not in (0, -signal.SIGTERM):
             self._all_drained = False
             log.error("worker %d %s while draining", index, _ending(code))
         return _ending(code)
+
+    def _give_up(self, index: int, why: str, exit_code: int) -> None:
+        if self._problem_code is None and not self._draining.is_set():
+            self._problem_code = exit_code
+            log.error("worker %d %s: no other can do better, all are ended", index, why)
+            self.stop()
 
     def _kill(self) -> None:
         for index, child in self._children.items():
@@ -159,4 +169,6 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
+    if code == StuckError.exit_code:
+        return "gave up, as its consumer is stuck"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
 from streams.authorization import worker_rights
+from streams.consumer.watchdog import StuckError
 from streams.engine import Engine
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics
@@ -54,7 +55,11 @@ class Monitor(Protocol):
     """What looks at the consumer from outside (`streams.monitor.Monitor`)."""
 
     async def run(self) -> None:
-        """Observe until cancelled."""
+        """Observe until cancelled; raises StuckError where nothing helps."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """For `/state`."""
         ...
 
 
@@ -115,6 +120,7 @@ class Worker:
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""
         return self._engine.state() | {
+            "watchdog": self._monitor.state(),
             "knowledge": self._feed.state(),
             "loop": self._loop_monitor.state(),
             "dependencies": self._dependencies(),
@@ -128,7 +134,9 @@ class Worker:
         self._draining.set()
 
     async def run(self) -> int:
-        """Work until told to stop. Returns the process's exit code: 1 where an outcome was not published.
+        """Work until told to stop. Returns the process's exit code.
+
+        0: all was published; 1: it was not, or a part has ended by a defect; 3: the consumer is stuck.
 
         Raises:
             OperatorError: Kafka or the status port cannot be used; nothing was answered.
@@ -157,15 +165,15 @@ class Worker:
         try:
             await self._engine.start()
             log.info("answering %s as a member of %s", topics.questions, worker.group_id)
-            well = await self._until_stopped()
+            code = await self._until_stopped()
         except OperatorError:
             await self._engine.drain(0.0, self._hurry)
             raise
-        published = await self._engine.drain(worker.grace_s if well else 0.0, self._hurry)
-        return 0 if well and published else 1
+        published = await self._engine.drain(0.0 if code else worker.grace_s, self._hurry)
+        return code or (0 if published else 1)
 
-    async def _until_stopped(self) -> bool:
-        """Whether the end was asked for; else a part of the engine has ended by itself."""
+    async def _until_stopped(self) -> int:
+        """0 where the end was asked for; else a part has ended by itself."""
         asked = asyncio.create_task(self._draining.wait())
         parts = [asyncio.create_task(self._engine.failed()), asyncio.create_task(self._monitor.run())]
         await asyncio.wait({asked, *parts}, return_when=asyncio.FIRST_COMPLETED)
@@ -174,12 +182,16 @@ class Worker:
             task.cancel()
         await asyncio.gather(asked, *parts, return_exceptions=True)
         if self._draining.is_set():
-            return True
+            return 0
         error = failed[0].exception()
         self._draining.set()
+        if isinstance(error, StuckError):
+            self._defect = f"the consumer is stuck: {error}"
+            log.error("the worker ends, to be started again: %s", self._defect)
+            return StuckError.exit_code
         self._defect = f"stopped by {error!r}"
         log.error("the worker stops", exc_info=error if isinstance(error, Exception) else None)
-        return False
+        return 1
 
 
 async def _bounded(close: Callable[[], Awaitable[None]]) -> None:

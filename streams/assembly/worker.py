@@ -9,6 +9,7 @@ from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
 from streams.backlog import Backlog
+from streams.consumer.watchdog import Limits, Watchdog
 from streams.engine import Engine
 from streams.kafka import client_options
 from streams.knowledge.feed import KnowledgeFeed
@@ -24,6 +25,9 @@ from streams.telemetry.logs import LogSink
 from streams.telemetry.loop_monitor import LoopMonitor
 from streams.telemetry.metrics import Metrics
 from streams.worker import Worker
+
+BEYOND_A_REBALANCE_S = 90.0
+"""A consumer that is out of its group, or does not poll, for this much longer than a rebalance is stuck."""
 
 
 def build_worker(
@@ -43,7 +47,7 @@ def build_worker(
     journal = build_journal(settings, hook, conceal)
     answerer = build_answerer(settings, environ, hook, journal)
     engine = Engine(settings, answerer.pipeline, hook, journal, conceal)
-    monitor = _monitor(settings, engine, metrics)
+    monitor = _monitor(settings, engine, metrics, hook)
     if answerer.cache is not None:
         watch_cache(metrics, answerer.cache)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
@@ -64,7 +68,7 @@ def build_worker(
     )
 
 
-def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
+def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -> Monitor:
     options = client_options(settings.kafka)
 
     def open_reader() -> AIOKafkaConsumer:
@@ -77,10 +81,14 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics) -> Monitor:
             for number, state in known
         }
 
+    patience_s = engine.rebalance_timeout_s + BEYOND_A_REBALANCE_S
     return Monitor(
+        consumer=engine.consumer,
+        watchdog=Watchdog(Limits(polls_s=patience_s, rejoin_s=patience_s)),
         backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
         positions=positions,
         completed=lambda: metrics.finished,
+        hook=hook,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from streams.cli.context import CommandContext
-from streams.errors import SettingsError
+from streams.errors import CannotStartError, OperatorError, SettingsError
 
 PORT_MAX = 65_535
 
@@ -25,10 +25,11 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
     """Answer questions from Kafka until told to stop.
 
     SIGTERM or Ctrl-C finishes what can finish within KOTAE_WORKER__GRACE_S and leaves the group; a second
-    one leaves at once. The exit code is 1 when an answer could not be published.
+    one leaves at once. The exit code is 1 when an answer could not be published, 3 when the worker's consumer
+    is stuck and a new one does not help: it is to be started again.
 
     Several processes serve /metrics and /health on ports of their own, from KOTAE_WORKER__HTTP_PORT upwards.
-    One that crashes is started again.
+    One that crashes or is stuck is started again; one that cannot start at all ends all of them.
     """
     # Imported here: it takes a while, which `kotae --help` should not.
     from streams.secrets import secrets_of  # noqa: PLC0415 - as above
@@ -38,7 +39,16 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
     count = settings.worker.processes if processes is None else processes
     fields = {} if index is None else {"worker": index}
     with Logging(secrets=secrets_of(settings, environ), fields=fields) as written:
-        return _answer(context, lambda: written.dropped) if count == 1 else _supervise(context, count)
+        if count > 1:
+            return _supervise(context, count)
+        try:
+            return _answer(context, lambda: written.dropped)
+        except SettingsError:
+            raise
+        except OperatorError as error:
+            if index is None:
+                raise
+            raise CannotStartError(f"worker {index}: {error}") from error
 
 
 def _answer(context: CommandContext, lines_dropped: Callable[[], float]) -> int:

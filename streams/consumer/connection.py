@@ -54,7 +54,7 @@ class Connection:
 
     Attributes:
         ended: why it does not poll any more, though nobody has closed it; else empty.
-        polled_at: when a poll last returned, on the monotonic clock.
+        polled_at: when a poll last returned, on the monotonic clock; 0 before the first.
         member: who the group knows us as, once it is closed without leaving; empty: as nobody.
     """
 
@@ -74,7 +74,7 @@ class Connection:
     ) -> None:
         self.rebalance = rebalance
         self.ended = ""
-        self.polled_at = time.monotonic()
+        self.polled_at = 0.0
         self.member = ""
         self._consumer = consumer
         self._committer = committer
@@ -113,6 +113,15 @@ class Connection:
         """There may be room for more records."""
         self._room.set()
 
+    def position(self, number: int) -> int:
+        """The offset of a partition that is read next; -1 where that is not known."""
+        subscription = self._consumer._subscription.subscription
+        partition = TopicPartition(self._topic, number)
+        if subscription is None or partition not in self._consumer.assignment():
+            return -1
+        state = subscription.assignment.state_value(partition)
+        return int(state.position) if state.has_valid_position else -1
+
     def stop_fetching(self) -> None:
         """Take no record any more; polls go on, so that the group keeps us."""
         self._fetching = False
@@ -123,25 +132,30 @@ class Connection:
         await self._end_tasks()
         if self._consumer._coordinator is not None:
             await self._committer.acommit(timeout_s / 2)
-        await _within(timeout_s / 2, self._consumer.stop())
+        await self._stop(timeout_s / 2)
 
     async def put_away(self, timeout_s: float) -> None:
         """End without leaving the group: `member` stays with it, for another to take over. As above."""
         await self._end_tasks()
-        coordinator, fetcher = self._consumer._coordinator, getattr(self._consumer, "_fetcher", None)
+        coordinator = self._consumer._coordinator
         if coordinator is not None and coordinator.member_id:
             self.member = coordinator.member_id
             coordinator.generation = -1  # else it would leave
-        if await _within(timeout_s / 2, self._consumer.stop()):
+        await self._stop(timeout_s)
+
+    async def _stop(self, timeout_s: float) -> None:
+        consumer = self._consumer
+        if await _within(timeout_s / 2, consumer.stop()):
             return
         # It hangs at the first of its parts that does not end: the others must not go on behind us.
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher
         if coordinator is not None:
             for task in (coordinator._coordination_task, coordinator._heartbeat_task):
                 if task is not None:
                     task.cancel()
         if fetcher is not None:
             await _within(timeout_s / 4, fetcher.close())
-        await _within(timeout_s / 4, self._consumer._client.close())
+        await _within(timeout_s / 4, consumer._client.close())
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -171,7 +185,6 @@ class Connection:
     async def _poll(self) -> None:
         assignment, intake, consumer = self._assignment, self._intake, self._consumer
         while True:
-            self.polled_at = time.monotonic()
             epoch = assignment.epoch
             hungry = intake.hungry if self._fetching and not assignment.held else ()
             wanted = [TopicPartition(self._topic, number) for number in hungry]
@@ -190,6 +203,7 @@ class Connection:
                     raise
                 log.warning("polling failed and is repeated: %r", error)
                 await asyncio.sleep(RETRY_S)
+            self.polled_at = time.monotonic()
 
     async def _wait_for_room(self) -> None:
         self._room.clear()

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -14,6 +14,7 @@ from streams.consumer.connection import Connection
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance, Recover
+from streams.consumer.watchdog import Observation
 from streams.consumer.work import Assigned, Handler, Work
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
@@ -100,6 +101,23 @@ class ConsumerLoop:
     def paused(self) -> int:
         """Partitions of which nothing starts, because a dead letter cannot be written."""
         return sum(1 for assigned in self._assignment.partitions.values() if assigned.gate.blocks)
+
+    def observe(self, ends: Mapping[int, int] | None) -> Observation:
+        """What the watchdog sees; `ends` of our partitions, where they are known."""
+        connection, assignment = self._connection, self._assignment
+        if connection is None:
+            raise RuntimeError("only what was started can be observed")
+        joined = connection.rebalance.joined and not assignment.held
+        wanted = self._intake.hungry if joined and not self._stopping else ()
+        return Observation(
+            now=time.monotonic(),
+            polled_at=connection.polled_at,
+            ended=connection.ended,
+            joined=joined,
+            epoch=assignment.epoch,
+            positions={number: connection.position(number) for number in wanted},
+            ends=ends,
+        )
 
     def state(self) -> dict[str, Any]:
         """What `/state` shows."""

@@ -142,7 +142,11 @@ class Recovery:
             there = {each["partition"] for topic in described for each in topic["partitions"]}
             if missing := sorted(set(numbers) - there):
                 # Their outcomes could not be written either.
-                self._hook.recovery_failed(LookupError(f"{self._answers} has no partitions {missing}"))
+                self._hook.recovery_failed(
+                    LookupError(
+                        f"{self._answers} has no partitions {missing}: 'kotae topics create' adds them"
+                    )
+                )
                 numbers = [number for number in numbers if number in there]
             if not numbers:
                 return

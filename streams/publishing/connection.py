@@ -107,6 +107,7 @@ class Connection:
             partition = _partition_of(record.key, range(count), range(count))
         elif partition >= count:
             if record.exact:
+                self.look()  # it may have been added since
                 raise UnknownTopicOrPartitionError(f"{record.topic} has no partition {partition}")
             partition %= count
         return int(partition)

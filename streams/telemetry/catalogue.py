@@ -129,6 +129,12 @@ RECOVERY_FAILURES = Metric(
 OUT_OF_RANGE = Metric(
     "kotae_offsets_out_of_range_total", "counter", "Committed offsets that were not in the log any more."
 )
+CONSUMER_REBUILDS = Metric(
+    "kotae_consumer_rebuilds_total",
+    "counter",
+    "Consumers replaced because they were stuck, by symptom: ended, polls, group, records.",
+    ("symptom",),
+)
 DOCUMENTS_INDEXED = Metric("kotae_documents_indexed_total", "counter", "Documents taken into the index.")
 DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Documents deleted from the index.")
 DOCUMENTS_SKIPPED = Metric(

@@ -70,6 +70,9 @@ class Hook:
     def commit_failed(self, error: BaseException) -> None:
         """The broker refused a commit; the next one repeats it."""
 
+    def consumer_rebuilt(self, symptom: str, detail: str) -> None:
+        """A new consumer takes the place of one that was stuck (see `streams.consumer.watchdog`)."""
+
     def knowledge_changed(self, documents: int, tombstones: int) -> None:
         """The index took in so many documents and deletions."""
 

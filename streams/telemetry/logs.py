@@ -224,5 +224,8 @@ class LogSink(Hook):
     def commit_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.warning("a commit was refused, the next one repeats it: %s: %s", type(error).__name__, error)
 
+    def consumer_rebuilt(self, symptom: str, detail: str) -> None:  # noqa: D102 - see the hook
+        log.error("the consumer is stuck (%s) and is replaced: %s", symptom, detail)
+
     def document_skipped(self, problem: str) -> None:  # noqa: D102 - see the hook
         log.warning("a document was skipped: %s", problem)

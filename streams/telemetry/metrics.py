@@ -222,6 +222,9 @@ class Metrics(Hook, Collector):
     def commit_failed(self, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.COMMIT_FAILURES.name].add()
 
+    def consumer_rebuilt(self, symptom: str, detail: str) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.CONSUMER_REBUILDS.name].add((symptom,))
+
     def knowledge_changed(self, documents: int, tombstones: int) -> None:  # noqa: D102 - as above
         self._counts[catalogue.DOCUMENTS_INDEXED.name].add((), documents)
         self._counts[catalogue.DOCUMENTS_DELETED.name].add((), tombstones)

@@ -2,16 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
+from streams.backlog import Backlog
+from streams.consumer.watchdog import Limits, Watchdog
 from streams.engine import Engine
+from streams.monitor import Monitor
 from streams.settings import Kafka
+from streams.telemetry.hook import Hook
+from streams.telemetry.loop_monitor import LoopMonitor
+from streams.worker import Worker
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,
@@ -23,6 +31,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
+from tests.support.parts import NoFeed, nothing
 from tests.support.system import eventually
 
 COUNT = 300
@@ -50,7 +59,9 @@ def lose_a_rejoin(consumer: Any) -> None:
 
 
 def lose_the_fetcher(consumer: Any) -> None:
-    consumer._fetcher._fetch_task.cancel()
+    """It ends, and with it what it has asked for."""
+    for task in (consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks):
+        task.cancel()
 
 
 class Script:
@@ -88,10 +99,12 @@ async def test_what_runs_goes_on_and_nothing_is_asked_twice(
     async with running_engine(settings, pipeline) as engine:
         await ask(kafka_settings, topics)
         await eventually(lambda: pipeline.running == COUNT // 10, 20, "those that are held")
+        member = consumer_of(engine)._coordinator.member_id
         stuck(consumer_of(engine))
         await asyncio.sleep(0)
         await engine.consumer.rebuild()
         await eventually(lambda: engine.consumer.joined and consumer_of(engine).assignment(), 20, "the group")
+        assert consumer_of(engine)._coordinator.member_id == member, "nobody waits for one that is gone"
         script.release.set()
         await eventually(lambda: not engine.consumer.incomplete, 20, "all is done")
         await answered_once(kafka_settings, topics)
@@ -146,3 +159,77 @@ async def test_an_end_in_the_middle_finishes_what_runs(kafka_settings: Kafka, to
     await answered_once(kafka_settings, topics)
     assert len(pipeline.asked) == COUNT
     assert sum((await committed_offsets(settings)).values()) == COUNT
+
+
+class Told(Hook):
+    def __init__(self) -> None:
+        self.symptoms: list[str] = []
+
+    def consumer_rebuilt(self, symptom: str, detail: str) -> None:
+        self.symptoms.append(symptom)
+
+
+QUICK = Limits(polls_s=2, rejoin_s=2, stall_s=2, gap_s=60)
+
+
+def monitor_for(engine: Engine, kafka: Kafka, topics: Topics, hook: Hook, limits: Limits) -> Monitor:
+    def open_reader() -> Any:
+        return AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False)
+
+    return Monitor(
+        consumer=engine.consumer,
+        watchdog=Watchdog(limits),
+        backlog=Backlog(open_reader, topics.questions),
+        positions=lambda: dict.fromkeys(range(3)),
+        completed=lambda: 0,
+        hook=hook,
+        interval_s=0.2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stuck", "symptom"),
+    [(lose_coordination, "ended"), (lose_a_rejoin, "group"), (lose_the_fetcher, "records")],
+)
+async def test_one_that_is_stuck_is_noticed_and_replaced(
+    kafka_settings: Kafka, topics: Topics, stuck: Callable[[Any], None], symptom: str
+) -> None:
+    told = Told()
+    script = Script()
+    script.release.set()
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline(script), told) as engine:
+        monitor = monitor_for(engine, kafka_settings, topics, told, QUICK)
+        watching = asyncio.create_task(monitor.run())
+        await eventually(lambda: engine.consumer.joined, 20, "the group")
+        stuck(consumer_of(engine))
+        await ask(kafka_settings, topics)
+        await answered_once(kafka_settings, topics)
+        assert told.symptoms == [symptom]
+        assert monitor.state()["rebuilds"] == 1
+        assert monitor.state()["last_rebuild"]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_where_nothing_helps_the_worker_ends_and_says_why(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    settings = settings_for(kafka_settings)
+    engine = Engine(settings, ScriptedPipeline(), Hook())
+    worker = Worker(
+        settings=settings,
+        engine=engine,
+        feed=NoFeed(),
+        monitor=monitor_for(engine, kafka_settings, topics, Hook(), replace(QUICK, rebuilds=0)),
+        loop_monitor=LoopMonitor(Hook()),
+        metrics=lambda: b"",
+        dependencies=dict,
+        aclose=nothing,
+    )
+    running = asyncio.create_task(worker.run())
+    await eventually(lambda: engine.consumer.joined, 20, "the group")
+    assert worker.live().ok
+    lose_a_rejoin(consumer_of(engine))
+    assert await asyncio.wait_for(running, 30) == 3
+    assert not worker.live().ok
+    assert "out of its group" in worker.live().reason

@@ -34,23 +34,8 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
+from tests.support.parts import NoFeed, nothing
 from tests.support.system import Program, environment, eventually
-
-
-class NoFeed:
-    """A knowledge feed that has nothing to read."""
-
-    caught_up = True
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-
-async def nothing() -> None: ...
 
 
 class NoMonitor:
@@ -58,6 +43,9 @@ class NoMonitor:
 
     async def run(self) -> None:
         await asyncio.Event().wait()
+
+    def state(self) -> dict[str, Any]:
+        return {}
 
 
 def worker_for(settings: Any, engine: Engine) -> Worker:
@@ -68,6 +56,7 @@ def worker_for(settings: Any, engine: Engine) -> Worker:
         monitor=NoMonitor(),
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
+        dependencies=dict,
         aclose=nothing,
     )
 

@@ -143,3 +143,17 @@ async def test_wrong_settings_of_one_end_all(tmp_path: Path, programs: list[Supe
     assert "no_such_module" in programs[0].output
     assert "Traceback" not in programs[0].output
     assert [len(programs[0].pids(index)) for index in range(COUNT)] == [1, 1, 1]
+
+
+async def test_missing_topics_end_all(kafka_settings: Kafka, tmp_path: Path) -> None:
+    programs = SupervisorProgram(
+        kafka_settings, tmp_path / "workers.log", KOTAE_KAFKA__TOPIC_PREFIX="nowhere."
+    )
+    try:
+        assert await programs.ended(60) == 1, programs.output
+    finally:
+        await programs.kill()
+    assert "kotae topics create" in programs.output
+    assert "cannot start, and says above why" in programs.output
+    assert "Traceback" not in programs.output
+    assert [len(programs.pids(index)) for index in range(COUNT)] == [1, 1, 1]

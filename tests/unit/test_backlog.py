@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.backlog import DrainEstimate
+from streams.backlog import DrainEstimate, lag_of
 
 rates = st.floats(0.1, 10_000)
+
+
+def test_it_counts_what_is_above_our_positions() -> None:
+    ends = {0: 10, 1: 10, 2: 10}
+    assert lag_of(ends, {0: 0, 1: 4, 2: None}) == 10 + 6
+    assert lag_of(ends, {0: 10, 1: 11}) == 0, "ends may be older than positions"
+    assert lag_of(ends, {}) == 0
 
 
 def test_nothing_is_claimed_before_something_is_known() -> None:

@@ -141,6 +141,38 @@ async def test_wrong_settings_end_all_at_once() -> None:
 
 
 @pytest.mark.looptime
+async def test_one_that_cannot_start_from_the_first_ends_all_at_once() -> None:
+    house = House()
+    await asyncio.sleep(1)
+    house.latest(2).end(4)
+    assert await house.task == 1
+    assert len(house.children) == 3
+    assert [child.received for _, child, _ in house.children] == [[signal.SIGTERM], [signal.SIGTERM], []]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("code", [1, 3, -signal.SIGKILL])
+async def test_one_that_cannot_start_after_another_is_tried_again(code: int) -> None:
+    """The broker may be away just then."""
+    house = House(count=1)
+    await asyncio.sleep(1)
+    for ending in (code, 4, 4):
+        house.latest(0).end(ending)
+        await asyncio.sleep(10)
+    assert len(house.children) == 4
+    house.supervisor.stop()
+    assert await house.task == 0
+
+
+@pytest.mark.looptime
+async def test_an_end_that_comes_before_they_could_start_is_no_failure() -> None:
+    house = House(answers={signal.SIGTERM: 4})
+    await asyncio.sleep(1)
+    house.supervisor.stop()
+    assert await house.task == 0
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize(("code", "exit_code"), [(0, 0), (-signal.SIGTERM, 0), (1, 1), (-signal.SIGKILL, 1)])
 async def test_the_exit_code_says_whether_all_drained(code: int, exit_code: int) -> None:
     house = House(answers={})

@@ -160,6 +160,8 @@ def test_every_event_but_none_more_changes_what_is_shown() -> None:
         "wait_s": 0.5,
         "state": "open",
         "limit": 10,
+        "symptom": "polls",
+        "detail": "x",
     }
     for name, event in vars(Hook).items():
         if name.startswith("_"):

@@ -1,0 +1,229 @@
+"""What others do to our topics and our group: write, widen, empty them. Nothing is lost or done twice."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.structs import OffsetAndMetadata
+
+from agents.pipeline import Answered, Asked
+from schemas.codec import decode_answer
+from schemas.topics import Topics
+from streams.engine import Engine
+from streams.settings import Kafka, Settings
+from streams.telemetry.hook import Hook
+from tests.support.engine import (
+    ScriptedPipeline,
+    answer_to,
+    committed_offsets,
+    end_offsets,
+    producing,
+    question,
+    read_topic,
+    running_engine,
+    settings_for,
+)
+from tests.support.system import eventually
+
+
+class Told(Hook):
+    def __init__(self) -> None:
+        self.out_of_range: list[tuple[int, int, int]] = []
+        self.failures: list[str] = []
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
+        self.out_of_range.append((partition, committed, start))
+
+    def recovery_failed(self, error: BaseException) -> None:
+        self.failures.append(str(error))
+
+
+async def ask(kafka: Kafka, topics: Topics, count: int, partition: int = 0, first: int = 0) -> None:
+    async with producing(kafka) as producer:
+        for n in range(first, first + count):
+            name = f"{partition}/{n}"
+            await producer.send(topics.questions, question(name), key=name.encode(), partition=partition)
+
+
+async def commit(settings: Settings, topics: Topics, commits: dict[int, tuple[int, str]]) -> None:
+    """As whoever else uses our group."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        group_id=settings.worker.group_id,
+        enable_auto_commit=False,
+    )
+    consumer.assign([TopicPartition(topics.questions, number) for number in commits])
+    await consumer.start()
+    try:
+        await consumer.commit(
+            {TopicPartition(topics.questions, n): OffsetAndMetadata(*value) for n, value in commits.items()}
+        )
+    finally:
+        await consumer.stop()
+
+
+def asked(pipeline: ScriptedPipeline) -> list[str]:
+    return sorted(each.question.id for each in pipeline.asked)
+
+
+async def widen(kafka: Kafka, engine: Engine, counts: dict[str, int]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        wanted = {name: NewPartitions(total_count=count) for name, count in counts.items()}
+        await admin.create_partitions(wanted)
+    finally:
+        await admin.close()
+    # As it does by itself after `METADATA_AGE_MS`.
+    connection: Any = engine.consumer._connection
+    consumer = connection._consumer
+    async with asyncio.timeout(20):
+        for topic in {*counts} & consumer.subscription():
+            while len(consumer.partitions_for_topic(topic) or ()) < counts[topic]:
+                await consumer._client.force_metadata_update()
+
+
+@pytest.mark.parametrize("metadata", ["another tool's", "kt1:", "kt9:AAAA", "kt1:!!!!", "x" * 4096])
+async def test_a_commit_of_another_tool_counts_without_its_metadata(
+    kafka_settings: Kafka, topics: Topics, metadata: str
+) -> None:
+    settings = settings_for(kafka_settings)
+    await ask(kafka_settings, topics, 5)
+    await commit(settings, topics, {0: (2, metadata)})
+    pipeline, told = ScriptedPipeline(), Told()
+    async with running_engine(settings, pipeline, told):
+        await read_topic(kafka_settings, topics.answers, 3)
+    assert asked(pipeline) == ["0/2", "0/3", "0/4"]
+    assert (await committed_offsets(settings))[0] == 5
+    assert not told.failures
+
+
+async def test_answers_of_other_writers_are_passed_over(kafka_settings: Kafka, topics: Topics) -> None:
+    def source(**changed: Any) -> bytes:
+        fields = {"topic": topics.questions, "partition": 0, "offset": 0} | changed
+        return orjson.dumps({"source": fields})
+
+    foreign: Sequence[bytes | None] = [
+        None,
+        b"",
+        b"\xff\x00garbage",
+        b'{"source": ',
+        b"[1, 2]",
+        b"7",
+        b'{"source": null}',
+        b'{"source": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        orjson.dumps({"id": "0/0", "question_id": "0/0", "status": "answered"}),
+        source(topic="others.questions"),
+        source(partition=1),
+        source(partition="0"),
+        source(offset=-1),
+        source(offset=2**62),
+        source(offset=1.5),
+    ]
+    settings = settings_for(kafka_settings)
+    await ask(kafka_settings, topics, 4)
+    async with producing(kafka_settings) as producer:
+        for value in foreign:
+            await producer.send_and_wait(topics.answers, value, key=b"k", partition=0)
+        await producer.send_and_wait(topics.answers, source(offset=1), partition=0)
+    pipeline, told = ScriptedPipeline(), Told()
+    async with running_engine(settings, pipeline, told):
+        await read_topic(kafka_settings, topics.answers, len(foreign) + 1 + 3)
+    assert asked(pipeline) == ["0/0", "0/2", "0/3"], "the one true answer counts"
+    assert (await committed_offsets(settings))[0] == 4
+    assert not told.failures
+
+
+async def test_partitions_that_are_added_to_both_are_served(kafka_settings: Kafka, topics: Topics) -> None:
+    settings = settings_for(kafka_settings)
+    pipeline, told = ScriptedPipeline(), Told()
+    async with running_engine(settings, pipeline, told) as engine:
+        await ask(kafka_settings, topics, 3)
+        await read_topic(kafka_settings, topics.answers, 3)
+        await widen(kafka_settings, engine, {topics.questions: 5, topics.answers: 5})
+        await eventually(lambda: len(engine.state()["partitions"]) == 5, 30, "five partitions")
+        await ask(kafka_settings, topics, 3, partition=4)
+        await read_topic(kafka_settings, topics.answers, 6)
+    assert asked(pipeline) == ["0/0", "0/1", "0/2", "4/0", "4/1", "4/2"]
+    assert (await committed_offsets(settings))[4] == 3
+
+
+async def test_partitions_of_questions_alone_wait_for_those_of_answers(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    settings = settings_for(kafka_settings)
+    pipeline, told = ScriptedPipeline(), Told()
+    async with running_engine(settings, pipeline, told) as engine:
+        await eventually(lambda: engine.consumer.joined, 20, "the group")
+        await widen(kafka_settings, engine, {topics.questions: 4})
+        await ask(kafka_settings, topics, 2, partition=3)
+        await ask(kafka_settings, topics, 2, partition=0)
+        await eventually(lambda: told.failures, 30, "a clear error")
+        await read_topic(kafka_settings, topics.answers, 2)
+        assert asked(pipeline) == ["0/0", "0/1"], "the others go on"
+        assert f"{topics.answers} has no partitions [3]" in told.failures[0]
+        assert "kotae topics create" in told.failures[0]
+        assert not engine.consumer.joined
+        await widen(kafka_settings, engine, {topics.answers: 4})
+        await read_topic(kafka_settings, topics.answers, 4)
+    assert asked(pipeline) == ["0/0", "0/1", "3/0", "3/1"]
+
+
+async def test_what_retention_took_is_counted_and_the_rest_answered(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    settings = settings_for(kafka_settings)
+    for partition in range(2):
+        await ask(kafka_settings, topics, 10, partition=partition)
+    await commit(settings, topics, {0: (2, ""), 1: (50, "")})
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topics.questions, 0): RecordsToDelete(before_offset=6)})
+    finally:
+        await admin.close()
+    pipeline, told = ScriptedPipeline(), Told()
+    async with running_engine(settings, pipeline, told):
+        await read_topic(kafka_settings, topics.answers, 14)
+    assert sorted(told.out_of_range) == [(0, 2, 6), (1, 50, 0)]
+    assert asked(pipeline) == sorted([f"0/{n}" for n in range(6, 10)] + [f"1/{n}" for n in range(10)])
+    assert await committed_offsets(settings) == {0: 10, 1: 10}
+
+
+async def test_a_map_that_grows_too_long_holds_the_rest_back_and_loses_nothing(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    """The head is stuck, and so many above it, at random, that the map has no short form."""
+    count, more, release = 24_000, 200, asyncio.Event()
+    chance = random.Random(4)
+    held = {0} | {n for n in range(count) if chance.random() < 0.3}
+
+    async def script(asked: Asked) -> Answered:
+        if asked.source.offset in held:
+            await release.wait()
+        return answer_to(asked)
+
+    settings = settings_for(kafka_settings, max_in_flight=count, deadline_s=300)
+    pipeline = ScriptedPipeline(script)
+    async with running_engine(settings, pipeline) as engine:
+        await ask(kafka_settings, topics, count)
+        assigned = engine.consumer._assignment.partitions
+        await eventually(lambda: assigned[0].ceiling is not None, 60, "the ceiling")
+        await eventually(lambda: len(pipeline.asked) == count, 60, "all that came before it")
+        await ask(kafka_settings, topics, more, first=count)
+        await eventually(lambda: len(assigned[0].above) == more, 60, "what came since, and waits")
+        assert len(pipeline.asked) == count
+        assert engine.state()["partitions"]["0"]["commit_point"] == 0
+        release.set()
+        await eventually(
+            lambda: engine.state()["partitions"]["0"]["committed"] == count + more, 60, "all is committed"
+        )
+    assert len(pipeline.asked) == count + more
+    assert (await end_offsets(kafka_settings, topics.answers))[0] == count + more
+    found = await read_topic(kafka_settings, topics.answers, count + more)
+    assert {decode_answer(each.value).source.offset for each in found} == set(range(count + more))

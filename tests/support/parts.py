@@ -1,0 +1,19 @@
+"""Parts of a worker that do nothing, where a test is about the others."""
+
+from typing import Any
+
+
+class NoFeed:
+    """A knowledge feed that has nothing to read."""
+
+    caught_up = True
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+
+async def nothing() -> None: ...
