@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
@@ -49,27 +48,29 @@ def find_zone(place: str) -> ZoneInfo:
     Raises:
         UnknownPlace: with suggestions.
     """
-    names = _names()
-    zone = names.get(_folded(place)) or names.get(_folded(place).removesuffix("市"))
+    zone = _NAMES.get(_folded(place)) or _NAMES.get(_folded(place).removesuffix("市"))
     if zone is None:
-        near = difflib.get_close_matches(_folded(place), names, n=3, cutoff=0.6)
-        meant = ", ".join(dict.fromkeys(names[name] for name in near)) or "Asia/Tokyo, Europe/Berlin"
+        near = difflib.get_close_matches(_folded(place), _NAMES, n=3, cutoff=0.6)
+        meant = ", ".join(dict.fromkeys(_NAMES[name] for name in near)) or "Asia/Tokyo, Europe/Berlin"
         raise UnknownPlace(f"no time zone is known for {place[:60]!r}; names look like these: {meant}")
     return ZoneInfo(zone)
 
 
 def known_places() -> Mapping[str, str]:
     """Every name that `find_zone` knows, case-folded, with its IANA zone."""
-    return _names()
+    return _NAMES
 
 
 def _folded(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
 
-@cache
 def _names() -> dict[str, str]:
     zones = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     names = {_folded(zone.rpartition("/")[2]): zone for zone in zones if zone.count("/") == 1}
     names |= {_folded(zone): zone for zone in zones}
     return names | {_folded(name): zone for zone, also in _ALSO.items() for name in also.split(",")}
+
+
+# With the module, and not with the first question: it reads a file.
+_NAMES = _names()

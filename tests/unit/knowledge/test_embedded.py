@@ -185,9 +185,9 @@ async def test_indexing_gives_way_to_others() -> None:
             await asyncio.sleep(0)
 
     other = asyncio.create_task(count())
-    before = time.perf_counter()
+    before = time.thread_time()  # of this thread alone: a busy machine stops it for long
     await index.aupsert([Document(id="d", text="A sentence about gulls and their ways. " * 3_000)])
-    took = time.perf_counter() - before
+    took = time.thread_time() - before
     other.cancel()
     assert turns > took / 0.01
     await index.aclose()
