@@ -30,11 +30,11 @@ CANARIES = {
     "KOTAE_KAFKA__OAUTH_CLIENT_SECRET": "canary-oauth-1f0a",
     "KOTAE_KAFKA__SSL_KEY_PASSWORD": "canary-sslkey-2b7c",
     "KOTAE_MODEL__API_KEY": 'canary-model-"3c9d"',
-    "KOTAE_MODEL__FALLBACK_API_KEY": "canary-fallback-9a6b",
     "KOTAE_EMBEDDINGS__API_KEY": "canary-embeddings-4e1f",
     "TOOL_KEY": "canary-tool-5a2b",
 }
 QUESTIONS = 40
+STATUSES = (200, 200, 401, 200, 200, 500, 200, 200, 503, 200, 200, 404)
 
 
 class Parrot:
@@ -47,7 +47,8 @@ class Parrot:
         body = await request.text()
         self.calls += 1
         said = f"{dict(request.headers)} {request.url} {body}"
-        status = (200, 401, 500, 503, 404)[self.calls % 5]
+        # More successes than failures: an open breaker would keep the rest of the calls from us.
+        status = STATUSES[self.calls % len(STATUSES)]
         if status != 200:
             error = {"error": {"message": f"Wrong key: {said}"}, "message": said}
             return web.json_response(error, status=status, reason=request.headers.get("Authorization", "No"))
@@ -99,6 +100,7 @@ async def test_no_secret_is_in_anything_that_is_written(
     acls = Acls(secured_broker, "worker")
     await acls.grant(rights)
     await until_missing(kafka, rights, [])
+    userinfo = "canary-userinfo-6d3e"
     config = tmp_path / "kotae.toml"
     tool = (
         '[tools.orders{n}]\ndescription = "Looks up an order."\nurl = "{url}/tool{n}"\nmethod = "{method}"\n'
@@ -114,7 +116,6 @@ async def test_no_secret_is_in_anything_that_is_written(
         )
     )
     port = free_port()
-    userinfo = "canary-userinfo-6d3e"
     redis_password = "canary-redis-8f5a"
     redis = Redis(port=redis_server.port)
     await redis.execute_command("ACL", "SETUSER", "kotae", "on", f">{redis_password}", "~*", "&*", "+@all")
@@ -126,9 +127,9 @@ async def test_no_secret_is_in_anything_that_is_written(
             "KOTAE_CONFIG": str(config),
             "KOTAE_WORKER__HTTP_PORT": str(port),
             "KOTAE_MODEL__BASE_URL": f"{parrot}/v1",
-            "KOTAE_MODEL__FALLBACK_BASE_URL": f"{parrot}/fallback/v1",
+            "KOTAE_MODEL__FALLBACK_BASE_URL": f"{parrot.replace('//', f'//me:{userinfo}@')}/v1",
             "KOTAE_CACHE__REDIS_URL": f"redis://kotae:{redis_password}@127.0.0.1:{redis_server.port}/0",
-            "KOTAE_EMBEDDINGS__BASE_URL": f"{parrot.replace('//', f'//me:{userinfo}@')}/v1",
+            "KOTAE_EMBEDDINGS__BASE_URL": f"{parrot}/v1",
         }
     )
     async with producing(door) as producer:
