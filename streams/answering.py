@@ -115,21 +115,22 @@ class Answering:
         else:
             work.key = conversation_id.encode() if conversation_id else b"\0%d" % work.record.offset
 
-    def start(self, work: Work, done: Callable[[Work], None]) -> None:
-        """Begin; `done(work)` is called when the broker has the outcome."""
+    def start(self, work: Work, done: Callable[[Work], None]) -> bool:
+        """Begin; `done(work)` is called when the broker has the outcome. False: it is refused."""
         record = work.record
         started = asyncio.get_running_loop().time()
         source = Source(record.topic, record.partition, record.offset)
         inquiry = Inquiry(record, source, NO_HEADERS, gate=work.assigned.gate)
         finish = partial(self._finished, work, started, done)
         try:
-            self._begin(work, inquiry, started, finish)
+            return self._begin(work, inquiry, started, finish)
         except Exception as error:  # noqa: BLE001 - a defect costs its own record, and is logged there
             self._defect(inquiry, error, finish)
+            return False
 
     def _begin(
         self, work: Work, inquiry: Inquiry, started: float, finish: Callable[[Outcome | None], None]
-    ) -> None:
+    ) -> bool:
         record = inquiry.record
         if record.headers and record.headers[-1] is UNREADABLE:
             inquiry.record = record = replace(record, headers=record.headers[:-1])
@@ -142,21 +143,21 @@ class Answering:
         decoded = work.decoded or _decode(record.value)
         if isinstance(decoded, DecodeError):
             self._publisher.publish(self._outcomes.refused(inquiry, decoded), finish)
-            return
+            return False
         inquiry.question = decoded
         if inquiry.headers_lost:
             # What it asked for with them (a deadline, a reply) is not known.
             message = "the name of a header is not UTF-8; its dead letter is without such headers"
             error = UndecodableError(message)
             self._publisher.publish(self._outcomes.refused(inquiry, error), finish)
-            return
+            return False
         budget = self._deadline_s
         expires_at = request.expires_at(record.timestamp)
         if expires_at is not None:
             verdict = self._admission.judge(now, now - queue_ms / 1000, expires_at)
             if verdict != "run":
                 self._publisher.publish(self._shed(inquiry, verdict, now - expires_at), finish)
-                return
+                return False
             budget = min(budget, expires_at - now)
         deltas = _Deltas(self._outcomes, self._copies, inquiry, decoded, now) if decoded.stream else None
         asked = Asked(
@@ -171,6 +172,7 @@ class Answering:
         answer = self._answer(work, inquiry, asked, deltas, finish)
         task = asyncio.get_running_loop().create_task(answer, name="answer")
         self._running[work] = task, finish
+        return True
 
     def _shed(self, inquiry: Inquiry, verdict: Verdict, late_s: float) -> Outcome:
         if verdict == "expired":

@@ -153,10 +153,17 @@ class Assignment:
             return work, self.intake.started(assigned.number, work.size)
         return None
 
+    def free_slot(self, work: Work) -> None:
+        """For a record that was started nothing runs; its lane waits until its outcome is safe."""
+        work.waits = True
+        self.intake.free_slot()
+        self.lanes.release(work)
+
     def finish(self, work: Work) -> None:
         """A record that was started is done, whoever its partition belongs to by now."""
-        self.intake.finished(work.size)
-        self.lanes.release(work)
+        self.intake.finished(work.size, without_slot=work.waits)
+        if not work.waits:
+            self.lanes.release(work)
         assigned = work.assigned
         assigned.running.pop(work, None)
         if not assigned.lost:

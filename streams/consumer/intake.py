@@ -23,9 +23,11 @@ class Intake:
     """Counts what is buffered (polled, not started) and running, and says where to fetch from.
 
     Args:
-        max_in_flight: questions running at once, outcomes that the broker has not acked included.
+        max_in_flight: questions running at once, until the broker has acked their outcomes. What is refused
+            takes no slot: else a flood of refusals would leave few for questions.
         max_buffered: records buffered. Each partition has an equal share, so that one whose lanes
-            are stuck leaves room for the others; one poll may overrun a share, not the whole.
+            are stuck leaves room for the others; one poll may overrun a share, not the whole. As many
+            outcomes of what was refused may wait for the broker.
         max_bytes: bytes buffered, and as many again running; one poll or record may overrun it.
         tenant_share: of the questions running at once, the most that may be of one tenant while there
             are others.
@@ -50,6 +52,7 @@ class Intake:
         self.in_flight = 0
         self.buffered = 0
         self.running_bytes = 0
+        self._without_slot = 0
         self.hungry: set[int] = set()
         self._max_buffered = max_buffered
         self._max_bytes = max_bytes
@@ -64,7 +67,10 @@ class Intake:
     def may_start(self) -> bool:
         """Whether one more question may start."""
         return (
-            self.in_flight < self.max_in_flight and self.running_bytes < self._max_bytes and self._has_room()
+            self.in_flight - self._without_slot < self.max_in_flight
+            and self._without_slot < self._max_buffered
+            and self.running_bytes < self._max_bytes
+            and self._has_room()
         )
 
     @property
@@ -117,9 +123,14 @@ class Intake:
         self.hungry.add(partition)
         return True
 
-    def finished(self, size: int) -> None:
+    def free_slot(self) -> None:
+        """For a running record nothing runs: only its outcome waits, for the broker."""
+        self._without_slot += 1
+
+    def finished(self, size: int, *, without_slot: bool = False) -> None:
         """A running record is done, whoever its partition belongs to by now."""
         self.in_flight -= 1
+        self._without_slot -= without_slot
         self.running_bytes -= size
 
     def _share_out(self) -> None:

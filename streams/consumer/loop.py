@@ -257,7 +257,8 @@ class ConsumerLoop:
             work, hungry = taken
             if hungry and self._connection is not None:
                 self._connection.wake()
-            self._handler.start(work, self._finished)
+            if not self._handler.start(work, self._finished):
+                self._assignment.free_slot(work)
         if not self._dispatching:
             self._dispatching = True
             asyncio.get_running_loop().call_soon(self._go_on)

@@ -75,9 +75,10 @@ class Work:
         tenant: whose turn it takes.
         decoded: what its value held.
         size: bytes that it holds in memory.
+        waits: nothing runs for it any more, or ever did: its outcome waits for the broker, without a slot.
     """
 
-    __slots__ = ("assigned", "decoded", "key", "record", "size", "tenant")
+    __slots__ = ("assigned", "decoded", "key", "record", "size", "tenant", "waits")
 
     def __init__(self, record: ConsumerRecord, assigned: Assigned, size: int) -> None:
         self.record = record
@@ -86,6 +87,7 @@ class Work:
         self.key: bytes = b""
         self.tenant = ""
         self.decoded: Decoded | None = None
+        self.waits = False
 
 
 class Handler(Protocol):
@@ -95,8 +97,8 @@ class Handler(Protocol):
         """Fill in its lane and its tenant. Never raises."""
         ...
 
-    def start(self, work: Work, done: Callable[[Work], None]) -> None:
-        """Begin work and return at once; never raises.
+    def start(self, work: Work, done: Callable[[Work], None]) -> bool:
+        """Begin work and return at once; never raises. False: nothing runs, its outcome is on its way.
 
         `done(work)` is called once, and not before the event loop's next turn: when the broker has the
         record's outcome, or, where the record's partition is lost, when nothing is left of it here.

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -95,12 +96,14 @@ class ModelServer:
     Attributes:
         requests: all that came.
         abandoned: those whose client went away, each with when, in unix seconds.
+        capacity: entered for as long as a reply is delayed; a semaphore makes others wait.
     """
 
     def __init__(self, script: Callable[[Recorded], Reply] | Reply) -> None:
         self.script: Callable[[Recorded], Reply] = script if callable(script) else lambda _: script
         self.requests: list[Recorded] = []
         self.abandoned: list[tuple[Recorded, float]] = []
+        self.capacity: AbstractAsyncContextManager[None] = nullcontext()
         self.base_url = ""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._serve)
@@ -129,7 +132,8 @@ class ModelServer:
         self.requests.append(recorded)
         reply = self.script(recorded)
         try:
-            await asyncio.sleep(reply.delay_s)
+            async with self.capacity:
+                await asyncio.sleep(reply.delay_s)
             response = web.StreamResponse(status=reply.status, headers=dict(reply.headers))
             await response.prepare(request)
             for piece in reply.pieces:

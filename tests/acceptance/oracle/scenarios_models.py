@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import orjson
+
 from streams.local.broker import LocalBroker
 from tests.acceptance.oracle.dialogue import WARRANTY, Told, about_warranty, all_told, ask, quotes_hold, teach
 from tests.acceptance.oracle.scenarios import Result, _finish, _start
@@ -63,7 +65,7 @@ async def broken_model(world: World, _: LocalBroker | None) -> Result:
     await ask(world, about_warranty("sound", size.questions))
     await eventually(world.drained, size.drain_s, "the others are answered")
     [worker] = world.workers
-    in_flight = (await world.state(worker))["in_flight"]
+    in_flight = orjson.loads(await world.fetch(worker, "/state"))["in_flight"]
     rebalances = len(world.observer.rebalances) - settled
     result = await _finish(world, duplicates=0)
     told = await all_told(world)

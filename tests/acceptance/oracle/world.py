@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -142,11 +141,10 @@ class World:
         """Give the workers that start from now on these tools, written as TOML."""
         (self._folder / "tools.toml").write_text(tables)
 
-    async def state(self, worker: Program) -> dict[str, Any]:
-        """What a worker tells of itself on `/state`."""
-        url = self._health[worker.pid].replace("/health/ready", "/state")
-        state: dict[str, Any] = orjson.loads(await asyncio.to_thread(_get, url))
-        return state
+    async def fetch(self, worker: Program, path: str) -> bytes:
+        """What a worker tells over HTTP, for instance at `/state`."""
+        url = self._health[worker.pid].replace("/health/ready", path)
+        return await asyncio.to_thread(_get, url)
 
     async def ready(self, workers: Iterable[Program] | None = None) -> None:
         for worker in list(self.workers if workers is None else workers):

@@ -45,6 +45,22 @@ def test_no_more_than_max_in_flight_start() -> None:
     assert made.may_start
 
 
+def test_what_only_waits_for_the_broker_takes_no_slot_and_is_bounded_too() -> None:
+    made = intake(max_in_flight=1, max_buffered=4)
+    for waiting in range(4):
+        assert made.may_start
+        made.received(0, 5)
+        made.started(0, 5)
+        made.free_slot()
+        assert made.in_flight == waiting + 1
+    assert not made.may_start
+    made.finished(5, without_slot=True)
+    assert made.may_start
+    made.received(0, 5)
+    made.started(0, 5)
+    assert not made.may_start
+
+
 def test_bytes_running_are_bounded_too() -> None:
     made = intake()
     made.received(0, 1000)

@@ -105,6 +105,7 @@ class HeldHandler:
         self.started: list[Work] = []
         self.done: Any = None
         self.dropped: list[int] = []
+        self.refuses = False
 
     def drop(self, number: int) -> None:
         self.dropped.append(number)
@@ -116,9 +117,10 @@ class HeldHandler:
     def prepare(self, work: Work) -> None:
         work.key = work.record.key or b"no key"
 
-    def start(self, work: Work, done: Callable[[Work], None]) -> None:
+    def start(self, work: Work, done: Callable[[Work], None]) -> bool:
         self.started.append(work)
         self.done = done
+        return not self.refuses
 
     def finish(self, offset: int, partition: int = 0) -> None:
         work = next(w for w in self.started if (w.record.partition, w.record.offset) == (partition, offset))
@@ -193,6 +195,28 @@ async def test_when_full_it_touches_the_group_and_takes_no_record(
         assert len(handler.started) == 4, "a freed slot is taken at once"
         # Well below the second after which a full worker polls in any case.
         await eventually(lambda: loop._intake.buffered or not consumer.log[0], 0.5, "a refill")
+
+
+async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    handler.refuses = True
+    await consumer.assign(0)
+    consumer.produce(0, *[b"%d" % n for n in range(6)])
+    await eventually(lambda: len(handler.started) == 6, 2, "more than there are slots")
+    handler.refuses = False
+    consumer.produce(0, *[b"%d" % n for n in range(6, 16)], first=6)
+    await eventually(lambda: len(handler.started) == 10, 2, "as many as there are slots")
+    loop.stop_fetching()
+    ended = asyncio.create_task(loop.wait_idle())
+    for number in range(6, 10):
+        handler.finish(number)
+    await asyncio.sleep(0)
+    assert len(handler.started) == 6
+    assert not ended.done()
+    for number in range(6):
+        handler.finish(number)
+    await asyncio.wait_for(ended, 2)
 
 
 async def test_a_rebalance_is_waited_for_and_not_polled_for(
