@@ -10,6 +10,7 @@ An implementation of a protocol is at home here once it passes that protocol's s
 * never let one tenant see another's data: `question.tenant` is part of every look-up.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -21,6 +22,15 @@ from schemas.question import Question
 
 DeltaSink = Callable[[str], None]
 """Takes a piece of the answer's text as it is generated. Never blocks, may drop."""
+
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+
+
+def percent_encoded(text: str) -> str:
+    """The text as one part of a path, by RFC 3986."""
+    # Nearly every identifier is that already, and `quote` is ten times as slow to find it out.
+    return text if _UNRESERVED(text) else quote(text, safe="")
 
 
 class Trail(Protocol):
@@ -53,7 +63,7 @@ class Call:
     @property
     def request_id(self) -> str:
         """`X-Request-Id`: `<question id>/<stage>/<attempt>`, each part percent-encoded."""
-        return f"{quote(self.question_id, safe='')}/{quote(self.stage, safe='')}/{self.attempt}"
+        return f"{percent_encoded(self.question_id)}/{percent_encoded(self.stage)}/{self.attempt}"
 
     @property
     def headers(self) -> dict[str, str]:

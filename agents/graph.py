@@ -12,7 +12,7 @@ stages really run side by side: a chain of stages costs no task at all.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from agents.budgets import Paces
@@ -70,6 +70,7 @@ class Stage(Generic[T]):
         degrade: makes a value in place of the one that failed, and notes the reason with
             `run.degrade`; None: the failure is the question's. Only a stage that has one is left
             out where the time that is left is less than it usually takes.
+        name: as in traces, metrics and request ids.
     """
 
     output: Output[T]
@@ -82,10 +83,10 @@ class Stage(Generic[T]):
     skippable: Callable[[Run], bool] = _always
     degrade: Callable[[Run, DependencyError], T] | None = None
 
-    @property
-    def name(self) -> str:
-        """The stage's name, as in traces, metrics and request ids."""
-        return self.output.stage
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.output.stage)
 
 
 class Graph:

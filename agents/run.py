@@ -1,6 +1,7 @@
 """One question on its way: the values of its stages, what they degraded, and their traces."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -90,7 +91,7 @@ class Run:
             stage=stage,
             status=status,
             attempt=attempt,
-            started_at=datetime.fromtimestamp(datetime.now(UTC).timestamp() - duration, UTC),
+            started_at=datetime.fromtimestamp(time.time() - duration, UTC),
             duration_ms=round(duration * 1000, 3),
             detail=detail,
         )

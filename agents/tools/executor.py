@@ -5,11 +5,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
-from agents.components import Call, PlannedCall, ToolSpec
+from agents.components import Call, PlannedCall, ToolSpec, percent_encoded
 from agents.errors import BadOutputError, DependencyError, TimedOutError
 from agents.nesting import nests_too_deeply
 from agents.resilience.guard import Guard
@@ -154,7 +153,7 @@ class RegistryExecutor:
 def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, str]:
     headers = call.headers
     # Nothing of the attempt or of the run is in it: the same call has the same key for ever.
-    headers["Idempotency-Key"] = f"{quote(question.id, safe='')}/{quote(planned.id, safe='')}"
+    headers["Idempotency-Key"] = f"{percent_encoded(question.id)}/{percent_encoded(planned.id)}"
     return headers
 
 

@@ -4,7 +4,7 @@ Sinks (metrics, logs) subclass `Hook` and override what they care about; `Hooks`
 to all of them. Events come on the event loop, many thousands a second: a sink must not block.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from schemas.answer import Answer, Source
 from schemas.event import StageTrace
@@ -87,21 +87,26 @@ class Hook:
 
 
 class Hooks(Hook):
-    """Passes every event to each sink, in the order given."""
+    """Passes every event to each sink that does something with it, in the order given."""
 
     def __init__(self, sinks: Iterable[Hook]) -> None:
-        self._sinks = tuple(sinks)
+        sinks = tuple(sinks)
+        for name, ignore in vars(Hook).items():
+            if name.startswith("_"):
+                continue
+            # Bound now: a question has fifteen events, and most of them interest one sink alone.
+            interested = [
+                told
+                for told in (getattr(sink, name) for sink in sinks)
+                if getattr(told, "__func__", None) is not ignore
+            ]
+            if interested:
+                setattr(self, name, interested[0] if len(interested) == 1 else _each(interested))
 
 
-def _fan_out(name: str) -> None:
-    def tell(self: Hooks, *arguments: object) -> None:
-        for sink in self._sinks:
-            getattr(sink, name)(*arguments)
+def _each(interested: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def tell(*arguments: object) -> None:
+        for told in interested:
+            told(*arguments)
 
-    tell.__name__ = name
-    tell.__doc__ = getattr(Hook, name).__doc__
-    setattr(Hooks, name, tell)
-
-
-for _event in [name for name, value in vars(Hook).items() if callable(value) and not name.startswith("_")]:
-    _fan_out(_event)
+    return tell

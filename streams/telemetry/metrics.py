@@ -33,13 +33,16 @@ class Counts(dict[Labels, float]):
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
         """Count; beyond `SERIES_MAX` the label values become `OTHER`."""
-        if labels not in self and len(self) >= SERIES_MAX:
+        if labels in self:
+            self[labels] += amount
+            return
+        if len(self) >= SERIES_MAX:
             labels = (OTHER,) * len(labels)
         self[labels] = self.get(labels, 0.0) + amount
 
 
 class Distribution:
-    """A histogram's buckets for one tuple of label values."""
+    """A histogram's buckets for one tuple of label values; a bound belongs to the bucket below it."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -47,11 +50,6 @@ class Distribution:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count a value; a bound belongs to the bucket below it."""
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
 
     @property
     def cumulative(self) -> list[tuple[str, float]]:
@@ -74,7 +72,8 @@ class Distributions(dict[Labels, Distribution]):
             if len(self) >= SERIES_MAX:
                 labels = (OTHER,) * len(labels)
             distribution = self.setdefault(labels, Distribution(self._bounds))
-        distribution.observe(value)
+        distribution.counts[bisect_left(self._bounds, value)] += 1
+        distribution.total += value
 
 
 class Metrics(Hook, Collector):
