@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import msgspec
 import orjson
@@ -54,7 +53,7 @@ async def test_what_failed_goes_back_until_it_is_answered_or_parked(
         if asked.question.id not in broken:
             return answered
         error = AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "the model is down")
-        return replace(
+        return msgspec.structs.replace(
             answered, answer=msgspec.structs.replace(answered.answer, status="failed", error=error)
         )
 
