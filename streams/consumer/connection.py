@@ -38,6 +38,8 @@ SMALL_POLL = 32
 """After a poll of fewer records the next one waits for `PACE_S`: a fetch costs as much as many records."""
 TOUCH_S = 1.0
 """How often a worker that wants nothing polls all the same."""
+GAPS_S = 2.0
+"""Least time between two looks at where the log begins."""
 RETRY_S = 0.5
 SWEEP_S = 60.0
 """A tenant that had nothing for this long, once or twice, leaves its share to the others."""
@@ -69,6 +71,7 @@ class Connection:
         add: Callable[[Assigned, Sequence[ConsumerRecord], float], None],
         dispatch: Callable[[], None],
         failed: Callable[[BaseException], None],
+        out_of_range: Callable[[int, int, int], None],
         commit_interval_s: float,
         commit_timeout_s: float,
     ) -> None:
@@ -84,6 +87,9 @@ class Connection:
         self._add = add
         self._dispatch = dispatch
         self._failed = failed
+        self._out_of_range = out_of_range
+        self._gaps: dict[TopicPartition, int] = {}
+        self._gaps_looked_at = 0.0
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s
         self._fetching = True
@@ -193,6 +199,8 @@ class Connection:
                     records = await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=intake.room)
                     if 0 < self._take_in(records, epoch) < SMALL_POLL:
                         await asyncio.sleep(PACE_S)
+                    if self._gaps and time.monotonic() > self._gaps_looked_at + GAPS_S:
+                        await self._look_at_gaps()
                 else:
                     await consumer.getmany(self._nowhere, timeout_ms=0)
                     await self._wait_for_room()
@@ -225,10 +233,25 @@ class Connection:
                     self.rebalance.seek(assigned)
                 continue
             count += len(records)
+            expected = assigned.resume
+            if expected is not None and records[0].offset > expected:
+                self._gaps.setdefault(topic_partition, expected)
             self._add(assigned, records, now)
         if count:
             self._dispatch()
         return count
+
+    async def _look_at_gaps(self) -> None:
+        """Tell of records that were gone before they were read: aiokafka goes on behind them in silence.
+
+        Most gaps are the marks of transactions, and lie within the log.
+        """
+        self._gaps_looked_at = time.monotonic()
+        gaps, self._gaps = self._gaps, {}
+        begins = await self._consumer.beginning_offsets(list(gaps))
+        for partition, expected in gaps.items():
+            if begins[partition] > expected:
+                self._out_of_range(partition.partition, expected, begins[partition])
 
     async def _commit_regularly(self) -> None:
         swept = time.monotonic()

@@ -214,6 +214,7 @@ class ConsumerLoop:
             add=self._add,
             dispatch=self._dispatch,
             failed=self._failed,
+            out_of_range=self._hook.offset_out_of_range,
             commit_interval_s=self._commit_interval_s,
             commit_timeout_s=self._commit_timeout_s,
         )

@@ -215,7 +215,7 @@ class LogSink(Hook):
 
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:  # noqa: D102 - see the hook
         log.error(
-            "partition %d: the committed offset %d is not in the log, reading begins at %d",
+            "partition %d: offset %d, the next to be read, is not in the log; reading goes on at %d",
             partition,
             committed,
             start,

@@ -195,6 +195,41 @@ async def test_what_retention_took_is_counted_and_the_rest_answered(
     assert await committed_offsets(settings) == {0: 10, 1: 10}
 
 
+async def test_records_that_are_deleted_while_a_worker_is_behind_are_told_of(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    release = asyncio.Event()
+
+    async def script(asked: Asked) -> Answered:
+        await release.wait()
+        return answer_to(asked)
+
+    settings = settings_for(kafka_settings, max_in_flight=5, deadline_s=300)
+    pipeline, told = ScriptedPipeline(script), Told()
+    large = question("large") + b" " * 60_000
+    async with running_engine(settings, pipeline, told) as engine:
+        async with producing(kafka_settings) as producer:
+            # More than is buffered here and fetched ahead by the client.
+            for n in range(1_000):
+                await producer.send(topics.questions, large, key=b"%d" % n, partition=0)
+        await eventually(lambda: engine.state()["buffered"] >= 100, 30, "the buffer is full")
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers)
+        await admin.start()
+        try:
+            before = RecordsToDelete(before_offset=990)
+            await admin.delete_records({TopicPartition(topics.questions, 0): before})
+        finally:
+            await admin.close()
+        release.set()
+        await eventually(lambda: bool(told.out_of_range), 60, "it is told")
+        await eventually(
+            lambda: engine.state()["partitions"]["0"]["committed"] == 1_000, 60, "all that is left is done"
+        )
+    [(partition, expected, start)] = told.out_of_range
+    assert (partition, start) == (0, 990)
+    assert len(pipeline.asked) == expected + 10
+
+
 async def test_a_map_that_grows_too_long_holds_the_rest_back_and_loses_nothing(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
