@@ -62,7 +62,7 @@ class Hook:
         """What was done of our partitions could not be read; it is tried until it can."""
 
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
-        """What was to be read next is not in the log (retention, another topic): reading goes on at `start`."""
+        """What was to be read next is not in the log (retention, say); reading goes on at `start`."""
 
     def committed(self, partition: int, offset: int) -> None:
         """Everything of the partition below `offset` has its outcome."""
