@@ -131,7 +131,7 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collec
     missing = [name for name in needed if name not in partitions]
     if missing:
         raise OperatorError(
-            f"the cluster at {kafka.bootstrap_servers} has no topic {' and no '.join(missing)}: "
+            f"the cluster at {kafka.bootstrap_servers} lacks the topics {', '.join(missing)}: "
             "create them with 'kotae topics create'"
         )
     if topics.questions not in needed:

@@ -252,9 +252,10 @@ def _allowed(kind: inspect.Type) -> str:
             words = f"a whole number{_bounds(kind)}"
         case inspect.FloatType():
             words = f"a number{_bounds(kind)}"
-        case inspect.StrType(max_length=int(longest)):
+        case inspect.StrType():
             like = f" like {kind.pattern}" if kind.pattern else ""
-            words = f"text{like} of {kind.min_length or 0} to {longest} characters"
+            length = f" of {kind.min_length or 0} to {kind.max_length} characters" if kind.max_length else ""
+            words = f"text{like}{length}"
     return words
 
 

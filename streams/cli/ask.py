@@ -20,7 +20,13 @@ from streams.settings import Kafka
 @click.argument("text")
 @click.option("--conversation", help="Conversation id; default: a new conversation.")
 @click.option("--tenant", default="default", show_default=True, help="Whose documents and tools are used.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="s")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait.",
+)
 @click.option("--tool", "tools", multiple=True, help="Allow this tool only; may be given several times.")
 @click.option("--stream", is_flag=True, help="Print the answer as it is written.")
 @click.option(

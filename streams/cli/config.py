@@ -19,7 +19,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print an object: name to value and source.")
 @click.pass_obj
 def show(context: CommandContext, *, as_json: bool) -> None:
-    """Print every setting with its value and its source; secrets are masked."""
+    """Print every setting with value and source.
+
+    Secrets are masked.
+    """
     rows = {
         name: {"value": _shown(context, name), "source": source}
         for name, source in context.loaded.sources.items()

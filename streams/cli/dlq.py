@@ -25,7 +25,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 @click.pass_obj
 def list_letters(context: CommandContext, *, as_json: bool) -> None:
-    """List the dead letters, and what `redrive` would do with each. Changes nothing."""
+    """List the dead letters.
+
+    Says what `redrive` would do with each. Changes nothing.
+    """
     import orjson  # noqa: PLC0415 - keeps `kotae --help` quick
 
     decisions = asyncio.run(_decisions(context.settings.kafka))
@@ -76,9 +79,10 @@ def show(context: CommandContext, *, position: str, as_json: bool) -> None:
 def redrive(
     context: CommandContext, *, positions: tuple[str, ...], everything: bool, rate: float, dry_run: bool
 ) -> None:
-    """Send questions back to be answered again, in their order, each at most three times in all.
+    """Send questions back to be answered again.
 
-    A letter whose question has been answered since, or waits to be, stays where it is. An absolute deadline
+    They go in their order, each at most three times in all. A letter
+    whose question has been answered since, or waits to be, stays where it is. An absolute deadline
     (ce_expirytime) is left out: it would be over; `timeout_ms` begins anew.
     """
     if bool(positions) == everything:

@@ -30,9 +30,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects, with every range.")
 @click.pass_obj
 def show(context: CommandContext, *, group: str | None, as_json: bool) -> None:
-    """Show what is committed, what is done beyond it and what is not, a partition at a time.
+    """Show what is committed, done beyond it, incomplete.
 
-    The age is that of the oldest question without an outcome. What the map marks as done is not run again
+    A line tells of one partition. The age is
+    that of the oldest question without an outcome. What the map marks as done is not run again
     after a crash; beyond that, the next recovery scan reads the answers from the position shown. Changes
     nothing.
     """

@@ -21,9 +21,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the paths as a JSON list.")
 @click.pass_obj
 def export(context: CommandContext, directory: Path, *, as_json: bool) -> None:
-    """Write the JSON Schema of every message, and an AsyncAPI document, to DIRECTORY.
+    """Write JSON Schema and AsyncAPI to DIRECTORY.
 
-    The document names the topics with the prefix of the settings, as they are on the cluster.
+    There is a schema for every message. The
+    AsyncAPI document names the topics with the prefix of the settings, as they are on the cluster.
     """
     kafka = context.settings.kafka
     try:

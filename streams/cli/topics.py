@@ -34,9 +34,10 @@ def command() -> None:
 def create(
     context: CommandContext, *, partitions: int | None, replication: int | None, as_json: bool
 ) -> None:
-    """Create the topics that are missing; those that exist are left as they are.
+    """Create the topics that are missing.
 
-    Only `answers` and `journal` are given more partitions, where they have fewer than `questions`.
+    Those that exist are left as they are. Only
+    `answers` and `journal` are given more partitions, where they have fewer than `questions`.
     """
     kafka = context.settings.kafka
     if partitions is not None:
@@ -63,5 +64,5 @@ def _show(topics: Sequence[TopicState], *, as_json: bool) -> None:
         else:
             note = "  created" if topic.created else ""
             click.echo(
-                f"{topic.name:{width}}  {topic.partitions} partitions, {topic.replication} copies{note}"
+                f"{topic.name:{width}}  partitions: {topic.partitions}, copies: {topic.replication}{note}"
             )

@@ -143,6 +143,8 @@ class Logging:
         root.setLevel(self._level)
         # It writes whole requests, the bytes of a SASL log-in included.
         logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+        # A line for every request of a tool, with the whole address, which may hold a key.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         self._writer.start()
         return self
 

@@ -94,6 +94,7 @@ class TestRefusals:
             ("KAFKA__SECURITY_PROTOCOL", "TLS", "one of PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL, not 'TLS'"),
             ("KAFKA__TOPIC_PREFIX", "a b", "text like"),
             ("KAFKA__REPLY_TOPICS", "a,b c", "a list, each text like"),
+            ("KAFKA__OAUTH_EXTENSIONS", "a", "a list, each text like ^[A-Za-z]+=.+$, not 'a'"),
             ("WORKER__GROUP_ID", "", "text of 1 to 200 characters"),
             ("KAFKA__BOOTSTRAP_SERVERS", "kafka", "host:port"),
             ("KAFKA__BOOTSTRAP_SERVERS", "", "host:port"),

@@ -116,6 +116,14 @@ def test_kafka_connections_never_log_what_they_send() -> None:
     assert stream.getvalue() == ""
 
 
+def test_the_addresses_that_tools_call_are_not_in_the_log() -> None:
+    stream = io.StringIO()
+    with Logging(stream=stream):
+        logging.getLogger("httpx").info("HTTP Request: GET https://erp.example/?key=hunter2")
+        logging.getLogger("httpx").warning("told")
+    assert [line["message"] for line in lines(stream)] == ["told"]
+
+
 SETTINGS = Settings(
     kafka=Kafka(sasl_password="kafka-word"),
     model=Model(base_url="http://user:url-word@host/v1", api_key='model"key\n'),
