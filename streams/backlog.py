@@ -9,6 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.closing import within
+
 log = logging.getLogger(__name__)
 
 HALF_LIFE_S = 30.0
@@ -82,7 +84,7 @@ class Backlog:
         """Disconnect. Takes `CLOSE_S` at most."""
         reader, self._reader = self._reader, None
         if reader is not None:
-            await _close(reader)
+            await within(CLOSE_S, reader.stop())
 
     async def _connected(self) -> Any:
         if self._reader is None:
@@ -90,15 +92,7 @@ class Backlog:
             try:
                 await reader.start()
             except BaseException:
-                await _close(reader)
+                await within(CLOSE_S, reader.stop())
                 raise
             self._reader = reader
         return self._reader
-
-
-async def _close(reader: AIOKafkaConsumer) -> None:
-    stopping = asyncio.create_task(reader.stop())
-    # Without a broker, `stop` hangs or raises CancelledError: neither may reach us.
-    await asyncio.wait({stopping}, timeout=CLOSE_S)
-    stopping.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)

@@ -18,12 +18,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.closing import within
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.rebalance import Rebalance
@@ -151,7 +152,7 @@ class Connection:
 
     async def _stop(self, timeout_s: float) -> None:
         consumer = self._consumer
-        if await _within(timeout_s / 2, consumer.stop()):
+        if await within(timeout_s / 2, consumer.stop()):
             return
         # It hangs at the first of its parts that does not end: the others must not go on behind us.
         coordinator, fetcher = consumer._coordinator, consumer._fetcher
@@ -160,8 +161,8 @@ class Connection:
                 if task is not None:
                     task.cancel()
         if fetcher is not None:
-            await _within(timeout_s / 4, fetcher.close())
-        await _within(timeout_s / 4, consumer._client.close())
+            await within(timeout_s / 4, fetcher.close())
+        await within(timeout_s / 4, consumer._client.close())
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -263,15 +264,3 @@ class Connection:
             if not self._assignment.held:
                 await self._committer.acommit(self._commit_timeout_s)
                 self._dispatch()
-
-
-async def _within(timeout_s: float, closing: Awaitable[None]) -> bool:
-    """Whether it has ended well."""
-    # Without a broker, what closes aiokafka hangs or raises CancelledError: neither may reach us.
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.wait({task}, timeout=timeout_s)
-    finally:
-        task.cancel()
-    [problem] = await asyncio.gather(task, return_exceptions=True)
-    return problem is None

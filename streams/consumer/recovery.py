@@ -6,16 +6,16 @@ would be answered twice. So what fails here is repeated for as long as it takes.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
+from streams.closing import within
 from streams.consumer.offset_map import decode
 from streams.telemetry.hook import Hook
 
@@ -154,8 +154,8 @@ class Recovery:
                 await reader.start()
             await _Attempt(reader, self._questions, self._answers, self._hook).arun(numbers, committed, tell)
         finally:
-            await _close(admin.close)
-            await _close(reader.stop)
+            await within(CLOSE_S, admin.close())
+            await within(CLOSE_S, reader.stop())
 
 
 class _Attempt:
@@ -264,9 +264,3 @@ class _Attempt:
             if time.monotonic() - heard > REQUEST_S:
                 raise TimeoutError(f"nothing more was read of {sorted(waiting)}")
             await asyncio.sleep(0)
-
-
-async def _close(close: Callable[[], Awaitable[None]]) -> None:
-    with contextlib.suppress(Exception):  # it was for this recovery only
-        async with asyncio.timeout(CLOSE_S):
-            await close()

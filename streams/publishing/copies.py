@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Collection
+from functools import partial
 
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
@@ -98,13 +99,17 @@ class Copies:
     def _send_traces(self) -> None:
         traces, self._traces = self._traces, []
         for record in traces:
-            self._sender.put(record, self._settled)
+            self._send(record)
 
     def _put(self, record: Record, limit: int) -> bool:
         if not self._take(record, limit):
             return False
-        self._sender.put(record, self._settled)
+        self._send(record)
         return True
+
+    def _send(self, record: Record) -> None:
+        # What it holds by then may be shorter: secrets are taken out of it on its way.
+        self._sender.put(record, partial(self._settled, record.size))
 
     def _take(self, record: Record, limit: int) -> bool:
         """Whether there is room for one more of its topic, which is taken."""
@@ -117,12 +122,11 @@ class Copies:
         waiting.bytes += record.size
         return True
 
-    def _settled(self, record: Record, error: BaseException | None) -> None:
-        size = record.size
+    def _settled(self, size: int, record: Record, error: BaseException | None) -> None:
         waiting = self._waiting[record.topic]
         waiting.records -= 1
         waiting.bytes -= size
         if error is None:
-            self._hook.record_sent(record.topic, size)
+            self._hook.record_sent(record.topic, record.size)
         else:
             self._hook.send_failed(record.topic, error)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka.errors import KafkaError
-
 from agents.components import Plan, PlannedCall
 from agents.tools.journal import JournalError, Recorded
 from schemas.answer import Source, ToolCall, Usage
@@ -153,7 +151,7 @@ class KafkaJournal:
                         partition,
                         await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted),
                     )
-            except KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
                 delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
                 attempt += 1
                 log.warning(

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.codec import DecodeError, decode_journal_entry
 from schemas.journal import JournalEntry
 from schemas.topics import Topics
+from streams.closing import within
 from streams.kafka import client_options
 from streams.settings import Kafka
 
@@ -21,6 +22,7 @@ SKEW_MS = 3_600_000
 POLL_MS = 200
 BATCH = 500
 """Records decoded at once: that must not hold the event loop for long."""
+CLOSE_S = 2.0
 
 Wanted = Callable[[int], bool]
 """Whether the question at an offset still has to be answered."""
@@ -99,7 +101,7 @@ async def _reading(kafka: Kafka, place: TopicPartition) -> AsyncIterator[Any]:
         consumer.assign([place])
         yield consumer
     finally:
-        await consumer.stop()
+        await within(CLOSE_S, consumer.stop())
 
 
 def _entry(record: Any) -> JournalEntry | None:

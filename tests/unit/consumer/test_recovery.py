@@ -211,3 +211,16 @@ async def test_what_fails_is_repeated_and_holds_up_no_other() -> None:
     found = await task
     assert [each.number for each in found] == [3, 7]
     assert hook.failed[:2] == ["KafkaConnectionError", "LookupError"]
+
+
+@pytest.mark.parametrize("closing", ["stop", "close"])
+async def test_a_client_whose_closing_raises_cancelled_error_does_not_end_the_recovery(closing: str) -> None:
+    async def close() -> None:
+        raise asyncio.CancelledError  # as aiokafka's do, where a fetch has just begun or the broker is gone
+
+    log = Log()
+    log.write("questions", *[b"q"] * 5)
+    log.refusals = [KafkaConnectionError("away")]
+    setattr(log, closing, close)
+    [found] = await recover(log, 3)
+    assert found.number == 3

@@ -284,3 +284,37 @@ def test_nothing_is_kept_of_what_ended_or_left_however_long_a_worker_lives() -> 
             journal.drop(partition)
         assert journal.held == 0
         assert not journal._found
+
+
+@pytest.mark.parametrize("problem", [asyncio.CancelledError(), TimeoutError(), OSError("reset")])
+async def test_reading_is_repeated_whatever_a_client_raises(
+    problem: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        """Knows an empty partition; the first one that is closed raises."""
+
+        problems = [problem]  # noqa: RUF012 - shared by all of them
+
+        def __init__(self, **_: Any) -> None: ...
+
+        async def start(self) -> None: ...
+
+        def assign(self, places: Any) -> None: ...
+
+        async def end_offsets(self, places: Any) -> Any:
+            if self.problems and not isinstance(self.problems[0], asyncio.CancelledError):
+                raise self.problems.pop()
+            return dict.fromkeys(places, 0)
+
+        def seek(self, place: Any, offset: int) -> None: ...
+
+        async def position(self, place: Any) -> int:
+            return 0
+
+        async def stop(self) -> None:
+            if self.problems:
+                raise self.problems.pop()
+
+    monkeypatch.setattr("streams.publishing.journal_reader.AIOKafkaConsumer", Reader)
+    await asyncio.wait_for(Log().journal().arecover(2, 7, lambda _: True), 10)
+    assert not Reader.problems

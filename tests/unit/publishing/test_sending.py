@@ -525,3 +525,22 @@ async def test_too_many_deltas_are_dropped_but_never_the_last(
     await copies.aclose(timeout_s=5)
     assert broker.values("t.answers.deltas")[-1] == b"last"
     assert len(broker.values("t.answers.deltas")) == MAX_DELTAS + 1
+
+
+async def test_records_that_a_secret_was_taken_out_of_give_back_all_their_room(
+    broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.publishing.copies.MAX_BYTES", 100)
+
+    def conceal(made: Record) -> None:
+        made.value = b"***"
+
+    sender = Sender(open_producer=broker.open, topics=[], rebuild=False, prepare=conceal)  # type: ignore[arg-type] - a fake
+    copies = Copies(sender, reply_topics=["replies"], hook=hook)
+    await copies.start()
+    for number in range(1, 11):
+        copies.reply(record(b"x" * 50, topic="replies"))
+        copies.trace(record(b"x" * 50, topic="t.events"))
+        await eventually(lambda number=number: len(hook.sent) == 2 * number, 5, "both are sent")  # type: ignore[misc] - as above
+    await copies.aclose(timeout_s=1)
+    assert hook.failures == []
