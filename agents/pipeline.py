@@ -133,6 +133,8 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                     or journal.recorded(run.question, run.source) is not None
                 ),
                 default=Plan,
+                # What was planned before costs no time, and says what may have been called.
+                skippable=lambda run: journal.recorded(run.question, run.source) is None,
                 degrade=_plan_nothing,
             ),
             Stage(output=PASSAGES, run=retrieve, budget_s=budgets.retrieve_s, degrade=_find_nothing),

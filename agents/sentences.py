@@ -4,9 +4,10 @@ Both are pure. A text's language is never asked for: scripts decide.
 """
 
 import re
-import unicodedata
 
 import sentencex
+
+from agents.composition import composed
 
 _SPACES = dict.fromkeys((0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
 _NEWLINES = dict.fromkeys((0x85, 0x2028, 0x2029), "\n")
@@ -55,7 +56,7 @@ def terms(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_TERMS.findall(text.lower())
     found: list[str] = []
-    for match in _TERMS.finditer(unicodedata.normalize("NFKC", text).lower()):
+    for match in _TERMS.finditer(composed("NFKC", text).lower()):
         word = match.group()
         if match.lastgroup == "run" and len(word) > 2:
             found.extend(word[i : i + 2] for i in range(len(word) - 1))

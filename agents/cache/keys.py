@@ -8,7 +8,6 @@ The key is a hash, so that no question's text is ever in one; and it holds what 
 lengths, so that no two different questions make the same bytes.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from agents.components import ToolSpec
+from agents.composition import composed
 from agents.knowledge.version import Version
 from schemas.question import Question
 
@@ -83,8 +83,7 @@ class AnswerKeys:
 
 def normalised(text: str) -> str:
     """The text without what nobody can see of it."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+    text = composed("NFC", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     return text.strip()

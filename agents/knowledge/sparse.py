@@ -12,13 +12,13 @@ find no more for it. On headings and removed sentences of two Chinese documentat
 """
 
 import re
-import unicodedata
 import zlib
 from collections import Counter
 from functools import lru_cache
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
+from agents.composition import composed
 from agents.knowledge.chunking import estimate_tokens
 
 QUERY_TOKENS = 128
@@ -96,7 +96,7 @@ def _fitting(text: str, tokens: int) -> str:
 
 def _normalized(text: str) -> str:
     """Compatible forms as one: half-width Kana are Kana, full-width digits are digits."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return composed("NFKC", text)
 
 
 def _own_terms(text: str) -> tuple[str, Counter[str]]:

@@ -64,7 +64,8 @@ async def ahedged(
             hedge.add_done_callback(ended)
 
     def ended(task: "asyncio.Task[T]") -> None:
-        if racing and _succeeded(task):
+        # In this order: an error that nobody asks for any more has to be seen, too.
+        if _succeeded(task) and racing:
             scope.reschedule(loop.time())
 
     # The first runs in this task: only a call that is hedged costs a task.

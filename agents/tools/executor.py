@@ -139,15 +139,15 @@ class RegistryExecutor:
             encoded = orjson.dumps(result)
         except TypeError as error:
             raise BadOutputError(f"tools/{name}", f"the result cannot be written as JSON: {error}") from error
+        # Bytes are at least as many as characters, so this settles nearly every result.
+        if len(encoded) > self._result_max:
+            text = result if isinstance(result, str) else encoded.decode()
+            if len(text) > self._result_max:
+                return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"
+        # Last, because it takes seconds where there are millions of lists, and text nests nothing.
         if nests_too_deeply(result):
             raise BadOutputError(f"tools/{name}", "the result is nested too deeply")
-        # Bytes are at least as many as characters, so this settles nearly every result.
-        if len(encoded) <= self._result_max:
-            return result
-        text = result if isinstance(result, str) else encoded.decode()
-        if len(text) <= self._result_max:
-            return result
-        return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"
+        return result
 
 
 def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, str]:

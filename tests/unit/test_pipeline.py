@@ -9,6 +9,8 @@ from agents.components import Plan, PlannedCall
 from agents.errors import PermanentError, ThrottledError, TransientError
 from agents.graph import Graph, GraphError
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
+from agents.tools.journal import NoJournal, Recorded
+from schemas.answer import Source, ToolCall
 from schemas.errors import ErrorCode
 from schemas.question import Question
 from tests.support.components import (
@@ -220,3 +222,27 @@ async def test_tools_that_cannot_end_in_time_are_skipped_and_told_of() -> None:
     assert [call.status for call in answer.tool_calls] == ["skipped"]
     assert "1.5 s are left" in answer.tool_calls[0].result
     assert len(parts.tools.calls) == 10
+
+
+async def test_a_plan_that_was_recorded_is_followed_where_there_would_be_no_time_to_make_one() -> None:
+    recorded: dict[str, Recorded] = {}
+
+    class Remembering(NoJournal):
+        def recorded(self, question: Question, source: Source) -> Recorded | None:
+            return recorded.get(question.id)
+
+    parts = Parts(planner=FakePlanner(delay_s=2.0)).with_tools("book")
+    components = Components(parts.retriever, parts.planner, parts.tools, parts.generator)
+    pipeline = Pipeline(default_graph(components, parts.budgets, Remembering()), parts.observer)
+
+    async def ask(question: Question, deadline_s: float) -> Answered:
+        now = asyncio.get_running_loop().time()
+        return await pipeline.aanswer(Asked(question, SOURCE, now + deadline_s))
+
+    for _ in range(10):
+        assert (await ask(parts.question, 30.0)).answer.status == "answered"
+    done = ToolCall(id="call_0", name="book", arguments={}, status="ok", result="booked")
+    recorded["again"] = Recorded(planned("book"), frozenset({"call_0"}), {"call_0": done})
+    answer = (await ask(Question(id="again", text="Book it."), 1.5)).answer
+    assert [(call.status, call.result, call.reused) for call in answer.tool_calls] == [("ok", "booked", True)]
+    assert answer.status == "answered"

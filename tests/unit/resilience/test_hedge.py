@@ -1,7 +1,9 @@
 """Hedged requests in virtual time: when the second one starts, which one wins, what becomes of the other."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -128,3 +130,19 @@ def test_the_percentile_is_that_of_the_last_calls() -> None:
     for number in range(SAMPLES):
         window.add(number)
     assert window.p95_s == pytest.approx(94.0)
+
+
+async def test_a_second_that_fails_as_it_is_cancelled_is_not_reported_as_forgotten() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def second() -> str:
+        try:
+            return await asyncio.sleep(30, "second")
+        except asyncio.CancelledError as error:  # as clients do that translate whatever they meet
+            raise TransientError("index", "the connection was closed") from error
+
+    assert await ahedged(Requests().one("first", 2.0), 1.0, second, lambda: True) == "first"
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert reported == []

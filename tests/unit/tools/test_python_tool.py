@@ -287,3 +287,16 @@ async def test_a_result_too_deep_to_be_read_in_an_answer_is_an_error() -> None:
     assert (await run(PythonTool(nest), levels=80)).status == "ok"
     failed = await run(PythonTool(nest), levels=120)
     assert (failed.status, failed.result) == ("error", "the result is nested too deeply")
+
+
+async def test_a_long_result_is_cut_however_deep_it_is() -> None:
+    async def nest() -> list[Any]:
+        """Nests lists, and holds much."""
+        made: list[Any] = ["x" * 20_000]
+        for _ in range(120):
+            made = [made]
+        return made
+
+    result = await run(PythonTool(nest))
+    assert result.status == "ok"
+    assert "[cut: the result has" in result.result
