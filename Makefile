@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 
-.PHONY: help demo test lint format types unit integration chaos bench bench-quality lock clean
+.PHONY: help demo test lint format types unit integration reference chaos bench bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ unit: $(VENV)/.test ## Run only the tests that need no server
 
 integration: $(VENV)/.test ## Run only the tests against real servers
 	@$(BIN)/python -m pytest tests/integration tests/acceptance
+
+reference: $(VENV)/.test ## Write REFERENCE.md from the code
+	@$(BIN)/python -m tests.architecture.reference
 
 chaos: $(VENV)/.test ## Harm the system at full size: make chaos [SEED=7] [SCENARIO=1] (an hour)
 	@$(BIN)/python -m tests.acceptance.oracle.chaos --full $(if $(SEED),--seed $(SEED)) \

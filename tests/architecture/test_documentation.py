@@ -1,0 +1,85 @@
+"""What the documents say of the code is so: the house's picture, the libraries, the reference."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from streams.cli.main import kotae
+from tests.architecture import reference
+
+ROOT = Path(__file__).parents[2]
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+FLOORS = ("streams", "agents", "schemas")
+
+
+def floor(name: str) -> dict[str, str]:
+    """A floor of the picture: what stands at the front of each entry, to the entry's text."""
+    picture = ARCHITECTURE.partition("\n## The house")[2].partition("\n## ")[0]
+    lines = picture.partition(f"\n    {name}/\n")[2].splitlines()
+    entries: dict[str, str] = {}
+    front = ""
+    for line in lines:
+        if line and not line.startswith("      "):
+            break
+        if line.strip() and line[6] != " ":
+            front = line.split()[0]
+        entries[front] = f"{entries.get(front, '')} {line}"
+    return entries
+
+
+def stems(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_every_module_is_in_the_picture(name: str) -> None:
+    entries = floor(name)
+    packages = {path.parent.name: path.parent for path in (ROOT / name).glob("*/__init__.py")}
+    outside = " ".join(text for front, text in entries.items() if front.rstrip("/") not in packages)
+    assert stems(ROOT / name) <= words(outside)
+    assert {f"{package}/" for package in packages} <= set(entries)
+    for package, folder in packages.items():
+        inside = stems(folder) | {path.parent.name for path in folder.glob("*/__init__.py")}
+        if package == "cli":  # one file a command
+            inside -= {command.replace("-", "_") for command in kotae.list_commands(click.Context(kotae))}
+        assert inside <= words(entries[f"{package}/"]), package
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_everything_in_the_picture_is_there(name: str) -> None:
+    there = {path.stem for path in (ROOT / name).rglob("*.py")} | {
+        path.name for path in (ROOT / name).iterdir()
+    }
+    for front, text in floor(name).items():
+        assert front.endswith(("/", ".py", ",")), front
+        named = re.findall(r"\b\w+\.py\b|\b[a-z]+_[a-z_]+\b", text)
+        assert {each.removesuffix(".py") for each in [*named, front.rstrip("/,")]} <= there, front
+
+
+def test_every_library_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    table = ARCHITECTURE.partition("\n## Libraries")[2].partition("\n## ")[0].lower()
+    named = {"redis": "redis-py", "beautifulsoup4": "beautiful soup"}
+    for line in [*project["dependencies"], *project["optional-dependencies"]["demo"]]:
+        library = re.match(r"[\w-]+", line)
+        assert library
+        assert named.get(library[0], library[0]) in table, library[0]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert reference.FILE.read_text("utf-8") == reference.render(), "make reference"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"])
+def test_settings_and_metrics_that_are_named_are_there(document: str) -> None:
+    known = set(re.findall(r"(?<=`)(?:KOTAE|kotae)_\w+(?=`)", reference.render()))
+    text = (ROOT / document).read_text("utf-8")
+    for name, rest in re.findall(r"(KOTAE_[A-Z]+__[A-Z_]*|\bkotae_[a-z_]+)([*…]?)", text):
+        assert any(one.startswith(name) for one in known) if rest else name in known, name
