@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from agents.tools.table import SECRET_HEADER
 from streams.settings import Settings
 
 MASK = "***"
@@ -45,17 +46,21 @@ def masked(name: str, value: Any) -> Any:
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """Every secret value that the settings hold or name: passwords, keys, texts of tools' HTTP headers."""
+    """Every secret value that the settings hold or name: passwords, keys, texts of secret HTTP headers.
+
+    A header that only says a type, a tenant or a program is none: these words are in answers, too.
+    """
     return frozenset(_secrets(msgspec.to_builtins(settings), environ, hidden=False))
 
 
-def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool) -> Iterator[str]:
+def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool, headers: bool = False) -> Iterator[str]:
     if isinstance(value, Mapping):
         if set(value) == {"env"}:
             yield from _secrets(environ.get(value["env"], ""), environ, hidden=True)
             return
         for name, inner in value.items():
-            yield from _secrets(inner, environ, hidden=hidden or is_secret(name) or name == "headers")
+            named = is_secret(name) or (headers and SECRET_HEADER.search(name) is not None)
+            yield from _secrets(inner, environ, hidden=hidden or named, headers=name == "headers")
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _secrets(inner, environ, hidden=hidden)
@@ -84,16 +89,13 @@ def concealer(secrets: Collection[str]) -> Callable[[bytes], bytes]:
     It gives back the very same bytes where there is none, which costs a search a secret.
     """
     mask = MASK.encode()
-    forms = {
-        form
-        for secret in secrets
-        if len(secret) >= CONCEAL_MIN
-        for form in (secret.encode(), orjson.dumps(secret)[1:-1])
-    }
-    ordered = sorted(forms, key=len, reverse=True)
+    long = [secret for secret in secrets if len(secret) >= CONCEAL_MIN]
+    in_json = sorted({orjson.dumps(secret)[1:-1] for secret in long}, key=len, reverse=True)
+    in_text = sorted({*in_json, *(secret.encode() for secret in long)}, key=len, reverse=True)
 
     def conceal(text: bytes) -> bytes:
-        for form in ordered:
+        # In an object, the quotation marks of one that has some could be those that hold it.
+        for form in in_json if text.startswith(b"{") else in_text:
             if form in text:
                 text = text.replace(form, mask)
         return text

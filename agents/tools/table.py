@@ -69,7 +69,8 @@ _ALLOWED = {
     "parameters": "a JSON Schema as a table",
     "python": "an async function as module:attribute",
 }
-_SECRET_NAME = re.compile(r"auth|key|token|secret|password|cookie|session", re.IGNORECASE)
+SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie|session", re.IGNORECASE)
+"""What the name of a header holds whose text is secret though it stands in the settings."""
 _SECRET_MIN = 8
 """A shorter word would be found in texts by chance."""
 
@@ -203,7 +204,7 @@ def _secrets(headers: Mapping[str, str], declared: Mapping[str, str | _Env]) -> 
     return [
         word
         for header, value in headers.items()
-        if isinstance(declared[header], _Env) or _SECRET_NAME.search(header)
+        if isinstance(declared[header], _Env) or SECRET_HEADER.search(header)
         for word in value.split()
         if len(word) >= _SECRET_MIN
     ]

@@ -184,9 +184,10 @@ class ConsumerLoop:
         """
         self._stopping = True
         if self._replacing is not None:
-            await asyncio.wait({self._replacing}, timeout=timeout_s / 2)
+            await asyncio.wait({self._replacing}, timeout=timeout_s / 4)
             self._replacing.cancel()
-            await asyncio.gather(self._replacing, return_exceptions=True)
+            # Cancelled, it puts its new consumer away, which may take longer than there is.
+            await asyncio.wait({self._replacing}, timeout=timeout_s / 4)
         if self._connection is not None:
             await self._connection.aclose(timeout_s)
 

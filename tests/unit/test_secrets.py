@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from streams.publishing.records import Record, conceal_in
-from streams.secrets import concealer, masked
+from streams.secrets import concealer, masked, secrets_of
+from streams.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,16 @@ class TestConcealed:
         assert conceal(b'{"a":"x canary-plain-key y"}') == b'{"a":"x *** y"}'
         assert conceal(orjson.dumps({"a": 'canary-"quoted"-key'})) == b'{"a":"***"}'
 
+    @pytest.mark.parametrize("key", ['"canary-key-in-quotes"', "canary-key-ends-in-\\", '"canary-open'])
+    def test_json_stays_json(self, key: str) -> None:
+        conceal = concealer([key])
+        for held in (key, key.strip('"'), key.strip("\\") + '"', key.strip("\\") + "\n", f"x{key}y"):
+            for value in (held, {held: held}):
+                concealed = conceal(orjson.dumps({"error": None, "result": value}))
+                assert "result" in orjson.loads(concealed)
+                assert orjson.dumps(key)[1:-1] not in concealed
+        assert conceal(f"refused: {key}".encode()) == b"refused: ***"
+
     def test_one_that_another_begins_with(self) -> None:
         assert concealer(["canary-plain-key", "canary-plain-key-2"])(b"canary-plain-key-2") == b"***"
 
@@ -58,3 +69,16 @@ def test_dead_letters_keep_their_value_and_lose_it_from_their_headers() -> None:
     assert letter.value == key.encode()
     assert letter.headers == [("message", b"***"), ("none", None)]
     assert answer.value == b"***"
+
+
+def test_headers_that_hold_no_secret_may_be_in_answers() -> None:
+    headers = {
+        "Accept": "application/json",
+        "X-Tenant": "acme-corporation",
+        "User-Agent": "acme-questions/1.0",
+        "X-Api-Key": "canary-literal-key",
+        "X-Region": {"env": "REGION_KEY"},
+    }
+    settings = Settings(tools={"weather": {"url": "http://w/", "headers": headers}})
+    found = secrets_of(settings, {"REGION_KEY": "canary-from-environment"})
+    assert found == {"canary-literal-key", "canary-from-environment"}

@@ -507,3 +507,50 @@ async def test_nothing_starts_while_the_outcomes_that_wait_leave_no_room(
     assert handler.running == [(0, 1)]
     handler.finish(1)
     await loop.aclose(timeout_s=1)
+
+
+class HungClient:
+    """A part of a consumer that never ends."""
+
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+class HungConsumer(FakeConsumer):
+    """Neither connects nor ends, as without a broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._client = self._fetcher = HungClient()
+        self._coordinator.member_id = "m"  # type: ignore[attr-defined] - as aiokafka's has
+        self._coordinator._coordination_task = self._coordinator._heartbeat_task = None  # type: ignore[attr-defined] - as above
+
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+    stop = start
+
+
+@pytest.mark.looptime
+async def test_the_end_does_not_wait_for_a_consumer_that_is_being_rebuilt(
+    consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    consumer._coordinator.member_id = "m"  # type: ignore[attr-defined] - as aiokafka's has
+    consumers = [HungConsumer(), consumer]
+    loop = ConsumerLoop(
+        topic=TOPIC,
+        open_consumer=consumers.pop,  # type: ignore[arg-type]
+        recover=consumer.recover,
+        handler=handler,
+        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
+        hook=hook,
+    )
+    await loop.start()
+    await consumer.assign(0)
+    rebuilding = asyncio.create_task(loop.rebuild())
+    await eventually(lambda: not consumers, 5, "another consumer")
+    began = asyncio.get_running_loop().time()
+    await loop.aclose(timeout_s=2)
+    assert asyncio.get_running_loop().time() - began <= 3.1
+    rebuilding.cancel()
+    await asyncio.gather(rebuilding, return_exceptions=True)
