@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
+BENCH := .venv-bench
 
-.PHONY: help demo test lint format types unit integration reference chaos bench bench-quality lock clean
+.PHONY: help demo test lint format types unit integration reference chaos bench bench-locust bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,8 +39,11 @@ chaos: $(VENV)/.test ## Harm the system at full size: make chaos [SEED=7] [SCENA
 	@$(BIN)/python -m tests.acceptance.oracle.chaos --full $(if $(SEED),--seed $(SEED)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO))
 
-bench: $(VENV)/.test ## Measure speed and memory beside a hand-written loop (minutes)
-	@$(BIN)/python -m tests.benchmarks
+bench: $(BENCH)/.done ## Measure Kotae beside its peers: make bench [ARGS="--quick"] (an hour; 2 minutes)
+	@$(BENCH)/bin/python -m tests.benchmarks $(ARGS)
+
+bench-locust: $(BENCH)/.done ## Put Locust's users on a running service: make bench-locust [ARGS="--headless"]
+	@$(BENCH)/bin/locust -f tests/benchmarks/locustfile.py $(ARGS)
 
 bench-quality: $(VENV)/.test ## Measure retrieval and answers: make bench-quality DATASET=squad.json
 	@test -n "$(DATASET)" || { echo "usage: make bench-quality DATASET=path/to/squad-format.json"; exit 2; }
@@ -50,9 +54,13 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 		--extra demo --group build pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build --group test -c requirements.lock pyproject.toml -o requirements-test.lock
+	grep -oE '^[a-z0-9._-]+==[^ ]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		--extra demo --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock
+	rm requirements-bench.lock.in
 
 clean: ## Remove the environment and everything that was made
-	rm -rf $(VENV) build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv: requirements-uv.lock
@@ -73,3 +81,13 @@ $(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
 	@$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements-test.lock
 	@$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
+
+# The peers have pins of their own (click, for one): their environment is not ours. A peer that cannot be
+# installed here is left out of it, and `make bench` says so.
+$(BENCH)/.done: $(VENV)/.uv requirements-bench.lock pyproject.toml
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv --without-pip $(BENCH)
+	@$(UV) install --quiet --python $(BENCH)/bin/python --require-hashes -r requirements-bench.lock || \
+		{ echo "the peers cannot be installed: Kotae and the hand-written loop are measured alone"; \
+		$(UV) install --quiet --python $(BENCH)/bin/python --require-hashes -r requirements.lock; }
+	@$(UV) install --quiet --python $(BENCH)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@

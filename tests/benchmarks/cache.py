@@ -29,7 +29,7 @@ from agents.tools.registry import ToolRegistry
 from schemas.answer import Source
 from schemas.event import StageTrace
 from schemas.question import Question, Turn
-from tests.benchmarks.__main__ import documents
+from tests.benchmarks.corpus import documents
 from tests.support.redis import RedisServer
 
 PASSAGES = [

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -12,8 +12,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
+from tests.benchmarks.processes import cpu_s, resident_mb
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+LOST_S = 60.0
+"""A question without an answer for so long is counted as lost."""
+
+TEXTS = [
+    f"How long does the warranty of product {n} last, and how is the sky above Tokyo?" for n in range(200)
+]
 
 
 class Outcome(msgspec.Struct):
@@ -23,43 +29,31 @@ class Outcome(msgspec.Struct):
     status: str
 
 
-def cpu_s(pid: int) -> float:
-    """User and system seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB (2**20 bytes)."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 @dataclass
 class Measured:
-    """What one round showed. Latencies in milliseconds, as the asking side sees them."""
+    """What one stretch of load showed. Latencies in milliseconds, as the asking side sees them."""
 
     users: int
-    questions: int
     seconds: float
-    cpu_ms: float
-    """CPU of the worker process a question."""
+    latencies_ms: list[float] = field(repr=False)
     answered: int
-    latencies_ms: list[float] = field(repr=False, default_factory=list)
+    """With status `answered`; degraded, failed and lost ones are not."""
+    cpu_s: dict[str, float]
+    """What each process has used meanwhile, `load` (this one) among them."""
+    memory_mb: float
+    """Of the worker, at the end."""
 
     @property
-    def rate(self) -> float:
-        return self.questions / self.seconds
-
-    def percentile_ms(self, share: float) -> float:
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    def questions(self) -> int:
+        return len(self.latencies_ms)
 
 
 class Load:
     """Users that ask through one producer and read all of `answers` with one consumer."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, bootstrap: str, topics: Topics, lost_s: float = LOST_S) -> None:
         self._topics = topics
+        self._lost_s = lost_s
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks=1)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
         self._waiting: dict[str, asyncio.Future[str]] = {}
@@ -91,46 +85,74 @@ class Load:
                     if waiting and not waiting.done():
                         waiting.set_result(outcome.status)
 
-    async def ask(self, user: int) -> tuple[float, str]:
-        """Ask once; milliseconds until the answer was read, and its status."""
+    async def ask(self, user: int, text: str = "") -> tuple[float, str]:
+        """Ask once; milliseconds until the answer was read, and its status (`lost` if none came)."""
         self._asked += 1
         question = Question(
-            id=f"q{os.getpid()}-{self._asked}", conversation_id=f"user{user}", text=TEXTS[user % len(TEXTS)]
+            id=f"q{os.getpid()}-{self._asked}",
+            conversation_id=f"user{user}",
+            text=text or TEXTS[user % len(TEXTS)],
         )
-        answer = self._waiting[question.id] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer = self._waiting[question.id] = loop.create_future()
         began = time.perf_counter()
         await self._producer.send(
             self._topics.questions, encode(question), key=question.conversation_id.encode()
         )
-        status = await asyncio.wait_for(answer, 60)
+        # A timer rather than wait_for: it costs less.
+        timer = loop.call_later(self._lost_s, _lose, answer)
+        status = await answer
+        timer.cancel()
         return (time.perf_counter() - began) * 1000, status
 
-    async def run(self, users: int, seconds: float, pid: int, warm_up_s: float = 2.0) -> Measured:
-        """Let `users` ask for `seconds` after a warm-up; the CPU is that of process `pid`."""
+    async def run(
+        self,
+        users: int,
+        seconds: float,
+        processes: Mapping[str, Sequence[int]],
+        *,
+        warm_up_s: float = 2.0,
+        ramp_s: float = 0.0,
+    ) -> Measured:
+        """Let `users` ask for `seconds` after a warm-up, in which they begin evenly over `ramp_s`.
+
+        `processes` are those whose CPU is told; that of `worker` with its memory.
+        """
         latencies: list[float] = []
         statuses: list[str] = []
         measuring = False
         stopping = False
 
         async def user(number: int) -> None:
+            await asyncio.sleep(ramp_s * number / users)
             while not stopping:
                 latency, status = await self.ask(number)
                 if measuring:
                     latencies.append(latency)
                     statuses.append(status)
 
+        def used() -> dict[str, float]:
+            own = {"load": time.process_time()}
+            return own | {name: cpu_s(*pids) for name, pids in processes.items()}
+
         asking = [asyncio.create_task(user(number)) for number in range(users)]
-        await asyncio.sleep(warm_up_s)
-        measuring, began, cpu = True, time.perf_counter(), cpu_s(pid)
+        await asyncio.sleep(ramp_s + warm_up_s)
+        before, began, measuring = used(), time.perf_counter(), True
         await asyncio.sleep(seconds)
-        measuring, took, used = False, time.perf_counter() - began, cpu_s(pid) - cpu
+        measuring, took, after = False, time.perf_counter() - began, used()
+        memory = resident_mb(*processes["worker"])
         stopping = True
         await asyncio.gather(*asking)
-        count = len(latencies)
-        answered = sum(status == "answered" for status in statuses)
-        return Measured(users, count, took, used * 1000 / max(count, 1), answered, latencies)
+        return Measured(
+            users=users,
+            seconds=took,
+            latencies_ms=latencies,
+            answered=statuses.count("answered"),
+            cpu_s={name: after[name] - spent for name, spent in before.items()},
+            memory_mb=memory,
+        )
 
 
-TEXTS = [
-    f"How long does the warranty of product {n} last, and how is the sky above Tokyo?" for n in range(200)
-]
+def _lose(answer: asyncio.Future[str]) -> None:
+    if not answer.done():
+        answer.set_result("lost")

@@ -1,13 +1,14 @@
 """The model and the tools of the benchmark: `python -m tests.benchmarks.services --port N`.
 
 A server with known latencies and as little CPU as Python allows: a request is read up to its last
-byte, a prepared response is written after its latency. The plan holds two calls; the tools and the
-model answer with constants, because what is measured is what happens around them.
+byte, a prepared response is written after its latency. The plan calls every tool that is offered; the
+tools and the model answer with constants, because what is measured is what happens around them.
 """
 
 import argparse
 import asyncio
 import re
+from dataclasses import dataclass
 
 import orjson
 
@@ -36,29 +37,38 @@ def _completion(message: dict[str, object], finish: str) -> bytes:
     )
 
 
-PLAN = _completion(
-    {
-        "content": None,
-        "tool_calls": [
-            {
-                "id": f"call_{n}",
-                "type": "function",
-                "function": {"name": f"tool{n}", "arguments": '{"city":"Tokyo"}'},
-            }
-            for n in (1, 2)
-        ],
-    },
-    "tool_calls",
-)
+def _plan(calls: int) -> bytes:
+    called = [
+        {
+            "id": f"call_{n}",
+            "type": "function",
+            "function": {"name": f"tool{n}", "arguments": '{"city":"Tokyo"}'},
+        }
+        for n in range(1, calls + 1)
+    ]
+    return _completion({"content": None, "tool_calls": called}, "tool_calls")
+
+
+PLANS = [_plan(calls) for calls in range(11)]
 ANSWER = _completion({"content": "The warranty lasts three years [1]. The sky is clear."}, "stop")
 RESULT = _response({"temperature": 21, "sky": "clear"})
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds that the services take."""
+
+    plan_s: float = PLAN_S
+    tool_s: float = TOOL_S
+    generate_s: float = GENERATE_S
 
 
 class Service(asyncio.Protocol):
     """One keep-alive connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, latencies: Latencies) -> None:
         self._loop = loop
+        self._latencies = latencies
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -76,11 +86,11 @@ class Service(asyncio.Protocol):
             return
         request, self._received = self._received, b""
         if b"/tool" in request[: request.find(b"\r\n")]:
-            delay, response = TOOL_S, RESULT
+            delay, response = self._latencies.tool_s, RESULT
         elif b'"tools"' in request:
-            delay, response = PLAN_S, PLAN
+            delay, response = self._latencies.plan_s, PLANS[request.count(b'"type":"function"')]
         else:
-            delay, response = GENERATE_S, ANSWER
+            delay, response = self._latencies.generate_s, ANSWER
         self._loop.call_later(delay, self._write, response)
 
     def _write(self, response: bytes) -> None:
@@ -88,10 +98,10 @@ class Service(asyncio.Protocol):
             self._transport.write(response)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, latencies: Latencies) -> None:
     """Serve until cancelled."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Service(loop), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: Service(loop, latencies), "127.0.0.1", port, backlog=4096)
     print("ready", flush=True)
     await server.serve_forever()
 
@@ -99,4 +109,7 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    asyncio.run(serve(parser.parse_args().port))
+    for stage, default in (("plan", PLAN_S), ("tool", TOOL_S), ("generate", GENERATE_S)):
+        parser.add_argument(f"--{stage}-s", type=float, default=default)
+    options = parser.parse_args()
+    asyncio.run(serve(options.port, Latencies(options.plan_s, options.tool_s, options.generate_s)))

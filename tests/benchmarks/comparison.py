@@ -1,0 +1,56 @@
+"""Contenders under the same closed loop, in turns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.figures import Row, row
+from tests.benchmarks.progress import Steps
+from tests.benchmarks.rig import Rig, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured: so many rounds of so many seconds at each number of users."""
+
+    contenders: Sequence[str]
+    users: Sequence[int]
+    rounds: int
+    seconds: float
+    warm_up_s: float = 2.0
+
+    @property
+    def steps(self) -> int:
+        return self.rounds * len(self.contenders) * len(self.users)
+
+
+async def compare(rig: Rig, workload: Workload, plan: Plan, steps: Steps) -> tuple[list[Row], dict[str, str]]:
+    """A row for each step, and why contenders are missing.
+
+    A round starts every contender anew, alone beside broker and services, and takes it through all
+    numbers of users; rounds begin with another one each, so that none is always the first.
+    """
+    rows: list[Row] = []
+    missing = {
+        name: f"{CONTENDERS[name].package} is not installed"
+        for name in plan.contenders
+        if not CONTENDERS[name].installed
+    }
+    for number in range(plan.rounds):
+        begin = number % len(plan.contenders)
+        for name in [*plan.contenders[begin:], *plan.contenders[:begin]]:
+            done = 0
+            if name not in missing:
+                try:
+                    async with rig.running(CONTENDERS[name], workload) as running, running.load() as load:
+                        for users in plan.users:
+                            steps.begin(f"{workload.name}: {name}, {users:,} users")
+                            found = await running.measure(load, users, plan.seconds, warm_up_s=plan.warm_up_s)
+                            rows.append(row(name, workload.name, found))
+                            steps.done()
+                            done += 1
+                except (RuntimeError, TimeoutError, OSError) as error:
+                    # It ended or never began: that is a result too, and the others go on.
+                    missing[name] = str(error).strip().splitlines()[-1]
+            steps.done(len(plan.users) - done)
+    return rows, missing

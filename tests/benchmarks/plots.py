@@ -1,0 +1,91 @@
+"""What was found, as pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from tests.benchmarks.figures import Row, of
+from tests.benchmarks.report import Results
+from tests.benchmarks.seed import PUBLISHED
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """PNG files of all that there is something for."""
+    made = []
+    for workload in dict.fromkeys(each.workload for each in results.compared):
+        rows = [each for each in results.compared if each.workload == workload]
+        made.append(_compared(rows, workload, folder))
+    if results.in_flight:
+        made.append(_in_flight(results.in_flight, folder))
+    if results.seed:
+        made.append(_seed(results.seed, folder))
+    return made
+
+
+def _compared(rows: Sequence[Row], workload: str, folder: Path) -> Path:
+    figure, axes = plt.subplots(2, 2, figsize=(12, 9), layout="constrained")
+    for name in dict.fromkeys(each.contender for each in rows):
+        found = of(rows, name)
+        users = sorted(found)
+        for axis, attribute in zip(axes.flat, ("rate", "p50_ms", "p95_ms", "p99_ms"), strict=True):
+            axis.plot(users, [getattr(found[each], attribute) for each in users], marker="o", label=name)
+    _name(axes[0, 0], "users", "questions/s")
+    for axis, share in zip(axes.flat[1:], ("50th", "95th", "99th"), strict=True):
+        axis.set_yscale("log")
+        _name(axis, "users", f"latency, {share} percentile, ms")
+    axes[0, 0].legend()
+    return _save(figure, folder / f"{workload}.png", f"{workload.upper()}: latency and throughput")
+
+
+def _in_flight(rows: Sequence[Row], folder: Path) -> Path:
+    figure, (cpu, memory) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    for name in dict.fromkeys(each.contender for each in rows):
+        found = of(rows, name)
+        counts = sorted(found)
+        cpu.plot(counts, [found[each].cpu_ms for each in counts], marker="o", label=name)
+        memory.plot(counts, [found[each].memory_mb for each in counts], marker="o", label=name)
+    _name(cpu, "questions in flight", "CPU ms a question")
+    _name(memory, "questions in flight", "resident memory, MB")
+    for axis in (cpu, memory):
+        axis.set_xscale("log")
+        axis.legend()
+    return _save(figure, folder / "in-flight.png", "Questions in flight, at one rate")
+
+
+def _seed(rows: Sequence[Row], folder: Path) -> Path:
+    figure, axes = plt.subplots(2, 2, figsize=(12, 9), layout="constrained")
+    users = [each.users for each in rows]
+    told = {
+        "mean_ms": "mean latency, ms",
+        "p95_ms": "95th percentile, ms",
+        "rate": "requests/s",
+        "success": "share that succeeds",
+    }
+    for axis, (attribute, label) in zip(axes.flat, told.items(), strict=True):
+        axis.plot(users, [getattr(each, attribute) for each in rows], marker="o", label="Kotae")
+        theirs = [getattr(each, attribute) for each in PUBLISHED.values()]
+        axis.plot(list(PUBLISHED), theirs, marker="s", label="article, 4 cores")
+        _name(axis, "users", label)
+        axis.legend()
+    return _save(figure, folder / "article.png", "The article's load table beside ours")
+
+
+def _name(axis: Axes, x: str, y: str) -> None:
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    if axis.get_yscale() != "log":
+        axis.set_ylim(bottom=0)
+    axis.grid(visible=True, alpha=0.3)
+
+
+def _save(figure: plt.Figure, path: Path, title: str) -> Path:
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return path

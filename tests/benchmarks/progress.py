@@ -1,0 +1,32 @@
+"""How far a benchmark is, on the terminal."""
+
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Steps:
+    """A bar of so many steps; use it with `with`."""
+
+    def __init__(self, total: int) -> None:
+        self._progress = Progress(
+            BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> "Steps":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, what: str) -> None:
+        """Say what is measured now."""
+        self._progress.update(self._task, description=what)
+
+    def done(self, count: int = 1) -> None:
+        """So many steps are behind us."""
+        self._progress.advance(self._task, count)

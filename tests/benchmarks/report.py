@@ -1,0 +1,175 @@
+"""What was found, as Markdown."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.figures import Row, doubts, of
+from tests.benchmarks.rig import W1, W2
+from tests.benchmarks.scaling import Start, bytes_each
+from tests.benchmarks.seed import CACHED_MS, PUBLISHED, CacheGain, Gain
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """Everything that one run has found; what was not measured is empty. Rows are medians, save `rounds`."""
+
+    machine: dict[str, Any]
+    command: str
+    rounds: list[Row] = msgspec.field(default_factory=list)
+    compared: list[Row] = msgspec.field(default_factory=list)
+    missing: dict[str, str] = msgspec.field(default_factory=dict)
+    seed: list[Row] = msgspec.field(default_factory=list)
+    gains: list[Gain] = msgspec.field(default_factory=list)
+    cache: CacheGain | None = None
+    in_flight: list[Row] = msgspec.field(default_factory=list)
+    start: Start | None = None
+    processes: list[Row] = msgspec.field(default_factory=list)
+    engine_us: dict[str, float] = msgspec.field(default_factory=dict)
+    open_offsets: Any = None
+
+
+def markdown(results: Results) -> str:
+    """Every table that there is something for."""
+    parts = ["# Benchmark", _machine(results)]
+    for workload in (W1, W2):
+        rows = [each for each in results.compared if each.workload == workload.name]
+        if rows:
+            parts += [f"## {_TITLES[workload.name]}", comparison(rows, results.missing)]
+    if results.seed:
+        parts += ["## The article's load table", seed_table(results.seed)]
+    if results.gains or results.cache:
+        parts += ["## What concurrency and cache gain", _gains(results)]
+    if results.in_flight:
+        parts += ["## Questions in flight, at one rate", _in_flight(results.in_flight)]
+    if results.processes:
+        parts += ["## Processes", _processes(results.processes)]
+    if results.start:
+        start = results.start
+        parts.append(f"Start to ready with {start.documents:,} documents: {start.median_s:.2f} s (median).")
+    if results.engine_us:
+        parts += ["## The engine alone", _engine(results.engine_us)]
+    every = [*results.compared, *results.seed, *results.in_flight, *results.processes]
+    if doubted := doubts(every, results.machine["cores"]):
+        parts += ["## Where the worker did not set the pace", "\n".join(f"* {line}" for line in doubted)]
+    return "\n\n".join(parts) + "\n"
+
+
+_TITLES = {
+    "w1": f"W1: retrieval, plan, two tools, answer (critical path {W1.critical_path_s * 1000:.0f} ms)",
+    "w2": f"W2: retrieval and one call (critical path {W2.critical_path_s * 1000:.0f} ms)",
+}
+
+
+def _machine(results: Results) -> str:
+    machine = results.machine
+    load = ", ".join(f"{each:.2f}" for each in machine["load_before"])
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"`{results.command}` on {machine['at']}, commit {machine['commit']}: {machine['cpu']}, "
+        f"{machine['cores']} cores, {machine['memory']}, Python {machine['python']}, load average before "
+        f"{load}. Everything (broker, services, load, worker) ran on this machine: read ratios.\n\n{versions}"
+    )
+
+
+def comparison(rows: Sequence[Row], missing: dict[str, str]) -> str:
+    """Contenders against users: questions/s, p95, success, CPU a question and its ratio to the floor."""
+    levels = sorted({each.users for each in rows})
+    floor = of(rows, "floor")
+    head = [f"{users:,} users: questions/s, p95 ms, success, CPU ms [x floor]" for users in levels]
+    lines = []
+    for name in CONTENDERS:
+        found = of(rows, name)
+        if name in missing and not found:
+            lines.append([name, f"not measured: {missing[name]}", *[""] * (len(levels) - 1)])
+        elif found:
+            cells = [_cell(found.get(users), floor.get(users)) for users in levels]
+            lines.append([f"{name} ({CONTENDERS[name].note})", *cells])
+    broke_off = [f"{name} broke off: {why}" for name, why in missing.items() if of(rows, name)]
+    return "\n\n".join([table(["", *head], lines), *broke_off])
+
+
+def _cell(row: Row | None, floor: Row | None) -> str:
+    if row is None:
+        return "-"
+    ratio = f" [{row.cpu_ms / floor.cpu_ms:.2f}]" if floor else ""
+    return f"{row.rate:,.0f}, {row.p95_ms:,.0f}, {row.success:.1%}, {row.cpu_ms:.2f}{ratio}"
+
+
+def seed_table(rows: Sequence[Row]) -> str:
+    """Ours beside the article's."""
+    lines = []
+    for row in rows:
+        theirs = PUBLISHED.get(row.users)
+        published = (
+            [f"{theirs.mean_ms:.0f}", f"{theirs.p95_ms:.0f}", f"{theirs.rate:.0f}", f"{theirs.success:.1%}"]
+            if theirs
+            else ["-"] * 4
+        )
+        ours = [f"{row.mean_ms:.0f}", f"{row.p95_ms:.0f}", f"{row.rate:.0f}", f"{row.success:.1%}"]
+        lines.append([f"{row.users:,}", *(" / ".join(pair) for pair in zip(ours, published, strict=True))])
+    head = ["users", "mean ms: ours / article", "p95 ms", "requests/s", "success"]
+    return table(head, lines)
+
+
+def _gains(results: Results) -> str:
+    lines = [
+        [
+            gain.workload,
+            f"{gain.sequential_ms:.0f}",
+            f"{gain.concurrent_ms:.0f}",
+            f"{gain.saved:.1%} of {gain.possible:.1%}",
+        ]
+        for gain in results.gains
+    ]
+    parts = []
+    if lines:
+        parts.append(table(["one user", "sequential ms", "Kotae ms", "saved, of what can be"], lines))
+    if results.cache:
+        cache = results.cache
+        cold, warm = CACHED_MS
+        parts.append(
+            f"A question asked again: {cache.asked_first_ms:.0f} -> {cache.asked_again_ms:.1f} ms (median; "
+            f"p95 {cache.asked_again_p95_ms:.1f}), through Kafka. The article: {cold:.0f} -> under "
+            f"{warm:.0f} ms."
+        )
+    return "\n\n".join(parts)
+
+
+def _in_flight(rows: Sequence[Row]) -> str:
+    lines = [
+        [
+            each.contender,
+            f"{each.users:,}",
+            f"{each.rate:.0f}",
+            f"{each.success:.1%}",
+            f"{each.cpu_ms:.2f}",
+            f"{each.memory_mb:.0f}",
+        ]
+        for each in rows
+    ]
+    told = table(["", "in flight", "questions/s", "success", "CPU ms", "memory MB"], lines)
+    names = dict.fromkeys(each.contender for each in rows)
+    each_kb = [f"{name} {bytes_each(list(of(rows, name).values())) / 1024:.1f} KB" for name in names]
+    return f"{told}\n\nMemory a question in flight, from the fewest to the most: {', '.join(each_kb)}."
+
+
+def _processes(rows: Sequence[Row]) -> str:
+    lines = [
+        [each.contender, f"{each.rate:.0f}", f"{each.cpu_ms:.2f}", f"{each.memory_mb:.0f}"] for each in rows
+    ]
+    told = table(["", "questions/s", "CPU ms", "memory MB"], lines)
+    one, two = rows[0], rows[-1]
+    return f"{told}\n\nBy CPU a question, two are worth {2 * one.cpu_ms / two.cpu_ms:.2f} of one."
+
+
+def _engine(spent: dict[str, float]) -> str:
+    lines = [[name, f"{each:.1f}", f"{each / spent['raw']:.2f}"] for name, each in spent.items()]
+    return table(["", "CPU us a question", "x raw"], lines)
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; its first column is text, the others are figures."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])

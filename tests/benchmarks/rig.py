@@ -1,0 +1,182 @@
+"""What a benchmark runs on: one broker, services with given latencies, and the programs under load."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.topics import Topics
+from streams.kafka import acreate_topics, admin_client
+from streams.local.broker import LocalBroker
+from streams.processes import free_port
+from streams.settings import Kafka
+from tests.benchmarks import corpus
+from tests.benchmarks.contenders import Contender
+from tests.benchmarks.load import Load, Measured
+from tests.benchmarks.processes import tree
+from tests.benchmarks.services import Latencies
+from tests.support.system import Program, environment
+
+_TOOL = """
+[tools.tool{n}]
+description = "What is known of a city, part {n}."
+url = "{url}/tool{n}"
+method = "POST"
+idempotent = true
+[tools.tool{n}.parameters]
+type = "object"
+properties = {{ city = {{ type = "string" }} }}
+"""
+
+READY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a question takes: retrieval over the documents, the tools that are called, and the model.
+
+    With tools there is a plan call before them; without, none.
+    """
+
+    name: str
+    tools: int = 0
+    latencies: Latencies = field(default_factory=Latencies)
+    chunks: int = corpus.CHUNKS
+
+    @property
+    def critical_path_s(self) -> float:
+        """What the services alone take, with everything at once that can be."""
+        latencies = self.latencies
+        return latencies.generate_s + (latencies.plan_s + latencies.tool_s if self.tools else 0)
+
+    @property
+    def sequential_s(self) -> float:
+        """What the services take one after another."""
+        return self.critical_path_s + self.latencies.tool_s * max(0, self.tools - 1)
+
+
+W1 = Workload("w1", tools=2)
+W2 = Workload("w2")
+
+
+class Rig:
+    """The broker, the services, and what runs on them. Use it with `async with`."""
+
+    def __init__(self, folder: Path, bootstrap: str = "") -> None:
+        self._folder = folder
+        self._stack = AsyncExitStack()
+        self._services: dict[Latencies, tuple[str, Program]] = {}
+        self._broker_pid: int | None = None
+        self._logs = 0
+        self.bootstrap = bootstrap
+
+    async def __aenter__(self) -> "Rig":
+        if not self.bootstrap:
+            broker = await self._stack.enter_async_context(LocalBroker(say=print))
+            self.bootstrap, self._broker_pid = broker.bootstrap_servers, broker.pid
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def running(
+        self, contender: Contender, workload: Workload, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator["Running"]:
+        """A contender, ready, on topics of its own, which go with it."""
+        prefix = f"bench-{uuid.uuid4().hex[:8]}."
+        kafka = Kafka(bootstrap_servers=self.bootstrap, topic_prefix=prefix)
+        url, services = await self._serving(workload.latencies)
+        await acreate_topics(kafka)
+        try:
+            await corpus.publish(self.bootstrap, Topics(prefix), corpus.documents(workload.chunks))
+            env = self._environment(prefix, url, workload) | contender.settings | dict(settings or {})
+            began = time.perf_counter()
+            program = await self._start(contender, env, workload, url)
+            ready_s = time.perf_counter() - began
+            try:
+                yield Running(self, Topics(prefix), program, services, ready_s)
+            finally:
+                await program.stop()
+        finally:
+            async with admin_client(kafka) as admin:
+                await admin.delete_topics(sorted(Topics(prefix).own))
+
+    def helpers(self, services: Program) -> dict[str, list[int]]:
+        """The processes beside the worker whose CPU is told."""
+        broker = {"broker": [self._broker_pid]} if self._broker_pid else {}
+        return {"services": [services.pid], **broker}
+
+    async def _serving(self, latencies: Latencies) -> tuple[str, Program]:
+        if latencies not in self._services:
+            url = f"http://127.0.0.1:{(port := free_port())}"
+            arguments = ["tests.benchmarks.services", "--port", str(port)]
+            for stage in ("plan", "tool", "generate"):
+                arguments += [f"--{stage}-s", str(getattr(latencies, f"{stage}_s"))]
+            program = self._program(arguments, environment())
+            self._stack.push_async_callback(program.stop)
+            await program.printed("ready")
+            self._services[latencies] = url, program
+        return self._services[latencies]
+
+    async def _start(
+        self, contender: Contender, env: dict[str, str], workload: Workload, url: str
+    ) -> Program:
+        if contender.module:
+            program = self._program([contender.module], env)
+            await self._ready(program, program.printed("ready", READY_S))
+            return program
+        config = self._folder / "config.toml"
+        config.write_text("".join(_TOOL.format(n=n, url=url) for n in range(1, workload.tools + 1)))
+        port = free_port()
+        program = self._program(
+            ["streams", "--config", str(config), "worker"], env | {"KOTAE_WORKER__HTTP_PORT": str(port)}
+        )
+        for number in range(int(env.get("KOTAE_WORKER__PROCESSES", "1"))):
+            address = f"http://127.0.0.1:{port + number}/health/ready"
+            await self._ready(program, program.answers_http(address, READY_S))
+        return program
+
+    @staticmethod
+    async def _ready(program: Program, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except BaseException:
+            await program.kill()
+            raise
+
+    def _environment(self, prefix: str, url: str, workload: Workload) -> dict[str, str]:
+        return environment(
+            KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.bootstrap,
+            KOTAE_KAFKA__TOPIC_PREFIX=prefix,
+            KOTAE_CACHE__ANSWERS_TTL_S="0",  # the users repeat themselves
+            KOTAE_MODEL__BASE_URL=f"{url}/v1",
+            BENCH_TOOLS_URL=url,
+            BENCH_TOOLS=str(workload.tools),
+        )
+
+    def _program(self, arguments: list[str], env: Mapping[str, str]) -> Program:
+        self._logs += 1
+        return Program(arguments, env, self._folder / f"{self._logs}-{arguments[0].rpartition('.')[2]}.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A contender that is ready, and how long that took."""
+
+    rig: Rig
+    topics: Topics
+    program: Program
+    services: Program
+    ready_s: float
+
+    def load(self, lost_s: float = 60.0) -> Load:
+        """A load for its topics; use it with `async with`."""
+        return Load(self.rig.bootstrap, self.topics, lost_s)
+
+    async def measure(self, load: Load, users: int, seconds: float, **options: float) -> Measured:
+        """`Load.run`, with the CPU of every process that has a part in it."""
+        processes = {"worker": tree(self.program.pid), **self.rig.helpers(self.services)}
+        return await load.run(users, seconds, processes, **options)

@@ -1,0 +1,100 @@
+"""The load table of the article that Kotae began from, beside ours; and what concurrency and cache gain.
+
+    python -m tests.benchmarks --only seed
+
+The article gives figures of its whole system on 4 cores; what its services took is not given, so its
+mean at 50 users (320 ms) is taken for the critical path, which is W1's.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from tests.benchmarks.comparison import Plan, compare
+from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.figures import Row, medians
+from tests.benchmarks.progress import Steps
+from tests.benchmarks.rig import W1, W2, Rig, Workload
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A line of the article's table."""
+
+    mean_ms: float
+    p95_ms: float
+    rate: float
+    success: float
+
+
+PUBLISHED = {
+    50: Published(320, 480, 156, 1.0),
+    100: Published(360, 540, 277, 1.0),
+    200: Published(410, 680, 485, 0.996),
+    300: Published(490, 820, 612, 0.982),
+    500: Published(720, 1250, 690, 0.951),
+}
+CACHED_MS = (180.0, 10.0)
+"""What the article says that a question takes without and with its cache."""
+
+FIVE_TOOLS = Workload("five tools", tools=5)
+
+
+class Gain(msgspec.Struct, frozen=True):
+    """What concurrent stages save of sequential ones, for one user. Milliseconds, medians.
+
+    Attributes:
+        possible: the share that services alone would save.
+    """
+
+    workload: str
+    sequential_ms: float
+    concurrent_ms: float
+    possible: float
+
+    @property
+    def saved(self) -> float:
+        """Share of the sequential time."""
+        return 1 - self.concurrent_ms / self.sequential_ms
+
+
+class CacheGain(msgspec.Struct, frozen=True):
+    """Latency of a question that was never asked and of one that was, through Kafka. Milliseconds."""
+
+    asked_first_ms: float
+    asked_again_ms: float
+    asked_again_p95_ms: float
+
+
+async def table(rig: Rig, plan: Plan, steps: Steps) -> list[Row]:
+    """Our lines, by users."""
+    rows, _ = await compare(rig, W1, replace(plan, contenders=["kotae"]), steps)
+    return medians(rows)
+
+
+async def gains(rig: Rig, plan: Plan, steps: Steps) -> list[Gain]:
+    """Kotae beside the sequential loop with one user, so that nothing waits for a core."""
+    found = []
+    for workload in (W1, FIVE_TOOLS):
+        alone = replace(plan, contenders=["sequential", "kotae"], users=[1])
+        rows, _ = await compare(rig, workload, alone, steps)
+        latency = {each.contender: each.p50_ms for each in medians(rows)}
+        possible = 1 - workload.critical_path_s / workload.sequential_s
+        found.append(Gain(workload.name, latency["sequential"], latency["kotae"], possible))
+    return found
+
+
+async def cache(rig: Rig, questions: int) -> CacheGain:
+    """Distinct questions one after another, then all of them again, in other conversations."""
+    texts = [f"How long are spare parts of product {n} kept?" for n in range(questions)]
+    on = {"KOTAE_CACHE__ANSWERS_TTL_S": "3600"}
+    async with rig.running(CONTENDERS["kotae"], W2, on) as running, running.load() as load:
+        await load.ask(0)
+        first = [(await load.ask(n, text))[0] for n, text in enumerate(texts, 1)]
+        again = [(await load.ask(n, text))[0] for n, text in enumerate(texts, 1 + questions)]
+    return CacheGain(statistics.median(first), statistics.median(again), _p95(again))
+
+
+def _p95(latencies: Sequence[float]) -> float:
+    return sorted(latencies)[int(len(latencies) * 0.95)]
