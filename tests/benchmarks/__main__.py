@@ -11,7 +11,6 @@ and what open offsets cost).
 """
 
 import argparse
-import asyncio
 import logging
 import shlex
 import sys
@@ -26,6 +25,7 @@ import orjson
 from tests.benchmarks import engine, machine, scaling, seed, tracking
 from tests.benchmarks.comparison import Plan, compare
 from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.event_loop import run
 from tests.benchmarks.figures import medians
 from tests.benchmarks.progress import Steps
 from tests.benchmarks.report import Results, markdown
@@ -152,4 +152,4 @@ if __name__ == "__main__":
     chosen = arguments()
     # Of topics that were made a moment ago it tells that they have no leader yet, and tries again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    write(asyncio.run(main(chosen)), chosen.output)
+    write(run(main(chosen)), chosen.output)

@@ -26,6 +26,7 @@ USERS = (50, 100, 200, 300, 500)
 STEP_S = float(os.environ.get("KOTAE_BENCH_STEP_S", "60"))
 ANSWER_S = 60.0
 POLL_S = 0.002
+SPAWNED_A_SECOND = 100
 
 
 class Service:
@@ -130,4 +131,4 @@ class ArticleSteps(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         step = int(self.get_run_time() / STEP_S)
-        return (USERS[step], USERS[step]) if step < len(USERS) else None
+        return (USERS[step], SPAWNED_A_SECOND) if step < len(USERS) else None

@@ -19,6 +19,7 @@ PACKAGES = (
     "faststream-concurrent-aiokafka",
     "faust-streaming",
     "locust",
+    "uvloop",
 )
 
 

@@ -9,8 +9,11 @@ import argparse
 import asyncio
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import orjson
+
+from tests.benchmarks.event_loop import run
 
 PLAN_S, TOOL_S, GENERATE_S = 0.100, 0.080, 0.140
 CRITICAL_PATH_S = PLAN_S + TOOL_S + GENERATE_S
@@ -73,8 +76,7 @@ class Service(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -112,4 +114,4 @@ if __name__ == "__main__":
     for stage, default in (("plan", PLAN_S), ("tool", TOOL_S), ("generate", GENERATE_S)):
         parser.add_argument(f"--{stage}-s", type=float, default=default)
     options = parser.parse_args()
-    asyncio.run(serve(options.port, Latencies(options.plan_s, options.tool_s, options.generate_s)))
+    run(serve(options.port, Latencies(options.plan_s, options.tool_s, options.generate_s)))
