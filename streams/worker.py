@@ -141,7 +141,7 @@ class Worker:
         Raises:
             OperatorError: Kafka or the status port cannot be used; nothing was answered.
         """
-        with on_signals(self.stop), self._loop_monitor:
+        with on_signals(self.stop):
             try:
                 return await self._serve()
             finally:
@@ -149,10 +149,16 @@ class Worker:
                     await _bounded(close)
 
     async def _serve(self) -> int:
-        worker = self._settings.worker
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
         await acheck_topics(kafka, needed=sorted(topics.own), rights=worker_rights(self._settings))
+        # Only now is there somebody to be held up, and a worker that cannot start has one thing to say.
+        with self._loop_monitor:
+            return await self._work()
+
+    async def _work(self) -> int:
+        worker = self._settings.worker
+        topics = Topics(self._settings.kafka.topic_prefix)
         if worker.http_port:
             await self.status.start()
         await self._feed.start()
