@@ -40,6 +40,10 @@ class Trail(Protocol):
         """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
         ...
 
+    def found_less(self) -> None:
+        """A search may have found less than it could have: what rests on it is not to be kept."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -241,7 +241,7 @@ class Pipeline:
         answer: Answer | None = None
         try:
             answered = await self._arun(asked, run, started)
-            answer = answered.answer
+            answer = answered.answer if run.keepable else None
         finally:
             self._cache.settle(turn, answer)
         return answered

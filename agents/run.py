@@ -43,7 +43,8 @@ class Run:
     """One question on its way through a graph.
 
     `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
-    in which they arose. `source` is the question's record.
+    in which they arose. `source` is the question's record. `keepable`: an answer that is not degraded
+    may be given again.
     """
 
     question: Question
@@ -56,6 +57,7 @@ class Run:
     values: dict[str, Any] = field(default_factory=dict)
     source: Source = _NOWHERE
     failed_attempts: dict[str, int] = field(default_factory=dict)
+    keepable: bool = True
 
     def __getitem__(self, output: Output[T]) -> T:
         value: T = self.values[output.stage]
@@ -76,6 +78,10 @@ class Run:
         trace = self._trace(stage, status, started, detail, attempt)
         self.observer.stage_finished(trace)
         return trace
+
+    def found_less(self) -> None:
+        """See `agents.components.Trail`."""
+        self.keepable = False
 
     def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
         """Trace an attempt of a stage that is followed by another (see `agents.components.Trail`)."""

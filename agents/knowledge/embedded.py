@@ -89,6 +89,11 @@ class EmbeddedIndex:
         """See `Index`."""
         return self._meaning.in_trouble
 
+    @property
+    def lapses(self) -> int:
+        """See `Index`."""
+        return self._meaning.lapses
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """See `Index`. A document that is there as it is costs next to nothing."""
         latest = {(document.tenant, document.id): document for document in documents}

@@ -85,6 +85,8 @@ class Meaning:
     def __init__(self, embeddings: Embeddings | None) -> None:
         self._embeddings = embeddings
         self._in_trouble = False
+        self.lapses = 0
+        """Searches that had to go by words alone."""
 
     @property
     def in_trouble(self) -> bool:
@@ -101,6 +103,7 @@ class Meaning:
             if not self._in_trouble:
                 log.warning("searching by words alone: %s", error)
             self._in_trouble = True
+            self.lapses += 1
             return None
         self._in_trouble = False
         return vector

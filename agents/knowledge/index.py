@@ -41,6 +41,11 @@ class Index(Protocol):
         """Whether searches find less than they could, because what they need besides is away."""
         ...
 
+    @property
+    def lapses(self) -> int:
+        """How many searches found less than they could have, so far."""
+        ...
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """Replace whole documents: nothing of an earlier version is left when this returns."""
         ...

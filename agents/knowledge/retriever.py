@@ -38,8 +38,16 @@ class IndexRetriever:
         self._index = index
         self._top_k = top_k
 
-    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:  # noqa: ARG002 - the protocol's
+    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         """See `Retriever`."""
+        lapses = self._index.lapses
+        found = await self._found(question)
+        # Another's search may have been the one: that costs no more than an answer that is not kept.
+        if self._index.lapses != lapses and call.trail is not None:
+            call.trail.found_less()
+        return found
+
+    async def _found(self, question: Question) -> Sequence[Passage]:
         before = last_turn(question) if question.history else ""
         if not before:
             return await self._index.asearch(question.tenant, question.text, self._top_k)

@@ -92,6 +92,11 @@ class ServerIndex:
         """See `Index`."""
         return self._meaning.in_trouble
 
+    @property
+    def lapses(self) -> int:
+        """See `Index`."""
+        return self._meaning.lapses
+
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """See `Index`."""
         latest = {(document.tenant, document.id): document for document in documents}

@@ -1,6 +1,7 @@
 """The answer cache in front of the pipeline, in virtual time."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from agents.cache.answers import NEGATIVE_TTL_S, UNSHARED_TTL_S, AnswerCache
 from agents.cache.keys import AnswerKeys
 from agents.cache.memory import MemoryStore
-from agents.components import Call, Plan, PlannedCall
+from agents.components import Call, Passage, Plan, PlannedCall
 from agents.errors import TransientError
 from agents.knowledge.version import KnowledgeVersions, Mark
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
@@ -300,3 +301,20 @@ async def test_a_result_that_cannot_be_kept_is_told_all_the_same() -> None:
 
 def replace_id(identifier: str) -> Question:
     return Question(id=identifier, text=QUESTION.text)
+
+
+async def test_an_answer_that_rests_on_a_search_by_words_alone_is_not_kept() -> None:
+    class Lessened(FakeRetriever):
+        async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
+            if not self.calls:
+                assert call.trail is not None
+                call.trail.found_less()
+            return await super().aretrieve(question, call)
+
+    world = World(retriever=Lessened())
+    # The second waited for the first, and makes what the third is given.
+    answers = await asyncio.gather(world.ask(), world.ask())
+    answers += [await world.ask()]
+    assert {answered.answer.status for answered in answers} == {"answered"}
+    assert world.model_calls == 2
+    assert world.cache.results == {"missed": 2, "memory": 1}

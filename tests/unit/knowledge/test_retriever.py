@@ -1,14 +1,19 @@
 """Questions that lean on history."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from agents.components import Call, Passage
+from agents.errors import TransientError
+from agents.knowledge import storage
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever, last_turn, weigh
+from agents.run import Run
 from schemas.document import Document
 from schemas.question import Question, Turn
+from tests.support.components import RecordingObserver
 
 CALL = Call("q", "retrieve", 0.0)
 
@@ -74,3 +79,31 @@ def test_what_both_searches_find_comes_first() -> None:
         ("c", 3.15),
         ("a", 3.0),
     ]
+
+
+@pytest.mark.looptime
+async def test_a_search_by_words_alone_is_told_of_though_others_have_their_vectors() -> None:
+    class Faltering:
+        model = "m"
+
+        async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+            if texts == ["weak"]:
+                raise TransientError("embeddings", "HTTP 500")
+            await asyncio.sleep(0.1)
+            return [[1.0]]
+
+    index = EmbeddedIndex(storage.temporary(), Faltering())
+    retriever = IndexRetriever(index, 2)
+
+    async def run(text: str) -> bool:
+        asked = question(text)
+        one = Run(asked, 30.0, RecordingObserver())
+        await retriever.aretrieve(asked, one.call("retrieve", 30.0))
+        return one.keepable
+
+    assert not await run("weak")
+    assert await run("strong")
+    weak, _ = await asyncio.gather(run("weak"), run("strong"))
+    assert not weak
+    assert not index.weakened  # which tells of the last search
+    await index.aclose()
