@@ -11,7 +11,7 @@ An implementation of a protocol is at home here once it passes that protocol's s
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -50,7 +50,8 @@ class Call:
     """One attempt of one stage for one question: what every outgoing request is labelled with.
 
     `deadline` is in seconds of the running event loop's clock (`loop.time()`). `trail` is told of
-    attempts that are followed by another.
+    attempts that are followed by another. A tool executor that may keep a call waiting, for a slot say,
+    awaits `permit` after that, right before the tool starts; where it raises, nothing is started.
     """
 
     question_id: str
@@ -59,6 +60,7 @@ class Call:
     attempt: int = 1
     traceparent: str | None = None
     trail: Trail | None = field(default=None, repr=False, compare=False)
+    permit: Callable[[], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     def numbered(self, attempt: int) -> "Call":
         """The same for another attempt."""

@@ -114,6 +114,8 @@ class RegistryExecutor:
         guard = self._guards.get(tool.spec.name)
 
         async def attempt(number: int) -> Any:
+            if call.permit is not None:
+                await call.permit()
             headers = _headers(planned, question, call.numbered(number))
             return await tool.arun(planned.arguments, headers)
 

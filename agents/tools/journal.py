@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from agents.components import Call, Plan, PlannedCall
-from agents.errors import DependencyError
+from agents.errors import PermanentError
 from schemas.answer import Source, ToolCall
 from schemas.question import Question
 
 
-class JournalError(DependencyError):
+class JournalError(PermanentError):
     """The journal cannot hold the entry, or may not be written here any more: start nothing on it."""
 
     reason = "journal"

@@ -1,6 +1,7 @@
 """Starts each call of a tool that is not idempotent at most once for its question, across crashes."""
 
 import asyncio
+from dataclasses import replace
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
 from agents.run import Run
@@ -64,8 +65,21 @@ class OnceOnly:
             await self._permit(planned)
         except JournalError as error:
             return _without_result(planned, "error", f"not started: {error.message}")
-        result = self._results[planned.id] = await self._executor.arun(planned, run.question, call)
-        await self._keep(result)
+        refused = False
+
+        async def permit() -> None:
+            # Again: it may have waited for a slot in between, and somebody else may do it by now.
+            nonlocal refused
+            try:
+                await self._journal.aowned(run.question, run.source)
+            except JournalError as error:
+                refused = True
+                raise JournalError(error.dependency, f"not started: {error.message}") from error
+
+        result = await self._executor.arun(planned, run.question, replace(call, permit=permit))
+        self._results[planned.id] = result
+        if not refused:
+            await self._keep(result)
         return result
 
     async def _permit(self, planned: PlannedCall) -> None:

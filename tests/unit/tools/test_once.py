@@ -1,8 +1,8 @@
 """Calls of tools that are not idempotent: at most once, wherever a run is cut off."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import example, given
@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 
 from agents.components import Call, Plan, PlannedCall
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
-from agents.tools.journal import Journal, JournalError
+from agents.resilience.breaker import Breaker
+from agents.resilience.bulkhead import Bulkhead
+from agents.resilience.guard import Guard
+from agents.run import Run
+from agents.tools.executor import RegistryExecutor
+from agents.tools.journal import Journal, JournalError, NoJournal
+from agents.tools.once import OnceOnly
+from agents.tools.registry import ToolRegistry
 from schemas.answer import Answer, Source, ToolCall
 from schemas.question import Question
-from tests.support.components import FakeGenerator, FakeRetriever, RecordingObserver
+from tests.support.components import FakeGenerator, FakeRetriever, RecordingObserver, tool_spec
 from tests.support.journal import CountingTools, Log
 
 QUESTION = Question(id="q/1", text="Book a table.")
@@ -330,3 +337,51 @@ async def test_a_plan_holds_a_tool_that_is_declared_repeatable_meanwhile() -> No
     world.log.records = [record async for record in _up_to("intent")]
     world.tools = CountingTools(once=(), repeatable=("book",))
     assert world.status(await world.run()) == {"book": ("unknown", False)}
+
+
+@pytest.mark.looptime
+async def test_a_call_that_waited_for_a_slot_does_not_start_once_its_question_has_left() -> None:
+    class Leaving(NoJournal):
+        lost = False
+        kept: ClassVar[list[str]] = []
+
+        async def aowned(self, question: Question, source: Source) -> None:
+            if self.lost:
+                raise JournalError("journal", "taken away")
+
+        async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
+            self.kept.append(question.id)
+
+    started: list[bool] = []
+
+    class Booking:
+        tenants = None
+        reconcile_url = ""
+        spec = replace(tool_spec("book"), idempotent=False)
+
+        async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> str:
+            started.append(journal.lost)
+            await asyncio.sleep(2.0)
+            return "booked"
+
+        async def aclose(self) -> None: ...
+
+    journal = Leaving()
+    breaker = Breaker()
+    guard = Guard("tools/book", RecordingObserver(), breaker=breaker, bulkhead=Bulkhead("tools/book", 1))
+    executor = RegistryExecutor(ToolRegistry([Booking()]), guards={"book": guard})
+    planned = PlannedCall("1/0", "book", {})
+
+    async def book(name: str) -> ToolCall:
+        run = Run(Question(id=name, text="Book it."), 30.0, RecordingObserver())
+        return await OnceOnly(Plan((planned,)), executor, run, journal).arun(
+            planned, run.call("tools/1/0", 30.0)
+        )
+
+    first, second = asyncio.create_task(book("a")), asyncio.create_task(book("b"))
+    await asyncio.sleep(1.0)
+    journal.lost = True
+    assert (await first).status == "ok"
+    assert ((await second).status, (await second).result) == ("error", "not started: taken away")
+    assert (started, journal.kept) == ([False], ["a"])
+    assert (breaker._failures, guard.state()["in_use"]) == (0, 0)
