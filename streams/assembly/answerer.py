@@ -82,8 +82,10 @@ def build_answerer(
         if cache is not None:
             closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)
-    except (ToolConfigError, LoadingError, GraphError) as error:
+    except ToolConfigError as error:
         raise SettingsError(str(error)) from error
+    except (LoadingError, GraphError) as error:
+        raise SettingsError(f"[components] {error}") from error
     return Answerer(pipeline, index, guards, versions, cache, closers)
 
 

@@ -81,9 +81,9 @@ async def test_a_graph_of_ones_own_is_made_of_the_chosen_components(build: Build
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"components": Components(graph=f"{__name__}:make_nothing")}, "not an agents.graph.Graph"),
+        ({"components": Components(graph=f"{__name__}:make_nothing")}, r"^\[components\] .*not an .*Graph"),
         ({"components": Components(retriever=f"{__name__}:make_nothing")}, "aretrieve"),
-        ({"components": Components(generator="nobody-knows-it")}, "nobody-knows-it"),
+        ({"components": Components(generator="nobody-knows-it")}, r"^\[components\] nobody-knows-it"),
         ({"tools": {"weather": {"url": "ftp://somewhere"}}}, r"\[tools.weather\]"),
     ],
 )
