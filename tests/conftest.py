@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.support.kafka",
@@ -13,6 +14,10 @@ pytest_plugins = [
     "tests.support.redis",
     "tests.support.secured_kafka",
 ]
+
+# How long an example takes says something of the machine only.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.consumer.watchdog import Limits, Observation, Verdict, Watchdog
@@ -216,7 +216,6 @@ histories = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(history=histories, seed=st.integers(0, 2**32))
 def test_a_slow_model_a_full_worker_and_an_absent_broker_are_never_called_stuck(
     history: list[tuple[str, int]], seed: int
@@ -235,7 +234,6 @@ def test_a_slow_model_a_full_worker_and_an_absent_broker_are_never_called_stuck(
         consumer.mend()
 
 
-@settings(deadline=None)
 @given(
     before=histories,
     broken=st.sampled_from([stop_polls, lose_the_group, lose_a_fetch, end]),
