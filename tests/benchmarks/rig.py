@@ -16,7 +16,7 @@ from tests.benchmarks import corpus
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.load import Load, Measured
 from tests.benchmarks.processes import tree
-from tests.benchmarks.services import Latencies
+from tests.benchmarks.services import STAGES, Latencies
 from tests.support.system import Program, environment
 
 _TOOL = """
@@ -37,24 +37,27 @@ READY_S = 120.0
 class Workload:
     """What a question takes: retrieval over the documents, the tools that are called, and the model.
 
-    With tools there is a plan call before them; without, none.
+    With tools there is a plan call before them; without, none. `remote`: retrieval asks a server too.
     """
 
     name: str
     tools: int = 0
     latencies: Latencies = field(default_factory=Latencies)
     chunks: int = corpus.CHUNKS
+    remote: bool = False
 
     @property
     def critical_path_s(self) -> float:
         """What the services alone take, with everything at once that can be."""
         latencies = self.latencies
-        return latencies.generate_s + (latencies.plan_s + latencies.tool_s if self.tools else 0)
+        planned = latencies.plan_s + latencies.tool_s if self.tools else 0
+        return latencies.generate_s + max(planned, latencies.retrieve_s if self.remote else 0)
 
     @property
     def sequential_s(self) -> float:
         """What the services take one after another."""
-        return self.critical_path_s + self.latencies.tool_s * max(0, self.tools - 1)
+        more = self.latencies.retrieve_s if self.remote else 0
+        return self.critical_path_s + self.latencies.tool_s * max(0, self.tools - 1) + more
 
 
 W1 = Workload("w1", tools=2)
@@ -113,7 +116,7 @@ class Rig:
         if latencies not in self._services:
             url = f"http://127.0.0.1:{(port := free_port())}"
             arguments = ["tests.benchmarks.services", "--port", str(port)]
-            for stage in ("plan", "tool", "generate"):
+            for stage in STAGES:
                 arguments += [f"--{stage}-s", str(getattr(latencies, f"{stage}_s"))]
             program = self._program(arguments, environment())
             self._stack.push_async_callback(program.stop)
@@ -148,7 +151,13 @@ class Rig:
             raise
 
     def _environment(self, prefix: str, url: str, workload: Workload) -> dict[str, str]:
+        remote = {
+            "BENCH_REMOTE": "1",
+            "KOTAE_COMPONENTS__RETRIEVER": "tests.benchmarks.contenders.remote_retriever:RemoteRetriever",
+            "KOTAE_EGRESS__ALLOW": url.removeprefix("http://"),
+        }
         return environment(
+            **(remote if workload.remote else {}),
             KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.bootstrap,
             KOTAE_KAFKA__TOPIC_PREFIX=prefix,
             KOTAE_CACHE__ANSWERS_TTL_S="0",  # the users repeat themselves

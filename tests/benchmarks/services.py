@@ -15,8 +15,7 @@ import orjson
 
 from tests.benchmarks.event_loop import run
 
-PLAN_S, TOOL_S, GENERATE_S = 0.100, 0.080, 0.140
-CRITICAL_PATH_S = PLAN_S + TOOL_S + GENERATE_S
+PLAN_S, TOOL_S, GENERATE_S, RETRIEVE_S = 0.100, 0.080, 0.140, 0.080
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
@@ -64,6 +63,11 @@ class Latencies:
     plan_s: float = PLAN_S
     tool_s: float = TOOL_S
     generate_s: float = GENERATE_S
+    retrieve_s: float = RETRIEVE_S
+    """Where retrieval asks a server; the embedded index asks none."""
+
+
+STAGES = ("plan", "tool", "generate", "retrieve")
 
 
 class Service(asyncio.Protocol):
@@ -87,8 +91,11 @@ class Service(asyncio.Protocol):
         if len(self._received) < end + 4 + (int(length[1]) if length else 0):
             return
         request, self._received = self._received, b""
-        if b"/tool" in request[: request.find(b"\r\n")]:
+        line = request[: request.find(b"\r\n")]
+        if b"/tool" in line:
             delay, response = self._latencies.tool_s, RESULT
+        elif b"/retrieve" in line:
+            delay, response = self._latencies.retrieve_s, RESULT
         elif b'"tools"' in request:
             delay, response = self._latencies.plan_s, PLANS[request.count(b'"type":"function"')]
         else:
@@ -111,7 +118,7 @@ async def serve(port: int, latencies: Latencies) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    for stage, default in (("plan", PLAN_S), ("tool", TOOL_S), ("generate", GENERATE_S)):
-        parser.add_argument(f"--{stage}-s", type=float, default=default)
+    for stage in STAGES:
+        parser.add_argument(f"--{stage}-s", type=float, default=getattr(Latencies(), f"{stage}_s"))
     options = parser.parse_args()
-    run(serve(options.port, Latencies(options.plan_s, options.tool_s, options.generate_s)))
+    run(serve(options.port, Latencies(*(getattr(options, f"{stage}_s") for stage in STAGES))))

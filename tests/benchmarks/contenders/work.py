@@ -1,7 +1,8 @@
 """What every contender does for one question: retrieval, plan, tools and answer, on aiohttp.
 
 No deadline, no check, no trace. `BENCH_TOOLS_URL` is where the tools are, `BENCH_TOOLS` how many are
-offered (with 0 nothing is planned), `BENCH_SEQUENTIAL=1` runs one stage after another.
+offered (with 0 nothing is planned), `BENCH_SEQUENTIAL=1` runs one stage after another, `BENCH_REMOTE=1`
+asks a server before it searches.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ CONCURRENCY = 500
 _MODEL = os.environ.get("KOTAE_MODEL__BASE_URL", "") + "/chat/completions"
 _TOOLS = os.environ.get("BENCH_TOOLS_URL", "")
 _SEQUENTIAL = os.environ.get("BENCH_SEQUENTIAL") == "1"
+_REMOTE = os.environ.get("BENCH_REMOTE") == "1"
 _SPECS = [
     {"type": "function", "function": {"name": f"tool{n}", "description": "A tool.", "parameters": {}}}
     for n in range(1, int(os.environ.get("BENCH_TOOLS", "0")) + 1)
@@ -78,8 +80,11 @@ class Work:
 
     async def aanswer(self, question_id: str, text: str) -> bytes:
         """The answer as it is published."""
-        passages = self._index.search(text)
-        results = await self._tools(text) if _SPECS else []
+        if _REMOTE and not _SEQUENTIAL:
+            passages, results = await asyncio.gather(self._retrieve(text), self._tools(text))
+        else:
+            passages = await self._retrieve(text)
+            results = await self._tools(text)
         content = "\n".join([*passages, orjson.dumps(results).decode(), text])
         generated = await self._post(
             _MODEL, {"model": "benchmark", "messages": [{"role": "user", "content": content}]}
@@ -93,7 +98,14 @@ class Work:
             }
         )
 
+    async def _retrieve(self, text: str) -> list[str]:
+        if _REMOTE:
+            await self._post(f"{_TOOLS}/retrieve", {"text": text})
+        return self._index.search(text)
+
     async def _tools(self, text: str) -> list[Any]:
+        if not _SPECS:
+            return []
         messages = [{"role": "user", "content": text}]
         plan = await self._post(_MODEL, {"model": "benchmark", "messages": messages, "tools": _SPECS})
         called = [
