@@ -52,6 +52,7 @@ def build_worker(
         watch_cache(metrics, answerer.cache)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
+    metrics.watch(catalogue.IN_FLIGHT_LIMIT, lambda: engine.consumer.limit)
     metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
     metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
     metrics.watch(catalogue.PAUSED, lambda: engine.consumer.paused)
@@ -61,7 +62,7 @@ def build_worker(
         engine=engine,
         feed=KnowledgeFeed(settings, answerer.index, hook, answerer.versions),
         monitor=monitor,
-        loop_monitor=LoopMonitor(hook),
+        loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,
         dependencies=answerer.guards.state,
         aclose=answerer.aclose,

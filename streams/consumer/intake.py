@@ -6,6 +6,8 @@ drained: a full worker fetches by the hundred, not one record for each that fini
 
 from collections.abc import Callable
 
+from streams.consumer.capacity import Capacity
+
 MAX_POLL = 256
 """Records taken in at once: what is done with them must not hold the event loop for long."""
 
@@ -34,6 +36,7 @@ class Intake:
         has_room: whether the outcomes that wait for the broker leave room for more.
 
     Attributes:
+        capacity: how many of `max_in_flight` may run now.
         hungry: the partitions to fetch from.
     """
 
@@ -47,8 +50,8 @@ class Intake:
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._has_room = has_room
-        self.max_in_flight = max_in_flight
-        self._tenant_most = max(1, int(tenant_share * max_in_flight))
+        self.capacity = Capacity(max_in_flight)
+        self._tenant_share = tenant_share
         self.in_flight = 0
         self.buffered = 0
         self.running_bytes = 0
@@ -67,11 +70,16 @@ class Intake:
     def may_start(self) -> bool:
         """Whether one more question may start."""
         return (
-            self.in_flight - self._without_slot < self.max_in_flight
+            self.in_flight - self._without_slot < self.capacity.limit
             and self._without_slot < self._max_buffered
             and self.running_bytes < self._max_bytes
             and self._has_room()
         )
+
+    @property
+    def running(self) -> int:
+        """Questions that hold a slot."""
+        return self.in_flight - self._without_slot
 
     @property
     def buffered_bytes(self) -> int:
@@ -85,7 +93,8 @@ class Intake:
 
     def most_of(self, tenants: int) -> int:
         """How many of a tenant's questions may run where there are so many tenants."""
-        return self.max_in_flight if tenants <= 1 else self._tenant_most
+        most = self.capacity.limit
+        return most if tenants <= 1 else max(1, int(self._tenant_share * most))
 
     def assign(self, partition: int) -> None:
         """Fetch from this partition too."""

@@ -84,6 +84,17 @@ class ConsumerLoop:
         return self._intake.in_flight
 
     @property
+    def limit(self) -> int:
+        """How many may be in flight now."""
+        return self._intake.capacity.limit
+
+    def observe_lag(self, lag_s: float) -> None:
+        """A timer of the event loop was served so late (see `capacity`)."""
+        intake = self._intake
+        if intake.capacity.observe(time.monotonic(), lag_s, intake.running) and self._connection is not None:
+            self._dispatch()
+
+    @property
     def incomplete(self) -> int:
         """Records polled that have no outcome yet, those that wait for their turn included."""
         return sum(assigned.tracker.incomplete_count for assigned in self._assignment.partitions.values())
@@ -124,6 +135,7 @@ class ConsumerLoop:
         now = time.monotonic()
         return {
             "in_flight": self._intake.in_flight,
+            "in_flight_limit": self.limit,
             "buffered": self._intake.buffered,
             "buffered_bytes": self._intake.buffered_bytes,
             "lanes": len(self._assignment.lanes),

@@ -157,6 +157,9 @@ LOG_LINES_DROPPED = Metric(
     "kotae_log_lines_dropped_total", "counter", "Log records dropped: whatever reads them was too slow."
 )
 IN_FLIGHT = Metric("kotae_questions_in_flight", "gauge", "Questions being answered now.")
+IN_FLIGHT_LIMIT = Metric(
+    "kotae_in_flight_limit", "gauge", "Questions that may be answered at once: what the event loop carries."
+)
 INCOMPLETE = Metric(
     "kotae_questions_incomplete", "gauge", "Questions read from the broker that have no outcome yet."
 )

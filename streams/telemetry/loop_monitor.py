@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
@@ -60,10 +61,12 @@ class LoopMonitor:
 
     Args:
         hook: told how late each call of the timer was, and of each stall when it has ended.
+        lagged: told the first of these too.
     """
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self, hook: Hook, lagged: Callable[[float], None] = lambda _: None) -> None:
         self._hook = hook
+        self._lagged = lagged
         self._stalls: deque[Stall] = deque(maxlen=KEPT)
         self._ended = threading.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -113,6 +116,7 @@ class LoopMonitor:
         lag = max(0.0, time.monotonic() - self._due)
         cpu = time.thread_time()
         self._hook.loop_lagged(lag)
+        self._lagged(lag)
         if lag > HELD_S:
             self._keep(lag, cpu - self._cpu)
         self._cpu = cpu

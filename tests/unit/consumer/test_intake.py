@@ -65,7 +65,7 @@ def test_bytes_running_are_bounded_too() -> None:
     made = intake()
     made.received(0, 1000)
     made.started(0, 1000)
-    assert made.in_flight < made.max_in_flight
+    assert made.in_flight < made.capacity.limit
     assert not made.may_start
 
 

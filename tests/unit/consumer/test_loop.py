@@ -1,6 +1,7 @@
 """The loop against a consumer that does what it is told."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 
+from streams.consumer.capacity import LEAST, WINDOW_S
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.offset_map import decode
@@ -554,3 +556,27 @@ async def test_the_end_does_not_wait_for_a_consumer_that_is_being_rebuilt(
     assert asyncio.get_running_loop().time() - began <= 3.1
     rebuilding.cancel()
     await asyncio.gather(rebuilding, return_exceptions=True)
+
+
+async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
+    consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    intake = Intake(max_in_flight=100, max_buffered=200, max_bytes=10_000)
+    loop = ConsumerLoop(
+        topic=TOPIC,
+        open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
+        recover=consumer.recover,
+        handler=handler,
+        intake=intake,
+        hook=hook,
+    )
+    await loop.start()
+    await consumer.assign(0)
+    intake.capacity.observe(time.monotonic() - 2 * WINDOW_S, 1.0, 0)
+    assert loop.limit == loop.state()["in_flight_limit"] == LEAST
+    consumer.produce(0, *(b"%d" % n for n in range(100)))
+    await eventually(lambda: loop.incomplete == 100, 2, "the records")
+    assert len(handler.running) == LEAST
+    loop.observe_lag(0.0)
+    assert LEAST < len(handler.running) == loop.limit < 100
+    await loop.aclose(timeout_s=1)

@@ -1,0 +1,74 @@
+"""How many questions may run at once: no more than the event loop carries. Pure.
+
+Past saturation each further question makes all of them dearer: more wakes in each turn of the loop, more
+connections, more memory that no cache holds. What tells is how late the loop serves its timers, which is
+how much work is ready at a time. So the limit falls while timers are late, and rises while they are not
+and it is used up. A worker that waits for its model is never late, and so has its maximum.
+"""
+
+import statistics
+
+WINDOW_S = 0.5
+"""Lateness is judged by its median over this long: a single stall is not load."""
+LATE_S = 0.030
+"""Timers later than this: too much is ready at a time."""
+PROMPT_S = 0.015
+"""Timers no later than this: there may be room for a little more. Between the two, the limit stays."""
+IDLE_S = 0.005
+"""Timers no later than this: there is room."""
+DECREASE, DECREASE_MAX = 0.1, 0.3
+"""Share that is taken away in half a second, for each `LATE_S` of lateness, and at most."""
+INCREASE, INCREASE_FAST = 1.03, 1.2
+"""In half a second. Slowly around the limit at which it was last late, fast where that is far."""
+NEAR = 0.85
+LEAST = 64
+"""A loop that is late with so few is held up by something else, and fewer would only wait longer."""
+
+
+class Capacity:
+    """The limit of one worker.
+
+    Args:
+        maximum: never more than this.
+
+    Attributes:
+        limit: how many may run now.
+    """
+
+    __slots__ = ("_lags", "_late_at", "_least", "_since", "limit", "maximum")
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.limit = maximum
+        self._least = min(LEAST, maximum)
+        self._late_at = float("inf")
+        self._lags: list[float] = []
+        self._since = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<Capacity {self.limit} of {self.maximum}>"
+
+    def observe(self, now: float, lag_s: float, running: int) -> bool:
+        """A timer was served `lag_s` late while so many ran; `now` is of a clock that never goes back.
+
+        Returns whether more may run than before.
+        """
+        self._lags.append(lag_s)
+        if now < self._since + WINDOW_S:
+            return False
+        lag, self._lags, self._since = statistics.median(self._lags), [], now
+        before = self.limit
+        if lag > LATE_S:
+            # While more run than may, what was decided last has not shown yet.
+            if running <= before:
+                self._late_at = max(self._least, running)
+                kept = 1 - min(DECREASE_MAX, DECREASE * lag / LATE_S)
+                self.limit = max(self._least, int(running * kept))
+        elif lag <= PROMPT_S and running * INCREASE_FAST >= before:
+            # One that is not used up was not tried.
+            fast = lag <= IDLE_S and not NEAR <= before / self._late_at <= 1 / NEAR
+            grown = before * (INCREASE_FAST if fast else INCREASE)
+            if before < NEAR * self._late_at:
+                grown = min(grown, NEAR * self._late_at)
+            self.limit = min(self.maximum, int(grown) + 1)
+        return self.limit > before
