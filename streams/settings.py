@@ -61,7 +61,7 @@ class Worker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group_id: Annotated[str, Meta(min_length=1, max_length=200)] = "kotae"
     """The consumer group; workers of one group share the questions."""
     max_in_flight: Count = 1000
-    """Questions being answered at once; the others wait in the log."""
+    """Questions being answered at once, where the event loop carries as many; the others wait in the log."""
     processes: Count = 1
     """Worker processes that `kotae worker` keeps running, each with its own event loop."""
     grace_s: Seconds = 30.0
