@@ -45,7 +45,15 @@ async def compare(rig: Rig, workload: Workload, plan: Plan, steps: Steps) -> tup
                     async with rig.running(CONTENDERS[name], workload) as running, running.load() as load:
                         for users in plan.users:
                             steps.begin(f"{workload.name}: {name}, {users:,} users")
-                            found = await running.measure(load, users, plan.seconds, warm_up_s=plan.warm_up_s)
+                            # A wave of thousands takes seconds to spread, and each of its answers as long.
+                            longer = max(1.0, users / 500)
+                            found = await running.measure(
+                                load,
+                                users,
+                                plan.seconds * min(2.0, longer),
+                                warm_up_s=plan.warm_up_s * longer,
+                                ramp_s=users / 1000,
+                            )
                             rows.append(row(name, workload.name, found))
                             steps.done()
                             done += 1

@@ -44,7 +44,7 @@ def row(contender: str, workload: str, measured: Measured) -> Row:
     def percentile(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
-    count = max(1, measured.questions)
+    count = measured.questions or float("nan")
     return Row(
         contender=contender,
         workload=workload,
