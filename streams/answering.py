@@ -20,8 +20,8 @@ from schemas.event import AnswerDelta
 from schemas.headers import NO_HEADERS, parse_request_headers
 from schemas.question import Question
 from streams.consumer.admission import Admission, Verdict
-from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Decoded, Work
+from streams.header_names import UNREADABLE
 from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes

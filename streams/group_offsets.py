@@ -10,9 +10,9 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
 from streams.authorization import offsets_rights
-from streams.consumer.header_names import read_any_header_name
 from streams.consumer.offset_map import OffsetMap, decode
 from streams.errors import OperatorError
+from streams.header_names import read_any_header_name
 from streams.kafka import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
 from streams.settings import Kafka
 

@@ -20,8 +20,8 @@ from aiokafka.helpers import create_ssl_context
 
 from schemas.topics import Topics
 from streams.authorization import Operation, Right, amissing, list_rights
-from streams.consumer.header_names import read_any_header_name
 from streams.errors import OperatorError, SettingsError
+from streams.header_names import read_any_header_name
 from streams.login import arefuse_plaintext, arequire_connection
 from streams.oauth import ClientCredentials, TokenFile
 from streams.settings import Kafka

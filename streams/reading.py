@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.consumer.header_names import read_any_header_name
+from streams.header_names import read_any_header_name
 from streams.kafka import client_options
 from streams.settings import Kafka
 

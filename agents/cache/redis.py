@@ -115,6 +115,7 @@ class RedisStore:
             await connection.disconnect(nowait=True)
 
     async def _read(self) -> None:
+        batch: list[tuple[bytes, asyncio.Future[bytes | None]]] = []
         try:
             while self._wanted:
                 batch = [self._wanted.popleft() for _ in range(min(READ_BATCH, len(self._wanted)))]
@@ -128,7 +129,8 @@ class RedisStore:
                     self._wanted.clear()
         finally:
             self._reader = None
-            _give(self._wanted, [None] * len(self._wanted))
+            for waiting in (batch, self._wanted):
+                _give(waiting, [None] * len(waiting))
             self._wanted.clear()
 
     async def _write(self) -> None:

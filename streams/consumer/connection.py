@@ -10,7 +10,7 @@ What aiokafka needs to be treated with (each of these was reproduced; see its is
 * Records may come before `on_partitions_assigned` has run; as only partitions that it named are
   wanted, these stay in the fetcher.
 * Commits have their own traps: see `streams.consumer.commits`.
-* A header's name that is not UTF-8 stops its partition: see `streams.consumer.header_names`.
+* A header's name that is not UTF-8 stops its partition: see `streams.header_names`.
 * Its coordination may end, or wait for ever, and nobody hears of it: see `streams.consumer.watchdog`.
 """
 

@@ -145,6 +145,25 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write(b"-NOAUTH Authentication required.\r\n")
 
 
+async def test_whoever_waits_when_it_is_closed_has_nothing() -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", read_s=60)
+        waiting = asyncio.create_task(store.aget(KEY))
+        async with asyncio.timeout(10):
+            await asked.wait()
+            await store.aclose()
+            assert await waiting is None
+
+
 @pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
 async def test_what_is_no_redis_costs_little(serve: Serve) -> None:
     async with listening(serve) as url, opened(url) as store:

@@ -10,8 +10,8 @@ from agents.pipeline import Asked
 from schemas.codec import decode_delta
 from schemas.topics import Topics
 from streams.answering import Answering
-from streams.consumer.header_names import UNREADABLE
 from streams.consumer.work import Assigned, Work
+from streams.header_names import UNREADABLE
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
 from streams.telemetry.hook import Hook
