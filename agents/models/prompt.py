@@ -65,6 +65,7 @@ _BRACKETED = (
 _FORGED = re.compile(rf"<(?={_OUR_TAG}|{_CONTROL})", re.IGNORECASE)
 _CONTROLS = re.compile(rf"<(?={_CONTROL})", re.IGNORECASE)
 _BRACKETS = re.compile(rf"\[(?={_BRACKETED})", re.IGNORECASE)
+_PLAIN = re.compile(r"\w+(?: \w+)*")
 _ESCAPED = re.compile(rf"&lt;(?={_OUR_TAG}|{_CONTROL})|&#91;(?={_BRACKETED})", re.IGNORECASE)
 
 
@@ -112,7 +113,9 @@ def estimate_tokens(text: str) -> int:
 
 def neutralise(text: str) -> str:
     """The text with our own tags and chat templates' marks made harmless; all else is left as it is."""
-    return _without_brackets(_FORGED.sub("&lt;", text) if "<" in text else text)
+    if "<" not in text and "[" not in text:
+        return text
+    return _without_brackets(_FORGED.sub("&lt;", text))
 
 
 def restore(text: str) -> str:
@@ -153,6 +156,8 @@ def _history(question: Question, tokens: int) -> list[Message]:
 
 
 def _attribute(text: str) -> str:
+    if _PLAIN.fullmatch(text):  # as nearly all are: sources have titles, and tools have names
+        return text
     return _without_brackets(html.escape(" ".join(text.split()), quote=True))
 
 
