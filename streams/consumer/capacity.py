@@ -21,8 +21,9 @@ DECREASE, DECREASE_MAX = 0.1, 0.3
 INCREASE, INCREASE_FAST = 1.03, 1.2
 """In half a second. Slowly around the limit at which it was last late, fast where that is far."""
 NEAR = 0.85
-LEAST = 64
-"""A loop that is late with so few is held up by something else, and fewer would only wait longer."""
+LEAST = 400
+"""Fewer are not dearer by their number: a turn of the loop that serves few of them costs as much as one that
+serves many. A loop that is late all the same is held up by something else, other processes say."""
 
 
 class Capacity:

@@ -561,7 +561,7 @@ async def test_the_end_does_not_wait_for_a_consumer_that_is_being_rebuilt(
 async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
     consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
-    intake = Intake(max_in_flight=100, max_buffered=200, max_bytes=10_000)
+    intake = Intake(max_in_flight=2 * LEAST, max_buffered=10 * LEAST, max_bytes=100_000)
     loop = ConsumerLoop(
         topic=TOPIC,
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
@@ -574,9 +574,9 @@ async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
     await consumer.assign(0)
     intake.capacity.observe(time.monotonic() - 2 * WINDOW_S, 1.0, 0)
     assert loop.limit == loop.state()["in_flight_limit"] == LEAST
-    consumer.produce(0, *(b"%d" % n for n in range(100)))
-    await eventually(lambda: loop.incomplete == 100, 2, "the records")
+    consumer.produce(0, *(b"%d" % n for n in range(2 * LEAST)))
+    await eventually(lambda: loop.incomplete == 2 * LEAST, 5, "the records")
     assert len(handler.running) == LEAST
     loop.observe_lag(0.0)
-    assert LEAST < len(handler.running) == loop.limit < 100
+    assert LEAST < len(handler.running) == loop.limit < 2 * LEAST
     await loop.aclose(timeout_s=1)
