@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.cache.answers import AnswerCache
+from agents.cache.memory import MemoryStore
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.egress import Endpoint, endpoint, parse_allowed
 from agents.errors import DependencyError
@@ -30,7 +31,7 @@ from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
-from streams.assembly.cache import build_cache
+from streams.assembly.cache import build_cache, cache_searches
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
 from streams.errors import OperatorError, SettingsError
@@ -73,12 +74,18 @@ def build_answerer(
     closers: list[Closer] = []
     guards = Guards(settings.resilience, observer)
     index = _open_index(settings, guards, closers)
-    versions = KnowledgeVersions()
+    versions, memory = KnowledgeVersions(), MemoryStore(settings.cache.max_bytes)
     try:
         resources = _resources(
-            settings, environ, index, closers, guards=guards, journal=journal or NoJournal()
+            settings,
+            environ,
+            index,
+            closers,
+            guards=guards,
+            journal=journal or NoJournal(),
+            cached=lambda retriever: cache_searches(settings, retriever, index, versions, memory),
         )
-        cache = build_cache(settings, resources, index, versions)
+        cache = build_cache(settings, resources, index, versions, memory)
         if cache is not None:
             closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)
@@ -132,6 +139,7 @@ def _resources(
     *,
     guards: Guards,
     journal: Journal,
+    cached: Callable[[Retriever], Retriever],
 ) -> Resources:
     """The components, the settings' own in place of the defaults, each behind its guard."""
     http = _pool("http", closers, parse_allowed(settings.egress.allow)).client
@@ -153,7 +161,7 @@ def _resources(
     tool_guards = {tool.spec.name: guards.tool(tool) for tool in registry.tools}
     defaults = Resources(
         http=http,
-        retriever=retriever,
+        retriever=cached(retriever),
         planner=planner,
         tool_executor=RegistryExecutor(registry, guards=tool_guards),
         generator=generator,

@@ -8,7 +8,9 @@ import msgspec
 from agents.cache.answers import RESULTS, AnswerCache
 from agents.cache.keys import AnswerKeys, Versions
 from agents.cache.memory import MemoryStore
+from agents.cache.passages import CachedRetriever
 from agents.cache.store import Store
+from agents.components import Retriever
 from agents.knowledge.index import Index
 from agents.knowledge.version import Version
 from agents.loading import Resources
@@ -19,8 +21,25 @@ from streams.telemetry import catalogue
 from streams.telemetry.metrics import Metrics
 
 
+def cache_searches(
+    settings: Settings, retriever: Retriever, index: Index, versions: Versions, memory: MemoryStore
+) -> Retriever:
+    """The retriever, with what it found kept where a search is a call to a server; else as it is."""
+    elsewhere = settings.knowledge.qdrant_url or settings.embeddings.base_url
+    if not elsewhere or not settings.cache.answers_ttl_s:
+        return retriever
+    return CachedRetriever(
+        retriever,
+        made_by=_searched_in(settings),
+        versions=_WhileWhole(index, versions),
+        lapses=lambda: index.lapses,
+        memory=memory,
+        ttl_s=settings.cache.answers_ttl_s,
+    )
+
+
 def build_cache(
-    settings: Settings, resources: Resources, index: Index, versions: Versions
+    settings: Settings, resources: Resources, index: Index, versions: Versions, memory: MemoryStore
 ) -> AnswerCache | None:
     """None: answers are not kept, because the settings say so or leave it open what they rest on."""
     cache = settings.cache
@@ -28,7 +47,7 @@ def build_cache(
         return None
     return AnswerCache(
         AnswerKeys(_made_by(settings), resources.tool_executor, _WhileWhole(index, versions)),
-        MemoryStore(cache.max_bytes),
+        memory,
         _open_shared(cache.redis_url),
         ttl_s=cache.answers_ttl_s,
         journal=resources.journal,
@@ -73,15 +92,22 @@ def _own_components(settings: Settings) -> dict[str, str]:
     return {name: named for name, named in msgspec.structs.asdict(settings.components).items() if named}
 
 
-def _made_by(settings: Settings) -> dict[str, Any]:
-    """Everything that decides on answers besides question, tools and knowledge; no secret among it."""
-    model, embeddings, knowledge = settings.model, settings.embeddings, settings.knowledge
+def _searched_in(settings: Settings) -> dict[str, Any]:
+    embeddings, knowledge = settings.embeddings, settings.knowledge
     return {
-        "prompt": PROMPT_VERSION,
-        "model": [model.base_url, model.name, model.max_tokens, model.temperature],
         "embeddings": [embeddings.base_url, embeddings.name],
         "knowledge": [knowledge.qdrant_url, knowledge.collection, knowledge.top_k],
         "documents": settings.kafka.topic_prefix,
+    }
+
+
+def _made_by(settings: Settings) -> dict[str, Any]:
+    """Everything that decides on answers besides question, tools and knowledge; no secret among it."""
+    model = settings.model
+    return {
+        **_searched_in(settings),
+        "prompt": PROMPT_VERSION,
+        "model": [model.base_url, model.name, model.max_tokens, model.temperature],
         "components": _own_components(settings),
         # What their headers hold may be secret, and is about who asks rather than what.
         "tools": {

@@ -1,0 +1,94 @@
+"""The retrieval cache: what a search found is found again without asking, while the knowledge is the same.
+
+It pays where a search is a call to a server, of an index or of embeddings, and questions come again that
+differ in what the answer cache looks at (tools, earlier turns). It is in this process alone: a second
+round trip to a shared level could cost what it is to save.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from agents.cache.flight import Role, SingleFlight
+from agents.cache.keys import KEY_BYTES, Versions, normalised
+from agents.cache.memory import MemoryStore
+from agents.components import Call, Passage, Retriever
+from agents.knowledge.retriever import last_turn
+from schemas.question import Question
+
+EMPTY_TTL_S = 60.0
+"""How long it is believed that nothing is found."""
+JITTER = 0.1
+"""Share of a lifetime that is left out at random, so that not all ends at once."""
+WAIT_SHARE = 0.5
+"""Of the time that is left, how much is waited for another's search of the same."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Passage]).decode
+
+
+class CachedRetriever:
+    """A `Retriever` in front of another. Each search is made once at a time.
+
+    Args:
+        inner: asked where nothing is kept.
+        made_by: what else decides on what is found; it is hashed.
+        versions: a tenant's knowledge; where it cannot be told, nothing is kept.
+        lapses: grows whenever a search found less than it could (`agents.knowledge.index.Index`).
+        memory: where it is kept; may be shared with others, whose keys are hashes too.
+        ttl_s: how long.
+    """
+
+    def __init__(
+        self,
+        inner: Retriever,
+        *,
+        made_by: object,
+        versions: Versions,
+        lapses: Callable[[], int],
+        memory: MemoryStore,
+        ttl_s: float,
+    ) -> None:
+        self._inner = inner
+        self._made_by = blake2b(_encode(("passages", made_by)), digest_size=KEY_BYTES)
+        self._versions = versions
+        self._lapses = lapses
+        self._memory = memory
+        self._ttl_s = ttl_s
+        self._flight = SingleFlight()
+
+    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
+        """See `Retriever`."""
+        version = self._versions.of(question.tenant)
+        if version is None:
+            return await self._inner.aretrieve(question, call)
+        before = last_turn(question) if question.history else ""
+        hashed = self._made_by.copy()
+        hashed.update(_encode((question.tenant, normalised(question.text), normalised(before), version)))
+        key = hashed.digest()
+        kept = self._memory.get(key)
+        if kept is not None:
+            return _decode(kept)
+        now = asyncio.get_running_loop().time()
+        joined = await self._flight.ajoin(key, now + WAIT_SHARE * (call.deadline - now))
+        if isinstance(joined, bytes):
+            return _decode(joined)
+        if joined is Role.ALONE:
+            return await self._inner.aretrieve(question, call)
+        lapses = self._lapses()
+        try:
+            found = await self._inner.aretrieve(question, call)
+        except BaseException:
+            self._flight.hand_over(key)
+            raise
+        if self._lapses() != lapses or self._versions.of(question.tenant) != version:
+            self._flight.let_go(key)
+            return found
+        value = _encode(list(found))
+        ttl_s = self._ttl_s if found else min(self._ttl_s, EMPTY_TTL_S)
+        self._memory.put(key, value, ttl_s * (1 - JITTER * random.random()))
+        self._flight.land(key, value)
+        return found

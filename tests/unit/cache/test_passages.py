@@ -1,0 +1,122 @@
+"""What a search found is found again, by the same tenant, of the same knowledge, and by nobody else."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from agents.cache.memory import MemoryStore
+from agents.cache.passages import EMPTY_TTL_S, CachedRetriever
+from agents.components import Call
+from agents.errors import TransientError
+from agents.knowledge.version import Version
+from schemas.question import Question, Turn
+from tests.support.components import PASSAGE, FakeRetriever
+
+pytestmark = pytest.mark.looptime
+
+
+@dataclass
+class Knowledge:
+    """A tenant's version is what it is set to."""
+
+    version: Version | None = ((0, 1, 1),)
+    lapses: int = 0
+
+    def of(self, tenant: str) -> Version | None:
+        return self.version
+
+
+@dataclass
+class Parts:
+    inner: FakeRetriever = field(default_factory=FakeRetriever)
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.cached = CachedRetriever(
+            self.inner,
+            made_by="here",
+            versions=self.knowledge,
+            lapses=lambda: self.knowledge.lapses,
+            memory=MemoryStore(100_000, clock=lambda: self.now),
+            ttl_s=3600,
+        )
+
+    async def find(self, text: str = "How long?", tenant: str = "a", *said: str) -> list[str]:
+        question = Question(
+            id="q", text=text, tenant=tenant, history=tuple(Turn("user", one) for one in said)
+        )
+        deadline = asyncio.get_running_loop().time() + 10
+        return [one.text for one in await self.cached.aretrieve(question, Call("q", "retrieve", deadline))]
+
+    @property
+    def searches(self) -> int:
+        return len(self.inner.calls)
+
+
+async def test_a_search_is_made_once_and_found_again_in_full() -> None:
+    parts = Parts()
+    assert await parts.find() == await parts.find(" How long?\r\n") == [PASSAGE.text]
+    assert parts.searches == 1
+
+
+async def test_another_tenant_text_turn_or_knowledge_is_searched_for_itself() -> None:
+    parts = Parts()
+    await parts.find()
+    await parts.find(tenant="b")
+    await parts.find("How short?")
+    await parts.find("How long?", "a", "And the kettle?")
+    assert parts.searches == 4
+    parts.knowledge.version = ((0, 2, 2),)
+    await parts.find()
+    assert parts.searches == 5
+
+
+async def test_nothing_is_kept_of_knowledge_that_cannot_be_told_or_has_changed_meanwhile() -> None:
+    parts = Parts()
+    parts.knowledge.version = None
+    await parts.find()
+    await parts.find()
+    assert parts.searches == 2
+    parts.knowledge.version, parts.inner.delay_s = ((0, 1, 1),), 1.0
+    asked = asyncio.create_task(parts.find())
+    await asyncio.sleep(0.5)
+    parts.knowledge.version = ((0, 2, 2),)
+    await asked
+    parts.knowledge.version = ((0, 1, 1),)
+    await parts.find()
+    assert parts.searches == 4
+
+
+async def test_nothing_is_kept_of_a_search_that_found_less_than_it_could() -> None:
+    parts = Parts(FakeRetriever(delay_s=1.0))
+    asked = asyncio.create_task(parts.find())
+    await asyncio.sleep(0.5)
+    parts.knowledge.lapses += 1
+    await asked
+    await parts.find()
+    assert parts.searches == 2
+
+
+async def test_those_who_ask_at_once_share_one_search_and_a_failure_is_nobodys_but_its_own() -> None:
+    parts = Parts(FakeRetriever(delay_s=1.0))
+    found = await asyncio.gather(*[parts.find() for _ in range(5)])
+    assert found == [[PASSAGE.text]] * 5
+    assert parts.searches == 1
+    parts = Parts(FakeRetriever(delay_s=1.0, error=TransientError("index", "down")))
+    first, second = asyncio.create_task(parts.find()), asyncio.create_task(parts.find())
+    await asyncio.sleep(0.5)
+    parts.inner.error = None
+    first.cancel()
+    assert await second == [PASSAGE.text]
+    assert parts.searches == 2
+
+
+async def test_that_nothing_was_found_is_believed_for_a_short_time() -> None:
+    parts = Parts(FakeRetriever(passages=()))
+    assert await parts.find() == await parts.find() == []
+    assert parts.searches == 1
+    parts.now += EMPTY_TTL_S
+    await parts.find()
+    assert parts.searches == 2
