@@ -143,7 +143,7 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     redis_url: str = ""
     """`redis://host:6379/0`, or `rediss://` for TLS: workers share answers there; empty: each has its own."""
-    answers_ttl_s: Annotated[float, Meta(ge=0, le=36_000)] = 3600.0
+    ttl_s: Annotated[float, Meta(ge=0, le=36_000)] = 3600.0
     """How long an answer is kept, and what a search in a server found; 0: none is. The bound: after a day,
     Kafka may forget a deletion."""
     max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864

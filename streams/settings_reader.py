@@ -185,6 +185,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         value = getattr(getattr(settings, section), name)
         if not holds(value):
             raise _wrong(key, sources[key], allowed, value)
+        _check_user(settings, key, sources[key], value)
     try:
         parse_allowed(settings.egress.allow)
     except ValueError as error:
@@ -195,6 +196,19 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         source = sources["worker.http_port"] if sources["worker.http_port"] != DEFAULT else None
         allowed = f"at most {65536 - worker.processes}, so that each of {worker.processes} processes has one"
         raise _wrong("worker.http_port", source or sources["worker.processes"], allowed, worker.http_port)
+
+
+def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
+    """A user in an address where nothing can be done with one: each call would fail."""
+    section, _, name = key.partition(".")
+    key_name = name.replace("base_url", "api_key")
+    if "@" not in urlsplit(url).netloc:
+        return
+    if key == "knowledge.qdrant_url":
+        raise _wrong(key, source, "without user and password; its key is knowledge.qdrant_api_key", url)
+    if key_name != name and getattr(getattr(settings, section), key_name):
+        allowed = f"without user and password, or {section}.{key_name} empty: both are sent as Authorization"
+        raise _wrong(key, source, allowed, url)
 
 
 def _is_brokers(value: str) -> bool:

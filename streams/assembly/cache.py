@@ -26,7 +26,7 @@ def cache_searches(
 ) -> Retriever:
     """The retriever, with what it found kept where a search is a call to a server; else as it is."""
     elsewhere = settings.knowledge.qdrant_url or settings.embeddings.base_url
-    if not elsewhere or not settings.cache.answers_ttl_s:
+    if not elsewhere or not settings.cache.ttl_s:
         return retriever
     return CachedRetriever(
         retriever,
@@ -34,7 +34,7 @@ def cache_searches(
         versions=_WhileWhole(index, versions),
         lapses=lambda: index.lapses,
         memory=memory,
-        ttl_s=settings.cache.answers_ttl_s,
+        ttl_s=settings.cache.ttl_s,
     )
 
 
@@ -43,13 +43,13 @@ def build_cache(
 ) -> AnswerCache | None:
     """None: answers are not kept, because the settings say so or leave it open what they rest on."""
     cache = settings.cache
-    if not cache.answers_ttl_s or (_own_components(settings) and not cache.own_components):
+    if not cache.ttl_s or (_own_components(settings) and not cache.own_components):
         return None
     return AnswerCache(
         AnswerKeys(_made_by(settings), resources.tool_executor, _WhileWhole(index, versions)),
         memory,
         _open_shared(cache.redis_url),
-        ttl_s=cache.answers_ttl_s,
+        ttl_s=cache.ttl_s,
         journal=resources.journal,
     )
 

@@ -47,7 +47,7 @@ class Stage:
             KOTAE_KAFKA__SESSION_TIMEOUT_S="6",
             KOTAE_WORKER__GROUP_ID=f"{self.kafka.topic_prefix}group",
             KOTAE_MODEL__BASE_URL=model_url,
-            KOTAE_CACHE__ANSWERS_TTL_S="0",  # one text is asked all the time, and is to reach the model
+            KOTAE_CACHE__TTL_S="0",  # one text is asked all the time, and is to reach the model
             **settings,
         )
         worker, _ = await start_worker(self._folder, env)

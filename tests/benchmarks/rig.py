@@ -160,7 +160,7 @@ class Rig:
             **(remote if workload.remote else {}),
             KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.bootstrap,
             KOTAE_KAFKA__TOPIC_PREFIX=prefix,
-            KOTAE_CACHE__ANSWERS_TTL_S="0",  # the users repeat themselves
+            KOTAE_CACHE__TTL_S="0",  # the users repeat themselves
             KOTAE_MODEL__BASE_URL=f"{url}/v1",
             BENCH_TOOLS_URL=url,
             BENCH_TOOLS=str(workload.tools),

@@ -92,7 +92,7 @@ async def gains(rig: Rig, plan: Plan, steps: Steps) -> list[Gain]:
 async def cache(rig: Rig, questions: int) -> CacheGain:
     """Distinct questions one after another, then all of them again, in other conversations."""
     texts = [f"How long are spare parts of product {n} kept?" for n in range(questions)]
-    on = {"KOTAE_CACHE__ANSWERS_TTL_S": "3600"}
+    on = {"KOTAE_CACHE__TTL_S": "3600"}
     async with rig.running(CONTENDERS["kotae"], W2, on) as running, running.load() as load:
         await load.ask(0)
         first = [(await load.ask(n, text))[0] for n, text in enumerate(texts, 1)]

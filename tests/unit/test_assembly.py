@@ -112,7 +112,7 @@ async def test_what_own_components_made_is_kept_if_the_settings_say_so(
 ) -> None:
     components = Components(retriever=f"{__name__}:make_retriever")
     assert ((await build(components=components, cache=cache)).cache is not None) == kept
-    assert (await build(cache=Cache(answers_ttl_s=0))).cache is None
+    assert (await build(cache=Cache(ttl_s=0))).cache is None
 
 
 async def test_an_index_that_cannot_be_opened_names_the_setting(build: Build) -> None:

@@ -105,7 +105,7 @@ class TestRefusals:
             ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
             ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "each host:port, such as erp.internal:443"),
             ("CACHE__REDIS_URL", "127.0.0.1:6379", "redis://"),
-            ("CACHE__ANSWERS_TTL_S", "86400", "of at most 36000"),
+            ("CACHE__TTL_S", "86400", "of at most 36000"),
         ],
     )
     def test_a_wrong_value_in_the_environment(self, variable: str, value: str, allowed: str) -> None:
@@ -165,6 +165,28 @@ class TestRefusals:
         message = refusal(KOTAE_WORKER__HTTP_PORT="65535", KOTAE_WORKER__PROCESSES="2")
         assert "at most 65534" in message
         load_settings(None, {"KOTAE_WORKER__HTTP_PORT": "0", "KOTAE_WORKER__PROCESSES": "2"})
+
+    @pytest.mark.parametrize(
+        ("url", "key"),
+        [
+            ("MODEL__BASE_URL", "MODEL__API_KEY"),
+            ("MODEL__FALLBACK_BASE_URL", "MODEL__FALLBACK_API_KEY"),
+            ("EMBEDDINGS__BASE_URL", "EMBEDDINGS__API_KEY"),
+        ],
+    )
+    def test_a_user_and_a_key_are_not_sent_together(self, url: str, key: str) -> None:
+        given = {f"KOTAE_{url}": "https://me:hunter2@x/v1", f"KOTAE_{key}": "sk-1"}
+        setting, key_setting = (name.lower().replace("__", ".") for name in (url, key))
+        assert refusal(**given) == (
+            f"environment variable KOTAE_{url}: {setting} must be without user and password, "
+            f"or {key_setting} empty: both are sent as Authorization, not 'https://***@x/v1'"
+        )
+        load_settings(None, {f"KOTAE_{url}": given[f"KOTAE_{url}"]})
+
+    def test_the_index_server_knows_no_users(self) -> None:
+        message = refusal(KOTAE_KNOWLEDGE__QDRANT_URL="https://me:hunter2@x:6333")
+        assert "knowledge.qdrant_api_key" in message
+        assert "hunter2" not in message
 
     def test_secrets_are_not_repeated(self, toml) -> None:
         assert "hunter2" not in refusal(toml('[model]\napi_key = ["hunter2"]\n'))

@@ -35,7 +35,7 @@ async def asked_again(world: World, _: LocalBroker | None) -> Result:
         return Reply(status=400) if question_id in broken else healthy(question_id)
 
     world.services.answer = answer
-    await _start(world, KOTAE_CACHE__ANSWERS_TTL_S="0")
+    await _start(world, KOTAE_CACHE__TTL_S="0")
 
     async def settled() -> None:
         await eventually(world.drained, world.size.drain_s, "all have their outcome")

@@ -36,7 +36,7 @@ async def overload(world: World, _: LocalBroker | None) -> Result:
     size = world.size
     phase_s = size.interval_s
     world.services.model.capacity = asyncio.Semaphore(AT_ONCE)
-    await _start(world, KOTAE_CACHE__ANSWERS_TTL_S="0", KOTAE_WORKER__MAX_IN_FLIGHT=str(AT_ONCE))
+    await _start(world, KOTAE_CACHE__TTL_S="0", KOTAE_WORKER__MAX_IN_FLIGHT=str(AT_ONCE))
     [worker] = world.workers
     headers = [("timeout_ms", b"%d" % int(TIMEOUT_S * 1000))]
 

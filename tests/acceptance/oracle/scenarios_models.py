@@ -53,7 +53,7 @@ async def broken_model(world: World, _: LocalBroker | None) -> Result:
 
     world.services.model.script = script
     await teach(world, WARRANTY)
-    await _start(world, KOTAE_WORKER__MAX_IN_FLIGHT="20", KOTAE_CACHE__ANSWERS_TTL_S="0")
+    await _start(world, KOTAE_WORKER__MAX_IN_FLIGHT="20", KOTAE_CACHE__TTL_S="0")
     settled = len(world.observer.rebalances)
     deadline_s = 3.0
     headers = [("timeout_ms", b"%d" % int(deadline_s * 1000))]
@@ -132,7 +132,7 @@ async def failing_model(world: World, _: LocalBroker | None) -> Result:
     size, services = world.size, world.services
     healthy = services.answer = lambda _: ANSWER
     await teach(world, WARRANTY)
-    await _start(world, KOTAE_CACHE__ANSWERS_TTL_S="0")
+    await _start(world, KOTAE_CACHE__TTL_S="0")
     faults = {"5xx": Reply(status=500), "429": Reply(status=429, headers={"Retry-After": "1"})}
     spans: dict[str, tuple[float, float, int]] = {}
     calls_while: dict[str, list[float]] = {}
@@ -224,7 +224,7 @@ async def broken_tools(world: World, _: LocalBroker | None) -> Result:
                 for name, path in zip(names, TOOLS, strict=True)
             )
         )
-        await _start(world, KOTAE_LIMITS__TOOL_S=str(TOOL_S), KOTAE_CACHE__ANSWERS_TTL_S="0")
+        await _start(world, KOTAE_LIMITS__TOOL_S=str(TOOL_S), KOTAE_CACHE__TTL_S="0")
         deadline_s = 8.0
         headers = [("timeout_ms", b"%d" % int(deadline_s * 1000))]
         await ask(world, about_warranty("q", size.questions), over_s=size.questions / 20, headers=headers)

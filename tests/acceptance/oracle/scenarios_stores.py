@@ -111,7 +111,7 @@ async def broken_index(world: World, _: LocalBroker | None) -> Result:
                 world,
                 KOTAE_KNOWLEDGE__QDRANT_URL=f"http://127.0.0.1:{link.port}",
                 KOTAE_LIMITS__RETRIEVE_S=str(RETRIEVE_S),
-                KOTAE_CACHE__ANSWERS_TTL_S="0",
+                KOTAE_CACHE__TTL_S="0",
                 # It would hide all faults but the first; what it does is shown by scenario 5.
                 KOTAE_RESILIENCE__BREAKERS="false",
             )
