@@ -40,6 +40,10 @@ class Trail(Protocol):
         """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
         ...
 
+    def failed_attempts(self, stage: str) -> int:
+        """How many attempts of a stage have failed so far, as far as was told."""
+        ...
+
     def found_less(self) -> None:
         """A search may have found less than it could have: what rests on it is not to be kept."""
         ...
@@ -130,7 +134,7 @@ class Plan:
 
     calls: tuple[PlannedCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
-    degraded: str = ""
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +154,13 @@ class Grounding:
 class Generation:
     """The model's text, with `[n]` citing the n-th passage from 1, and what it cost.
 
-    `degraded` is a reason code where it is less than it could have been, else empty.
+    `degraded` holds reason codes where it is less than it could have been, else nothing.
     """
 
     text: str
     model: str
     usage: Usage = field(default_factory=Usage)
-    degraded: str = ""
+    degraded: tuple[str, ...] = ()
 
 
 class Retriever(Protocol):

@@ -108,8 +108,7 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
         if recorded is not None:
             return recorded.plan
         planned = await components.planner.aplan(run.question, executor.offered(run.question), call)
-        if planned.degraded:
-            run.degrade(planned.degraded)
+        run.degrade(*planned.degraded)
         return planned
 
     async def tools(run: Run, call: Call) -> tuple[ToolCall, ...]:
@@ -118,8 +117,7 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
 
     async def generate(run: Run, call: Call) -> Generation:
         generation = await components.generator.agenerate(_grounding(run), call, run.on_delta)
-        if generation.degraded:
-            run.degrade(generation.degraded)
+        run.degrade(*generation.degraded)
         return generation
 
     return Graph(

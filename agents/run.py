@@ -56,7 +56,7 @@ class Run:
     traces: list[StageTrace] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     source: Source = _NOWHERE
-    failed_attempts: dict[str, int] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
     keepable: bool = True
 
     def __getitem__(self, output: Output[T]) -> T:
@@ -67,17 +67,22 @@ class Run:
         """The label for one attempt of a stage."""
         return Call(self.question.id, stage, deadline, attempt, self.traceparent, self)
 
-    def degrade(self, reason: str) -> None:
+    def degrade(self, *reasons: str) -> None:
         """Note that the answer is less than it could have been, and why; once a reason."""
-        if reason not in self.degraded:
-            self.degraded.append(reason)
+        for reason in reasons:
+            if reason not in self.degraded:
+                self.degraded.append(reason)
 
     def record(self, stage: str, status: StageStatus, started: float, detail: str = "") -> StageTrace:
         """Trace a stage that began at `started` (event loop time) and has just ended."""
-        attempt = self.failed_attempts.pop(stage, 0) + 1 if self.failed_attempts else 1
+        attempt = self.attempts.pop(stage, 0) + 1 if self.attempts else 1
         trace = self._trace(stage, status, started, detail, attempt)
         self.observer.stage_finished(trace)
         return trace
+
+    def failed_attempts(self, stage: str) -> int:
+        """See `agents.components.Trail`."""
+        return self.attempts.get(stage, 0)
 
     def found_less(self) -> None:
         """See `agents.components.Trail`."""
@@ -85,7 +90,7 @@ class Run:
 
     def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
         """Trace an attempt of a stage that is followed by another (see `agents.components.Trail`)."""
-        self.failed_attempts[stage] = attempt
+        self.attempts[stage] = attempt
         status: StageStatus = "timeout" if isinstance(error, TimedOutError) else "error"
         self._trace(stage, status, started, str(error), attempt)
 

@@ -137,7 +137,7 @@ def _generation(
         text,
         model if isinstance(model, str) and model else name,
         _usage(completion),
-        REFUSED if called else "",
+        (REFUSED,) if called else (),
     )
 
 

@@ -41,9 +41,9 @@ class FallbackPlanner:
             async with asyncio.timeout_at(limit):
                 return await self._first.aplan(question, tools, replace(call, deadline=limit))
         except (DependencyError, TimeoutError) as error:
-            _note(call, started, error)
+            call = _next(call, started, error)
         plan = await self._second.aplan(question, tools, call)
-        return replace(plan, degraded=REASON)
+        return replace(plan, degraded=(REASON, *plan.degraded))
 
 
 class FallbackGenerator:
@@ -78,16 +78,20 @@ class FallbackGenerator:
         except (DependencyError, TimeoutError) as error:
             if sent:
                 raise
-            _note(call, started, error)
+            call = _next(call, started, error)
         generation = await self._second.agenerate(grounding, call, on_delta)
-        return replace(generation, degraded=REASON)
+        return replace(generation, degraded=(REASON, *generation.degraded))
 
 
 def _first_limit(call: Call, now: float) -> float:
     return now + (call.deadline - now) * FIRST_SHARE
 
 
-def _note(call: Call, started: float, error: Exception) -> None:
-    if call.trail is not None:
-        failure = error if isinstance(error, DependencyError) else TimedOutError("model", "not in its time")
-        call.trail.attempt_failed(call.stage, call.attempt, started, failure)
+def _next(call: Call, started: float, error: Exception) -> Call:
+    """The call for the second one: its attempts go on counting where those of the first ended."""
+    if call.trail is None:
+        return call
+    attempt = max(call.attempt, call.trail.failed_attempts(call.stage) + 1)
+    failure = error if isinstance(error, DependencyError) else TimedOutError("model", "not in its time")
+    call.trail.attempt_failed(call.stage, attempt, started, failure)
+    return call.numbered(attempt + 1)

@@ -93,11 +93,12 @@ class Guard:
         attempt: Callable[[int], Awaitable[T]],
         deadline: float,
         *,
+        first: int = 1,
         may_repeat: Callable[[], bool] = _always,
         trail: Trail | None = None,
         stage: str = "",
     ) -> T:
-        """The result of `attempt`, which is called with 1, and with higher numbers where it is repeated.
+        """The result of `attempt`, which is called with `first`, and with higher numbers when repeated.
 
         Ends by `deadline` (event loop time) only if the caller cancels it then: a cancellation from then on
         is a time-out, an earlier one says nothing about the dependency. A time-out is the dependency's
@@ -116,9 +117,9 @@ class Guard:
         loop = asyncio.get_running_loop()
         budget = self._budget
         if budget is None:
-            return await self._once(attempt, 1, deadline)
+            return await self._once(attempt, first, deadline)
         budget.earn(loop.time())
-        numbers = count(1)
+        numbers = count(first)
         number = attempts = 0
         while True:
             started = loop.time()

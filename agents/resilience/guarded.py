@@ -40,7 +40,9 @@ class GuardedRetriever:
         async def attempt(number: int) -> Sequence[Passage]:
             return await self._inner.aretrieve(question, call.numbered(number))
 
-        return await self._guard.acall(attempt, call.deadline, trail=call.trail, stage=call.stage)
+        return await self._guard.acall(
+            attempt, call.deadline, first=call.attempt, trail=call.trail, stage=call.stage
+        )
 
 
 class GuardedPlanner:
@@ -56,7 +58,9 @@ class GuardedPlanner:
         async def attempt(number: int) -> Plan:
             return await self._inner.aplan(question, tools, call.numbered(number))
 
-        return await self._guard.acall(attempt, call.deadline, trail=call.trail, stage=call.stage)
+        return await self._guard.acall(
+            attempt, call.deadline, first=call.attempt, trail=call.trail, stage=call.stage
+        )
 
 
 class GuardedGenerator:
@@ -86,7 +90,12 @@ class GuardedGenerator:
             return await self._inner.agenerate(grounding, call.numbered(number), sink)
 
         return await self._guard.acall(
-            attempt, call.deadline, may_repeat=lambda: not sent, trail=call.trail, stage=call.stage
+            attempt,
+            call.deadline,
+            first=call.attempt,
+            may_repeat=lambda: not sent,
+            trail=call.trail,
+            stage=call.stage,
         )
 
 

@@ -104,6 +104,7 @@ class FakeToolExecutor:
 class FakeGenerator(Behaviour):
     text: str = "It lasts three years [1]."
     groundings: list[Grounding] = field(default_factory=list)
+    degraded: tuple[str, ...] = ()
 
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
@@ -113,7 +114,7 @@ class FakeGenerator(Behaviour):
         if on_delta:
             for word in self.text.split(" "):
                 on_delta(word)
-        return Generation(self.text, "fake", Usage(10, 5))
+        return Generation(self.text, "fake", Usage(10, 5), self.degraded)
 
 
 @dataclass

@@ -172,11 +172,25 @@ class TestFallback:
         assert got.model == "extractive"
         assert got.citations
 
+    async def test_attempts_are_counted_through_and_nothing_that_the_second_says_of_itself_is_lost(
+        self,
+    ) -> None:
+        first, second = Flaky(fails=9), Flaky(degraded=("tool_calls_refused",))
+        generator = FallbackGenerator(
+            GuardedGenerator(first, whole_guard(GuardEvents(), now())),
+            GuardedGenerator(second, whole_guard(GuardEvents(), now())),
+        )
+        got, stages = await answer(generator)
+        assert [call.attempt for call in (*first.calls, *second.calls)] == [1, 2, 3, 4]
+        traced = [(one.status, one.attempt) for one in stages if one.stage == "generate"]
+        assert traced == [("error", 1), ("error", 2), ("error", 3), ("ok", 4)]
+        assert got.degraded == ("model_fallback", "tool_calls_refused")
+
     async def test_it_plans_too(self) -> None:
         second = FakePlanner()
         planner = FallbackPlanner(FakePlanner(error=broken()), second)
         plan = await planner.aplan(QUESTION, [], run_for().call("plan", now() + 4))
-        assert (len(second.calls), plan.degraded) == (1, "model_fallback")
+        assert (len(second.calls), plan.degraded) == (1, ("model_fallback",))
 
 
 @dataclass
