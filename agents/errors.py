@@ -50,6 +50,11 @@ class ThrottledError(DependencyError):
     retriable = True
     reason = "throttled"
 
+    @property
+    def may_be_down(self) -> bool:
+        """Whether this is what a proxy says that has no server behind it: 503, and not for how long."""
+        return self.status == HTTPStatus.SERVICE_UNAVAILABLE and self.retry_after_s is None
+
 
 class PermanentError(DependencyError):
     """400, 401, 403, 404, 422 …: the same call will fail again."""
@@ -73,6 +78,10 @@ class BadOutputError(DependencyError):
 
     retriable = True
     reason = "bad_output"
+
+
+class UnfitOutputError(BadOutputError):
+    """It answered in its own format, with nothing that can be used: what it was asked may be why."""
 
 
 class TimedOutError(DependencyError):

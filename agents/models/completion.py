@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 from agents.components import Generation, Plan, PlannedCall
-from agents.errors import BadOutputError, DependencyError, ThrottledError, TransientError
+from agents.errors import (
+    BadOutputError,
+    DependencyError,
+    ThrottledError,
+    TransientError,
+    UnfitOutputError,
+)
 from agents.nesting import nests_too_deeply
 from schemas.answer import Usage
 
@@ -131,7 +137,9 @@ def _generation(
     dependency: str, text: Any, completion: dict[str, Any], name: str, called: bool
 ) -> Generation:
     if not isinstance(text, str) or not text.strip():
-        raise BadOutputError(dependency, "called tools in place of an answer" if called else "wrote no text")
+        raise UnfitOutputError(
+            dependency, "called tools in place of an answer" if called else "wrote no text"
+        )
     model = completion.get("model")
     return Generation(
         text,

@@ -3,6 +3,8 @@
 Closed, it watches a window of the last calls; too many failures among them open it, and nothing is
 called for a while. Then it is half-open: a few probes may go, and if all of them succeed it closes. One
 that fails opens it for twice as long, up to a limit.
+
+Overload is no failure: others are served meanwhile. Where for `OPEN_S` nobody is, it is an outage.
 """
 
 from collections import deque
@@ -33,12 +35,14 @@ class BreakerState(StrEnum):
 class Breaker:
     """The breaker of one dependency. `now` is in seconds of a clock that never goes back.
 
-    Every `enter` that gives a ticket is followed by exactly one of `succeeded`, `failed` and `left`
-    with that ticket. Outcomes of calls that began before the last change of state change nothing.
+    Every `enter` that gives a ticket is followed by exactly one of `succeeded`, `failed`, `turned_away` and
+    `left` with that ticket. Outcomes of calls that began before the last change of state change nothing.
     """
 
     __slots__ = (
         "_failures",
+        "_futile",
+        "_futile_since",
         "_generation",
         "_open_s",
         "_opened_until",
@@ -57,6 +61,8 @@ class Breaker:
         self._opened_until = 0.0
         self._running = 0
         self._proven = 0
+        self._futile = 0
+        self._futile_since = 0.0
 
     def __repr__(self) -> str:
         return f"<Breaker {self.state} {self._failures}/{len(self._window)} failed>"
@@ -84,6 +90,7 @@ class Breaker:
         if ticket != self._generation:
             return
         if self.state is BreakerState.CLOSED:
+            self._futile = 0
             self._count(failed=False)
             return
         self._running -= 1
@@ -104,6 +111,23 @@ class Breaker:
         self._open_s = min(OPEN_MAX_S, self._open_s * 2)
         self._open(now)
 
+    def turned_away(self, ticket: int, now: float) -> None:
+        """The call's dependency had no time for it, and did not say when it would.
+
+        That is overload as long as some call succeeds. Where none did for `OPEN_S` and `CALLS_MIN` calls,
+        and for a probe, it is a failure.
+        """
+        if ticket != self._generation:
+            return
+        if self.state is not BreakerState.CLOSED:
+            self.failed(ticket, now)
+            return
+        if not self._futile:
+            self._futile_since = now
+        self._futile += 1
+        if self._futile >= CALLS_MIN and now - self._futile_since >= OPEN_S:
+            self._open(now)
+
     def left(self, ticket: int) -> None:
         """The call says nothing of its dependency: it was given up, or never sent."""
         if ticket == self._generation and self.state is BreakerState.HALF_OPEN:
@@ -123,4 +147,4 @@ class Breaker:
         self.state = state
         self._generation += 1
         self._window.clear()
-        self._failures = self._running = self._proven = 0
+        self._failures = self._running = self._proven = self._futile = 0

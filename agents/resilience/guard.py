@@ -15,7 +15,6 @@ from agents.components import Trail
 from agents.errors import (
     DependencyError,
     OpenBreakerError,
-    PermanentError,
     ThrottledError,
     TimedOutError,
 )
@@ -25,6 +24,7 @@ from agents.resilience.events import GuardObserver
 from agents.resilience.hedge import LatencyWindow, ahedged
 from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget, wait_before_retry
+from agents.resilience.verdict import Verdict, judged
 
 T = TypeVar("T")
 
@@ -209,30 +209,36 @@ class Guard:
         if self._adaptive is not None and self._bulkhead is not None:
             self._limit(self._adaptive.succeeded(self._bulkhead.in_use))
         if self._breaker is not None:
-            self._tell(self._breaker, ticket, now, well=True)
+            self._tell(self._breaker, ticket, now, Verdict.WELL)
 
     def _failed(self, error: BaseException, ticket: int, started: float, *, late: bool) -> None:
         now = asyncio.get_running_loop().time()
-        outcome, well = _judged(error, late=late)
+        outcome, verdict = judged(error, late=late)
         usual_s = self._latencies.p95_s
         if outcome == TimedOutError.reason and usual_s is not None and now - started < usual_s:
-            well = None
+            verdict = Verdict.NOTHING
         self._observer.attempt_finished(self.dependency, outcome, now - started)
-        overloaded = isinstance(error, ThrottledError) or (well is False and outcome == TimedOutError.reason)
+        timed_out = outcome == TimedOutError.reason and verdict is Verdict.FAILED
         # Probes of one that is down say nothing of how much it bears.
-        if overloaded and self._adaptive is not None and self._is_closed():
+        if (
+            (timed_out or isinstance(error, ThrottledError))
+            and self._adaptive is not None
+            and self._is_closed()
+        ):
             self._limit(self._adaptive.overloaded(started, now))
         if self._breaker is not None:
-            self._tell(self._breaker, ticket, now, well=well)
+            self._tell(self._breaker, ticket, now, verdict)
 
-    def _tell(self, breaker: Breaker, ticket: int, now: float, *, well: bool | None) -> None:
+    def _tell(self, breaker: Breaker, ticket: int, now: float, verdict: Verdict) -> None:
         before = breaker.state
-        if well is None:
-            breaker.left(ticket)
-        elif well:
+        if verdict is Verdict.WELL:
             breaker.succeeded(ticket)
-        else:
+        elif verdict is Verdict.FAILED:
             breaker.failed(ticket, now)
+        elif verdict is Verdict.TURNED_AWAY:
+            breaker.turned_away(ticket, now)
+        else:
+            breaker.left(ticket)
         if breaker.state is before:
             return
         self._observer.breaker_changed(self.dependency, breaker.state)
@@ -243,18 +249,3 @@ class Guard:
         if changed and self._adaptive is not None and self._bulkhead is not None:
             self._bulkhead.limit = self._adaptive.current
             self._observer.limit_changed(self.dependency, self._adaptive.current)
-
-
-def _judged(failure: BaseException, *, late: bool) -> tuple[str, bool | None]:
-    """The name of an outcome, and whether the dependency is well: None where it does not tell."""
-    match failure:
-        case ThrottledError() | OpenBreakerError():
-            return failure.reason, None
-        case PermanentError():
-            # An answer with a status comes from something that works; without, nothing may have been sent.
-            return failure.reason, None if failure.status is None else True
-        case DependencyError():
-            return failure.reason, False
-        case asyncio.CancelledError():
-            return (TimedOutError.reason, False) if late else ("cancelled", None)
-    return "defect", False

@@ -100,7 +100,71 @@ def test_what_began_before_it_opened_changes_nothing_afterwards() -> None:
     assert probe is not None
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ok", "fail", "leave", "begin"]), st.floats(0, 30)), max_size=300))
+def turn_away(breaker: Breaker, now: float) -> None:
+    ticket = breaker.enter(now)
+    assert ticket is not None
+    breaker.turned_away(ticket, now)
+
+
+def test_overload_is_no_failure_while_anybody_is_served() -> None:
+    breaker, now = Breaker(), 0.0
+    for _ in range(100):
+        for _ in range(50):
+            turn_away(breaker, now)
+        now += OPEN_S - 0.1
+        turn_away(breaker, now)
+        call(breaker, now, fails=False)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_it_opens_where_nobody_is_served_for_ten_seconds_and_a_probe_turned_away_opens_it_again() -> None:
+    breaker = Breaker()
+    for _ in range(100):
+        turn_away(breaker, 0.0)
+    turn_away(breaker, OPEN_S - 0.1)
+    assert breaker.state is BreakerState.CLOSED, "a moment of overload"
+    turn_away(breaker, OPEN_S)
+    assert breaker.refuses(2 * OPEN_S - 0.1)
+    turn_away(breaker, 2 * OPEN_S)
+    assert breaker.refuses(4 * OPEN_S - 0.1)
+    for _ in range(PROBES):
+        assert call(breaker, 4 * OPEN_S, fails=False)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_few_calls_that_are_turned_away_say_nothing_however_long_that_takes() -> None:
+    breaker = Breaker()
+    for hour in range(CALLS_MIN - 1):
+        turn_away(breaker, hour * 3600.0)
+    assert breaker.state is BreakerState.CLOSED
+    turn_away(breaker, CALLS_MIN * 3600.0)
+    assert breaker.state is BreakerState.OPEN
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, OPEN_S)), max_size=200))
+def test_it_opens_by_overload_exactly_where_ten_calls_and_ten_seconds_pass_without_a_success(
+    calls: list[tuple[bool, float]],
+) -> None:
+    breaker, now, turned_away = Breaker(), 0.0, list[float]()
+    for served, pause in calls:
+        now += pause
+        if served:
+            call(breaker, now, fails=False)
+            turned_away = []
+        else:
+            turn_away(breaker, now)
+            turned_away.append(now)
+        opens = len(turned_away) >= CALLS_MIN and now - turned_away[0] >= OPEN_S
+        assert (breaker.state is BreakerState.OPEN) == opens
+        if opens:
+            return
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ok", "fail", "leave", "away", "begin"]), st.floats(0, 30)), max_size=300
+    )
+)
 def test_whatever_happens_probes_are_bounded_and_a_minute_later_a_call_goes_through(
     events: list[tuple[str, float]],
 ) -> None:
@@ -121,6 +185,8 @@ def test_whatever_happens_probes_are_bounded_and_a_minute_later_a_call_goes_thro
                     breaker.succeeded(ticket)
                 case "fail":
                     breaker.failed(ticket, now)
+                case "away":
+                    breaker.turned_away(ticket, now)
                 case _:
                     breaker.left(ticket)
         if breaker.state is BreakerState.HALF_OPEN:
