@@ -171,7 +171,7 @@ class Guard:
         deadline: float,
         may_repeat: Callable[[], bool],
     ) -> T:
-        after_s, budget = self._latencies.p95_s, self._budget
+        after_s, budget = self._latencies.p95_s(asyncio.get_running_loop().time()), self._budget
         if after_s is None or budget is None:
             return await self._once(attempt, number, deadline)
 
@@ -205,7 +205,7 @@ class Guard:
 
     def _succeeded(self, ticket: int, started: float, now: float) -> None:
         self._observer.attempt_finished(self.dependency, "ok", now - started)
-        self._latencies.add(now - started)
+        self._latencies.add(now - started, now)
         if self._adaptive is not None and self._bulkhead is not None:
             self._limit(self._adaptive.succeeded(self._bulkhead.in_use))
         if self._breaker is not None:
@@ -214,7 +214,7 @@ class Guard:
     def _failed(self, error: BaseException, ticket: int, started: float, *, late: bool) -> None:
         now = asyncio.get_running_loop().time()
         outcome, verdict = judged(error, late=late)
-        usual_s = self._latencies.p95_s
+        usual_s = self._latencies.p95_s(now)
         if outcome == TimedOutError.reason and usual_s is not None and now - started < usual_s:
             verdict = Verdict.NOTHING
         self._observer.attempt_finished(self.dependency, outcome, now - started)

@@ -17,32 +17,51 @@ SAMPLES = 100
 """Latencies that are looked at: the last so many."""
 SAMPLES_MIN = 20
 """Fewer have no 95th percentile to speak of."""
+AGE_MAX_S = 600.0
+"""An older one tells of a dependency as it was: with another load, another version, another cache."""
 PERCENTILE = 0.95
 REFRESH = 20
 """Latencies after which the percentile is found anew: sorting at each one would cost more than it tells."""
 
 
 class LatencyWindow:
-    """The 95th percentile of the last latencies, in seconds. Pure."""
+    """The 95th percentile of the last latencies, in seconds. Pure.
 
-    __slots__ = ("_latencies", "_since", "p95_s")
+    It is found anew from time to time, of what is no older than `AGE_MAX_S` then, and good for as long.
+    `now` is in seconds of a clock that never goes back.
+    """
+
+    __slots__ = ("_found_at", "_latencies", "_p95_s", "_since")
 
     def __init__(self) -> None:
-        self.p95_s: float | None = None
-        self._latencies: deque[float] = deque(maxlen=SAMPLES)
+        self._p95_s: float | None = None
+        self._found_at = 0.0
+        self._latencies: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
         self._since = 0
 
     def __repr__(self) -> str:
-        return f"<LatencyWindow p95 {self.p95_s}>"
+        return f"<LatencyWindow p95 {self._p95_s}>"
 
-    def add(self, latency_s: float) -> None:
-        """Take in the latency of a call that succeeded."""
-        self._latencies.append(latency_s)
+    def p95_s(self, now: float) -> float | None:
+        """None: too few calls succeeded of late to speak of one."""
+        if self._p95_s is not None and now - self._found_at > AGE_MAX_S:
+            self._find(now)
+        return self._p95_s
+
+    def add(self, latency_s: float, now: float) -> None:
+        """Take in the latency of a call that succeeded now."""
+        self._latencies.append((now, latency_s))
         self._since += 1
-        if self._since >= REFRESH and len(self._latencies) >= SAMPLES_MIN:
-            self._since = 0
-            in_order = sorted(self._latencies)
-            self.p95_s = in_order[int(PERCENTILE * (len(in_order) - 1))]
+        if self._since >= REFRESH:
+            self._find(now)
+
+    def _find(self, now: float) -> None:
+        while self._latencies and now - self._latencies[0][0] > AGE_MAX_S:
+            self._latencies.popleft()
+        in_order = sorted(latency_s for _, latency_s in self._latencies)
+        enough = len(in_order) >= SAMPLES_MIN
+        self._p95_s = in_order[int(PERCENTILE * (len(in_order) - 1))] if enough else None
+        self._since, self._found_at = 0, now
 
 
 async def ahedged(

@@ -5,7 +5,9 @@ While the limit is used up and calls succeed, it grows by a fixed step in the ti
 at its maximum: a dependency that bears that is never slowed down. Pure.
 
 Rates of 429 and time-outs are looked at rather than latencies, because a model's latency tells of the
-answer's length first.
+answer's length first. The time to the first token tells of the prompt's, and is known only where answers
+are streamed: a bound on it would have to be set for each model, and whoever sends long prompts, or asks
+with little time, would slow down all others.
 """
 
 LIMIT_MIN = 1

@@ -6,9 +6,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.errors import DependencyError, TransientError
-from agents.resilience.hedge import SAMPLES, SAMPLES_MIN, LatencyWindow, ahedged
+from agents.resilience.hedge import AGE_MAX_S, SAMPLES, SAMPLES_MIN, LatencyWindow, ahedged
 
 pytestmark = pytest.mark.looptime
 
@@ -123,13 +125,43 @@ async def test_a_time_out_of_the_first_itself_is_not_taken_for_a_win() -> None:
 def test_the_percentile_is_that_of_the_last_calls() -> None:
     window = LatencyWindow()
     for number in range(SAMPLES_MIN - 1):
-        window.add(number)
-    assert window.p95_s is None
-    window.add(100.0)
-    assert window.p95_s == pytest.approx(18.0)
+        window.add(number, 0.0)
+    assert window.p95_s(0.0) is None
+    window.add(100.0, 0.0)
+    assert window.p95_s(0.0) == pytest.approx(18.0)
     for number in range(SAMPLES):
-        window.add(number)
-    assert window.p95_s == pytest.approx(94.0)
+        window.add(number, 0.0)
+    assert window.p95_s(0.0) == pytest.approx(94.0)
+
+
+def test_what_is_long_past_does_not_count() -> None:
+    window = LatencyWindow()
+    for _ in range(SAMPLES):
+        window.add(5.0, 0.0)
+    assert window.p95_s(AGE_MAX_S) == 5.0
+    assert window.p95_s(AGE_MAX_S + 1) is None
+    for _ in range(SAMPLES_MIN):
+        window.add(0.1, AGE_MAX_S + 1)
+    assert window.p95_s(AGE_MAX_S + 1) == 0.1
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, AGE_MAX_S / 10), st.floats(0, 30)), max_size=150),
+    st.floats(0, 3 * AGE_MAX_S),
+)
+def test_it_is_a_latency_of_the_last_ten_minutes_or_so(
+    calls: list[tuple[float, float]], pause: float
+) -> None:
+    window, now, added = LatencyWindow(), 0.0, list[tuple[float, float]]()
+    for passed, latency_s in calls:
+        now += passed
+        window.add(latency_s, now)
+        added.append((now, latency_s))
+    now += pause
+    p95_s = window.p95_s(now)
+    if p95_s is not None:
+        # Found at most that long ago, of what was no older then.
+        assert p95_s in {latency_s for at, latency_s in added if at >= now - 2 * AGE_MAX_S}
 
 
 async def test_a_second_that_fails_as_it_is_cancelled_is_not_reported_as_forgotten() -> None:
