@@ -14,6 +14,7 @@ from agents.errors import (
     PermanentError,
     ThrottledError,
     TransientError,
+    UnfitOutputError,
 )
 from agents.http import HttpPool
 from agents.models.extractive import ExtractiveGenerator
@@ -141,7 +142,7 @@ FAILURES: list[tuple[Reply, type[DependencyError]]] = [
     (Reply(status=307, headers={"Location": "http://127.0.0.1:1/"}), PermanentError),
     (Reply(pieces=[b"garbage"]), BadOutputError),
     (Reply(pieces=[b'{"choices": [']), BadOutputError),
-    (completion({"content": None, "tool_calls": [{"function": {"name": "rm"}}]}), BadOutputError),
+    (completion({"content": None, "tool_calls": [{"function": {"name": "rm"}}]}), UnfitOutputError),
     (Reply(pieces=[b'{"choices'], cut=True), TransientError),
     (Reply(headers={**JSON, "Content-Encoding": "gzip"}, pieces=[b"not gzip"]), TransientError),
 ]
