@@ -5,6 +5,7 @@ its socket is made. A name that changes afterwards changes nothing, and no URL l
 """
 
 import socket
+import ssl
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -26,11 +27,12 @@ class RefusedAddressError(aiohttp.ClientConnectionError):
 class GuardedConnector(aiohttp.TCPConnector):
     """Any number of connections, to public addresses and to `allowed` ones; aiohttp's own otherwise.
 
-    TLS still checks a certificate against the host's name, because only the address is pinned.
+    TLS still checks a certificate against the host's name, because only the address is pinned. `tls` says
+    whose certificates are trusted; None: the system's authorities.
     """
 
-    def __init__(self, allowed: Collection[Endpoint]) -> None:
-        super().__init__(limit=0, socket_factory=self._socket)
+    def __init__(self, allowed: Collection[Endpoint], tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(limit=0, socket_factory=self._socket, ssl=tls or True)
         self._allowed = frozenset(allowed)
         self._granted: set[tuple[str, int]] = set()
 

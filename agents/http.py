@@ -8,6 +8,7 @@ There are no time-outs of its own: stages cancel, and a cancelled request closes
 
 import asyncio
 import email.utils
+import ssl
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from agents.errors import BadOutputError, DependencyError, PermanentError, Trans
 
 if TYPE_CHECKING:
     import httpx
+
+    from agents.http_client import PooledTransport
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -61,6 +64,7 @@ class HttpPool:
         headers: sent with every request, unless the request names its own.
         max_response_bytes: a longer body (after decompression) is refused.
         allowed: endpoints that the operator configured; they may be anywhere, all others are public.
+        tls: whose certificates are trusted; None: those that the system's authorities signed.
 
     Every method raises, besides `asyncio.CancelledError`, only: `TransientError` for connection
     trouble; `BadOutputError` for what is not HTTP; `PermanentError` for a URL, header or certificate
@@ -74,11 +78,13 @@ class HttpPool:
         headers: Mapping[str, str] = NO_HEADERS,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         allowed: Collection[Endpoint] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.dependency = dependency
         self._headers = dict(headers)
         self._max_bytes = max_response_bytes
         self._allowed = allowed
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -88,7 +94,7 @@ class HttpPool:
         # Made with the first request, because a session belongs to the loop that is running then.
         if self._session is None:
             session = aiohttp.ClientSession(
-                connector=GuardedConnector(self._allowed),
+                connector=GuardedConnector(self._allowed, self._tls),
                 # Decompression costs more than a local network; who compresses all the same is read.
                 headers={"Accept-Encoding": "identity", **self._headers},
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -154,7 +160,13 @@ class HttpPool:
         """
         from agents.http_client import make_client  # noqa: PLC0415 - 9 MB and 0.2 s that only its users pay
 
-        return make_client(self._opened, self._max_bytes)
+        return make_client(self.transport())
+
+    def transport(self) -> "PooledTransport":
+        """What a client of httpx's kind sends its requests with, to share the pool's connections."""
+        from agents.http_client import PooledTransport  # noqa: PLC0415 - likewise
+
+        return PooledTransport(self._opened, self._max_bytes)
 
     async def aclose(self) -> None:
         """Close every connection. A request made later opens new ones."""

@@ -87,10 +87,10 @@ class _Body(httpx.AsyncByteStream):
             self._response.close()
 
 
-def make_client(session: Callable[[], aiohttp.ClientSession], max_response_bytes: int) -> httpx.AsyncClient:
-    """A client over the session; closing it closes nothing else."""
+def make_client(transport: PooledTransport) -> httpx.AsyncClient:
+    """A client over a pool's connections; closing it closes nothing else."""
     return httpx.AsyncClient(
-        transport=PooledTransport(session, max_response_bytes),
+        transport=transport,
         # Decompression costs more than a local network; who compresses all the same is read.
         headers={"Accept-Encoding": "identity"},
         trust_env=False,

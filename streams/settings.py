@@ -154,13 +154,17 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Egress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where Python tools and components of one's own may call with the client that they are given.
+    """Where requests may go, and whose certificates are trusted there.
 
-    The addresses of models, indexes and HTTP tools need not be listed: those settings say it already.
+    The addresses of models, indexes and HTTP tools need not be allowed: those settings say it already.
     """
 
     allow: tuple[str, ...] = ()
-    """`host:port` of servers that are not public and may be called all the same; public ones always may."""
+    """For Python tools and components: `host:port` of servers that are not public and may be called all the
+    same; public ones always may."""
+    ca_file: str = ""
+    """A PEM file of authorities to trust besides the system's, for every address with https (models, Qdrant,
+    tools) and for Redis over TLS; empty: the system's alone. For Kafka, see `KAFKA.SSL_CAFILE`."""
 
 
 class Resilience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,7 @@ class RedisStore:
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user and password where they are needed.
         clock: seconds, never going back; the breaker's.
+        ca_file: authorities to trust besides the system's, as a PEM file, with `rediss://`.
         read_s: for one round trip that reads, the connection included.
 
     Raises:
@@ -51,11 +52,18 @@ class RedisStore:
     """
 
     def __init__(
-        self, url: str, clock: Callable[[], float] = time.monotonic, *, read_s: float = READ_S
+        self,
+        url: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        ca_file: str = "",
+        read_s: float = READ_S,
     ) -> None:
         # The pool only knows what kind of connections a URL asks for; time is kept here.
+        trusted = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
         pool = ConnectionPool.from_url(
             url,
+            **trusted,
             retry=Retry(NoBackoff(), 0),  # a second try would come too late
             socket_timeout=None,
             socket_connect_timeout=None,

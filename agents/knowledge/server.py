@@ -5,14 +5,16 @@ The client library is imported when the first index is made: it takes 68 MB and 
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from agents.components import Passage
+from agents.egress import endpoint
 from agents.errors import (
     DependencyError,
     PermanentError,
@@ -20,6 +22,8 @@ from agents.errors import (
     TransientError,
     error_of_status,
 )
+from agents.http import HttpPool, retry_after_s
+from agents.http_client import RefusedError
 from agents.knowledge.changes import achunks
 from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
 POINTS_PER_REQUEST = 64
 """About 0.5 MB; servers take 32 MB."""
 
+PORT = 6333
+"""Where a URL names none."""
 TIMEOUT_S = 30
 """Of one request. Searches are given up sooner, by their stage's deadline."""
 
@@ -57,23 +63,31 @@ class ServerIndex:
     """See `agents.knowledge.index.Index`. The collection is made at first use, if it is not there.
 
     A collection that is there must have the vectors that are needed: else every call is a
-    `PermanentError` that says so.
+    `PermanentError` that says so. `tls` says whose certificates are trusted (`HttpPool`).
     """
 
     def __init__(
-        self, url: str, collection: str, api_key: str = "", embeddings: Embeddings | None = None
+        self,
+        url: str,
+        collection: str,
+        api_key: str = "",
+        embeddings: Embeddings | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         import qdrant_client  # noqa: PLC0415 - see the module's docstring
 
         self._models = qdrant_client.models
+        at = URL(url)
+        at = at if at.explicit_port else at.with_port(PORT)
+        self._pool = HttpPool(DEPENDENCY, allowed={endpoint(str(at))}, tls=tls)
         self._client = qdrant_client.AsyncQdrantClient(
-            url=url,
+            url=str(at),
             api_key=api_key or None,
             timeout=TIMEOUT_S,
             # The check is a blocking request, made here and now.
             check_compatibility=False,
-            # httpx's own pool costs CPU with the square of its connections (see agents.http).
-            transport=AiohttpTransport(client=_session),
+            # httpx's own pool costs CPU with the square of its connections, and caps no response.
+            transport=self._pool.transport(),
             trust_env=False,
         )
         self._name = f"the collection {collection!r} at {url}"
@@ -154,6 +168,7 @@ class ServerIndex:
         """See `Index`."""
         with _translated():
             await self._client.close()
+        await self._pool.aclose()
 
     async def _points(self, document: Document, pacer: Pacer) -> list["PointStruct"]:
         chunks = await achunks(document, pacer)
@@ -252,16 +267,13 @@ class ServerIndex:
         return self._models.SparseVector(indices=vector.indices, values=vector.values)
 
 
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-    )
-
-
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     """The client's errors as ours."""
-    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse  # noqa: PLC0415 - loaded by now
+    from qdrant_client.common.client_exceptions import (  # noqa: PLC0415 - loaded by now
+        QdrantException,
+        ResourceExhaustedResponse,
+    )
     from qdrant_client.http.exceptions import (  # noqa: PLC0415 - loaded by now
         ResponseHandlingException,
         UnexpectedResponse,
@@ -271,9 +283,14 @@ def _translated() -> Iterator[None]:
         yield
     except ResourceExhaustedResponse as error:
         raise ThrottledError(DEPENDENCY, str(error), retry_after_s=error.retry_after_s) from error
+    except QdrantException as error:  # 429 with a date in place of seconds
+        raise ThrottledError(DEPENDENCY, str(error)) from error
     except UnexpectedResponse as error:
         status = error.status_code or 0
         message = f"HTTP {status}: {error.content[:200].decode(errors='replace')}"
-        raise error_of_status(DEPENDENCY, message, status) from error
+        wait_s = retry_after_s(error.headers.get("Retry-After"), datetime.now(UTC))
+        raise error_of_status(DEPENDENCY, message, status, wait_s) from error
     except ResponseHandlingException as error:
+        if isinstance(error.source, RefusedError):
+            raise PermanentError(DEPENDENCY, str(error.source)) from error
         raise TransientError(DEPENDENCY, f"no usable answer: {error.source!r}") from error

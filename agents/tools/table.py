@@ -2,6 +2,7 @@
 
 import math
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -84,11 +85,13 @@ def table_tools(
     environ: Mapping[str, str],
     http: "Callable[[], httpx.AsyncClient]",
     default_timeout_s: float,
+    tls: ssl.SSLContext | None = None,
 ) -> list[Tool]:
     """The tools of `[tools]`: those with `url` are HTTP tools, those with `python` async functions.
 
     Each HTTP tool has a pool of its own that opens with its first call; `environ` is where its header
-    values of the form `{env = "NAME"}` come from. `http` is for functions that ask for a client.
+    values of the form `{env = "NAME"}` come from. `http` is for functions that ask for a client, `tls` says
+    whose certificates HTTP tools trust (`HttpPool`).
 
     Raises:
         ToolConfigError: names the tool, the field and what is allowed there.
@@ -96,7 +99,7 @@ def table_tools(
     return [
         _python_tool(name, _converted(name, declared, _DeclaredPython), http, default_timeout_s)
         if isinstance(declared, Mapping) and "python" in declared
-        else _http_tool(name, _converted(name, declared, _Declared), environ, default_timeout_s)
+        else _http_tool(name, _converted(name, declared, _Declared), environ, default_timeout_s, tls)
         for name, declared in table.items()
     ]
 
@@ -125,7 +128,11 @@ def _python_tool(
 
 
 def _http_tool(
-    name: str, declared: _Declared, environ: Mapping[str, str], default_timeout_s: float
+    name: str,
+    declared: _Declared,
+    environ: Mapping[str, str],
+    default_timeout_s: float,
+    tls: ssl.SSLContext | None,
 ) -> HttpTool:
     _check_url(name, "url", declared.url)
     if declared.reconcile_url:
@@ -146,6 +153,7 @@ def _http_tool(
         headers=headers,
         max_response_bytes=RESULT_BYTES_MAX,
         allowed={endpoint(url) for url in (declared.url, declared.reconcile_url) if url},
+        tls=tls,
     )
     return HttpTool(
         spec,

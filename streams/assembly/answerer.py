@@ -1,5 +1,6 @@
 """The pipeline that the settings describe, with all that it holds open."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,7 @@ from agents.tools.tool import ToolConfigError
 from streams.assembly.cache import build_cache, cache_searches
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
+from streams.assembly.trust import build_trust
 from streams.errors import OperatorError, SettingsError
 from streams.settings import Settings
 
@@ -73,7 +75,8 @@ def build_answerer(
     """
     closers: list[Closer] = []
     guards = Guards(settings.resilience, observer)
-    index = _open_index(settings, guards, closers)
+    tls = build_trust(settings.egress.ca_file)
+    index = _open_index(settings, guards, closers, tls)
     versions, memory = KnowledgeVersions(), MemoryStore(settings.cache.max_bytes)
     try:
         resources = _resources(
@@ -81,6 +84,7 @@ def build_answerer(
             environ,
             index,
             closers,
+            tls=tls,
             guards=guards,
             journal=journal or NoJournal(),
             cached=lambda retriever: cache_searches(settings, retriever, index, versions, memory),
@@ -96,11 +100,13 @@ def build_answerer(
     return Answerer(pipeline, index, guards, versions, cache, closers)
 
 
-def _open_index(settings: Settings, guards: Guards, closers: list[Closer]) -> Index:
+def _open_index(
+    settings: Settings, guards: Guards, closers: list[Closer], tls: ssl.SSLContext | None
+) -> Index:
     knowledge, embeddings = settings.knowledge, None
     if settings.embeddings.base_url:
         chosen = settings.embeddings
-        pool = _pool("embeddings", closers, {endpoint(chosen.base_url)})
+        pool = _pool("embeddings", closers, {endpoint(chosen.base_url)}, tls)
         embeddings = GuardedEmbeddings(
             OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key),
             guards.search("embeddings"),
@@ -116,6 +122,7 @@ def _open_index(settings: Settings, guards: Guards, closers: list[Closer]) -> In
             knowledge.collection,
             api_key=knowledge.qdrant_api_key,
             embeddings=embeddings,
+            tls=tls,
         )
     else:
         from agents.knowledge.embedded import EmbeddedIndex  # noqa: PLC0415 - likewise, 4 MB
@@ -137,19 +144,20 @@ def _resources(
     index: Index,
     closers: list[Closer],
     *,
+    tls: ssl.SSLContext | None,
     guards: Guards,
     journal: Journal,
     cached: Callable[[Retriever], Retriever],
 ) -> Resources:
     """The components, the settings' own in place of the defaults, each behind its guard."""
-    http = _pool("http", closers, parse_allowed(settings.egress.allow)).client
+    http = _pool("http", closers, parse_allowed(settings.egress.allow), tls).client
     planner, generator = build_model(
-        settings.model, guards, lambda name, base_url: _pool(name, closers, {endpoint(base_url)})
+        settings.model, guards, lambda name, base_url: _pool(name, closers, {endpoint(base_url)}, tls)
     )
     timeout_s = settings.limits.tool_s
     registry = ToolRegistry(
         [
-            *table_tools(settings.tools, environ=environ, http=http, default_timeout_s=timeout_s),
+            *table_tools(settings.tools, environ=environ, http=http, default_timeout_s=timeout_s, tls=tls),
             *python_tools(http=http, default_timeout_s=timeout_s),
         ]
     )
@@ -208,7 +216,9 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
     )
 
 
-def _pool(dependency: str, closers: list[Closer], allowed: Collection[Endpoint]) -> HttpPool:
-    pool = HttpPool(dependency, allowed=allowed)
+def _pool(
+    dependency: str, closers: list[Closer], allowed: Collection[Endpoint], tls: ssl.SSLContext | None
+) -> HttpPool:
+    pool = HttpPool(dependency, allowed=allowed, tls=tls)
     closers.append(pool.aclose)
     return pool

@@ -48,7 +48,7 @@ def build_cache(
     return AnswerCache(
         AnswerKeys(_made_by(settings), resources.tool_executor, _WhileWhole(index, versions)),
         memory,
-        _open_shared(cache.redis_url),
+        _open_shared(cache.redis_url, settings.egress.ca_file),
         ttl_s=cache.ttl_s,
         journal=resources.journal,
     )
@@ -65,14 +65,14 @@ class _WhileWhole:
         return None if self._index.weakened else self._versions.of(tenant)
 
 
-def _open_shared(url: str) -> Store | None:
+def _open_shared(url: str, ca_file: str) -> Store | None:
     if not url:
         return None
     # Imported only where a server is used: its client costs 12 MB and 0.2 s.
     from agents.cache.redis import RedisStore  # noqa: PLC0415
 
     try:
-        return RedisStore(url)
+        return RedisStore(url, ca_file=ca_file)
     except ValueError as error:  # an option in the address that the client does not know
         raise SettingsError(f"cache.redis_url: {error}") from error
 

@@ -1,12 +1,15 @@
 """The server index: what its server's trouble becomes, and what it asks of a collection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 from qdrant_client import models
 
 from agents.errors import PermanentError, ThrottledError, TransientError
+from agents.http import MAX_RESPONSE_BYTES
 from agents.knowledge.server import ServerIndex
 from schemas.document import Document
 from tests.support.knowledge import MeaningList
@@ -91,3 +94,39 @@ async def test_a_collection_that_does_not_fit_is_refused(
         await index.aupsert([DOCUMENT])
     assert "KOTAE_KNOWLEDGE__COLLECTION" in str(refused.value)
     await index.aclose()
+
+
+@asynccontextmanager
+async def answering(response: Callable[[], web.Response]) -> AsyncIterator[ServerIndex]:
+    async def answer(_: web.Request) -> web.Response:
+        return response()
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    index = ServerIndex(f"http://127.0.0.1:{runner.addresses[0][1]}", "kotae")
+    try:
+        yield index
+    finally:
+        await index.aclose()
+        await runner.cleanup()
+
+
+async def test_a_response_without_end_is_not_read_to_it() -> None:
+    async with answering(lambda: web.Response(body=b" " * (MAX_RESPONSE_BYTES + 1))) as index:
+        with pytest.raises(PermanentError, match="longer than"):
+            await index.asearch("default", "text", 5)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("value", "wait_s"), [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)]
+)
+async def test_it_is_left_alone_for_as_long_as_it_asks(status: int, value: str, wait_s: float | None) -> None:
+    async with answering(lambda: web.Response(status=status, headers={"Retry-After": value})) as index:
+        with pytest.raises(ThrottledError) as throttled:
+            await index.asearch("default", "text", 5)
+    # The client library reads a number alone with 429, and tells of nothing else.
+    assert throttled.value.retry_after_s == (None if status == 429 and value != "7" else wait_s)

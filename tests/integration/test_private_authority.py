@@ -1,0 +1,151 @@
+"""Servers whose certificates an authority of one's own has signed: trusted where `EGRESS.CA_FILE` says so."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agents.cache.redis import RedisStore
+from agents.pipeline import Asked
+from schemas.document import Document
+from schemas.question import Question
+from streams.assembly.answerer import Answerer, build_answerer
+from streams.assembly.trust import build_trust
+from streams.errors import SettingsError
+from streams.settings import Egress, Embeddings, Knowledge, Model, Settings
+from tests.support.components import SOURCE, RecordingObserver
+from tests.support.model_server import calls, text
+from tests.support.qdrant_shim import QdrantShim
+from tests.support.secured_kafka import Authority
+
+ANSWER = "The warranty lasts three years [1]."
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def tls(authority: Authority) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = authority.sign("server")
+    context.load_cert_chain(certificate.path, certificate.key)
+    return context
+
+
+@asynccontextmanager
+async def everything(tls: ssl.SSLContext) -> AsyncIterator[tuple[str, list[str]]]:
+    """A model, embeddings, Qdrant and a tool at one address; yields it and the paths that were asked for."""
+    asked: list[str] = []
+
+    @web.middleware
+    async def note(request: web.Request, handler: Any) -> web.StreamResponse:
+        asked.append(request.path)
+        return await handler(request)
+
+    async def complete(request: web.Request) -> web.Response:
+        plans = "tools" in await request.json()
+        reply = calls(("weather", "{}")) if plans else text(ANSWER)
+        return web.Response(body=b"".join(reply.pieces), content_type="application/json")
+
+    async def embed(request: web.Request) -> web.Response:
+        texts = (await request.json())["input"]
+        return web.json_response({"data": [{"index": n, "embedding": [0.6, 0.8]} for n in range(len(texts))]})
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="sunny")
+
+    shim = QdrantShim()
+    application = shim.application()
+    application.middlewares.append(note)
+    application.add_routes(
+        [
+            web.post("/v1/chat/completions", complete),
+            web.post("/v1/embeddings", embed),
+            web.get("/weather", answer),
+        ]
+    )
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    try:
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}", asked
+    finally:
+        await runner.cleanup()
+        shim.engine.close()
+
+
+@asynccontextmanager
+async def built(url: str, ca_file: str) -> AsyncIterator[Answerer]:
+    settings = Settings(
+        model=Model(base_url=f"{url}/v1"),
+        embeddings=Embeddings(base_url=f"{url}/v1"),
+        knowledge=Knowledge(qdrant_url=url),
+        egress=Egress(ca_file=ca_file, allow=(url.removeprefix("https://"),)),
+        tools={"weather": {"description": "The weather.", "url": f"{url}/weather", "method": "GET"}},
+    )
+    answerer = await asyncio.to_thread(build_answerer, settings, {}, RecordingObserver())
+    try:
+        yield answerer
+    finally:
+        await answerer.aclose()
+
+
+async def test_every_dependency_is_reached_over_https_by_the_authority_that_settings_name(
+    authority: Authority, tls: ssl.SSLContext
+) -> None:
+    async with everything(tls) as (url, asked), built(url, str(authority.path)) as answerer:
+        await answerer.index.aupsert([Document(id="d", text="The warranty lasts three years.")])
+        question = Question(id="q", text="How long is the warranty?")
+        deadline = asyncio.get_running_loop().time() + 30
+        answer = (await answerer.pipeline.aanswer(Asked(question, SOURCE, deadline))).answer
+    assert (answer.status, answer.degraded) == ("answered", ())
+    assert [one.document_id for one in answer.citations] == ["d"]
+    assert [(one.status, one.result) for one in answer.tool_calls] == [("ok", "sunny")]
+    assert {"/v1/chat/completions", "/v1/embeddings", "/weather"} < set(asked)
+
+
+async def test_without_that_none_is(tls: ssl.SSLContext) -> None:
+    async with everything(tls) as (url, asked), built(url, "") as answerer:
+        question = Question(id="q", text="How long is the warranty?")
+        deadline = asyncio.get_running_loop().time() + 30
+        answer = (await answerer.pipeline.aanswer(Asked(question, SOURCE, deadline))).answer
+    assert answer.status == "failed"
+    assert {"retrieval_unavailable", "plan_unavailable"} <= set(answer.degraded)
+    assert asked == []
+
+
+async def test_redis_over_tls_too(authority: Authority, tls: ssl.SSLContext) -> None:
+    heard = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        while await reader.read(4096):
+            writer.write(b"$5\r\nvalue\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
+        url = f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        distrusting = RedisStore(url, read_s=10.0)
+        assert await distrusting.aget(b"key") is None
+        await distrusting.aclose()
+        assert not heard.is_set()
+        store = RedisStore(url, ca_file=str(authority.path), read_s=10.0)
+        await store.aget(b"key")
+        await store.aclose()
+        assert heard.is_set()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_that_will_not_do_is_said_at_the_start(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SettingsError, match=r"KOTAE_EGRESS__CA_FILE names .*ca\.pem"):
+        build_trust(str(file))
