@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 import msgspec
-import orjson
 from msgspec import Meta, Struct
 
 from agents.errors import BadOutputError, DependencyError
-from agents.http import HttpPool, raise_for_status
+from agents.http import HttpPool, json_body, raise_for_status
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class OpenAIEmbeddings:
         return vectors
 
     async def _arequest(self, texts: Sequence[str]) -> list[list[float]]:
-        body = orjson.dumps({"model": self.model, "input": list(texts), "encoding_format": "float"})
+        body = json_body({"model": self.model, "input": list(texts), "encoding_format": "float"})
         response = await self._pool.arequest("POST", self._url, body=body, headers=self._headers)
         raise_for_status(self._pool.dependency, response)
         try:

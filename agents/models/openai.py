@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
-from agents.http import HttpPool, HttpResponse, HttpStream, raise_for_status
+from agents.http import HttpPool, HttpResponse, HttpStream, json_body, raise_for_status
 from agents.models.completion import StreamedGeneration, parse_generation, parse_plan
 from agents.models.prompt import Message, generate_messages, plan_messages
 from agents.models.sse import EventDecoder
@@ -55,11 +53,12 @@ class OpenAIModel:
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
     ) -> Generation:
         """The model's answer; streamed only with `on_delta`, because a stream costs more to read."""
-        messages = generate_messages(grounding)
+        # Nothing holds the messages while their request runs: thousands of prompts would be in memory twice.
         if on_delta is None:
-            body = await self._complete(self._body(messages), call)
+            body = await self._complete(self._body(generate_messages(grounding)), call)
             return parse_generation(self._pool.dependency, body, self.name)
-        request = self._body(messages, stream=True, stream_options={"include_usage": True})
+        options = {"include_usage": True}
+        request = self._body(generate_messages(grounding), stream=True, stream_options=options)
         headers = {**self._headers, **call.headers}
         async with self._pool.stream("POST", self._url, body=request, headers=headers) as stream:
             if _is_event_stream(stream):
@@ -78,7 +77,7 @@ class OpenAIModel:
         return response.body
 
     def _body(self, messages: list[Message], **more: Any) -> bytes:
-        return orjson.dumps({**self._options, "messages": messages, **more})
+        return json_body({**self._options, "messages": messages, **more})
 
     async def _read(self, stream: HttpStream, on_delta: DeltaSink) -> Generation:
         decoder = EventDecoder()

@@ -9,7 +9,7 @@ import orjson
 
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError
-from agents.http import HttpPool, HttpResponse, raise_for_status
+from agents.http import HttpPool, HttpResponse, json_body, raise_for_status
 from agents.tools.tool import DidNotRunError, RejectedCallError
 
 
@@ -86,7 +86,7 @@ class HttpTool:
 
     def _json(self, value: Any) -> bytes:
         try:
-            return orjson.dumps(value)
+            return json_body(value)
         except TypeError as error:
             problem = f"the arguments cannot be written as JSON: {error}"
             raise RejectedCallError(self._pool.dependency, problem) from error

@@ -191,3 +191,13 @@ async def test_indexing_gives_way_to_others() -> None:
     other.cancel()
     assert turns > took / 0.01
     await index.aclose()
+
+
+async def test_a_chunk_that_many_questions_find_is_in_memory_once(tmp_path: Path) -> None:
+    index = await opened(tmp_path)
+    await index.aupsert(numbered(9))
+    first, again = [(await index.asearch("default", text, 1))[0] for text in ("item 4", "4 has arrived")]
+    assert first.chunk_id == "d4#0"
+    assert first.text is again.text
+    assert first.chunk_id is again.chunk_id
+    await index.aclose()

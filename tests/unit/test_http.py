@@ -1,0 +1,21 @@
+"""What is sent over HTTP."""
+
+import tracemalloc
+
+import orjson
+import pytest
+
+from agents.http import json_body
+
+
+@pytest.mark.parametrize("characters", [1, 900, 3_000, 50_000])
+def test_a_body_takes_no_more_memory_than_it_has_bytes(characters: int) -> None:
+    value = {"messages": [{"role": "user", "content": "x" * characters}]}
+    tracemalloc.start()
+    try:
+        body = json_body(value)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert orjson.loads(body) == value
+    assert held < len(body) + 100
