@@ -1,9 +1,9 @@
-"""The pooled HTTP transport: one pool a dependency, aiohttp's session called directly.
+"""The pooled HTTP transport: one pool a dependency, on aiohttp's connections (`agents.exchange`).
 
-aiohttp rather than httpx on the hot path, because a call through `httpx.AsyncClient` costs two to
-three times the CPU. No redirect is followed, no cookie kept, no proxy read from the environment: a
-request goes where it was sent or nowhere, and only to addresses that may be called (`agents.egress`).
-There are no time-outs of its own: stages cancel, and a cancelled request closes its connection.
+Not httpx on the hot path, because a call through `httpx.AsyncClient` costs several times the CPU. No
+redirect is followed, no cookie kept, no proxy read from the environment: a request goes where it was
+sent or nowhere, and only to addresses that may be called (`agents.egress`). There are no time-outs of
+its own: stages cancel, and a cancelled request closes its connection.
 """
 
 import asyncio
@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
+from aiohttp.http import HttpProcessingError
 
 from agents.connector import GuardedConnector, RefusedAddressError
 from agents.egress import Endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError, error_of_status
+from agents.exchange import Exchanges, Reply
 
 if TYPE_CHECKING:
     import httpx
@@ -86,6 +88,7 @@ class HttpPool:
         self._allowed = allowed
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._exchanging: Exchanges | None = None
 
     def __repr__(self) -> str:
         return f"<HttpPool {self.dependency} {'open' if self._session else 'idle'}>"
@@ -107,6 +110,12 @@ class HttpPool:
             self._session = session
         return self._session
 
+    @property
+    def _exchanges(self) -> Exchanges:
+        if self._exchanging is None:
+            self._exchanging = Exchanges(self._opened())
+        return self._exchanging
+
     async def arequest(
         self,
         method: str,
@@ -118,17 +127,17 @@ class HttpPool:
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status."""
         try:
-            response = await self._opened().request(
-                method, url, data=body, headers=headers, params=params, allow_redirects=False
-            )
-            declared = response.content_length
-            if declared is not None and declared <= self._max_bytes and not _is_encoded(response):
-                content = await response.read()
-            else:
-                content = b"".join([chunk async for chunk in self._chunks(response)])
+            reply = await self._exchanges.asend(method, url, body, headers, params)
+            try:
+                if _is_small(reply, self._max_bytes):
+                    content = await reply.content.read()
+                else:
+                    content = b"".join([chunk async for chunk in self._chunks(reply)])
+            finally:
+                reply.release()
         except _FAILURES as error:
             raise _translated(self.dependency, error) from error
-        return HttpResponse(response.status, response.headers, content)
+        return HttpResponse(reply.status, reply.headers, content)
 
     @asynccontextmanager
     async def stream(
@@ -139,19 +148,17 @@ class HttpPool:
         Leaving the block early, by an exception or by cancellation closes the connection.
         """
         try:
-            response = await self._opened().request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            )
+            reply = await self._exchanges.asend(method, url, body, headers)
         except _FAILURES as error:
             raise _translated(self.dependency, error) from error
         try:
-            yield HttpStream(response.status, response.headers, self._chunks(response))
-            await _drain(response)
+            yield HttpStream(reply.status, reply.headers, self._chunks(reply))
+            await _drain(reply)
         finally:
-            response.close()
+            reply.release()
 
-    def _chunks(self, response: aiohttp.ClientResponse) -> "_Chunks":
-        return _Chunks(self.dependency, response, self._max_bytes)
+    def _chunks(self, reply: Reply) -> "_Chunks":
+        return _Chunks(self.dependency, reply, self._max_bytes)
 
     def client(self) -> "httpx.AsyncClient":
         """The client that people know, over this pool's connections; closing it leaves the pool open.
@@ -170,7 +177,7 @@ class HttpPool:
 
     async def aclose(self) -> None:
         """Close every connection. A request made later opens new ones."""
-        session, self._session = self._session, None
+        session, self._session, self._exchanging = self._session, None, None
         if session is not None:
             await session.close()
 
@@ -182,9 +189,9 @@ class _Chunks:
     and would take the connection with it.
     """
 
-    def __init__(self, dependency: str, response: aiohttp.ClientResponse, max_bytes: int) -> None:
+    def __init__(self, dependency: str, reply: Reply, max_bytes: int) -> None:
         self._dependency = dependency
-        self._response = response
+        self._reply = reply
         self._max_bytes = max_bytes
         self._size = 0
 
@@ -193,9 +200,9 @@ class _Chunks:
 
     async def __anext__(self) -> bytes:
         try:
-            chunk = await self._response.content.readany()
+            chunk = await self._reply.content.readany()
         except BaseException as error:
-            self._response.close()
+            self._reply.close()
             if isinstance(error, _FAILURES):
                 raise _translated(self._dependency, error) from error
             raise
@@ -203,7 +210,7 @@ class _Chunks:
             raise StopAsyncIteration
         self._size += len(chunk)
         if self._size > self._max_bytes:
-            self._response.close()
+            self._reply.close()
             raise PermanentError(self._dependency, f"the response is longer than {self._max_bytes:,} bytes")
         return chunk
 
@@ -250,13 +257,13 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     return max(0.0, (at - now).total_seconds())
 
 
-_FAILURES = (aiohttp.ClientError, OSError, ValueError)
+_FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
 def _translated(dependency: str, error: Exception) -> DependencyError:
     told = f"{type(error).__name__}: {error}"
     match error:
-        case aiohttp.ClientResponseError():
+        case HttpProcessingError():
             return BadOutputError(dependency, f"not an HTTP response: {error.message}")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             # Without the URL, which may hold a key.
@@ -271,17 +278,19 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
             return PermanentError(dependency, f"cannot be sent: {error}")
 
 
-def _is_encoded(response: aiohttp.ClientResponse) -> bool:
-    return "Content-Encoding" in response.headers
+def _is_small(reply: Reply, max_bytes: int) -> bool:
+    """Whether its head says that the whole body may be read at once."""
+    declared = reply.headers.get("Content-Length", "")
+    return declared.isdecimal() and int(declared) <= max_bytes and "Content-Encoding" not in reply.headers
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
+async def _drain(reply: Reply) -> None:
     """Read what is left of a stream, so that its connection can be used again, but not for long."""
-    if response.content.at_eof():
+    if reply.closed or reply.content.at_eof():
         return
     try:
         async with asyncio.timeout(DRAIN_S):
-            await response.content.readany()
+            await reply.content.readany()
     except (TimeoutError, aiohttp.ClientError, OSError):
         return
 

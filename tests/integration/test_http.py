@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
 from agents.http import HttpPool, HttpResponse, raise_for_status, retry_after_s
 from agents.http_client import RefusedError
+from tests.support.system import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -191,6 +193,77 @@ async def test_more_than_a_hundred_requests_run_at_once() -> None:
             half = asyncio.gather(*(client.get(target) for _ in range(75)))
             await asyncio.gather(*(pool.arequest("GET", target) for _ in range(75)))
             await half
+        await pool.aclose()
+
+
+class Scripted:
+    """A server that writes what it is given, a request each, and counts connections."""
+
+    def __init__(self, *responses: bytes) -> None:
+        self.connections = self.ended = 0
+        self._responses = list(responses)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            writer.write(self._responses.pop(0))
+        self.ended += 1
+        writer.close()
+
+
+@asynccontextmanager
+async def scripted(*responses: bytes) -> AsyncIterator[tuple[Scripted, HttpPool, str]]:
+    script = Scripted(*responses)
+    async with await asyncio.start_server(script.answer, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        where = server.sockets[0].getsockname()
+        pool = HttpPool("tools/x", allowed={where})
+        yield script, pool, f"http://127.0.0.1:{where[1]}/"
+        await pool.aclose()
+
+
+async def test_a_connection_is_used_again_unless_a_body_was_left_or_its_server_says_so() -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    last = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+    begun = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"
+    async with scripted(whole, whole, last, whole, begun, whole) as (script, pool, target):
+        for connections in (1, 1, 1, 2):
+            assert (await pool.arequest("GET", target)).body == b"ok"
+            assert script.connections == connections
+        async with pool.stream("GET", target) as stream:
+            assert await anext(stream.chunks) == b"ok"
+        assert (await pool.arequest("GET", target)).body == b"ok"
+        assert script.connections == 3
+
+
+async def test_informational_responses_are_passed_over() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    async with scripted(hints + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as (_, pool, target):
+        response = await pool.arequest("GET", target)
+    assert (response.status, response.body) == (200, b"ok")
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"])
+async def test_a_request_that_is_given_up_closes_its_connection(sent: bytes) -> None:
+    async with scripted(sent) as (script, pool, target):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await pool.arequest("GET", target)
+        await eventually(lambda: script.ended == 1, 5, "its end")
+
+
+async def test_a_body_that_breaks_off_is_connection_trouble() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        where = server.sockets[0].getsockname()
+        pool = HttpPool("tools/x", allowed={where})
+        with pytest.raises(TransientError):
+            await pool.arequest("GET", f"http://127.0.0.1:{where[1]}/")
         await pool.aclose()
 
 
