@@ -66,9 +66,6 @@ class Exchanges:
     ) -> Reply:
         """Send it, and return when the response's head is there. Cancelled, it closes the connection."""
         target = self._targets.get((method, url)) or self._target(method, url)
-        request = _head(target, body, headers, params)
-        if body is not None:
-            request += body
         connector = self._session.connector
         if connector is None:
             raise aiohttp.ClientConnectionError("the pool was closed")
@@ -79,7 +76,8 @@ class Exchanges:
             raise aiohttp.ServerDisconnectedError
         try:
             protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True)
-            transport.write(request)
+            # Held by nobody here: it would live as long as the call.
+            transport.write(_head(target, body, headers, params) + (body or b""))
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # informational: the response follows
                 message, content = await protocol.read()

@@ -7,12 +7,10 @@ its own: stages cancel, and a cancelled request closes its connection.
 """
 
 import asyncio
-import email.utils
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from aiohttp.http import HttpProcessingError
 
 from agents.connector import GuardedConnector, RefusedAddressError
 from agents.egress import Endpoint
-from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError, error_of_status
+from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError
 from agents.exchange import Exchanges, Reply
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 DRAIN_S = 0.1
 """How long the end of a stream is waited for after its reader was content, to keep the connection."""
-TOLD_MAX = 200
-"""Characters of a server's own error message that are passed on."""
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
@@ -226,37 +222,6 @@ def json_body(value: Any) -> bytes:
     return memoryview(orjson.dumps(value)).tobytes()
 
 
-def raise_for_status(dependency: str, response: HttpResponse) -> None:
-    """Sort a status into the classes of `agents.errors`; 2xx raises nothing.
-
-    Of the body only what a server says about the error in the usual places is passed on (`error`,
-    `error.message`, `message`), shortened: validation errors elsewhere repeat the request.
-    """
-    status = response.status
-    if status // 100 == 2:
-        return
-    told = _told(response.body)
-    message = f"HTTP {status}{': ' + told if told else ''}"
-    wait_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
-    raise error_of_status(dependency, message, status, wait_s)
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for: a number of them, or an HTTP date; None if neither."""
-    if not value:
-        return None
-    value = value.strip()
-    if value.replace(".", "", 1).isdecimal():
-        return float(value)
-    try:
-        at = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # no date, or one with numbers beyond a machine's
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
-
-
 _FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
@@ -293,14 +258,3 @@ async def _drain(reply: Reply) -> None:
             await reply.content.readany()
     except (TimeoutError, aiohttp.ClientError, OSError):
         return
-
-
-def _told(body: bytes) -> str:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ""
-    for key in ("error", "message"):
-        if isinstance(content, dict) and key in content:
-            content = content[key]
-    return content[:TOLD_MAX] if isinstance(content, str) else ""

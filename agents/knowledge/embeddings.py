@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import BadOutputError, DependencyError
-from agents.http import HttpPool, json_body, raise_for_status
+from agents.http import HttpPool, json_body
+from agents.http_status import raise_for_status
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from agents.errors import (
     TransientError,
     error_of_status,
 )
-from agents.http import HttpPool, retry_after_s
+from agents.http import HttpPool
 from agents.http_client import RefusedError
+from agents.http_status import retry_after_s
 from agents.knowledge.changes import achunks
 from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (

@@ -9,7 +9,8 @@ import orjson
 
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError
-from agents.http import HttpPool, HttpResponse, json_body, raise_for_status
+from agents.http import HttpPool, HttpResponse, json_body
+from agents.http_status import raise_for_status
 from agents.tools.tool import DidNotRunError, RejectedCallError
 
 

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
-from agents.http import HttpPool, HttpResponse, raise_for_status, retry_after_s
+from agents.http import HttpPool, HttpResponse
 from agents.http_client import RefusedError
+from agents.http_status import raise_for_status, retry_after_s
 from tests.support.system import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
