@@ -69,6 +69,7 @@ class Worker:
     Args:
         metrics: the text for Prometheus.
         dependencies: breakers and limits by dependency, for `/state`.
+        caches: what is kept, and how look-ups ended, for `/state`.
         aclose: closes what the pipeline holds open; called last.
     """
 
@@ -82,6 +83,7 @@ class Worker:
         loop_monitor: LoopMonitor,
         metrics: Callable[[], bytes],
         dependencies: Callable[[], dict[str, Any]],
+        caches: Callable[[], dict[str, Any]],
         aclose: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -90,6 +92,7 @@ class Worker:
         self._monitor = monitor
         self._loop_monitor = loop_monitor
         self._dependencies = dependencies
+        self._caches = caches
         self._aclose = aclose
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -124,6 +127,7 @@ class Worker:
             "knowledge": self._feed.state(),
             "loop": self._loop_monitor.state(),
             "dependencies": self._dependencies(),
+            "cache": self._caches(),
             "draining": self._draining.is_set(),
         }
 
@@ -189,7 +193,8 @@ class Worker:
         await asyncio.gather(asked, *parts, return_exceptions=True)
         if self._draining.is_set():
             return 0
-        error = failed[0].exception()
+        # A part that was cancelled has ended as much as one that failed, and has no exception to tell.
+        error = asyncio.CancelledError() if failed[0].cancelled() else failed[0].exception()
         self._draining.set()
         if isinstance(error, StuckError):
             self._defect = f"the consumer is stuck: {error}"

@@ -59,6 +59,11 @@ class CachedRetriever:
         self._memory = memory
         self._ttl_s = ttl_s
         self._flight = SingleFlight()
+        self._found = self._missed = 0
+
+    def state(self) -> dict[str, int]:
+        """For `/state`: how many searches were spared, and how many were made."""
+        return {"found": self._found, "missed": self._missed}
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         """See `Retriever`."""
@@ -71,11 +76,14 @@ class CachedRetriever:
         key = hashed.digest()
         kept = self._memory.get(key)
         if kept is not None:
+            self._found += 1
             return _decode(kept)
         now = asyncio.get_running_loop().time()
         joined = await self._flight.ajoin(key, now + WAIT_SHARE * (call.deadline - now))
         if isinstance(joined, bytes):
+            self._found += 1
             return _decode(joined)
+        self._missed += 1
         if joined is Role.ALONE:
             return await self._inner.aretrieve(question, call)
         lapses = self._lapses()

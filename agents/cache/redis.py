@@ -88,6 +88,10 @@ class RedisStore:
     def __repr__(self) -> str:
         return f"<RedisStore {self._breaker!r} {len(self._wanted)} wanted, {len(self._unwritten)} unwritten>"
 
+    def state(self) -> dict[str, Any]:
+        """For `/state`."""
+        return {"breaker": str(self._breaker.state), "errors": self.errors, "dropped": self.dropped}
+
     async def aget(self, key: bytes) -> bytes | None:
         """See `Store`: within 2 * `READ_S`."""
         if self._closed or self._breaker.refuses(self._clock()):

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agents.cache.answers import AnswerCache
-from agents.cache.memory import MemoryStore
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.egress import Endpoint, endpoint, parse_allowed
 from agents.errors import DependencyError
@@ -32,7 +30,7 @@ from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
-from streams.assembly.cache import build_cache, cache_searches
+from streams.assembly.cache import Caches
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
 from streams.assembly.trust import build_trust
@@ -53,7 +51,7 @@ class Answerer:
     index: Index
     guards: Guards
     versions: KnowledgeVersions
-    cache: AnswerCache | None
+    caches: Caches
     closers: list[Closer] = field(default_factory=list)
 
     async def aclose(self) -> None:
@@ -77,7 +75,8 @@ def build_answerer(
     guards = Guards(settings.resilience, observer)
     tls = build_trust(settings.egress.ca_file)
     index = _open_index(settings, guards, closers, tls)
-    versions, memory = KnowledgeVersions(), MemoryStore(settings.cache.max_bytes)
+    versions = KnowledgeVersions()
+    caches = Caches(settings, index, versions)
     try:
         resources = _resources(
             settings,
@@ -87,9 +86,9 @@ def build_answerer(
             tls=tls,
             guards=guards,
             journal=journal or NoJournal(),
-            cached=lambda retriever: cache_searches(settings, retriever, index, versions, memory),
+            cached=caches.keep_searches,
         )
-        cache = build_cache(settings, resources, index, versions, memory)
+        cache = caches.keep_answers(resources)
         if cache is not None:
             closers.append(cache.aclose)
         pipeline = Pipeline(_graph(settings, resources), observer, cache)
@@ -97,7 +96,7 @@ def build_answerer(
         raise SettingsError(str(error)) from error
     except (LoadingError, GraphError) as error:
         raise SettingsError(f"[components] {error}") from error
-    return Answerer(pipeline, index, guards, versions, cache, closers)
+    return Answerer(pipeline, index, guards, versions, caches, closers)
 
 
 def _open_index(

@@ -1,7 +1,7 @@
-"""The answer cache that the settings describe."""
+"""The caches that the settings describe."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -9,7 +9,6 @@ from agents.cache.answers import RESULTS, AnswerCache
 from agents.cache.keys import AnswerKeys, Versions
 from agents.cache.memory import MemoryStore
 from agents.cache.passages import CachedRetriever
-from agents.cache.store import Store
 from agents.components import Retriever
 from agents.knowledge.index import Index
 from agents.knowledge.version import Version
@@ -20,38 +19,67 @@ from streams.settings import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.metrics import Metrics
 
-
-def cache_searches(
-    settings: Settings, retriever: Retriever, index: Index, versions: Versions, memory: MemoryStore
-) -> Retriever:
-    """The retriever, with what it found kept where a search is a call to a server; else as it is."""
-    elsewhere = settings.knowledge.qdrant_url or settings.embeddings.base_url
-    if not elsewhere or not settings.cache.ttl_s:
-        return retriever
-    return CachedRetriever(
-        retriever,
-        made_by=_searched_in(settings),
-        versions=_WhileWhole(index, versions),
-        lapses=lambda: index.lapses,
-        memory=memory,
-        ttl_s=settings.cache.ttl_s,
-    )
+if TYPE_CHECKING:
+    from agents.cache.redis import RedisStore
 
 
-def build_cache(
-    settings: Settings, resources: Resources, index: Index, versions: Versions, memory: MemoryStore
-) -> AnswerCache | None:
-    """None: answers are not kept, because the settings say so or leave it open what they rest on."""
-    cache = settings.cache
-    if not cache.ttl_s or (_own_components(settings) and not cache.own_components):
-        return None
-    return AnswerCache(
-        AnswerKeys(_made_by(settings), resources.tool_executor, _WhileWhole(index, versions)),
-        memory,
-        _open_shared(cache.redis_url, settings.egress.ca_file),
-        ttl_s=cache.ttl_s,
-        journal=resources.journal,
-    )
+class Caches:
+    """What is kept of answers and of searches, in one memory, as the settings want it."""
+
+    def __init__(self, settings: Settings, index: Index, versions: Versions) -> None:
+        self._settings = settings
+        self._index = index
+        self._versions = _WhileWhole(index, versions)
+        self._memory = MemoryStore(settings.cache.max_bytes)
+        self._shared: RedisStore | None = None
+        self._searches: CachedRetriever | None = None
+        self.answers: AnswerCache | None = None
+        """None: answers are not kept, because the settings say so or leave it open what they rest on."""
+
+    def state(self) -> dict[str, Any]:
+        """For `/state`: what is held, and how look-ups ended."""
+        return {
+            "entries": self._memory.entries,
+            "bytes": self._memory.used_bytes,
+            "answers": None if self.answers is None else {r: self.answers.results[r] for r in RESULTS},
+            "searches": None if self._searches is None else self._searches.state(),
+            "redis": None if self._shared is None else self._shared.state(),
+        }
+
+    def keep_searches(self, retriever: Retriever) -> Retriever:
+        """The retriever, with what it found kept where a search is a call to a server; else as it is."""
+        settings = self._settings
+        elsewhere = settings.knowledge.qdrant_url or settings.embeddings.base_url
+        if not elsewhere or not settings.cache.ttl_s:
+            return retriever
+        self._searches = CachedRetriever(
+            retriever,
+            made_by=_searched_in(settings),
+            versions=self._versions,
+            lapses=lambda: self._index.lapses,
+            memory=self._memory,
+            ttl_s=settings.cache.ttl_s,
+        )
+        return self._searches
+
+    def keep_answers(self, resources: Resources) -> AnswerCache | None:
+        """Make `answers`, for the pipeline of these.
+
+        Raises:
+            SettingsError: the address of Redis will not do.
+        """
+        settings, cache = self._settings, self._settings.cache
+        if not cache.ttl_s or (_own_components(settings) and not cache.own_components):
+            return None
+        self._shared = _open_shared(cache.redis_url, settings.egress.ca_file)
+        self.answers = AnswerCache(
+            AnswerKeys(_made_by(settings), resources.tool_executor, self._versions),
+            self._memory,
+            self._shared,
+            ttl_s=cache.ttl_s,
+            journal=resources.journal,
+        )
+        return self.answers
 
 
 class _WhileWhole:
@@ -65,7 +93,7 @@ class _WhileWhole:
         return None if self._index.weakened else self._versions.of(tenant)
 
 
-def _open_shared(url: str, ca_file: str) -> Store | None:
+def _open_shared(url: str, ca_file: str) -> "RedisStore | None":
     if not url:
         return None
     # Imported only where a server is used: its client costs 12 MB and 0.2 s.

@@ -48,8 +48,8 @@ def build_worker(
     answerer = build_answerer(settings, environ, hook, journal)
     engine = Engine(settings, answerer.pipeline, hook, journal, conceal)
     monitor = _monitor(settings, engine, metrics, hook)
-    if answerer.cache is not None:
-        watch_cache(metrics, answerer.cache)
+    if answerer.caches.answers is not None:
+        watch_cache(metrics, answerer.caches.answers)
     metrics.watch(catalogue.LOG_LINES_DROPPED, lines_dropped)
     metrics.watch(catalogue.IN_FLIGHT, lambda: engine.consumer.in_flight)
     metrics.watch(catalogue.IN_FLIGHT_LIMIT, lambda: engine.consumer.limit)
@@ -65,6 +65,7 @@ def build_worker(
         loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,
         dependencies=answerer.guards.state,
+        caches=answerer.caches.state,
         aclose=answerer.aclose,
     )
 

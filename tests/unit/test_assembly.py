@@ -102,8 +102,27 @@ async def test_an_answer_is_given_again_but_not_one_from_half_a_search(build: Bu
         answerer.versions.begin()
         for _ in range(2):
             assert (await answer(answerer)).status == "answered"
-        assert answerer.cache is not None
-        assert answerer.cache.results == results
+        assert answerer.caches.answers is not None
+        assert answerer.caches.answers.results == results
+
+
+async def test_the_state_tells_what_is_kept_and_how_look_ups_ended(build: Build) -> None:
+    answerer = await build()
+    answerer.versions.begin()
+    for _ in range(3):
+        await answer(answerer)
+    state = answerer.caches.state()
+    assert state["answers"] == {"memory": 2, "shared": 0, "joined": 0, "missed": 1, "passed": 0}
+    assert (state["entries"], state["searches"], state["redis"]) == (1, None, None)
+    assert 400 < state["bytes"] < 2000
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    shared = await build(cache=Cache(redis_url=url), embeddings=Embeddings(base_url="http://127.0.0.1:9/v1"))
+    shared.versions.begin()
+    await answer(shared)
+    state = shared.caches.state()
+    assert state["redis"] == {"breaker": "closed", "errors": 1, "dropped": 0}
+    assert state["searches"] == {"found": 0, "missed": 1}
+    assert (await build(cache=Cache(ttl_s=0))).caches.state()["answers"] is None
 
 
 @pytest.mark.parametrize(("cache", "kept"), [(Cache(), False), (Cache(own_components=True), True)])
@@ -111,8 +130,8 @@ async def test_what_own_components_made_is_kept_if_the_settings_say_so(
     build: Build, cache: Cache, kept: bool
 ) -> None:
     components = Components(retriever=f"{__name__}:make_retriever")
-    assert ((await build(components=components, cache=cache)).cache is not None) == kept
-    assert (await build(cache=Cache(ttl_s=0))).cache is None
+    assert ((await build(components=components, cache=cache)).caches.answers is not None) == kept
+    assert (await build(cache=Cache(ttl_s=0))).caches.answers is None
 
 
 async def test_an_index_that_cannot_be_opened_names_the_setting(build: Build) -> None:

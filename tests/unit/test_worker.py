@@ -1,0 +1,59 @@
+"""What a worker makes of its parts' ends."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from streams.consumer.watchdog import StuckError
+from streams.settings import Settings
+from streams.worker import Worker
+
+
+class Parts:
+    """An engine whose end is told by `error`, and a monitor that goes on."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    async def failed(self) -> None:
+        if self.error is None:
+            await asyncio.Event().wait()
+        else:
+            raise self.error
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+def worker_of(parts: Any) -> Worker:
+    nothing: Any = None
+    return Worker(
+        settings=Settings(),
+        engine=parts,
+        feed=nothing,
+        monitor=parts,
+        loop_monitor=nothing,
+        metrics=lambda: b"",
+        dependencies=dict,
+        caches=dict,
+        aclose=nothing,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ValueError("x"), 1), (StuckError("x"), 3), (asyncio.CancelledError(), 1)]
+)
+async def test_a_part_that_ends_by_itself_ends_the_worker_with_a_code(
+    error: BaseException, code: int
+) -> None:
+    worker = worker_of(Parts(error))
+    assert await worker._until_stopped() == code
+    assert not worker.live().ok
+
+
+async def test_an_end_that_was_asked_for_is_none_of_theirs() -> None:
+    worker = worker_of(Parts(None))
+    asyncio.get_running_loop().call_soon(worker.stop)
+    assert await worker._until_stopped() == 0
+    assert worker.live().ok
