@@ -154,7 +154,7 @@ class Answering:
         budget = self._deadline_s
         expires_at = request.expires_at(record.timestamp)
         if expires_at is not None:
-            verdict = self._admission.judge(now, now - queue_ms / 1000, expires_at)
+            verdict = self._admission.judge(decoded.tenant, now, now - queue_ms / 1000, expires_at)
             if verdict != "run":
                 self._publisher.publish(self._shed(inquiry, verdict, now - expires_at), finish)
                 return False

@@ -5,6 +5,9 @@ had waited for a good part of its time, those that have are answered at once tha
 them, and the others have theirs: CoDel's rule, on shares of each question's own deadline. It holds until
 for a while nobody had to be refused: those that run meanwhile have waited little because others were. A
 question without a deadline is never refused.
+
+Each tenant's questions are such a queue of their own, and all together are one: tenants take turns, so those
+of a flooding one wait long where the others' do not, and what waits of it fills the buffer for all.
 """
 
 import math
@@ -18,41 +21,70 @@ WINDOW_SHARE = 0.5
 """The same as a share of a question's time: where that is short, so is what may be lost of it."""
 ENTER = 0.2
 """Share of its time that a question may have waited: beyond it, too long."""
+FORGET_AT = 1024
+"""So many tenants are known before those that had nothing for `WINDOW_S` are looked for."""
 
 
 class Admission:
-    """Judges questions in the order of their starts; times are unix seconds.
+    """Judges questions in the order of their starts; times are unix seconds."""
 
-    Attributes:
-        overloaded: whether questions are being refused.
-    """
+    __slots__ = ("_all", "_forget_at", "_tenants")
 
     def __init__(self) -> None:
-        self.overloaded = False
-        self._judged = math.inf
-        self._late_since = math.inf
-        self._refused = -math.inf
+        self._all = _Queue()
+        self._tenants: dict[str, _Queue] = {}
+        self._forget_at = FORGET_AT
 
-    def judge(self, now: float, asked_at: float, expires_at: float) -> Verdict:
+    def judge(self, tenant: str, now: float, asked_at: float, expires_at: float) -> Verdict:
         """What to do with a question that would start now."""
         total = max(expires_at - asked_at, 1e-3)
         late = expires_at <= now or now - asked_at > ENTER * total
         window = min(WINDOW_S, WINDOW_SHARE * total)
-        if not 0 <= now - self._judged <= WINDOW_S:
-            # Nothing came meanwhile, so there is no queue; or the clock was set.
-            self.overloaded = False
+        queue = self._tenants.get(tenant) or self._meet(tenant, now)
+        refused = queue.refuses(now, late, window)
+        refused = self._all.refuses(now, late, window) or refused
+        if expires_at <= now:
+            return "expired"
+        return "overloaded" if refused else "run"
+
+    def _meet(self, tenant: str, now: float) -> "_Queue":
+        if len(self._tenants) >= self._forget_at:
+            self._tenants = {name: queue for name, queue in self._tenants.items() if not queue.idle(now)}
+            self._forget_at = max(FORGET_AT, 2 * len(self._tenants))
+        queue = self._tenants[tenant] = _Queue()
+        return queue
+
+
+class _Queue:
+    """Whether the late ones among these questions are refused."""
+
+    __slots__ = ("_judged", "_late_since", "_overloaded", "_refused")
+
+    def __init__(self) -> None:
+        self._overloaded = False
+        self._judged = math.inf
+        self._late_since = math.inf
+        self._refused = -math.inf
+
+    def idle(self, now: float) -> bool:
+        """Nothing came for so long that there is no queue, or the clock was set."""
+        return not 0 <= now - self._judged <= WINDOW_S
+
+    def refuses(self, now: float, late: bool, window: float) -> bool:
+        """Take in the next question, and say whether it is one to refuse."""
+        if self.idle(now):
+            self._overloaded = False
             self._late_since = now
         self._judged = now
-        if not self.overloaded:
+        if not self._overloaded:
             if not late:
                 self._late_since = now
             elif now - self._late_since >= window:
-                self.overloaded = True
+                self._overloaded = True
         elif not late and now - self._refused >= window:
-            self.overloaded = False
+            self._overloaded = False
             self._late_since = now
-        if late and self.overloaded:
+        if late and self._overloaded:
             self._refused = now
-        if expires_at <= now:
-            return "expired"
-        return "overloaded" if late and self.overloaded else "run"
+            return True
+        return False

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.consumer.admission import ENTER, WINDOW_S, Admission
+from streams.consumer.admission import ENTER, FORGET_AT, WINDOW_S, Admission
 
 START = 1_700_000_000.0
+TENANT = "default"
 
 
 def test_an_expired_question_is_shed() -> None:
-    assert Admission().judge(START + 3, START, START + 2) == "expired"
+    assert Admission().judge(TENANT, START + 3, START, START + 2) == "expired"
 
 
 def test_one_late_question_is_no_overload() -> None:
@@ -21,36 +22,35 @@ def test_one_late_question_is_no_overload() -> None:
     for n in range(200):
         now = START + n * 0.1
         waited = 9.0 if n % 2 else 0.0
-        assert admission.judge(now, now - waited, now - waited + 10) == "run"
+        assert admission.judge(TENANT, now, now - waited, now - waited + 10) == "run"
 
 
 def test_when_all_have_waited_too_long_those_are_refused_and_fresh_ones_run() -> None:
     admission = Admission()
     for n in range(60):
         now = START + n * 0.1
-        admission.judge(now, now - 5, now + 5)
+        admission.judge(TENANT, now, now - 5, now + 5)
     now = START + 6.0
-    assert admission.overloaded
-    assert admission.judge(now, now - 5, now + 5) == "overloaded"
-    assert admission.judge(now, now - 1, now + 9) == "run"
+    assert admission.judge(TENANT, now, now - 5, now + 5) == "overloaded"
+    assert admission.judge(TENANT, now, now - 1, now + 9) == "run"
 
 
 def test_it_ends_when_the_queue_is_gone() -> None:
     admission = Admission()
     for n in range(60):
-        admission.judge(START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
-    assert admission.overloaded
+        admission.judge(TENANT, START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
+    assert admission.judge(TENANT, START + 6, START + 1, START + 11) == "overloaded"
     for n in range(60, 200):
-        admission.judge(START + n * 0.1, START + n * 0.1, START + n * 0.1 + 10)
-    assert not admission.overloaded
+        admission.judge(TENANT, START + n * 0.1, START + n * 0.1, START + n * 0.1 + 10)
+    assert admission.judge(TENANT, START + 20, START + 15, START + 25) == "run"
 
 
 def test_it_ends_where_nothing_came_for_a_while() -> None:
     admission = Admission()
     for n in range(60):
-        admission.judge(START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
+        admission.judge(TENANT, START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
     later = START + 60
-    assert admission.judge(later, later - 5, later + 5) == "run"
+    assert admission.judge(TENANT, later, later - 5, later + 5) == "run"
 
 
 @pytest.mark.parametrize("overload", [1.5, 3.0, 10.0])
@@ -73,7 +73,7 @@ def test_under_overload_the_slots_are_used_for_questions_that_still_have_time(
         until = now + gap
         while queue:
             at = queue.popleft()
-            verdict = admission.judge(now, at, at + deadline)
+            verdict = admission.judge(TENANT, now, at, at + deadline)
             if verdict == "run":
                 until = now + took
                 outcomes["good" if until <= at + deadline - took else "late"] += 1
@@ -92,7 +92,7 @@ def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, flo
     admission, now = Admission(), START
     for passed, waited, total in history:
         now += passed
-        verdict = admission.judge(now, now - waited, now - waited + total)
+        verdict = admission.judge(TENANT, now, now - waited, now - waited + total)
         assert (verdict == "expired") == (now - waited + total <= now)
         if verdict == "overloaded":
             assert waited / total > ENTER * 0.99
@@ -101,4 +101,32 @@ def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, flo
 def test_the_window_is_long_enough_to_tell_a_burst_from_a_queue() -> None:
     admission = Admission()
     for n in range(int(WINDOW_S * 10) - 1):
-        assert admission.judge(START + n * 0.1, START - 5, START + 20) == "run"
+        assert admission.judge(TENANT, START + n * 0.1, START - 5, START + 20) == "run"
+
+
+def test_a_tenant_whose_questions_all_waited_is_refused_while_others_are_served_at_once() -> None:
+    admission = Admission()
+    verdicts = Counter[str]()
+    for n in range(100):
+        now = START + n * 0.1
+        assert admission.judge("other", now, now, now + 10) == "run"
+        verdicts[admission.judge("flood", now, now - 5, now + 5)] += 1
+    assert verdicts == {"run": 50, "overloaded": 50}
+    assert admission.judge("other", START + 10, START + 5, START + 15) == "run"
+
+
+def test_where_all_tenants_are_late_those_are_refused_who_ask_rarely_too() -> None:
+    admission = Admission()
+    verdicts = [
+        admission.judge(f"tenant{n}", START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
+        for n in range(60)
+    ]
+    assert verdicts[-1] == "overloaded"
+
+
+def test_tenants_that_ask_no_more_are_forgotten() -> None:
+    admission = Admission()
+    for n in range(5 * FORGET_AT):
+        now = START + n * 0.1
+        admission.judge(f"tenant{n}", now, now, now + 10)
+    assert len(admission._tenants) <= FORGET_AT
