@@ -224,6 +224,7 @@ async def test_where_nothing_helps_the_worker_ends_and_says_why(
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         dependencies=dict,
+        caches=dict,
         aclose=nothing,
     )
     running = asyncio.create_task(worker.run())

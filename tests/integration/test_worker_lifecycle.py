@@ -57,6 +57,7 @@ def worker_for(settings: Any, engine: Engine) -> Worker:
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         dependencies=dict,
+        caches=dict,
         aclose=nothing,
     )
 
