@@ -15,8 +15,9 @@ from streams.reading import aread_to_end
 from streams.redrive import Decision, Letter, Place, decide
 from streams.settings import Kafka
 
-SKEW_MS = 60_000
-"""A letter may bear a slightly later time than what was written after it."""
+SKEW_MS = 3_900_000
+"""How much later a time a letter may bear than an answer written after it, by another worker's clock: a
+broker refuses what is more than an hour ahead of its own (`message.timestamp.after.max.ms`)."""
 
 
 async def aread_letters(kafka: Kafka) -> list[Letter]:
@@ -56,6 +57,9 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
     since_ms = max(0, min(letter.timestamp_ms for letter in letters) - SKEW_MS)
     answered: set[Place | str] = set()
     sent: set[tuple[str, int]] = set()
+    # By offsets, not by times, because the clock of whoever sends one back may be any.
+    sources = sorted((letter.source for letter in letters), reverse=True)
+    failed = {partition: offset for partition, offset in sources if partition >= 0}
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
             try:
@@ -64,7 +68,7 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
                 continue  # another writer's
             if answer.status != "failed" and answer.source.topic == topics.questions:
                 answered |= {(answer.source.partition, answer.source.offset), answer.question_id}
-        async for record in aread_to_end(kafka, topics.questions, since_ms=since_ms):
+        async for record in aread_to_end(kafka, topics.questions, since=failed):
             again = Letter(record.partition, record.offset, None, None, tuple(record.headers), 0)
             if "qa.dlq.origin" in again.said:
                 sent.add((again.origin, again.redrives))

@@ -1,6 +1,6 @@
 """Reads what a topic holds now, for commands: from the earliest record, or a time, to the end as it is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -13,9 +13,14 @@ BATCH = 500
 
 
 async def aread_to_end(
-    kafka: Kafka, topic: str, *, since_ms: int | None = None
+    kafka: Kafka, topic: str, *, since_ms: int | None = None, since: Mapping[int, int] | None = None
 ) -> AsyncIterator[ConsumerRecord]:
-    """Every record of every partition, in order within each; of those since a time, where one is given.
+    """Every record of every partition, in order within each.
+
+    Args:
+        since_ms: only those since a time.
+        since: only those from these offsets on, by partition. Where one is beyond the end, or a partition
+            is not there, the topic was made anew, and all is read.
 
     Raises:
         KafkaError: the broker cannot be asked.
@@ -33,6 +38,10 @@ async def aread_to_end(
         if since_ms is not None:
             for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since_ms))).items():
                 begins[place] = ends[place] if found is None else found.offset
+        if since is not None and all(
+            offset <= ends.get(TopicPartition(topic, number), -1) for number, offset in since.items()
+        ):
+            begins = {place: max(begins[place], since.get(place.partition, ends[place])) for place in places}
         left = [place for place in places if begins[place] < ends[place]]
         for place in left:
             consumer.seek(place, begins[place])

@@ -25,7 +25,12 @@ REQUEST_S = 10.0
 """How long one request may take, and how long a scan may go without a record, before all is repeated."""
 RETRY_S = (0.2, 1.0, 3.0)
 SKEW_MS = 300_000
-"""How far the clocks of askers and workers may be apart, where only times tell where a scan begins."""
+"""How far the clocks of brokers and workers may be apart, where only times tell where a scan begins."""
+ASKERS_SKEW_MS = 3_900_000
+"""And those of askers and workers, where `questions` bears the askers' times: an hour more, because a broker
+refuses what is further ahead of its own clock (`message.timestamp.after.max.ms`)."""
+_BY_BROKER = 1
+"""`timestamp_type` of a record that bears its broker's time."""
 SCAN_BATCH = 500
 """Records taken in at once: decoding them must not hold the event loop for long."""
 CLOSE_S = 2.0
@@ -217,7 +222,8 @@ class _Attempt:
                 batches = await self._reader.getmany(*waiting, timeout_ms=200, max_records=len(waiting))
                 for partition, records in batches.items():
                     at = TopicPartition(self._answers, partition.partition)
-                    asked[at] = max(0, records[0].timestamp - SKEW_MS)
+                    skew_ms = SKEW_MS if records[0].timestamp_type == _BY_BROKER else ASKERS_SKEW_MS
+                    asked[at] = max(0, records[0].timestamp - skew_ms)
                     del waiting[partition]
                 for partition, found in list(waiting.items()):
                     # Only the marks of transactions may be left of what was there.

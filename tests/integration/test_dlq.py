@@ -1,16 +1,19 @@
 """`kotae dlq` on a real broker: what failed is listed, shown, and sent back a bounded number of times."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import msgspec
 import orjson
 import pytest
 
 from agents.pipeline import Answered, Asked
-from schemas.answer import AnswerError
+from schemas.answer import AnswerError, Source
 from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
+from schemas.headers import DeadLetter, dead_letter_headers
 from schemas.topics import Topics
 from streams.cli.main import run
 from streams.redrive import REDRIVES_MAX
@@ -73,10 +76,10 @@ async def test_what_failed_goes_back_until_it_is_answered_or_parked(
         assert "__connect.errors.exception.message: the model is down" in out
         broken.discard("heals")
         expected = 3
-        for time in range(1, REDRIVES_MAX + 1):
+        for turn in range(1, REDRIVES_MAX + 1):
             code, out = await command("redrive", "--all", "--rate", "1000")
-            assert f"({time} of {REDRIVES_MAX})" in out
-            expected += 2 if time == 1 else 1
+            assert f"({turn} of {REDRIVES_MAX})" in out
+            expected += 2 if turn == 1 else 1
             await read_topic(kafka_settings, topics.answers, expected)
         code, out = await command("redrive", "--all")
         assert code == 0
@@ -92,6 +95,37 @@ async def test_what_failed_goes_back_until_it_is_answered_or_parked(
         ("heals", "answered"),
     ]
     assert sum(one.question_id == "stays broken" for one in answers) == 1 + REDRIVES_MAX
+
+
+async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
+    kafka_settings: Kafka, topics: Topics, command: Command
+) -> None:
+    ahead_ms = int(time.time() * 1000) + 3_000_000
+    async with producing(kafka_settings) as producer:
+        asked = [
+            await producer.send_and_wait(topics.questions, question(name), key=b"c", partition=1)
+            for name in ("first", "second")
+        ]
+        for record, name in zip(asked, ("first", "second"), strict=True):
+            failed = DeadLetter(
+                source=Source(record.topic, record.partition, record.offset),
+                stage="generate",
+                exception="TransientError",
+                message="down",
+                timestamp=datetime.now(UTC),
+                consumer_group="kotae",
+                attempts=1,
+                disposition="model_unavailable",
+            )
+            headers = dead_letter_headers([], failed)
+            await producer.send_and_wait(
+                topics.dead_letters, question(name), headers=headers, timestamp_ms=ahead_ms
+            )
+    code, out = await command("redrive", "--all", "--rate", "1000")
+    assert (code, out.count("sent back (1 of")) == (0, 2)
+    code, out = await command("redrive", "--all", "--rate", "1000")
+    assert (code, out.count("sent back (")) == (0, 0)
+    assert len(await read_topic(kafka_settings, topics.questions, 4)) == 4
 
 
 async def test_a_letter_that_is_not_there_is_told(

@@ -114,9 +114,17 @@ class Log:
                 self.sought[tp] = records[-1].offset + 1
         return found
 
-    def write(self, topic: str, *values: bytes, partition: int = 3, first: int = 0, at: int = 0) -> None:
+    def write(
+        self,
+        topic: str,
+        *values: bytes,
+        partition: int = 3,
+        first: int = 0,
+        at: int = 0,
+        by_broker: bool = False,
+    ) -> None:
         self.records[TopicPartition(topic, partition)] = [
-            ConsumerRecord(topic, partition, first + n, at, 0, b"k", value, None, 1, 1, ())
+            ConsumerRecord(topic, partition, first + n, at, int(by_broker), b"k", value, None, 1, 1, ())
             for n, value in enumerate(values)
         ]
 
@@ -162,14 +170,17 @@ async def test_the_map_and_the_scan_together_say_what_is_done() -> None:
     assert (found.scanned, found.position) == (4, 105)
 
 
-async def test_a_foreign_map_is_none_and_then_the_time_of_the_first_question_tells() -> None:
+@pytest.mark.parametrize(("by_broker", "skew_ms"), [(True, 300_000), (False, 3_900_000)])
+async def test_a_foreign_map_is_none_and_then_the_time_of_the_first_question_tells(
+    by_broker: bool, skew_ms: int
+) -> None:
     log = Log()
-    log.write("questions", *[b"q"] * 20, at=10**12)
+    log.write("questions", *[b"q"] * 20, at=10**12, by_broker=by_broker)
     log.write("answers", answer(4), answer(6), at=10**12)
     log.committed[ASKED] = (5, "somebody else's")
     [found] = await recover(log, 3)
     assert found.completed == {6}
-    assert log.times == {ANSWERED: 10**12 - 300_000}
+    assert log.times == {ANSWERED: 10**12 - skew_ms}
 
 
 async def test_where_nothing_was_committed_it_begins_at_the_beginning() -> None:
