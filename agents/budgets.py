@@ -8,7 +8,8 @@ leaves what the stages after it usually take.
 import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 WINDOW = 128
 """Durations that a median is taken over."""
@@ -25,8 +26,7 @@ ROOM = 2.0
 """How many times its own median a stage has at least, whatever follows: else it would fail half the time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allotment:
+class Allotment(Struct, frozen=True):
     """What a stage gets: it has to end at `limit`; where not `fits`, it should not begin.
 
     `median_s` is what it usually takes; None: not known.

@@ -106,6 +106,7 @@ class Graph:
                 if need.stage not in self.stages:
                     raise GraphError(f"stage {stage.name!r} needs {need.stage!r}, which is not in the graph")
                 self._followers[need.stage].append(stage)
+        self._needs = {stage.name: len(stage.needs) for stage in stages}
         self._roots = [stage for stage in stages if not stage.needs]
         self._refuse_circles()
         self._paces = Paces({name: [one.name for one in ones] for name, ones in self._followers.items()})
@@ -117,7 +118,7 @@ class Graph:
         return f"<Graph {' '.join(steps)}>"
 
     def _refuse_circles(self) -> None:
-        missing = {name: len(stage.needs) for name, stage in self.stages.items()}
+        missing = self._needs.copy()
         ready = [stage.name for stage in self._roots]
         while ready:
             name = ready.pop()
@@ -135,15 +136,18 @@ class Graph:
         Raises:
             StageFailed: a stage failed for good. Whatever else was running has been cancelled.
         """
-        missing = {name: len(stage.needs) for name, stage in self.stages.items()}
-        if len(self._roots) == 1 and len(self.stages) == 1:
-            await self._settle(self._roots[0], run)
+        missing = self._needs.copy()
+        ready = self._begin(self._roots, run, missing)
+        while len(ready) == 1:
+            await self._settle(ready[0], run)
+            ready = self._begin(self._freed(ready[0], missing), run, missing)
+        if not ready:
             return
         try:
             async with asyncio.TaskGroup() as group:
-                for stage in self._roots[1:]:
+                for stage in ready[1:]:
                     group.create_task(self._follow(stage, run, missing, group))
-                await self._follow(self._roots[0], run, missing, group)
+                await self._follow(ready[0], run, missing, group)
         except BaseExceptionGroup as failures:
             # The first failure cancelled the others: it is the one that tells why.
             raise failures.exceptions[0] from None
@@ -151,27 +155,38 @@ class Graph:
     async def _follow(
         self, stage: Stage[Any], run: Run, missing: dict[str, int], group: asyncio.TaskGroup
     ) -> None:
-        current: Stage[Any] | None = stage
-        while current is not None:
+        ready = [stage]
+        while ready:
+            current, *others = ready
+            for other in others:
+                group.create_task(self._follow(other, run, missing, group))
             await self._settle(current, run)
-            following: Stage[Any] | None = None
-            for follower in self._followers[current.name]:
-                missing[follower.name] -= 1
-                if missing[follower.name]:
-                    continue
-                if following is None:
-                    following = follower
-                else:
-                    group.create_task(self._follow(follower, run, missing, group))
-            current = following
+            ready = self._begin(self._freed(current, missing), run, missing)
+
+    def _freed(self, ended: Stage[Any], missing: dict[str, int]) -> list[Stage[Any]]:
+        """The stages that waited for this one last."""
+        freed = []
+        for follower in self._followers[ended.name]:
+            missing[follower.name] -= 1
+            if not missing[follower.name]:
+                freed.append(follower)
+        return freed
+
+    def _begin(self, stages: Sequence[Stage[Any]], run: Run, missing: dict[str, int]) -> list[Stage[Any]]:
+        """Those of the stages that have something to do; in the place of the others, what follows them."""
+        ready: list[Stage[Any]] = []
+        for stage in (waiting := list(stages)):
+            if stage.applies(run):
+                ready.append(stage)
+                continue
+            run.values[stage.name] = stage.default() if stage.default else None
+            run.record(stage.name, "skipped", run.clock())
+            waiting += self._freed(stage, missing)
+        return ready
 
     async def _settle(self, stage: Stage[Any], run: Run) -> None:
         """End one stage with a value in `run`, or raise StageFailed."""
-        started = asyncio.get_running_loop().time()
-        if not stage.applies(run):
-            run.values[stage.name] = stage.default() if stage.default else None
-            run.record(stage.name, "skipped", started)
-            return
+        started = run.clock()
         failure = await self._attempt(stage, run, started)
         if failure is not None:
             _stand_in(stage, run, started, failure)
@@ -184,8 +199,12 @@ class Graph:
             left = f"{run.deadline - started:.3g} s are left, and it takes {allotted.median_s:.3g} s"
             return _NoTimeError(stage.name, left)
         try:
-            async with asyncio.timeout_at(None if stage.keeps_time else limit):
-                run.values[stage.name] = await stage.run(run, run.call(stage.name, limit))
+            call = run.call(stage.name, limit)
+            if stage.keeps_time:
+                run.values[stage.name] = await stage.run(run, call)
+            else:
+                async with asyncio.timeout_at(limit):
+                    run.values[stage.name] = await stage.run(run, call)
         except StageFailed:
             raise
         except asyncio.CancelledError:
@@ -202,7 +221,7 @@ class Graph:
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
             # What an exception says can hold the question or a secret; it is in the log, not in the answer.
             return DependencyError(stage.name, f"a defect: {type(error).__name__}")
-        ended = asyncio.get_running_loop().time()
+        ended = run.clock()
         self._paces.took(stage.name, ended, ended - started)
         run.record(stage.name, "ok", started)
         return None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import orjson
 from aiohttp.http import HttpProcessingError
+from msgspec import Struct
 
 from agents.connector import GuardedConnector, RefusedAddressError
 from agents.egress import Endpoint
@@ -36,8 +37,7 @@ DRAIN_S = 0.1
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True):
     """A whole response; header names are looked up in any case."""
 
     status: int

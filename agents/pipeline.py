@@ -19,7 +19,6 @@ What fails, what happens then, and the reason code in `degraded`:
   (`model_timeout`, `model_unavailable`, `model_rejected`).
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -217,8 +216,6 @@ class Pipeline:
 
     async def aanswer(self, asked: Asked) -> Answered:
         """The outcome of one question, by its deadline. Never raises but for cancellation."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         run = Run(
             asked.question,
             asked.deadline,
@@ -227,6 +224,7 @@ class Pipeline:
             asked.on_delta,
             source=asked.source,
         )
+        started = run.clock()
         if self._cache is None:
             return await self._arun(asked, run, started)
         turn = await self._cache.alook_up(run)
@@ -235,7 +233,7 @@ class Pipeline:
         if turn.kept is not None:
             if asked.on_delta is not None:
                 asked.on_delta(turn.kept.text)
-            return Answered(answer_again(asked, turn.kept, (loop.time() - started) * 1000), tuple(run.traces))
+            return Answered(answer_again(asked, turn.kept, (run.clock() - started) * 1000), tuple(run.traces))
         answer: Answer | None = None
         try:
             answered = await self._arun(asked, run, started)
@@ -253,5 +251,5 @@ class Pipeline:
         except Exception as defect:
             log.exception("question %s met a defect", asked.question.id)
             error = AnswerError(ErrorCode.INTERNAL, "pipeline", type(defect).__name__)
-        total_ms = (asyncio.get_running_loop().time() - started) * 1000
+        total_ms = (run.clock() - started) * 1000
         return Answered(make_answer(asked, run, error, total_ms), tuple(run.traces))

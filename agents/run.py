@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -44,7 +45,7 @@ class Run:
 
     `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
     in which they arose. `source` is the question's record. `keepable`: an answer that is not degraded
-    may be given again.
+    may be given again. `clock` is the event loop's, which is asked for once: that is a system call.
     """
 
     question: Question
@@ -58,6 +59,7 @@ class Run:
     source: Source = _NOWHERE
     attempts: dict[str, int] = field(default_factory=dict)
     keepable: bool = True
+    clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
 
     def __getitem__(self, output: Output[T]) -> T:
         value: T = self.values[output.stage]
@@ -97,7 +99,7 @@ class Run:
     def _trace(
         self, stage: str, status: StageStatus, started: float, detail: str, attempt: int
     ) -> StageTrace:
-        duration = asyncio.get_running_loop().time() - started
+        duration = self.clock() - started
         trace = StageTrace(
             stage=stage,
             status=status,

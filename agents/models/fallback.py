@@ -6,7 +6,8 @@ answer was sent on, it is the first's alone, with all of the time.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agents.components import (
     Call,

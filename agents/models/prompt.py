@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from agents.components import Grounding, Passage
+from agents.components import Grounding
 from schemas.answer import ToolCall
 from schemas.question import Question
 
@@ -92,10 +92,12 @@ def generate_messages(grounding: Grounding) -> list[Message]:
         left -= estimate_tokens(results[-1])
     sources: list[str] = []
     for number, passage in enumerate(grounding.passages, 1):
-        needed = estimate_tokens(passage.text)
-        if needed > left and sources:
-            break
-        sources.append(_source(number, passage, left))
+        text, needed = passage.text, estimate_tokens(passage.text)
+        if needed > left:
+            if sources:
+                break
+            text = _shortened(text, left)
+        sources.append(_source(number, passage.title, text))
         left -= needed
     missing = [f"<missing>{name}</missing>" for name in grounding.missing]
     content = [*sources, *results, *missing, f"<question>\n{neutralise(question.text)}\n</question>"]
@@ -131,9 +133,9 @@ def _without_brackets(text: str) -> str:
     return _BRACKETS.sub("&#91;", text) if "[" in text else text
 
 
-def _source(number: int, passage: Passage, tokens: int) -> str:
-    title = f' title="{_attribute(passage.title)}"' if passage.title else ""
-    return f'<source id="{number}"{title}>\n{neutralise(_shortened(passage.text, tokens))}\n</source>'
+def _source(number: int, title: str, text: str) -> str:
+    titled = f' title="{_attribute(title)}"' if title else ""
+    return f'<source id="{number}"{titled}>\n{neutralise(text)}\n</source>'
 
 
 def _tool_result(call: ToolCall, tokens: int) -> str:

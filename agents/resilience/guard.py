@@ -117,7 +117,7 @@ class Guard:
         loop = asyncio.get_running_loop()
         budget = self._budget
         if budget is None:
-            return await self._once(attempt, first, deadline)
+            return await self._once(attempt, first, deadline, loop)
         budget.earn(loop.time())
         numbers = count(first)
         number = attempts = 0
@@ -127,7 +127,7 @@ class Guard:
             number = next(numbers)
             try:
                 if not self._hedges:
-                    return await self._once(attempt, number, deadline)
+                    return await self._once(attempt, number, deadline, loop)
                 return await self._hedged(attempt, number, numbers, deadline, may_repeat)
             except DependencyError as error:
                 now = loop.time()
@@ -140,8 +140,13 @@ class Guard:
                     trail.attempt_failed(stage, number, started, error)
             await asyncio.sleep(wait_s)
 
-    async def _once(self, attempt: Callable[[int], Awaitable[T]], number: int, deadline: float) -> T:
-        loop = asyncio.get_running_loop()
+    async def _once(
+        self,
+        attempt: Callable[[int], Awaitable[T]],
+        number: int,
+        deadline: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> T:
         started = loop.time()
         breaker, bulkhead = self._breaker, self._bulkhead
         if breaker is not None and breaker.refuses(started):
@@ -154,8 +159,8 @@ class Guard:
             try:
                 result = await attempt(number)
             except BaseException as error:
-                late = loop.time() >= deadline - CLOCK_SLACK_S
-                self._failed(error, ticket, started, late=late)
+                now = loop.time()
+                self._failed(error, ticket, started, now, late=now >= deadline - CLOCK_SLACK_S)
                 raise
             self._succeeded(ticket, started, loop.time())
             return result
@@ -171,22 +176,23 @@ class Guard:
         deadline: float,
         may_repeat: Callable[[], bool],
     ) -> T:
-        after_s, budget = self._latencies.p95_s(asyncio.get_running_loop().time()), self._budget
+        loop = asyncio.get_running_loop()
+        after_s, budget = self._latencies.p95_s(loop.time()), self._budget
         if after_s is None or budget is None:
-            return await self._once(attempt, number, deadline)
+            return await self._once(attempt, number, deadline, loop)
 
         def may_start() -> bool:
             if not self._is_closed() or not may_repeat():
                 return False
-            if not budget.spend(asyncio.get_running_loop().time()):
+            if not budget.spend(loop.time()):
                 return False
             self._observer.call_hedged(self.dependency)
             return True
 
         def second() -> Awaitable[T]:
-            return self._once(attempt, next(numbers), deadline)
+            return self._once(attempt, next(numbers), deadline, loop)
 
-        return await ahedged(self._once(attempt, number, deadline), after_s, second, may_start)
+        return await ahedged(self._once(attempt, number, deadline, loop), after_s, second, may_start)
 
     def _is_closed(self) -> bool:
         return self._breaker is None or self._breaker.state is BreakerState.CLOSED
@@ -211,8 +217,7 @@ class Guard:
         if self._breaker is not None:
             self._tell(self._breaker, ticket, now, Verdict.WELL)
 
-    def _failed(self, error: BaseException, ticket: int, started: float, *, late: bool) -> None:
-        now = asyncio.get_running_loop().time()
+    def _failed(self, error: BaseException, ticket: int, started: float, now: float, *, late: bool) -> None:
         outcome, verdict = judged(error, late=late)
         usual_s = self._latencies.p95_s(now)
         if outcome == TimedOutError.reason and usual_s is not None and now - started < usual_s:

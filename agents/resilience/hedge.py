@@ -27,7 +27,8 @@ REFRESH = 20
 class LatencyWindow:
     """The 95th percentile of the last latencies, in seconds. Pure.
 
-    It is found anew from time to time, of what is no older than `AGE_MAX_S` then, and good for as long.
+    Where it is asked for it is found anew from time to time, of what is no older than `AGE_MAX_S` then, and
+    good for as long.
     `now` is in seconds of a clock that never goes back.
     """
 
@@ -44,7 +45,8 @@ class LatencyWindow:
 
     def p95_s(self, now: float) -> float | None:
         """None: too few calls succeeded of late to speak of one."""
-        if self._p95_s is not None and now - self._found_at > AGE_MAX_S:
+        old = self._p95_s is not None and now - self._found_at > AGE_MAX_S
+        if old or self._since >= REFRESH:
             self._find(now)
         return self._p95_s
 
@@ -52,8 +54,6 @@ class LatencyWindow:
         """Take in the latency of a call that succeeded now."""
         self._latencies.append((now, latency_s))
         self._since += 1
-        if self._since >= REFRESH:
-            self._find(now)
 
     def _find(self, now: float) -> None:
         while self._latencies and now - self._latencies[0][0] > AGE_MAX_S:
@@ -61,7 +61,9 @@ class LatencyWindow:
         in_order = sorted(latency_s for _, latency_s in self._latencies)
         enough = len(in_order) >= SAMPLES_MIN
         self._p95_s = in_order[int(PERCENTILE * (len(in_order) - 1))] if enough else None
-        self._since, self._found_at = 0, now
+        self._since = 0
+        # As old as what it tells of.
+        self._found_at = self._latencies[-1][0] if self._latencies else now
 
 
 async def ahedged(

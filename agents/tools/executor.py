@@ -65,18 +65,19 @@ class RegistryExecutor:
                 raise
             log.exception("tool %s has a defect (question %s)", planned.name, question.id)
             status, result = "error", f"the tool failed ({type(error).__name__})"
-        return _ended(planned, status, result, started)
+        return _ended(planned, status, result, loop.time() - started)
 
     async def areconcile(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall | None:
         """What became of a call that an earlier run may have started; None: it never ran.
 
         `unknown` where its tool has no `reconcile_url`, or where that does not tell in time.
         """
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         entry = self._registry.find(planned.name, question)
         tool = None if entry is None else entry.tool
         if tool is None or not tool.reconcile_url or not isinstance(tool, Reconcilable):
-            return _ended(planned, "unknown", "it may have run before a crash, and cannot be asked", started)
+            return _ended(planned, "unknown", "it may have run before a crash, and cannot be asked", 0.0)
         limit = min(started + tool.spec.timeout_s, call.deadline)
         status: ToolCallStatus = "ok"
         result: Any
@@ -94,7 +95,7 @@ class RegistryExecutor:
                 raise
             log.exception("tool %s cannot be reconciled (question %s)", planned.name, question.id)
             status, result = "unknown", f"it may have run before a crash ({type(error).__name__})"
-        return _ended(planned, status, result, started)
+        return _ended(planned, status, result, loop.time() - started)
 
     def _checked(self, planned: PlannedCall, question: Question) -> Tool:
         entry = self._registry.find(planned.name, question)
@@ -165,12 +166,12 @@ def _cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
-def _ended(planned: PlannedCall, status: ToolCallStatus, result: Any, started: float) -> ToolCall:
+def _ended(planned: PlannedCall, status: ToolCallStatus, result: Any, took_s: float) -> ToolCall:
     return ToolCall(
         id=planned.id,
         name=planned.name,
         arguments=planned.arguments,
         status=status,
         result=result,
-        duration_ms=round((asyncio.get_running_loop().time() - started) * 1000, 3),
+        duration_ms=round(took_s * 1000, 3),
     )

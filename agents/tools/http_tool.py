@@ -1,11 +1,11 @@
 """A tool that is an HTTP endpoint: POST sends the arguments as JSON, GET as the query."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from email.message import Message
 from typing import Any, Literal
 
 import orjson
+from msgspec.structs import replace
 
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError

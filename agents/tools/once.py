@@ -1,7 +1,8 @@
 """Starts each call of a tool that is not idempotent at most once for its question, across crashes."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
 from agents.run import Run

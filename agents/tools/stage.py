@@ -46,15 +46,19 @@ async def run_planned(
     calls = OnceOnly(plan, executor, run, journal)
 
     async def one(planned_call: PlannedCall) -> ToolCall:
-        async with gate:
-            label = run.call(f"tools/{planned_call.id}", call.deadline)
-            begun = loop.time()
-            result = await calls.arun(planned_call, label)
-            run.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, _detail(result))
-            return result
+        label = run.call(f"tools/{planned_call.id}", call.deadline)
+        begun = loop.time()
+        result = await calls.arun(planned_call, label)
+        run.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, _detail(result))
+        return result
 
+    async def one_of_many(planned_call: PlannedCall) -> ToolCall:
+        async with gate:
+            return await one(planned_call)
+
+    begin = one if len(plan.calls) <= concurrency else one_of_many
     calls.start()
-    tasks = [loop.create_task(one(planned_call)) for planned_call in plan.calls]
+    tasks = [loop.create_task(begin(planned_call)) for planned_call in plan.calls]
     try:
         await asyncio.wait(tasks, timeout=max(0.0, call.deadline - started) + _GRACE_S)
     finally:

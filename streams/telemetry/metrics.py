@@ -33,12 +33,12 @@ class Counts(dict[Labels, float]):
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
         """Count; beyond `SERIES_MAX` the label values become `OTHER`."""
-        if labels in self:
+        try:
             self[labels] += amount
-            return
-        if len(self) >= SERIES_MAX:
-            labels = (OTHER,) * len(labels)
-        self[labels] = self.get(labels, 0.0) + amount
+        except KeyError:
+            if len(self) >= SERIES_MAX:
+                labels = (OTHER,) * len(labels)
+            self[labels] = self.get(labels, 0.0) + amount
 
 
 class Distribution:

@@ -60,6 +60,32 @@ async def test_a_graph_takes_as_long_as_its_critical_path() -> None:
     assert [trace.stage for trace in run.traces] == ["plan", "retrieve", "tools", "generate"]
 
 
+async def test_a_task_is_made_only_where_two_stages_run_side_by_side() -> None:
+    tasks: list[int] = []
+
+    async def count(run: Run, call: Call) -> None:
+        tasks.append(len(asyncio.all_tasks()))
+
+    def counting(name: str, *needs: str, applies: bool = True) -> Stage[None]:
+        outputs = [Output[None](need) for need in needs]
+        return Stage(output=Output(name), run=count, needs=outputs, applies=lambda _: applies)
+
+    # Without a plan there are no tools, and what is left is a chain.
+    for applies, made in ((False, [1, 1]), (True, [2, 2, 2, 1])):
+        graph = Graph(
+            [
+                counting("plan", applies=applies),
+                counting("retrieve"),
+                counting("tools", "plan", applies=applies),
+                counting("generate", "retrieve", "tools"),
+            ]
+        )
+        tasks.clear()
+        await graph.arun(run := run_until())
+        assert len(run.values) == len(run.traces) == 4
+        assert (len(tasks), max(tasks)) == (len(made), max(made))
+
+
 async def test_stages_that_become_ready_together_run_side_by_side() -> None:
     graph = Graph([sleeper("root", 1.0), *(sleeper(f"leaf{n}", 1.0, "root") for n in range(5))])
     assert await elapsed(graph, run_until()) == pytest.approx(2.0)
