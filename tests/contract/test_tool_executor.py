@@ -73,8 +73,9 @@ class ToolExecutorContract:
         began = loop.time()
         result = await subject.run("hang", within=0.2)
         assert result.status == "timeout"
-        assert 0.15 <= loop.time() - began <= 1.0
-        assert 150 <= result.duration_ms <= 1000
+        # Far from the deadline on a busy machine, and far from the tool's own time all the same.
+        assert 0.15 <= loop.time() - began <= 5.0
+        assert 150 <= result.duration_ms <= 5000
         await eventually(lambda: subject.cut_off() == 1, 5, "the call was not cancelled")
 
     async def test_no_time_left_means_no_call(self, subject: Subject) -> None:
@@ -83,12 +84,14 @@ class ToolExecutorContract:
         assert subject.started() == 0
 
     async def test_one_that_hangs_does_not_hold_up_the_others(self, subject: Subject) -> None:
-        results = await asyncio.gather(
-            subject.run("hang", within=0.3, call_id="a"),
-            *(subject.run("echo", call_id=f"b{n}") for n in range(9)),
-        )
-        assert [result.status for result in results] == ["timeout", *["ok"] * 9]
-        assert all(result.duration_ms < 300 for result in results[1:])
+        hanging = asyncio.create_task(subject.run("hang", within=60, call_id="a"))
+        await eventually(lambda: subject.started() == 1, 20, "the call did not start")
+        async with asyncio.timeout(20):
+            results = await asyncio.gather(*(subject.run("echo", call_id=f"b{n}") for n in range(9)))
+        assert [result.status for result in results] == ["ok"] * 9
+        assert not hanging.done()
+        hanging.cancel()
+        await asyncio.wait([hanging])
 
     async def test_cancelling_the_question_cancels_the_call(self, subject: Subject) -> None:
         task = asyncio.create_task(subject.run("hang", within=60))
