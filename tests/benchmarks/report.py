@@ -8,7 +8,7 @@ import msgspec
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Row, doubts, of
 from tests.benchmarks.rig import W1, W2
-from tests.benchmarks.scaling import Start, bytes_each
+from tests.benchmarks.scaling import WARMED, Depth, Start
 from tests.benchmarks.seed import CACHED_MS, PUBLISHED, CacheGain, Gain
 
 
@@ -23,7 +23,7 @@ class Results(msgspec.Struct, kw_only=True):
     seed: list[Row] = msgspec.field(default_factory=list)
     gains: list[Gain] = msgspec.field(default_factory=list)
     cache: CacheGain | None = None
-    in_flight: list[Row] = msgspec.field(default_factory=list)
+    in_flight: list[Depth] = msgspec.field(default_factory=list)
     start: Start | None = None
     processes: list[Row] = msgspec.field(default_factory=list)
     engine_us: dict[str, float] = msgspec.field(default_factory=dict)
@@ -55,6 +55,9 @@ def markdown(results: Results) -> str:
         parts += ["## Where the worker did not set the pace", "\n".join(f"* {line}" for line in doubted)]
     return "\n\n".join(parts) + "\n"
 
+
+BEGUN = 0.9
+"""Share of the users whose questions have to be in flight for a row to tell of so many."""
 
 _TITLES = {
     "w1": f"W1: retrieval, plan, two tools, answer (critical path {W1.critical_path_s * 1000:.0f} ms)",
@@ -137,22 +140,38 @@ def _gains(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _in_flight(rows: Sequence[Row]) -> str:
+def _in_flight(rows: Sequence[Depth]) -> str:
     lines = [
         [
             each.contender,
             f"{each.users:,}",
+            f"{each.in_flight:,.0f}",
             f"{each.rate:.0f}",
             f"{each.success:.1%}",
             f"{each.cpu_ms:.2f}",
             f"{each.memory_mb:.0f}",
+            f"{each.idle_mb:.0f}",
+            f"{each.kb_each:.1f}" if each.users > WARMED else "",
         ]
         for each in rows
     ]
-    told = table(["", "in flight", "questions/s", "success", "CPU ms", "memory MB"], lines)
-    names = dict.fromkeys(each.contender for each in rows)
-    each_kb = [f"{name} {bytes_each(list(of(rows, name).values())) / 1024:.1f} KB" for name in names]
-    return f"{told}\n\nMemory a question in flight, from the fewest to the most: {', '.join(each_kb)}."
+    head = ["", "users", "in flight", "questions/s", "success", "CPU ms", "memory MB", "idle MB", "KB each"]
+    parts = [table(head, lines)]
+    for name in dict.fromkeys(each.contender for each in rows):
+        found = of(rows, name)
+        least, most = found[min(found)], found[max(found)]
+        if least is not most:
+            times = f"{most.cpu_ms / least.cpu_ms:.2f} times the CPU"
+            parts.append(
+                f"{name}: with {most.users:,} a question takes {times} that it takes with {least.users:,}."
+            )
+    parts += [
+        f"{each.contender} had {each.in_flight:,.0f} of {each.users:,} in flight: its event loop was late, by "
+        "its own work or because others had the processor. The row says nothing of so many."
+        for each in rows
+        if each.in_flight < BEGUN * each.users
+    ]
+    return "\n\n".join(parts)
 
 
 def _processes(rows: Sequence[Row]) -> str:

@@ -1,11 +1,15 @@
 """What a benchmark runs on: one broker, services with given latencies, and the programs under load."""
 
+import asyncio
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import orjson
 
 from schemas.topics import Topics
 from streams.kafka import acreate_topics, admin_client
@@ -15,7 +19,7 @@ from streams.settings import Kafka
 from tests.benchmarks import corpus
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.load import Load, Measured
-from tests.benchmarks.processes import tree
+from tests.benchmarks.processes import resident_mb, tree
 from tests.benchmarks.services import STAGES, Latencies
 from tests.support.system import Program, environment
 
@@ -97,10 +101,10 @@ class Rig:
             await corpus.publish(self.bootstrap, Topics(prefix), corpus.documents(workload.chunks))
             env = self._environment(prefix, url, workload) | contender.settings | dict(settings or {})
             began = time.perf_counter()
-            program = await self._start(contender, env, workload, url)
+            program, status_port = await self._start(contender, env, workload, url)
             ready_s = time.perf_counter() - began
             try:
-                yield Running(self, Topics(prefix), program, services, ready_s)
+                yield Running(self, Topics(prefix), program, services, ready_s, status_port)
             finally:
                 await program.stop()
         finally:
@@ -126,11 +130,11 @@ class Rig:
 
     async def _start(
         self, contender: Contender, env: dict[str, str], workload: Workload, url: str
-    ) -> Program:
+    ) -> tuple[Program, int]:
         if contender.module:
             program = self._program([contender.module], env)
             await self._ready(program, program.printed("ready", READY_S))
-            return program
+            return program, 0
         config = self._folder / "config.toml"
         config.write_text("".join(_TOOL.format(n=n, url=url) for n in range(1, workload.tools + 1)))
         port = free_port()
@@ -140,7 +144,7 @@ class Rig:
         for number in range(int(env.get("KOTAE_WORKER__PROCESSES", "1"))):
             address = f"http://127.0.0.1:{port + number}/health/ready"
             await self._ready(program, program.answers_http(address, READY_S))
-        return program
+        return program, port
 
     @staticmethod
     async def _ready(program: Program, waiting: Awaitable[None]) -> None:
@@ -173,13 +177,25 @@ class Rig:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A contender that is ready, and how long that took."""
+    """A contender that is ready, how long that took, and the port on which it tells its state, if it does."""
 
     rig: Rig
     topics: Topics
     program: Program
     services: Program
     ready_s: float
+    status_port: int
+
+    @property
+    def memory_mb(self) -> float:
+        """Resident memory of its processes."""
+        return resident_mb(*tree(self.program.pid))
+
+    async def in_flight(self) -> int | None:
+        """Questions that it has begun and not ended; None where it does not tell."""
+        if not self.status_port:
+            return None
+        return await asyncio.to_thread(_in_flight, f"http://127.0.0.1:{self.status_port}/state")
 
     def load(self, lost_s: float = 60.0) -> Load:
         """A load for its topics; use it with `async with`."""
@@ -189,3 +205,9 @@ class Running:
         """`Load.run`, with the CPU of every process that has a part in it."""
         processes = {"worker": tree(self.program.pid), **self.rig.helpers(self.services)}
         return await load.run(users, seconds, processes, **options)
+
+
+def _in_flight(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        state = orjson.loads(response.read())
+    return int(state["in_flight"])

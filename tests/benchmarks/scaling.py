@@ -3,9 +3,11 @@
     python -m tests.benchmarks --only scaling [--in-flight 100 1000 10000]
 
 Questions in flight at one rate: the model takes as much longer as there are more of them, so that what
-is measured is what a question costs by waiting among others.
+is measured is what a question costs by waiting among others. How many really were in flight, the worker
+tells: while its event loop is late it begins fewer.
 """
 
+import asyncio
 import statistics
 from collections.abc import Sequence
 
@@ -15,11 +17,32 @@ from tests.benchmarks.comparison import Plan
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Row, medians, row
 from tests.benchmarks.progress import Steps
-from tests.benchmarks.rig import W1, Rig, Workload
+from tests.benchmarks.rig import W1, Rig, Running, Workload
 from tests.benchmarks.services import Latencies
 
-RATE = 300.0
-"""Questions a second, whatever is in flight."""
+RATE = 200.0
+"""Questions a second, whatever is in flight: so few that the event loop is prompt, and all may begin."""
+WARMED = 100
+"""Questions at once that a worker has answered before its idle memory is taken."""
+WARM_UP_S, SAMPLE_S = 2.0, 0.5
+
+
+class Depth(Row, frozen=True):
+    """A row with so many users, each of whom waits for an answer.
+
+    Attributes:
+        in_flight: questions that were begun and not ended, at the same time, in the mean; of a contender that
+            does not tell, its users: it begins whatever it reads.
+        idle_mb: resident memory of the worker's processes before, when it had answered `WARMED` at once.
+    """
+
+    in_flight: float
+    idle_mb: float
+
+    @property
+    def kb_each(self) -> float:
+        """Memory a question in flight above the idle worker's, in KB (1,024 bytes)."""
+        return (self.memory_mb - self.idle_mb) * 1024 / self.in_flight
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -42,8 +65,8 @@ def lasting(seconds: float) -> Workload:
 
 async def in_flight(
     rig: Rig, counts: Sequence[int], contenders: Sequence[str], seconds: float, steps: Steps
-) -> list[Row]:
-    """One row for each contender and number of questions in flight (`users`)."""
+) -> list[Depth]:
+    """One for each contender and number of users."""
     rows = []
     for count in counts:
         duration_s = max(count / RATE, W1.critical_path_s)
@@ -61,18 +84,26 @@ async def in_flight(
                 rig.running(CONTENDERS[name], workload, patient) as running,
                 running.load(lost_s) as load,
             ):
-                found = await running.measure(load, count, seconds, ramp_s=duration_s, warm_up_s=2.0)
-            rows.append(row(name, "in flight", found))
+                await asyncio.gather(*(load.ask(user) for user in range(WARMED)))
+                idle_mb = running.memory_mb
+                found, begun = await asyncio.gather(
+                    running.measure(load, count, seconds, ramp_s=duration_s, warm_up_s=WARM_UP_S),
+                    _mean_in_flight(running, duration_s + WARM_UP_S, seconds),
+                )
+            shown = msgspec.structs.asdict(row(name, "in flight", found))
+            rows.append(Depth(**shown, in_flight=count if begun is None else begun, idle_mb=idle_mb))
             steps.done()
     return rows
 
 
-def bytes_each(rows: Sequence[Row]) -> float:
-    """Memory a question in flight, from the fewest to the most, in bytes."""
-    least, most = min(rows, key=lambda each: each.users), max(rows, key=lambda each: each.users)
-    if least.users == most.users:
-        return float("nan")
-    return (most.memory_mb - least.memory_mb) * 2**20 / (most.users - least.users)
+async def _mean_in_flight(running: Running, after_s: float, seconds: float) -> float | None:
+    await asyncio.sleep(after_s)
+    told = []
+    for _ in range(max(1, int(seconds / SAMPLE_S))):
+        told.append(await running.in_flight())
+        await asyncio.sleep(SAMPLE_S)
+    known = [each for each in told if each is not None]
+    return statistics.fmean(known) if known else None
 
 
 async def start(rig: Rig, documents: int, rounds: int, steps: Steps) -> Start:
