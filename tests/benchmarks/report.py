@@ -166,7 +166,7 @@ def _in_flight(rows: Sequence[Depth]) -> str:
                 f"{name}: with {most.users:,} a question takes {times} that it takes with {least.users:,}."
             )
     parts += [
-        f"{each.contender} had {each.in_flight:,.0f} of {each.users:,} in flight: its event loop was late, by "
+        f"{each.contender} had {each.in_flight:,.0f} of {each.users:,} in flight: its event loop was late, "
         "its own work or because others had the processor. The row says nothing of so many."
         for each in rows
         if each.in_flight < BEGUN * each.users
