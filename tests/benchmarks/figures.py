@@ -19,7 +19,8 @@ class Row(msgspec.Struct, frozen=True):
         success: share of them with status `answered`.
         cpu_ms: CPU of the worker's processes a question.
         memory_mb: resident memory of the worker's processes at the end.
-        cores: what each process used, in cores: `worker`, `load`, `services`, `broker`.
+        cores: what each process used, in cores: `worker`, `load`, `services`, `broker`, and `others`, which
+            have no part in it.
     """
 
     contender: str

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
-from tests.benchmarks.processes import cpu_s, resident_mb
+from tests.benchmarks.processes import cpu_s, machine_cpu_s, resident_mb
 
 LOST_S = 60.0
 """A question without an answer for so long is counted as lost."""
@@ -39,7 +39,7 @@ class Measured:
     answered: int
     """With status `answered`; degraded, failed and lost ones are not."""
     cpu_s: dict[str, float]
-    """What each process has used meanwhile, `load` (this one) among them."""
+    """What each process has used meanwhile, `load` (this one) and `others`, who have no part, among them."""
     memory_mb: float
     """Of the worker, at the end."""
 
@@ -132,8 +132,9 @@ class Load:
                     statuses.append(status)
 
         def used() -> dict[str, float]:
-            own = {"load": time.process_time()}
-            return own | {name: cpu_s(*pids) for name, pids in processes.items()}
+            ours = {"load": time.process_time()}
+            ours |= {name: cpu_s(*pids) for name, pids in processes.items()}
+            return ours | {"others": machine_cpu_s() - sum(ours.values())}
 
         asking = [asyncio.create_task(user(number)) for number in range(users)]
         await asyncio.sleep(ramp_s + warm_up_s)

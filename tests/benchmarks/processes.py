@@ -34,3 +34,9 @@ def resident_mb(*pids: int) -> float:
     """Resident memory of processes together, in MB (2**20 bytes)."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def machine_cpu_s() -> float:
+    """Seconds that all processors of the machine have been busy together."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    return (user + nice + system + sum(interrupts)) / _TICKS

@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 
+from tests.benchmarks.article import CACHED_MS, PUBLISHED
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Row, doubts, of
 from tests.benchmarks.rig import W1, W2
 from tests.benchmarks.scaling import WARMED, Depth, Start
-from tests.benchmarks.seed import CACHED_MS, PUBLISHED, CacheGain, Gain
+from tests.benchmarks.seed import CacheGain, Gain
 
 
 class Results(msgspec.Struct, kw_only=True):
@@ -167,7 +168,7 @@ def _in_flight(rows: Sequence[Depth]) -> str:
             )
     parts += [
         f"{each.contender} had {each.in_flight:,.0f} of {each.users:,} in flight: its event loop was late, "
-        "its own work or because others had the processor. The row says nothing of so many."
+        "by its own work or because others had the processor. The row says nothing of so many."
         for each in rows
         if each.in_flight < BEGUN * each.users
     ]

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks --only seed
 
-The article gives figures of its whole system on 4 cores; what its services took is not given, so its
-mean at 50 users (320 ms) is taken for the critical path, which is W1's.
+What the article's services took is not given, so its mean at 50 users (320 ms) is taken for the critical
+path, which is W1's.
 """
 
 import statistics
@@ -17,26 +17,6 @@ from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Row, medians
 from tests.benchmarks.progress import Steps
 from tests.benchmarks.rig import W1, W2, Rig, Workload
-
-
-class Published(msgspec.Struct, frozen=True):
-    """A line of the article's table."""
-
-    mean_ms: float
-    p95_ms: float
-    rate: float
-    success: float
-
-
-PUBLISHED = {
-    50: Published(320, 480, 156, 1.0),
-    100: Published(360, 540, 277, 1.0),
-    200: Published(410, 680, 485, 0.996),
-    300: Published(490, 820, 612, 0.982),
-    500: Published(720, 1250, 690, 0.951),
-}
-CACHED_MS = (180.0, 10.0)
-"""What the article says that a question takes without and with its cache."""
 
 TWO_TOOLS = Workload("two tools", tools=2, remote=True)
 FIVE_TOOLS = Workload("five tools", tools=5, remote=True)
