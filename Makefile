@@ -54,7 +54,7 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 		--extra demo --group build pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build --group test -c requirements.lock pyproject.toml -o requirements-test.lock
-	grep -oE '^[a-z0-9._-]+==[^ ]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
+	grep -oE '^[a-z0-9._-]+==[^\\]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock
 	rm requirements-bench.lock.in
