@@ -1,7 +1,7 @@
 """The interface of an index, and what every implementation of it stores in the same way."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -117,18 +117,15 @@ def to_payload(document: Document, chunk: Chunk) -> dict[str, object]:
     }
 
 
-def to_passage(payload: Mapping[str, object], score: float, text: Callable[[object], str] = str) -> Passage:
-    """A point's payload as a passage; its chunk's id is `<document id>#<number>`.
-
-    `text` makes a string of each value.
-    """
-    document_id = text(payload[DOCUMENT])
+def to_passage(payload: Mapping[str, object], score: float) -> Passage:
+    """A point's payload as a passage; its chunk's id is `<document id>#<number>`."""
+    document_id = str(payload[DOCUMENT])
     return Passage(
-        chunk_id=text(f"{document_id}#{payload[NUMBER]}"),
+        chunk_id=f"{document_id}#{payload[NUMBER]}",
         document_id=document_id,
-        title=text(payload[TITLE]),
-        source=text(payload[SOURCE]),
-        text=text(payload[TEXT]),
+        title=str(payload[TITLE]),
+        source=str(payload[SOURCE]),
+        text=str(payload[TEXT]),
         score=score,
     )
 

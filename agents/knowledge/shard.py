@@ -6,10 +6,11 @@ Every call holds the GIL until it is done (measured), so that each one here is k
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from uuid import UUID
 
 import qdrant_edge as edge
+from msgspec.structs import replace
 
 from agents.components import Passage
 from agents.errors import PermanentError, TransientError
@@ -24,14 +25,16 @@ from agents.knowledge.index import (
     to_passage,
 )
 
+PointId = int | UUID | str
+"""As the engine has them; ours are UUIDs."""
 DIGEST = "digest"
 """A field of a document's first point: what the version that is there in full comes to."""
 
 OVERSAMPLING = 2.0
 """Candidates by quantized vectors for every one that is then scored by its full vector."""
 
-SHARED = 8192
-"""Strings of passages that are shared by the questions that are given them, the last ones: 2,000 chunks."""
+KEPT_MAX = 2048
+"""Chunks that are kept as passages: to read them from the engine costs as much as to search for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class Shard:
         with _translated():
             found = shard.facet(edge.FacetRequest(key=TENANT, limit=2, exact=True))
         self._tenants = {str(hit.value) for hit in found.hits}
-        # The engine makes new strings at each search; those of a chunk that many questions find are one.
-        self._text = lru_cache(SHARED)(str)
+        # By point; questions that find the same chunk share its strings, too.
+        self._kept: dict[PointId, Passage] = {}
 
     @classmethod
     def create(cls, path: Path, dense_size: int | None) -> "Shard":
@@ -96,6 +99,7 @@ class Shard:
 
     def upsert(self, points: Sequence[ShardPoint]) -> None:
         """Write points, in place of those with the same ids."""
+        self._kept.clear()
         self._tenants.update(str(point.payload[TENANT]) for point in points)
         made = [
             edge.Point(
@@ -110,6 +114,7 @@ class Shard:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove points."""
+        self._kept.clear()
         with _translated():
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
@@ -147,7 +152,7 @@ class Shard:
         by_words = edge.Query.Nearest(words, using=LEXICAL)
         if dense is None:
             request = edge.QueryRequest(
-                limit=limit, query=by_words, filter=only, params=idf, with_payload=True
+                limit=limit, query=by_words, filter=only, params=idf, with_payload=False
             )
         else:
             by_meaning = edge.Query.Nearest(dense, using=DENSE)
@@ -159,11 +164,21 @@ class Shard:
                 query=edge.Fusion.Rrf(k=FUSION_K),  # type: ignore[arg-type]  # the stub forgets that Rrf is a Fusion
                 filter=only,
                 limit=limit,
-                with_payload=True,
+                with_payload=False,
             )
         with _translated():
-            found = self._shard.query(request)
-        return [to_passage(point.payload or {}, point.score, self._text) for point in found]
+            return self._passages([(point.id, point.score) for point in self._shard.query(request)])
+
+    def _passages(self, found: Sequence[tuple[PointId, float]]) -> list[Passage]:
+        kept = self._kept
+        missing = [point for point, _ in found if point not in kept]
+        if missing:
+            if len(kept) + len(missing) > KEPT_MAX:
+                kept.clear()
+                missing = [point for point, _ in found]
+            for record in self._shard.retrieve(missing, with_payload=True, with_vector=False):
+                kept[record.id] = to_passage(record.payload or {}, 0.0)
+        return [replace(kept[point], score=score) for point, score in found]
 
     def count(self) -> int:
         """How many points there are."""
