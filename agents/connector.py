@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from agents.egress import Endpoint, is_public, normalised, refused
 
@@ -35,6 +36,23 @@ class GuardedConnector(aiohttp.TCPConnector):
         super().__init__(limit=0, socket_factory=self._socket, ssl=tls or True)
         self._allowed = frozenset(allowed)
         self._granted: set[tuple[str, int]] = set()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Any]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        """A connection on which nothing has come that was not asked for.
+
+        aiohttp looks when it takes one back, not when it gives it out again: a response that came in
+        between, a 408 or one too many, would be taken for the next request's.
+        """
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
 
     async def _resolve_host(
         self, host: str, port: int, traces: Sequence[Any] | None = None

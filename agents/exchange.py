@@ -37,12 +37,15 @@ class Reply:
         return self._connection.closed
 
     def release(self) -> None:
-        """Let the connection be used again, or close it where the body was not read to its end."""
-        self._connection.release()
+        """Let the connection be used again, or close it where a body was not read or sent to its end."""
+        if _is_unsent(self._connection):
+            _close(self._connection)
+        else:
+            self._connection.release()
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        _close(self._connection)
 
 
 class Exchanges:
@@ -82,7 +85,7 @@ class Exchanges:
             while 100 <= message.code < 200 and message.code != 101:  # informational: the response follows
                 message, content = await protocol.read()
         except BaseException:
-            connection.close()
+            _close(connection)
             raise
         return Reply(message.code, message.headers, content, connection)
 
@@ -101,6 +104,18 @@ class Exchanges:
             self._targets.clear()
         self._targets[method, url] = target
         return target
+
+
+def _is_unsent(connection: Connection) -> bool:
+    """Whether a part of the request still waits for its server to read."""
+    return connection.transport is not None and connection.transport.get_write_buffer_size() > 0
+
+
+def _close(connection: Connection) -> None:
+    # A transport that is closed goes on sending what it was given, for as long as its server takes.
+    if connection.transport is not None and _is_unsent(connection):
+        connection.transport.abort()
+    connection.close()
 
 
 def _head(

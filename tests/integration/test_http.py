@@ -254,6 +254,95 @@ async def test_a_request_that_is_given_up_closes_its_connection(sent: bytes) -> 
         await eventually(lambda: script.ended == 1, 5, "its end")
 
 
+@asynccontextmanager
+async def served(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[tuple[HttpPool, str]]:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(once, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        where = server.sockets[0].getsockname()
+        pool = HttpPool("tools/x", allowed={where})
+        try:
+            yield pool, f"http://127.0.0.1:{where[1]}/"
+        finally:
+            await pool.aclose()
+
+
+async def test_a_response_that_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
+    closed = asyncio.Event()
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        await late.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        await reader.read()
+        closed.set()
+
+    for ask in ("pool", "client"):
+        late, closed = asyncio.Event(), asyncio.Event()
+        async with served(answer) as (pool, url), pool.client() as client:
+            assert (await pool.arequest("GET", url)).body == b"ok"
+            late.set()
+            (idle,) = [one for ones in _connector(pool)._conns.values() for one, _ in ones]
+            await eventually(lambda one=idle: len(one) == 1, 5, "the late response")
+            late.clear()
+            got = (await pool.arequest("GET", url)).body if ask == "pool" else (await client.get(url)).content
+            assert got == b"ok"
+            await closed.wait()
+    assert connections == 4
+
+
+def _connector(pool: HttpPool) -> Any:
+    return pool._opened().connector
+
+
+async def test_a_connection_whose_server_answers_before_it_has_read_all_is_not_used_again() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await over.wait()
+
+    over = asyncio.Event()
+    async with served(answer) as (pool, url):
+        assert (await pool.arequest("POST", url, body=bytes(20_000_000))).status == 413
+        assert (await pool.arequest("GET", url)).status == 413
+        over.set()
+
+
+async def test_a_request_that_is_given_up_is_not_sent_on() -> None:
+    taken = 0
+    given_up, over = asyncio.Event(), asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await given_up.wait()
+        try:
+            while piece := await reader.read(1_000_000):
+                taken += len(piece)
+        finally:
+            over.set()
+
+    async with served(take) as (pool, url):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await pool.arequest("POST", url, body=bytes(20_000_000))
+        given_up.set()
+        await over.wait()
+    assert taken < 20_000_000
+
+
 async def test_a_body_that_breaks_off_is_connection_trouble() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
