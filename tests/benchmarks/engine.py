@@ -2,10 +2,14 @@
 
     python -m tests.benchmarks.engine [--questions N] [--rounds N] [--in-flight N ...] [--profile]
 
-Both read as many questions from a real broker and write one answer for each. The raw loop copies the
-bytes, with one coroutine that calls `producer.send`; the engine decodes, keeps order and offsets, writes
-an answer and a trace with their headers, and commits. Rates are per second of CPU time of this process,
-which does nothing else. Each run has topics of its own, which go with it: what one has answered is
+All read as many questions from a real broker. The raw loop writes one record for each and copies the bytes,
+with one coroutine that calls `producer.send`. The engine decodes, keeps order and offsets, writes an answer
+and a trace with their headers, and commits; what is written by hand (`by_hand`) does so too, with nothing
+that could be left out.
+
+Rates are per second of CPU time of this process, which does nothing else, from the first record polled until
+the broker has all that was to be written: connecting, joining the group and recovery cost a worker the same
+however many questions it answers. Each run has topics of its own, which go with it: what one has answered is
 answered, and the next would find nothing to do.
 """
 
@@ -17,8 +21,8 @@ import pstats
 import statistics
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,11 +34,12 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.cli.worker import spare_the_collector
-from streams.engine import Engine
+from streams.engine import BATCH_BYTES, Engine
 from streams.kafka import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.settings import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook
+from tests.benchmarks.by_hand import ByHand
 
 LIMIT_S = 120.0
 """A run that takes longer than this will not end."""
@@ -61,15 +66,37 @@ class Empty:
         )
 
 
-class Counter(Hook):
-    def __init__(self, target: int) -> None:
-        self.left = target
-        self.reached = asyncio.Event()
+class Meter(Hook):
+    """CPU time from the first record polled until so many were sent."""
 
-    def question_finished(self, answer: Answer, duration_s: float) -> None:
-        self.left -= 1
-        if not self.left:
-            self.reached.set()
+    def __init__(self, records: int, profile: cProfile.Profile | None = None) -> None:
+        self.spent = 0.0
+        self._left = records
+        self._profile = profile
+        self._began: float | None = None
+        self._done = asyncio.Event()
+
+    def records_fetched(self, count: int) -> None:
+        if self._began is None:
+            self._began = time.process_time()
+            if self._profile:
+                self._profile.enable()
+
+    def record_sent(self, topic: str, size: int) -> None:
+        self.sent(1)
+
+    def sent(self, count: int) -> None:
+        self._left -= count
+        if not self._left:
+            self.spent = time.process_time() - (self._began or 0.0)
+            if self._profile:
+                self._profile.disable()
+            self._done.set()
+
+    async def wait(self) -> float:
+        async with asyncio.timeout(LIMIT_S):
+            await self._done.wait()
+        return self.spent
 
 
 @asynccontextmanager
@@ -99,66 +126,86 @@ async def produce(kafka: Kafka, count: int) -> None:
     await producer.stop()
 
 
-async def raw(kafka: Kafka, count: int) -> float:
-    topics = Topics(kafka.topic_prefix)
+@asynccontextmanager
+async def clients(kafka: Kafka) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaProducer]]:
     consumer = AIOKafkaConsumer(
-        topics.questions,
+        Topics(kafka.topic_prefix).questions,
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=uuid.uuid4().hex,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
     producer = AIOKafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers, acks="all", enable_idempotence=True, max_batch_size=65_536
+        bootstrap_servers=kafka.bootstrap_servers,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
     )
     await consumer.start()
     await producer.start()
-    started, seen = time.process_time(), 0
-    while seen < count:
-        batches = await consumer.getmany(timeout_ms=1000, max_records=256)
-        for partition, records in batches.items():
-            for record in records:
-                await producer.send(
-                    topics.answers, record.value, key=record.key, partition=partition.partition
-                )
-            seen += len(records)
-    await producer.flush()
-    spent = time.process_time() - started
+    yield consumer, producer
     await consumer.stop()
     await producer.stop()
-    return spent
 
 
-async def engine(kafka: Kafka, count: int, in_flight: int, profile: cProfile.Profile | None) -> float:
+async def raw(kafka: Kafka, count: int) -> float:
+    topics, meter = Topics(kafka.topic_prefix), Meter(count)
+    async with clients(kafka) as (consumer, producer):
+        seen = 0
+        while seen < count:
+            batches = await consumer.getmany(timeout_ms=1000, max_records=256)
+            meter.records_fetched(0)
+            for partition, records in batches.items():
+                for record in records:
+                    await producer.send(
+                        topics.answers, record.value, key=record.key, partition=partition.partition
+                    )
+                seen += len(records)
+        await producer.flush()
+        meter.sent(count)
+    return meter.spent
+
+
+async def by_hand(kafka: Kafka, count: int, in_flight: int) -> float:
+    topics, meter = Topics(kafka.topic_prefix), Meter(2 * count)
+    async with clients(kafka) as (consumer, producer):
+        worker = ByHand(consumer, producer, topics, Empty(), in_flight, meter)
+        for topic in (topics.answers, topics.events):
+            await producer.partitions_for(topic)
+        running = asyncio.create_task(worker.run())
+        await asyncio.wait({running, asyncio.create_task(meter.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    return meter.spent
+
+
+async def engine(kafka: Kafka, count: int, in_flight: int, profile: cProfile.Profile | None = None) -> float:
     worker = Worker(group_id=uuid.uuid4().hex, max_in_flight=in_flight, http_port=0)
-    counter = Counter(count)
-    under_test = Engine(Settings(kafka=kafka, worker=worker), Empty(), counter)
-    started = time.process_time()
-    if profile:
-        profile.enable()
+    meter = Meter(2 * count, profile)
+    under_test = Engine(Settings(kafka=kafka, worker=worker), Empty(), meter)
     await under_test.start()
-    async with asyncio.timeout(LIMIT_S):
-        await counter.reached.wait()
-    if profile:
-        profile.disable()
-    spent = time.process_time() - started
+    await meter.wait()
     await under_test.drain(5.0, asyncio.Event())
-    return spent
+    return meter.spent
 
 
 async def compare(
     bootstrap_servers: str, *, questions: int, rounds: int, in_flight: Sequence[int]
 ) -> dict[str, float]:
-    """Microseconds of CPU a question: of the raw loop, and of the engine with so many in flight."""
-    spare_the_collector()  # as `kotae worker` does; the raw loop has as much of it
-    spent: dict[str, list[float]] = {}
+    """Microseconds of CPU a question: of the raw loop, and of both engines with so many in flight."""
+    spare_the_collector()  # as `kotae worker` does; all have as much of it
+    contenders: dict[str, Callable[[Kafka], Awaitable[float]]] = {"raw": lambda kafka: raw(kafka, questions)}
+    for limit in in_flight:
+        contenders[f"by hand, {limit} in flight"] = lambda kafka, limit=limit: by_hand(
+            kafka, questions, limit
+        )
+        contenders[f"engine, {limit} in flight"] = lambda kafka, limit=limit: engine(kafka, questions, limit)
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        async with asked(bootstrap_servers, questions) as kafka:
-            spent.setdefault("raw", []).append(await raw(kafka, questions))
-        for limit in in_flight:
+        for name, run in contenders.items():
             async with asked(bootstrap_servers, questions) as kafka:
-                took = await engine(kafka, questions, limit, None)
-                spent.setdefault(f"engine, {limit} in flight", []).append(took)
+                spent[name].append(await run(kafka))
     return {name: statistics.median(figures) / questions * 1e6 for name, figures in spent.items()}
 
 
