@@ -110,5 +110,5 @@ def build_journal(
         return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
 
     prepare = None if conceal is None else partial(conceal_in, conceal=conceal, dead_letters="")
-    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, prepare=prepare)
+    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, hook=hook, prepare=prepare)
     return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook)

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import sys
 from collections.abc import Collection
-from functools import partial
 
+from streams.publishing.queues import Item
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
 from streams.telemetry.hook import Hook
@@ -25,14 +25,34 @@ PATIENCE_S = 5.0
 """How long a topic may be without a leader before what goes there is dropped and told of."""
 
 
-class _Waiting:
+class _Topic:
     """What is not settled of one topic."""
 
-    __slots__ = ("bytes", "records")
+    __slots__ = ("bytes", "hook", "records")
 
-    def __init__(self) -> None:
+    def __init__(self, hook: Hook) -> None:
         self.records = 0
         self.bytes = 0
+        self.hook = hook
+
+
+class _Copy(Item):
+    """One record, and the room that it takes."""
+
+    __slots__ = ("topic",)
+
+    def __init__(self, record: Record, topic: _Topic) -> None:
+        super().__init__(record)
+        self.topic = topic
+        topic.records += 1
+        topic.bytes += record.size
+
+    def settled(self, error: BaseException | None) -> None:
+        topic, record = self.topic, self.record
+        topic.records -= 1
+        topic.bytes -= record.size
+        if error is not None:
+            topic.hook.send_failed(record.topic, error)
 
 
 class Copies:
@@ -50,8 +70,8 @@ class Copies:
         self._sender = sender
         self._reply_topics = reply_topics
         self._hook = hook
-        self._waiting: dict[str, _Waiting] = {}
-        self._traces: list[Record] = []
+        self._topics: dict[str, _Topic] = {}
+        self._traces: list[_Copy] = []
 
     async def start(self) -> None:
         """Connect and begin.
@@ -69,22 +89,29 @@ class Copies:
 
     def trace(self, record: Record) -> None:
         """Send a question's trace, together with others."""
-        if not self._take(record, MAX_TRACES):
+        copy = self._copy(record, MAX_TRACES)
+        if copy is None:
             self._hook.send_failed(record.topic, BufferError("too many wait"))
             return
         if not self._traces:
             asyncio.get_running_loop().call_later(TRACES_S, self._send_traces)
-        self._traces.append(record)
+        self._traces.append(copy)
 
     def reply(self, record: Record) -> None:
         """Send a copy to whoever asked for one, in order with the others of its partition."""
-        if not self._put(record, MAX_REPLIES):
+        copy = self._copy(record, MAX_REPLIES)
+        if copy is None:
             self._hook.send_failed(record.topic, BufferError("too many wait"))
+        else:
+            self._sender.put(copy)
 
     def delta(self, record: Record, *, last: bool = False) -> None:
         """Send a piece of a streaming answer, unless too many wait; the last one always."""
-        if not self._put(record, sys.maxsize if last else MAX_DELTAS):
+        copy = self._copy(record, sys.maxsize if last else MAX_DELTAS)
+        if copy is None:
             self._hook.delta_dropped()
+        else:
+            self._sender.put(copy)
 
     async def aclose(self, *, timeout_s: float) -> None:
         """Send what is left and disconnect, within that time."""
@@ -98,35 +125,14 @@ class Copies:
 
     def _send_traces(self) -> None:
         traces, self._traces = self._traces, []
-        for record in traces:
-            self._send(record)
+        for copy in traces:
+            self._sender.put(copy)
 
-    def _put(self, record: Record, limit: int) -> bool:
-        if not self._take(record, limit):
-            return False
-        self._send(record)
-        return True
-
-    def _send(self, record: Record) -> None:
-        # What it holds by then may be shorter: secrets are taken out of it on its way.
-        self._sender.put(record, partial(self._settled, record.size))
-
-    def _take(self, record: Record, limit: int) -> bool:
-        """Whether there is room for one more of its topic, which is taken."""
-        waiting = self._waiting.get(record.topic)
-        if waiting is None:
-            waiting = self._waiting[record.topic] = _Waiting()
-        if waiting.records >= limit or (waiting.bytes >= MAX_BYTES and limit < sys.maxsize):
-            return False
-        waiting.records += 1
-        waiting.bytes += record.size
-        return True
-
-    def _settled(self, size: int, record: Record, error: BaseException | None) -> None:
-        waiting = self._waiting[record.topic]
-        waiting.records -= 1
-        waiting.bytes -= size
-        if error is None:
-            self._hook.record_sent(record.topic, record.size)
-        else:
-            self._hook.send_failed(record.topic, error)
+    def _copy(self, record: Record, limit: int) -> _Copy | None:
+        """The record with room taken for it; None where its topic has none left."""
+        topic = self._topics.get(record.topic)
+        if topic is None:
+            topic = self._topics[record.topic] = _Topic(self._hook)
+        if topic.records >= limit or (topic.bytes >= MAX_BYTES and limit < sys.maxsize):
+            return None
+        return _Copy(record, topic)

@@ -61,9 +61,9 @@ class Gate:
         """So many records have passed and are on their way."""
         self._flying += records
 
-    def settled(self) -> None:
-        """One of them arrived, or failed."""
-        self._flying -= 1
+    def settled(self, records: int) -> None:
+        """So many of them arrived, or failed."""
+        self._flying -= records
         if not self._flying and self._quiet is not None:
             self._quiet.set()
 

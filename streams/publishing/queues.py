@@ -1,27 +1,44 @@
 """Records that wait to be sent, by their place: a topic and one of its partitions. Pure."""
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from schemas.headers import Header
 from streams.publishing.gate import Gate
 from streams.publishing.records import Record
 
 Place = tuple[str, int]
-Settled = Callable[[Record, BaseException | None], None]
-"""Told of a record once: None when the broker has it, else why it has not. Called in a turn of its own."""
 
 
 class Item:
-    """A record in its queue."""
+    """A record in its queue.
 
-    __slots__ = ("alone", "gate", "record", "settled")
+    Attributes:
+        gate: what it has to pass when it leaves; None: nothing.
+        alone: it was in a batch that was refused for its size: which record was too large, shows alone.
+    """
 
-    def __init__(self, record: Record, settled: Settled, gate: Gate | None) -> None:
+    __slots__ = ("alone", "gate", "record")
+
+    def __init__(self, record: Record, gate: Gate | None = None) -> None:
         self.record = record
-        self.settled = settled
         self.gate = gate
         self.alone = False
-        """It was in a batch that was refused for its size: which record was too large, shows alone."""
+
+    def settled(self, error: BaseException | None) -> None:
+        """Told once, in a turn of its own: None when the broker has the record, else why it has not."""
+        raise NotImplementedError
+
+
+class Batch(Protocol):
+    """A batch in the making."""
+
+    def append(
+        self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Sequence[Header]
+    ) -> object | None:
+        """Add a record; None where it is full."""
+        ...
 
 
 class Queues:
@@ -64,11 +81,8 @@ class Queues:
         ready, self._ready = self._ready, set()
         return ready
 
-    def depart(self, place: Place, append: Callable[[Record], bool]) -> tuple[list[Item], list[Item]]:
-        """Take the next batch of a place.
-
-        Args:
-            append: adds a record to the batch, or returns False where it is full.
+    def depart(self, place: Place, batch: Batch) -> tuple[list[Item], list[Item]]:
+        """Take the next batch of a place, as far as it takes records.
 
         Returns:
             What is on its way from now on, and what was taken out because its gate is not open.
@@ -76,21 +90,29 @@ class Queues:
         items: list[Item] = []
         fenced: list[Item] = []
         queue = self._queues[place]
+        gate, opened = None, True
         # What came while an earlier place was waited for may have made this one ready twice.
-        while place not in self._flying and queue and not (items and (queue[0].alone or items[-1].alone)):
-            gate = queue[0].gate
-            if gate is not None and not gate.open:
+        while place not in self._flying and queue:
+            item = queue[0]
+            if items and (item.alone or items[-1].alone):
+                break
+            if item.gate is not gate:
+                # Asked now, just before the batch leaves, and once: nobody else has a turn meanwhile.
+                gate = item.gate
+                opened = gate is None or gate.open
+            if not opened:
                 fenced.append(queue.popleft())
                 continue
-            if not append(queue[0].record):
+            record = item.record
+            added = batch.append(key=record.key, value=record.value, headers=record.headers, timestamp=None)
+            if added is None:
                 break
             items.append(queue.popleft())
         self.queued -= len(items) + len(fenced)
         if items:
             self._flying[place] = items
-            for item in items:
-                if item.gate is not None:
-                    item.gate.left(1)
+            for gate, count in _gates(items):
+                gate.left(count)
         return items, fenced
 
     def shut(self, place: Place) -> list[Item]:
@@ -113,9 +135,8 @@ class Queues:
         if self._flying.get(place) is not items:
             return False
         del self._flying[place]
-        for item in items:
-            if item.gate is not None:
-                item.gate.settled()
+        for gate, count in _gates(items):
+            gate.settled(count)
         return True
 
     def separate(self, place: Place, items: list[Item]) -> None:
@@ -131,3 +152,9 @@ class Queues:
             return False
         self._ready.add(place)
         return True
+
+
+def _gates(items: Iterable[Item]) -> list[tuple[Gate, int]]:
+    """How many of them have passed each gate."""
+    passed = Counter(item.gate for item in items)
+    return [(gate, count) for gate, count in passed.items() if gate is not None]

@@ -11,26 +11,34 @@ from schemas.question import Question
 from streams.publishing.gate import Gate
 
 
-@dataclass(slots=True, eq=False)
 class Record:
     """One record to write.
 
     Attributes:
         partition: where; None leaves it to the key. On a topic with fewer partitions it is taken
             modulo theirs, unless it is `exact`.
+        size: bytes of key and value, as they were made: what is taken out on the way is not deducted.
     """
 
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header]
-    partition: int | None = None
-    exact: bool = False
+    __slots__ = ("exact", "headers", "key", "partition", "size", "topic", "value")
 
-    @property
-    def size(self) -> int:
-        """Bytes of key and value."""
-        return len(self.key or b"") + len(self.value or b"")
+    def __init__(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[Header],
+        partition: int | None = None,
+        *,
+        exact: bool = False,
+    ) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.partition = partition
+        self.exact = exact
+        self.size = len(key or b"") + len(value or b"")
 
     @property
     def size_with_headers(self) -> int:

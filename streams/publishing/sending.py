@@ -23,9 +23,10 @@ from aiokafka.errors import (
 )
 
 from streams.publishing.connection import LOOK_S, Connection
-from streams.publishing.gate import Fenced, Gate
-from streams.publishing.queues import Item, Place, Queues, Settled
+from streams.publishing.gate import Fenced
+from streams.publishing.queues import Item, Place, Queues
 from streams.publishing.records import Record
+from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Sender:
         topics: looked up before the first record; they must be there.
         rebuild: replace the producer after a failure. An idempotent one needs it: it has then counted
             records that the broker has not, and would be refused for ever.
+        hook: told of what was acknowledged.
         patience_s: how long a partition may be without a leader before its records fail; None: for ever.
         prepare: called with each record before it is queued.
     """
@@ -55,11 +57,13 @@ class Sender:
         open_producer: Callable[[], AIOKafkaProducer],
         topics: Collection[str],
         rebuild: bool,
+        hook: Hook,
         patience_s: float | None = None,
         prepare: Callable[[Record], None] | None = None,
     ) -> None:
         self._connection = Connection(open_producer, topics, self._retry)
         self._rebuilds = rebuild
+        self._hook = hook
         self._patience_s = patience_s
         self._prepare = prepare
         self._leaderless: dict[Place, float] = {}
@@ -98,19 +102,21 @@ class Sender:
         """One above the highest offset that was acknowledged there; 0 before any was."""
         return self._ends.get((topic, partition), 0)
 
-    def put(self, record: Record, settled: Settled, gate: Gate | None = None) -> None:
+    def put(self, item: Item) -> None:
         """Send it, in order with the others of its partition.
 
         Where its gate is not open when it would leave, it is settled with `Fenced` instead.
         """
+        record = item.record
+        item.alone = False
         if self._prepare is not None:
             self._prepare(record)
         try:
             place = record.topic, self._connection.partition(record)
         except UnknownTopicOrPartitionError as error:
-            asyncio.get_running_loop().call_soon(settled, record, error)
+            asyncio.get_running_loop().call_soon(item.settled, error)
             return
-        if self._queues.add(place, Item(record, settled, gate)):
+        if self._queues.add(place, item):
             self._work.set()
 
     async def areachable(self, timeout_s: float) -> bool:
@@ -154,12 +160,7 @@ class Sender:
     async def _send_batch(self, place: Place) -> None:
         producer = self._connection.producer
         batch = producer.create_batch()
-
-        def append(record: Record) -> bool:
-            added = batch.append(key=record.key, value=record.value, headers=record.headers, timestamp=None)
-            return added is not None
-
-        items, fenced = self._queues.depart(place, append)
+        items, fenced = self._queues.depart(place, batch)
         self._fence(fenced)
         if not items:
             self._tell_idle()
@@ -196,12 +197,13 @@ class Sender:
 
     def _fence(self, items: list[Item]) -> None:
         for item in items:
-            asyncio.get_running_loop().call_soon(item.settled, item.record, Fenced())
+            asyncio.get_running_loop().call_soon(item.settled, Fenced())
 
     def _acknowledged(self, place: Place, items: list[Item], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
             self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(items))
+            self._hook.records_sent(place[0], len(items), sum(item.record.size for item in items))
         self._settle(place, items, error)
 
     def _settle(self, place: Place, items: list[Item], error: BaseException | None) -> None:
@@ -222,7 +224,7 @@ class Sender:
     def _tell(self, place: Place, items: list[Item], error: BaseException | None) -> None:
         for item in items:
             try:
-                item.settled(item.record, error)
+                item.settled(error)
             except Exception:
                 log.exception("whoever sent a record to %s failed at its result", place[0])
 

@@ -40,8 +40,8 @@ class Hook:
     def question_finished(self, answer: Answer, duration_s: float) -> None:
         """The broker has the outcome; `duration_s` since the work began."""
 
-    def record_sent(self, topic: str, size: int) -> None:
-        """The broker acknowledged a record of `size` bytes."""
+    def records_sent(self, topic: str, count: int, size: int) -> None:
+        """The broker acknowledged so many records of `size` bytes in all."""
 
     def send_failed(self, topic: str, error: BaseException) -> None:
         """A record could not be written; what follows is up to whoever asked for it."""

@@ -180,8 +180,8 @@ class Metrics(Hook, Collector):
             self._tokens.add(("prompt",), usage.prompt_tokens)
             self._tokens.add(("completion",), usage.completion_tokens)
 
-    def record_sent(self, topic: str, size: int) -> None:  # noqa: D102 - as above
-        self._sent.add((topic,))
+    def records_sent(self, topic: str, count: int, size: int) -> None:  # noqa: D102 - as above
+        self._sent.add((topic,), count)
         self._bytes.add((topic,), size)
 
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: ARG002, D102 - as above

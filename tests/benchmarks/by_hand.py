@@ -57,7 +57,7 @@ class ByHand:
         self._queues: dict[Place, list[Item]] = {}
         self._traces: list[tuple[Place, Item]] = []
         self._flying: set[Place] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[Any] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -88,9 +88,7 @@ class ByHand:
                         lane.append(record)
 
     def _begin(self, record: ConsumerRecord, now: float) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(record, now), name="answer")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.get_running_loop().create_task(self._answer(record, now), name="answer"))
 
     async def _answer(self, record: ConsumerRecord, now: float) -> None:
         request = parse_request_headers(record.headers)
@@ -112,6 +110,7 @@ class ByHand:
         place = self._topics.events, record.partition
         self._traces.append((place, (key, encode(trace), trace_headers(headers), None)))
         self._work.set()
+        self._tasks.discard(asyncio.current_task())
 
     def _let_traces_go(self) -> None:
         traces, self._traces = self._traces, []

@@ -82,8 +82,8 @@ class Meter(Hook):
             if self._profile:
                 self._profile.enable()
 
-    def record_sent(self, topic: str, size: int) -> None:
-        self.sent(1)
+    def records_sent(self, topic: str, count: int, size: int) -> None:
+        self.sent(count)
 
     def sent(self, count: int) -> None:
         self._left -= count

@@ -10,7 +10,9 @@ from streams.kafka import client_options
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
 from streams.settings import Kafka
+from streams.telemetry.hook import Hook
 from tests.support.engine import read_topic
+from tests.support.publishing import Reported
 from tests.support.system import eventually
 
 
@@ -28,7 +30,7 @@ async def test_a_producer_that_cannot_go_on_is_rebuilt_and_nothing_is_lost(
         opened.append(AIOKafkaProducer(**client_options(kafka_settings), acks="all", enable_idempotence=True))
         return opened[-1]
 
-    sender = Sender(open_producer=open_producer, topics=(topics.answers,), rebuild=True)
+    sender = Sender(open_producer=open_producer, topics=(topics.answers,), rebuild=True, hook=Hook())
     await sender.start()
     acked: list[bytes | None] = []
 
@@ -41,7 +43,7 @@ async def test_a_producer_that_cannot_go_on_is_rebuilt_and_nothing_is_lost(
             else:
                 asyncio.get_running_loop().call_later(0.1, put, value)
 
-        sender.put(record, settled)
+        sender.put(Reported(record, settled))
 
     try:
         put(b"0")

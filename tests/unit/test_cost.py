@@ -141,7 +141,9 @@ async def measured(answerer: Answerer, hook: Hook, finished: Finished) -> tuple[
     )
     topics = Topics("t.")
     outcomes = Outcomes(topics, reply_topics=(), group_id="g")
-    senders = [Sender(open_producer=broker.open, topics=(), rebuild=rebuild) for rebuild in (True, False)]  # type: ignore[arg-type, return-value]
+    senders = [
+        Sender(open_producer=broker.open, topics=(), rebuild=rebuild, hook=hook) for rebuild in (True, False)
+    ]  # type: ignore[arg-type, return-value]
     copies = Copies(senders[1], reply_topics=(), hook=hook)
     publisher = Publisher(senders[0], copies=copies, shrink=outcomes.shrink, hook=hook)
     answering = Answering(

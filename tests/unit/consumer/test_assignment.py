@@ -94,7 +94,7 @@ class Group(RuleBasedStateMachine):
         number = work.record.partition
         position = self.answers[number].index(work.record.offset)
         member.ends[number] = max(member.ends[number], position + 1)
-        work.assigned.gate.settled()
+        work.assigned.gate.settled(1)
         self.finish(member, work)
 
     def apply(self, generation: int, assigned: Assigned, due: Due) -> bool:

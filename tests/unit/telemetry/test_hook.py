@@ -12,7 +12,7 @@ class Sink(Hook):
 
 
 class Talkative(Sink):
-    def record_sent(self, topic: str, size: int) -> None:
+    def records_sent(self, topic: str, count: int, size: int) -> None:
         self.told.append((topic, size))
 
 
@@ -20,7 +20,7 @@ def test_every_sink_that_does_something_with_an_event_is_told_once() -> None:
     first, second = Sink(), Talkative()
     hooks = Hooks([first, second, Hook()])
     hooks.delta_dropped()
-    hooks.record_sent("answers", 3)
+    hooks.records_sent("answers", 1, 3)
     hooks.loop_lagged(0.1)
     assert first.told == ["dropped"]
     assert second.told == ["dropped", ("answers", 3)]
@@ -28,5 +28,5 @@ def test_every_sink_that_does_something_with_an_event_is_told_once() -> None:
 
 def test_hooks_can_be_a_sink_themselves() -> None:
     sink = Talkative()
-    Hooks([Hooks([Hook(), sink]), Hook()]).record_sent("answers", 3)
+    Hooks([Hooks([Hook(), sink]), Hook()]).records_sent("answers", 1, 3)
     assert sink.told == [("answers", 3)]
