@@ -137,21 +137,26 @@ class Assignment:
             self.intake.received(assigned.number, work.size)
             self.lanes.add(assigned.number, work.key, work)
 
-    def take(self) -> tuple[Work, bool] | None:
-        """The next record to start, and whether that made its partition hungry; None if there is none."""
-        while not self.held and self.intake.may_start:
-            work = self.lanes.take(self.intake.most_of(self.lanes.tenants))
+    def take(self, most: int) -> list[Work]:
+        """The next records to start, no more than so many."""
+        taken: list[Work] = []
+        intake, lanes = self.intake, self.lanes
+        slots = 0 if self.held else min(most, intake.slots)
+        most_of_tenant = intake.most_of(lanes.tenants)
+        while len(taken) < slots and intake.bytes_left:
+            work = lanes.take(most_of_tenant)
             if work is None:
-                return None
+                break
             assigned = work.assigned
             ceiling = assigned.ceiling
             if assigned.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
-                self.lanes.release(work)
+                lanes.release(work)
                 assigned.above.append(work)
                 continue
-            assigned.running[work] = self._position(assigned)
-            return work, self.intake.started(assigned.number, work.size)
-        return None
+            assigned.running[work] = assigned.position
+            intake.started(assigned.number, work.size)
+            taken.append(work)
+        return taken
 
     def free_slot(self, work: Work) -> None:
         """For a record that was started nothing runs; its lane waits until its outcome is safe."""
@@ -174,6 +179,7 @@ class Assignment:
 
     def due(self, assigned: Assigned) -> Due | None:
         """What is to be committed: where the offset has grown or the map has changed."""
+        assigned.position = max(assigned.position, self._end_of_answers(assigned.number))
         tracker = assigned.tracker
         point, changes = tracker.commit_point, tracker.changes
         if not assigned.ready or point is None:
@@ -197,10 +203,7 @@ class Assignment:
     def scan_from(self, assigned: Assigned) -> int:
         """Every answer that completes what is incomplete now will be at this position or above."""
         # Ends only grow, so the one known when the first of those running was started is the lowest.
-        return next(iter(assigned.running.values()), self._position(assigned))
-
-    def _position(self, assigned: Assigned) -> int:
-        return max(assigned.position, self._end_of_answers(assigned.number))
+        return next(iter(assigned.running.values()), assigned.position)
 
     def _limit(self, assigned: Assigned, ceiling: int | None) -> None:
         assigned.ceiling = ceiling

@@ -67,14 +67,17 @@ class Intake:
         return f"<Intake in_flight={self.in_flight} buffered={self.buffered} hungry={sorted(self.hungry)}>"
 
     @property
-    def may_start(self) -> bool:
-        """Whether one more question may start."""
-        return (
-            self.in_flight - self._without_slot < self.capacity.limit
-            and self._without_slot < self._max_buffered
-            and self.running_bytes < self._max_bytes
-            and self._has_room()
-        )
+    def slots(self) -> int:
+        """How many more questions may start, for as long as their bytes have room."""
+        if not (self.bytes_left and self._has_room()):
+            return 0
+        free = self.capacity.limit - self.running
+        return max(0, min(free, self._max_buffered - self._without_slot))
+
+    @property
+    def bytes_left(self) -> bool:
+        """Whether the bytes of one more question have room."""
+        return self.running_bytes < self._max_bytes
 
     @property
     def running(self) -> int:
@@ -118,8 +121,8 @@ class Intake:
             share.hungry = False
             self.hungry.discard(partition)
 
-    def started(self, partition: int, size: int) -> bool:
-        """A buffered record runs now. True where that made its partition hungry."""
+    def started(self, partition: int, size: int) -> None:
+        """A buffered record runs now, which may make its partition hungry."""
         share = self._shares[partition]
         share.buffered -= 1
         share.bytes -= size
@@ -127,10 +130,9 @@ class Intake:
         self.in_flight += 1
         self.running_bytes += size
         if share.hungry or share.buffered * 2 > self._record_share or share.bytes * 2 > self._byte_share:
-            return False
+            return
         share.hungry = True
         self.hungry.add(partition)
-        return True
 
     def free_slot(self) -> None:
         """For a running record nothing runs: only its outcome waits, for the broker."""

@@ -265,14 +265,21 @@ class ConsumerLoop:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        for _ in range(BURST):
-            if self._stopping or (taken := self._assignment.take()) is None:
-                return
-            work, hungry = taken
-            if hungry and self._connection is not None:
-                self._connection.wake()
+        if self._stopping:
+            return
+        taken = self._assignment.take(BURST)
+        if taken and self._intake.hungry and self._connection is not None:
+            self._connection.wake()
+        more = len(taken) == BURST
+        for work in taken:
             if not self._handler.start(work, self._finished):
                 self._assignment.free_slot(work)
+                more = True
+        if more:
+            self._dispatch_soon()
+
+    def _dispatch_soon(self) -> None:
+        """Once, however many have finished in this turn."""
         if not self._dispatching:
             self._dispatching = True
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -284,6 +291,6 @@ class ConsumerLoop:
     def _finished(self, work: Work) -> None:
         self._assignment.finish(work)
         if not self._stopping:
-            self._dispatch()
+            self._dispatch_soon()
         elif not self._intake.in_flight:
             self._idle.set()

@@ -21,9 +21,9 @@ class Assigned:
         start: the offset that reading begins at; None before it is ready.
         committed: the offset that the broker has, as far as we know; None before the first poll.
         changes: what of `tracker.changes` the broker has.
-        position: the end of its partition of `answers`, when it was recovered.
-        running: what was started and has no outcome, in the order of starts, with the end of `answers`
-            at that time, as far as it was known.
+        position: the end of its partition of `answers`, when that was last looked at: at a commit, at first
+            when it was recovered.
+        running: what was started and has no outcome, in the order of starts, with that position of the time.
         ceiling: no record above this offset may start: the map would not fit into a commit.
         above: records that are their lane's head, and wait for the ceiling to rise.
         gate: passed by its outcomes.

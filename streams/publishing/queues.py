@@ -156,5 +156,5 @@ class Queues:
 
 def _gates(items: Iterable[Item]) -> list[tuple[Gate, int]]:
     """How many of them have passed each gate."""
-    passed = Counter(item.gate for item in items)
+    passed = Counter([item.gate for item in items])
     return [(gate, count) for gate, count in passed.items() if gate is not None]

@@ -203,7 +203,7 @@ class Sender:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
             self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(items))
-            self._hook.records_sent(place[0], len(items), sum(item.record.size for item in items))
+            self._hook.records_sent(place[0], len(items), sum([item.record.size for item in items]))
         self._settle(place, items, error)
 
     def _settle(self, place: Place, items: list[Item], error: BaseException | None) -> None:

@@ -65,8 +65,7 @@ class Tracking:
             work = Work(record, self.assignment.partitions[record.partition], 100)
             work.key = record.key
             self.assignment.take_in(work, float(record.offset // 64))
-        while (taken := self.assignment.take()) is not None:
-            self.running.append(taken[0])
+        self.running += self.assignment.take(len(records))
 
     def finish(self, count: int) -> None:
         """So many of those that run: the oldest, in no order."""

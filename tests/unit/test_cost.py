@@ -199,7 +199,7 @@ async def measured(answerer: Answerer, hook: Hook, finished: Finished) -> tuple[
 async def test_the_cost_of_a_question(answerer: Answerer, hook: Hook, finished: Finished) -> None:
     calls, requests = await measured(answerer, hook, finished)
     total = sum(calls.values())
-    most = sorted(calls.items(), key=lambda call: -call[1])[:25]
+    most = sorted(calls.items(), key=lambda call: -call[1])[:90]
     shown = "\n".join(f"  {count:6.2f} {name}" for name, count in most)
     print(f"\nCALLS = {total:.1f}\nREQUESTS = {requests:.3f}\n{shown}")
     again = (

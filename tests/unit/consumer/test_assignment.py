@@ -52,8 +52,7 @@ class Group(RuleBasedStateMachine):
     # What a member does.
 
     def dispatch(self, member: Member) -> None:
-        while (taken := member.assignment.take()) is not None:
-            work, _ = taken
+        for work in member.assignment.take(100):
             number, offset = work.record.partition, work.record.offset
             assert offset not in self.answers[number], "what has its outcome runs again"
             member.running.append(work)

@@ -45,8 +45,8 @@ def assignment() -> Assignment:
         assignment.recover(Recovered(number, 0, None))
         record: Any = ConsumerRecord(TOPIC, number, 0, 0, 0, b"k", b"v", None, 1, 1, ())
         assignment.take_in(Work(record, assignment.partitions[number], 2), 0.0)
-    while (taken := assignment.take()) is not None:
-        assignment.finish(taken[0])
+    for work in assignment.take(COUNT):
+        assignment.finish(work)
     return assignment
 
 
