@@ -78,16 +78,12 @@ class TooLargeError(DecodeError):
 
 _SCALARS = (str, int, float, NoneType)
 
-_encoder = msgspec.json.Encoder()
+encode: Callable[[Struct], bytes] = msgspec.json.Encoder().encode
+"""The message's JSON in UTF-8; floats that are not finite become null.
 
-
-def encode(message: Struct) -> bytes:
-    """The message's JSON in UTF-8; floats that are not finite become null.
-
-    Raises:
-        TypeError: an open field (`metadata`, `arguments`, `result`) holds what JSON cannot say.
-    """
-    return _encoder.encode(message)
+Raises:
+    TypeError: an open field (`metadata`, `arguments`, `result`) holds what JSON cannot say.
+"""
 
 
 def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
@@ -116,17 +112,9 @@ decode_answer = _decoder(Answer)
 decode_delta = _decoder(AnswerDelta)
 decode_document = _decoder(Document)
 decode_journal_entry = _decoder(JournalEntry)
+decode_question = _decoder(Question)
+"""The question in a record's value, or `UndecodableError`, `InvalidError`, `TooLargeError`."""
 decode_trace = _decoder(QuestionTrace)
-_decode_question = _decoder(Question)
-
-
-def decode_question(value: bytes | None) -> Question:
-    """The question in a record's value.
-
-    Raises:
-        UndecodableError, InvalidError, TooLargeError: see there.
-    """
-    return _decode_question(value)
 
 
 def _refusal(problem: str, value: bytes) -> DecodeError:

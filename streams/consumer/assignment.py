@@ -143,7 +143,7 @@ class Assignment:
         intake, lanes = self.intake, self.lanes
         slots = 0 if self.held else min(most, intake.slots)
         most_of_tenant = intake.most_of(lanes.tenants)
-        while len(taken) < slots and intake.bytes_left:
+        while len(taken) < slots and intake.running_bytes < intake.max_bytes:
             work = lanes.take(most_of_tenant)
             if work is None:
                 break
@@ -171,7 +171,7 @@ class Assignment:
             self.lanes.release(work)
         assigned = work.assigned
         assigned.running.pop(work, None)
-        if not assigned.lost:
+        if not assigned.gate.lost:
             assigned.tracker.complete(work.record.offset)
             self.lanes.finish(assigned.number, work.key)
             if assigned.above and assigned.ceiling is None and not assigned.gate.blocks:

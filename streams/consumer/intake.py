@@ -36,6 +36,7 @@ class Intake:
         has_room: whether the outcomes that wait for the broker leave room for more.
 
     Attributes:
+        running_bytes: bytes running; with `max_bytes` of them nothing more may start.
         capacity: how many of `max_in_flight` may run now.
         hungry: the partitions to fetch from.
     """
@@ -58,7 +59,7 @@ class Intake:
         self._without_slot = 0
         self.hungry: set[int] = set()
         self._max_buffered = max_buffered
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._shares: dict[int, _Share] = {}
         self._record_share = max_buffered
         self._byte_share = max_bytes
@@ -69,15 +70,10 @@ class Intake:
     @property
     def slots(self) -> int:
         """How many more questions may start, for as long as their bytes have room."""
-        if not (self.bytes_left and self._has_room()):
+        if self.running_bytes >= self.max_bytes or not self._has_room():
             return 0
         free = self.capacity.limit - self.running
         return max(0, min(free, self._max_buffered - self._without_slot))
-
-    @property
-    def bytes_left(self) -> bool:
-        """Whether the bytes of one more question have room."""
-        return self.running_bytes < self._max_bytes
 
     @property
     def running(self) -> int:
@@ -147,7 +143,7 @@ class Intake:
     def _share_out(self) -> None:
         count = max(1, len(self._shares))
         self._record_share = max(1, self._max_buffered // count)
-        self._byte_share = max(1, self._max_bytes // count)
+        self._byte_share = max(1, self.max_bytes // count)
         self.hungry = set()
         for partition, share in self._shares.items():
             share.hungry = share.buffered < self._record_share and share.bytes < self._byte_share

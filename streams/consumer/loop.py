@@ -275,14 +275,12 @@ class ConsumerLoop:
             if not self._handler.start(work, self._finished):
                 self._assignment.free_slot(work)
                 more = True
-        if more:
+        if more and not self._dispatching:
             self._dispatch_soon()
 
     def _dispatch_soon(self) -> None:
-        """Once, however many have finished in this turn."""
-        if not self._dispatching:
-            self._dispatching = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+        self._dispatching = True
+        asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._dispatching = False
@@ -291,6 +289,8 @@ class ConsumerLoop:
     def _finished(self, work: Work) -> None:
         self._assignment.finish(work)
         if not self._stopping:
-            self._dispatch_soon()
+            # Once, however many finish in this turn.
+            if not self._dispatching:
+                self._dispatch_soon()
         elif not self._intake.in_flight:
             self._idle.set()

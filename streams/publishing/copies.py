@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Collection
 
-from streams.publishing.queues import Item
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
 from streams.telemetry.hook import Hook
@@ -25,34 +24,14 @@ PATIENCE_S = 5.0
 """How long a topic may be without a leader before what goes there is dropped and told of."""
 
 
-class _Topic:
+class _Waiting:
     """What is not settled of one topic."""
 
-    __slots__ = ("bytes", "hook", "records")
+    __slots__ = ("bytes", "records")
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self) -> None:
         self.records = 0
         self.bytes = 0
-        self.hook = hook
-
-
-class _Copy(Item):
-    """One record, and the room that it takes."""
-
-    __slots__ = ("topic",)
-
-    def __init__(self, record: Record, topic: _Topic) -> None:
-        super().__init__(record)
-        self.topic = topic
-        topic.records += 1
-        topic.bytes += record.size
-
-    def settled(self, error: BaseException | None) -> None:
-        topic, record = self.topic, self.record
-        topic.records -= 1
-        topic.bytes -= record.size
-        if error is not None:
-            topic.hook.send_failed(record.topic, error)
 
 
 class Copies:
@@ -70,8 +49,8 @@ class Copies:
         self._sender = sender
         self._reply_topics = reply_topics
         self._hook = hook
-        self._topics: dict[str, _Topic] = {}
-        self._traces: list[_Copy] = []
+        self._waiting: dict[str, _Waiting] = {}
+        self._traces: list[Record] = []
 
     async def start(self) -> None:
         """Connect and begin.
@@ -89,29 +68,26 @@ class Copies:
 
     def trace(self, record: Record) -> None:
         """Send a question's trace, together with others."""
-        copy = self._copy(record, MAX_TRACES)
-        if copy is None:
+        if not self._take(record, MAX_TRACES):
             self._hook.send_failed(record.topic, BufferError("too many wait"))
             return
         if not self._traces:
             asyncio.get_running_loop().call_later(TRACES_S, self._send_traces)
-        self._traces.append(copy)
+        self._traces.append(record)
 
     def reply(self, record: Record) -> None:
         """Send a copy to whoever asked for one, in order with the others of its partition."""
-        copy = self._copy(record, MAX_REPLIES)
-        if copy is None:
-            self._hook.send_failed(record.topic, BufferError("too many wait"))
+        if self._take(record, MAX_REPLIES):
+            self._sender.put(record, self._settled)
         else:
-            self._sender.put(copy)
+            self._hook.send_failed(record.topic, BufferError("too many wait"))
 
     def delta(self, record: Record, *, last: bool = False) -> None:
         """Send a piece of a streaming answer, unless too many wait; the last one always."""
-        copy = self._copy(record, sys.maxsize if last else MAX_DELTAS)
-        if copy is None:
-            self._hook.delta_dropped()
+        if self._take(record, sys.maxsize if last else MAX_DELTAS):
+            self._sender.put(record, self._settled)
         else:
-            self._sender.put(copy)
+            self._hook.delta_dropped()
 
     async def aclose(self, *, timeout_s: float) -> None:
         """Send what is left and disconnect, within that time."""
@@ -125,14 +101,23 @@ class Copies:
 
     def _send_traces(self) -> None:
         traces, self._traces = self._traces, []
-        for copy in traces:
-            self._sender.put(copy)
+        for record in traces:
+            self._sender.put(record, self._settled)
 
-    def _copy(self, record: Record, limit: int) -> _Copy | None:
-        """The record with room taken for it; None where its topic has none left."""
-        topic = self._topics.get(record.topic)
-        if topic is None:
-            topic = self._topics[record.topic] = _Topic(self._hook)
-        if topic.records >= limit or (topic.bytes >= MAX_BYTES and limit < sys.maxsize):
-            return None
-        return _Copy(record, topic)
+    def _take(self, record: Record, limit: int) -> bool:
+        """Whether there is room for one more of its topic, which is taken."""
+        waiting = self._waiting.get(record.topic)
+        if waiting is None:
+            waiting = self._waiting[record.topic] = _Waiting()
+        if waiting.records >= limit or (waiting.bytes >= MAX_BYTES and limit < sys.maxsize):
+            return False
+        waiting.records += 1
+        waiting.bytes += record.size
+        return True
+
+    def _settled(self, record: Record, error: BaseException | None) -> None:
+        waiting = self._waiting[record.topic]
+        waiting.records -= 1
+        waiting.bytes -= record.size
+        if error is not None:
+            self._hook.send_failed(record.topic, error)

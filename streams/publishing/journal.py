@@ -21,7 +21,6 @@ from schemas.question import Question
 from streams.publishing.connection import BACKOFF_S
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
-from streams.publishing.queues import Item
 from streams.publishing.records import Record
 from streams.publishing.sending import TOO_LARGE, Sender
 from streams.settings import Kafka
@@ -231,23 +230,9 @@ class KafkaJournal:
             attempt += 1
 
     async def _send(self, record: Record, gate: Gate) -> BaseException | None:
-        written = _Written(record, gate)
-        self._sender.put(written)
-        return await written.acked
-
-
-class _Written(Item):
-    """An entry that is waited for."""
-
-    __slots__ = ("acked",)
-
-    def __init__(self, record: Record, gate: Gate) -> None:
-        super().__init__(record, gate)
-        self.acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-
-    def settled(self, error: BaseException | None) -> None:
-        if not self.acked.done():  # nobody may be waiting any more
-            self.acked.set_result(error)
+        acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self._sender.put(record, _settles(acked), gate)
+        return await acked
 
 
 def _ungated(_: int) -> Gate:
@@ -259,6 +244,14 @@ async def _adecided(gate: Gate) -> None:
     decided = asyncio.Event()
     gate.wait(decided.set)
     await decided.wait()
+
+
+def _settles(acked: "asyncio.Future[BaseException | None]") -> Callable[[Record, BaseException | None], None]:
+    def settled(_: Record, error: BaseException | None) -> None:
+        if not acked.done():
+            acked.set_result(error)
+
+    return settled
 
 
 def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -> JournalEntry:

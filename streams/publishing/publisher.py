@@ -7,12 +7,12 @@ has it. While a dead letter cannot be written, nothing more of its partition sta
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from streams.publishing.connection import BACKOFF_S
 from streams.publishing.copies import Copies
 from streams.publishing.gate import Fenced
-from streams.publishing.queues import Item
-from streams.publishing.records import Outcome
+from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import TOO_LARGE, Sender
 from streams.telemetry.hook import Hook
 
@@ -29,25 +29,26 @@ Done = Callable[[Outcome | None], None]
 """Told once: what was published, or None where the partition was lost and it never will be."""
 
 
-class Delivery(Item):
-    """An outcome on its way; `record` is what of it is to be written next."""
+class _Delivery:
+    """An outcome on its way."""
 
-    __slots__ = ("alarm", "attempts", "bytes", "done", "error", "letter_acked", "outcome", "publisher")
+    __slots__ = ("alarm", "attempts", "done", "error", "letter_acked", "outcome", "size")
 
-    def __init__(self, publisher: "Publisher", outcome: Outcome, done: Done) -> None:
-        letter = outcome.dead_letter
-        super().__init__(outcome.answer if letter is None else letter, outcome.inquiry.gate)
-        self.publisher = publisher
+    def __init__(self, outcome: Outcome, done: Done) -> None:
         self.outcome = outcome
         self.done = done
-        self.letter_acked = letter is None
+        self.letter_acked = outcome.dead_letter is None
         self.attempts = 0
         self.error: BaseException | None = None
         self.alarm: asyncio.TimerHandle | None = None
-        self.bytes = outcome.answer.size + (0 if letter is None else letter.size)
+        letter = outcome.dead_letter
+        self.size = outcome.answer.size + (0 if letter is None else letter.size)
 
-    def settled(self, error: BaseException | None) -> None:  # noqa: D102 - as `Item`
-        self.publisher.settled(self, error)
+    @property
+    def record(self) -> Record:
+        """What is to be written next."""
+        letter = self.outcome.dead_letter
+        return self.outcome.answer if letter is None or self.letter_acked else letter
 
 
 class Publisher:
@@ -103,9 +104,9 @@ class Publisher:
 
     def publish(self, outcome: Outcome, done: Done) -> None:
         """Send it as soon as its gate is open; `done` is called when the broker has all of it."""
-        delivery = Delivery(self, outcome, done)
+        delivery = _Delivery(outcome, done)
         self._unpublished += 1
-        self._bytes += delivery.bytes
+        self._bytes += delivery.size
         self._send(delivery)
 
     async def areachable(self, timeout_s: float) -> bool:
@@ -116,63 +117,60 @@ class Publisher:
         """Disconnect, within that time; what is unpublished stays so."""
         await self._sender.aclose(timeout_s=timeout_s)
 
-    def settled(self, delivery: Delivery, error: BaseException | None) -> None:
-        """The delivery's record was written, or could not be."""
-        if error is not None:
-            self._failed(delivery, error)
-            return
-        outcome = delivery.outcome
-        if not delivery.letter_acked:
-            delivery.letter_acked = True
-            delivery.record = outcome.answer
-            self._resume(delivery)
-            self._send(delivery)
-            return
-        self._end(delivery)
-        if outcome.trace is not None:
-            self._copies.trace(outcome.trace)
-        if outcome.reply is not None:
-            self._copies.reply(outcome.reply)
-        delivery.done(outcome)
-
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: _Delivery) -> None:
         gate = delivery.outcome.inquiry.gate
         if not delivery.letter_acked and delivery.alarm is None:
             delivery.alarm = asyncio.get_running_loop().call_later(LETTER_S, self._pause, delivery)
         if gate.open:
-            self._sender.put(delivery)
+            self._sender.put(delivery.record, partial(self._settled, delivery), gate)
         elif gate.lost:
             self._end(delivery)
             asyncio.get_running_loop().call_soon(delivery.done, None)
         else:
             gate.wait(lambda: self._send(delivery))
 
-    def _failed(self, delivery: Delivery, error: BaseException) -> None:
+    def _settled(self, delivery: _Delivery, record: Record, error: BaseException | None) -> None:
+        if error is not None:
+            self._failed(delivery, record, error)
+            return
+        if not delivery.letter_acked:
+            delivery.letter_acked = True
+            self._resume(delivery)
+            self._send(delivery)
+            return
+        self._end(delivery)
+        outcome, done = delivery.outcome, delivery.done
+        if outcome.trace is not None:
+            self._copies.trace(outcome.trace)
+        if outcome.reply is not None:
+            self._copies.reply(outcome.reply)
+        done(outcome)
+
+    def _failed(self, delivery: _Delivery, record: Record, error: BaseException) -> None:
         if isinstance(error, Fenced):
             self._send(delivery)
             return
-        self._hook.send_failed(delivery.record.topic, error)
+        self._hook.send_failed(record.topic, error)
         delivery.error = error
         outcome = delivery.outcome
         if isinstance(error, TOO_LARGE):
             smaller = self._shrink(outcome, not delivery.letter_acked)
             if smaller is not outcome:
-                letter = smaller.dead_letter
-                delivery.letter_acked = delivery.letter_acked and letter is outcome.dead_letter
+                delivery.letter_acked = delivery.letter_acked and smaller.dead_letter is outcome.dead_letter
                 delivery.outcome = smaller
-                delivery.record = smaller.answer if letter is None or delivery.letter_acked else letter
                 self._send(delivery)
                 return
         delay = BACKOFF_S[min(delivery.attempts, len(BACKOFF_S) - 1)]
         delivery.attempts += 1
         asyncio.get_running_loop().call_later(delay, self._send, delivery)
 
-    def _end(self, delivery: Delivery) -> None:
+    def _end(self, delivery: _Delivery) -> None:
         self._unpublished -= 1
-        self._bytes -= delivery.bytes
-        self._resume(delivery)
+        self._bytes -= delivery.size
+        if delivery.alarm is not None:
+            self._resume(delivery)
 
-    def _pause(self, delivery: Delivery) -> None:
+    def _pause(self, delivery: _Delivery) -> None:
         inquiry = delivery.outcome.inquiry
         delay = LETTER_S
         if inquiry.gate.open:
@@ -186,7 +184,7 @@ class Publisher:
             delay = REMIND_S
         delivery.alarm = asyncio.get_running_loop().call_later(delay, self._pause, delivery)
 
-    def _resume(self, delivery: Delivery) -> None:
+    def _resume(self, delivery: _Delivery) -> None:
         if delivery.alarm is None:
             return
         delivery.alarm.cancel()

@@ -18,9 +18,17 @@ class Record:
         partition: where; None leaves it to the key. On a topic with fewer partitions it is taken
             modulo theirs, unless it is `exact`.
         size: bytes of key and value, as they were made: what is taken out on the way is not deducted.
+        settled: told of it once it was sent, in a turn of its own: None when the broker has it, else why it
+            has not.
+        gate: what it has to pass when it leaves; None: nothing.
+        alone: it was in a batch that was refused for its size: which record was too large, shows alone.
     """
 
-    __slots__ = ("exact", "headers", "key", "partition", "size", "topic", "value")
+    __slots__ = ("alone", "exact", "gate", "headers", "key", "partition", "settled", "size", "topic", "value")
+
+    settled: "Settled"
+    gate: Gate | None
+    alone: bool
 
     def __init__(
         self,
@@ -44,6 +52,9 @@ class Record:
     def size_with_headers(self) -> int:
         """Bytes of all that is written."""
         return self.size + sum(len(name) + len(value or b"") for name, value in self.headers)
+
+
+Settled = Callable[[Record, BaseException | None], None]
 
 
 @dataclass(slots=True, eq=False)

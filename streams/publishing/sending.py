@@ -23,9 +23,9 @@ from aiokafka.errors import (
 )
 
 from streams.publishing.connection import LOOK_S, Connection
-from streams.publishing.gate import Fenced
-from streams.publishing.queues import Item, Place, Queues
-from streams.publishing.records import Record
+from streams.publishing.gate import Fenced, Gate
+from streams.publishing.queues import Place, Queues
+from streams.publishing.records import Record, Settled
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
@@ -102,21 +102,22 @@ class Sender:
         """One above the highest offset that was acknowledged there; 0 before any was."""
         return self._ends.get((topic, partition), 0)
 
-    def put(self, item: Item) -> None:
+    def put(self, record: Record, settled: Settled, gate: Gate | None = None) -> None:
         """Send it, in order with the others of its partition.
 
         Where its gate is not open when it would leave, it is settled with `Fenced` instead.
         """
-        record = item.record
-        item.alone = False
+        record.settled = settled
+        record.gate = gate
+        record.alone = False
         if self._prepare is not None:
             self._prepare(record)
         try:
             place = record.topic, self._connection.partition(record)
         except UnknownTopicOrPartitionError as error:
-            asyncio.get_running_loop().call_soon(item.settled, error)
+            asyncio.get_running_loop().call_soon(settled, record, error)
             return
-        if self._queues.add(place, item):
+        if self._queues.add(place, record):
             self._work.set()
 
     async def areachable(self, timeout_s: float) -> bool:
@@ -160,18 +161,18 @@ class Sender:
     async def _send_batch(self, place: Place) -> None:
         producer = self._connection.producer
         batch = producer.create_batch()
-        items, fenced = self._queues.depart(place, batch)
+        records, fenced = self._queues.depart(place, batch)
         self._fence(fenced)
-        if not items:
+        if not records:
             self._tell_idle()
             return
         batch.close()
         try:
             sent = await producer.send_batch(batch, place[0], partition=place[1])
         except Exception as error:  # noqa: BLE001 - a dead producer raises what killed it
-            self._settle(place, items, error)
+            self._settle(place, records, error)
         else:
-            sent.add_done_callback(lambda sent: self._acknowledged(place, items, sent))
+            sent.add_done_callback(lambda sent: self._acknowledged(place, records, sent))
 
     def _keep(self, place: Place) -> None:
         """Let the records of a place wait for its leader, if there is patience left."""
@@ -195,36 +196,36 @@ class Sender:
             if self._queues.more(place):
                 self._work.set()
 
-    def _fence(self, items: list[Item]) -> None:
-        for item in items:
-            asyncio.get_running_loop().call_soon(item.settled, Fenced())
+    def _fence(self, records: list[Record]) -> None:
+        for record in records:
+            asyncio.get_running_loop().call_soon(record.settled, record, Fenced())
 
-    def _acknowledged(self, place: Place, items: list[Item], sent: "asyncio.Future[Any]") -> None:
+    def _acknowledged(self, place: Place, records: list[Record], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
-            self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(items))
-            self._hook.records_sent(place[0], len(items), sum([item.record.size for item in items]))
-        self._settle(place, items, error)
+            self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(records))
+            self._hook.records_sent(place[0], len(records), sum([record.size for record in records]))
+        self._settle(place, records, error)
 
-    def _settle(self, place: Place, items: list[Item], error: BaseException | None) -> None:
-        if not self._queues.arrive(place, items):
+    def _settle(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+        if not self._queues.arrive(place, records):
             return  # settled when the producer was replaced
         if error is not None:
             if self._rebuilds:
                 self._broken = True
                 self._work.set()
-            if isinstance(error, TOO_LARGE) and len(items) > 1:
-                self._queues.separate(place, items)
-                items = []
+            if isinstance(error, TOO_LARGE) and len(records) > 1:
+                self._queues.separate(place, records)
+                records = []
         if self._queues.more(place):
             self._work.set()
-        self._tell(place, items, error)
+        self._tell(place, records, error)
         self._tell_idle()
 
-    def _tell(self, place: Place, items: list[Item], error: BaseException | None) -> None:
-        for item in items:
+    def _tell(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+        for record in records:
             try:
-                item.settled(error)
+                record.settled(record, error)
             except Exception:
                 log.exception("whoever sent a record to %s failed at its result", place[0])
 
@@ -234,6 +235,6 @@ class Sender:
 
     async def _rebuild(self) -> None:
         await self._connection.replace()
-        for place, items in self._queues.flying:
-            self._settle(place, items, ProducerClosed())
+        for place, records in self._queues.flying:
+            self._settle(place, records, ProducerClosed())
         self._broken = False

@@ -12,7 +12,6 @@ from streams.publishing.sending import Sender
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
 from tests.support.engine import read_topic
-from tests.support.publishing import Reported
 from tests.support.system import eventually
 
 
@@ -43,7 +42,7 @@ async def test_a_producer_that_cannot_go_on_is_rebuilt_and_nothing_is_lost(
             else:
                 asyncio.get_running_loop().call_later(0.1, put, value)
 
-        sender.put(Reported(record, settled))
+        sender.put(record, settled)
 
     try:
         put(b"0")

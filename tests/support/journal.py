@@ -11,12 +11,13 @@ from schemas.answer import ToolCall
 from schemas.codec import decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.publishing.gate import Fenced
+from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal import KafkaJournal
-from streams.publishing.queues import Item
 from streams.publishing.records import Record
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
+
+Settled = Callable[[Record, BaseException | None], None]
 
 
 @dataclass
@@ -35,11 +36,11 @@ class Log:
     batches: int = 0
     step: Callable[[], Any] = lambda: asyncio.sleep(0)
     refusal: Callable[[Record], BaseException | None] = lambda _: None
-    _queue: list[Item] = field(default_factory=list)
+    _queue: list[tuple[Record, Settled, Gate]] = field(default_factory=list)
     _sending: "asyncio.Task[None] | None" = None
 
-    def put(self, item: Item) -> None:
-        self._queue.append(item)
+    def put(self, record: Record, settled: Settled, gate: Gate) -> None:
+        self._queue.append((record, settled, gate))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
@@ -47,15 +48,12 @@ class Log:
         while self._queue:
             await self.step()
             batch, self._queue = self._queue[: self.batch], self._queue[self.batch :]
-            errors = [
-                self.refusal(item.record) if item.gate is None or item.gate.open else Fenced()
-                for item in batch
-            ]
-            self.records += [item.record for item, error in zip(batch, errors, strict=True) if not error]
+            errors = [self.refusal(record) if gate.open else Fenced() for record, _, gate in batch]
+            self.records += [record for (record, *_), error in zip(batch, errors, strict=True) if not error]
             self.batches += 1
             await self.step()
-            for item, error in zip(batch, errors, strict=True):
-                item.settled(error)
+            for (record, settled, _), error in zip(batch, errors, strict=True):
+                settled(record, error)
 
     def journal(self, partition: int = 0) -> KafkaJournal:
         """A worker's journal, with what the log holds of that partition loaded."""

@@ -22,7 +22,6 @@ from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import Sender
 from streams.telemetry.hook import Hook
-from tests.support.publishing import Reported
 from tests.support.system import eventually
 from tests.unit.publishing.test_outcomes import answer, failed_answer, inquiry, outcomes
 
@@ -210,7 +209,7 @@ async def test_records_of_a_partition_keep_their_order_in_batches(sender: Sender
     acked: list[bytes | None] = []
     values = [b"%03d" % n for n in range(200)]
     for number, value in enumerate(values):
-        sender.put(Reported(record(value, number % 2), lambda record, error: acked.append(record.value)))
+        sender.put(record(value, number % 2), lambda record, error: acked.append(record.value))
     await asyncio.wait_for(sender.aflush(), 5)
     assert sorted(acked) == values  # type: ignore[type-var]
     for partition in (0, 1):
@@ -237,11 +236,9 @@ async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
     def put(prefix: bytes) -> None:
         for partition in range(6):
             made = record(prefix + b"%d" % partition, partition)
-            sender.put(Reported(made, lambda record, error: settled.append((record.value, error))))
+            sender.put(made, lambda record, error: settled.append((record.value, error)))
 
-    sender.put(
-        Reported(record(b"letter", topic="t.questions.dlq"), lambda r, e: settled.append((r.value, e)))
-    )
+    sender.put(record(b"letter", topic="t.questions.dlq"), lambda r, e: settled.append((r.value, e)))
     put(b"a")
     await asyncio.sleep(0.02)
     put(b"b")
@@ -261,8 +258,8 @@ async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeB
     acked: list[str] = []
     broker.held["t.questions.dlq"] = []
     for number in range(5):
-        sender.put(Reported(record(b"stuck", topic="t.questions.dlq"), lambda r, e: acked.append(r.topic)))
-        sender.put(Reported(record(b"fine"), lambda r, e: acked.append(r.topic)))
+        sender.put(record(b"stuck", topic="t.questions.dlq"), lambda r, e: acked.append(r.topic))
+        sender.put(record(b"fine"), lambda r, e: acked.append(r.topic))
         await eventually(lambda n=number: acked.count("t.answers") == n + 1, 2, "the others")
     assert acked == ["t.answers"] * 5
     held = broker.held.pop("t.questions.dlq")
@@ -280,9 +277,9 @@ async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
     missing.add("t.questions.dlq")
     acked: list[tuple[bytes | None, BaseException | None]] = []
     for value in (b"1", b"2", b"3"):
-        sender.put(Reported(record(value, topic="t.questions.dlq"), lambda r, e: acked.append((r.value, e))))
+        sender.put(record(value, topic="t.questions.dlq"), lambda r, e: acked.append((r.value, e)))
     for number in range(3):
-        sender.put(Reported(record(b"fine"), lambda r, e: acked.append((r.value, e))))
+        sender.put(record(b"fine"), lambda r, e: acked.append((r.value, e)))
         await eventually(lambda n=number: len(acked) == n + 1, 2, "the others")
     assert acked == [(b"fine", None)] * 3
     missing.clear()
@@ -298,7 +295,7 @@ async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
     told: list[tuple[bytes | None, str]] = []
     ours, lost = Gate(), Gate()
     for value, gate in ((b"ours", ours), (b"lost", lost)):
-        sender.put(Reported(record(value), lambda r, e: told.append((r.value, type(e).__name__)), gate))
+        sender.put(record(value), lambda r, e: told.append((r.value, type(e).__name__)), gate)
     lost.lose()
     await eventually(lambda: told == [(b"lost", "Fenced")], 3, "the fence")
     broker.leaderless.clear()
@@ -308,9 +305,9 @@ async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
 
 async def test_a_partition_that_is_not_there_is_folded_or_refused(sender: Sender, broker: FakeBroker) -> None:
     results: list[Any] = []
-    sender.put(Reported(record(b"folded", 8), lambda r, e: results.append(e)))
-    sender.put(Reported(record(b"exact", 8, exact=True), lambda r, e: results.append(e)))
-    sender.put(Reported(record(b"unknown", topic="nowhere"), lambda r, e: results.append(e)))
+    sender.put(record(b"folded", 8), lambda r, e: results.append(e))
+    sender.put(record(b"exact", 8, exact=True), lambda r, e: results.append(e))
+    sender.put(record(b"unknown", topic="nowhere"), lambda r, e: results.append(e))
     assert not results, "told within put"
     await eventually(lambda: len(results) == 3, 2, "results")
     assert broker.log == [("t.answers", 2, [b"folded"])]
@@ -323,7 +320,7 @@ async def test_of_a_batch_refused_for_its_size_only_the_large_record_fails(
     broker.refuse = lambda topic, values: MessageSizeTooLargeError() if b"large" in values else None
     results: dict[bytes | None, Any] = {}
     for value in (b"a", b"large", b"b"):
-        sender.put(Reported(record(value), lambda r, e: results.update({r.value: e})))
+        sender.put(record(value), lambda r, e: results.update({r.value: e}))
     await asyncio.wait_for(sender.aflush(), 5)
     assert (results[b"a"], results[b"b"]) == (None, None)
     assert isinstance(results[b"large"], MessageSizeTooLargeError)
@@ -335,16 +332,16 @@ async def test_what_a_replaced_producer_had_in_flight_is_told_as_failed_once(
 ) -> None:
     results: list[Any] = []
     broker.held["t.questions.dlq"] = []
-    sender.put(Reported(record(b"in flight", topic="t.questions.dlq"), lambda r, e: results.append(e)))
+    sender.put(record(b"in flight", topic="t.questions.dlq"), lambda r, e: results.append(e))
     await eventually(lambda: broker.held["t.questions.dlq"], 2, "the flight")
     broker.dead = sender._connection.producer
-    sender.put(Reported(record(b"kills"), lambda r, e: results.append(e)))
+    sender.put(record(b"kills"), lambda r, e: results.append(e))
     await eventually(lambda: len(results) == 2, 5, "both results")
     assert all(results)
     assert (broker.opened, broker.closed) == (2, 1)
     broker.held.pop("t.questions.dlq")[0]()  # the old producer's answer comes after all
     broker.flying.clear()
-    sender.put(Reported(record(b"after"), lambda r, e: results.append(e)))
+    sender.put(record(b"after"), lambda r, e: results.append(e))
     await asyncio.wait_for(sender.aflush(), 5)
     assert len(results) == 3
     assert results[2] is None

@@ -43,12 +43,12 @@ def ignored_epoch() -> None:
 
 def dropped_dead_letter_ack() -> None:
     """A dead letter counts as written whatever the broker said."""
-    right = Publisher.settled
+    right = Publisher._settled
 
-    def settled(self: Publisher, delivery: Any, error: BaseException | None) -> None:
-        right(self, delivery, error if delivery.letter_acked else None)
+    def settled(self: Publisher, delivery: Any, record: Any, error: BaseException | None) -> None:
+        right(self, delivery, record, error if delivery.letter_acked else None)
 
-    Publisher.settled = settled  # type: ignore[method-assign]  # a defect
+    Publisher._settled = settled  # type: ignore[method-assign]  # a defect
 
 
 def order_broken() -> None:
