@@ -99,6 +99,9 @@ class Answering:
     def prepare(self, work: Work) -> None:
         """Decode it. The lane of a record without a key is its conversation's, else one of its own."""
         conversation_id: str | None = None
+        headers = work.record.headers
+        if not headers or headers[-1] is not UNREADABLE:
+            work.request = parse_request_headers(headers)
         try:
             decoded = work.decoded = _decode(work.record.value)
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
@@ -114,6 +117,15 @@ class Answering:
             work.key = work.record.key
         else:
             work.key = conversation_id.encode() if conversation_id else b"\0%d" % work.record.offset
+
+    def refuses(self, work: Work) -> bool:
+        """Whether there is no time left for it, or too little."""
+        request, asked_at_ms = work.request, work.record.timestamp
+        if request is None or (expires_at := request.expires_at(asked_at_ms)) is None:
+            return False
+        now = self._wall_clock()
+        asked_at = min(now, asked_at_ms / 1000) if asked_at_ms >= 0 else now
+        return self._admission.refuses(work.tenant, now, asked_at, expires_at)
 
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:
         """Begin; `done(work)` is called when the broker has the outcome. False: it is refused."""
@@ -135,7 +147,7 @@ class Answering:
         if record.headers and record.headers[-1] is UNREADABLE:
             inquiry.record = record = replace(record, headers=record.headers[:-1])
             inquiry.headers_lost = True
-        inquiry.request = request = parse_request_headers(record.headers)
+        inquiry.request = request = work.request or parse_request_headers(record.headers)
         now = self._wall_clock()
         # A record that its producer did not date has -1.
         queue_ms = max(0.0, now * 1000 - record.timestamp) if record.timestamp >= 0 else 0.0

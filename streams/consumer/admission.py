@@ -47,6 +47,15 @@ class Admission:
             return "expired"
         return "overloaded" if refused else "run"
 
+    def refuses(self, tenant: str, now: float, asked_at: float, expires_at: float) -> bool:
+        """Whether it would be refused now; nothing is learned from it."""
+        if expires_at <= now:
+            return True
+        if now - asked_at <= ENTER * (expires_at - asked_at):
+            return False
+        queue = self._tenants.get(tenant)
+        return self._all.overloaded(now) or (queue is not None and queue.overloaded(now))
+
     def _meet(self, tenant: str, now: float) -> "_Queue":
         if len(self._tenants) >= self._forget_at:
             self._tenants = {name: queue for name, queue in self._tenants.items() if not queue.idle(now)}
@@ -69,6 +78,10 @@ class _Queue:
     def idle(self, now: float) -> bool:
         """Nothing came for so long that there is no queue, or the clock was set."""
         return not 0 <= now - self._judged <= WINDOW_S
+
+    def overloaded(self, now: float) -> bool:
+        """Whether those that are late are refused."""
+        return self._overloaded and not self.idle(now)
 
     def refuses(self, now: float, late: bool, window: float) -> bool:
         """Take in the next question, and say whether it is one to refuse."""

@@ -147,16 +147,14 @@ class Assignment:
             work = lanes.take(most_of_tenant)
             if work is None:
                 break
-            assigned = work.assigned
-            ceiling = assigned.ceiling
-            if assigned.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
-                lanes.release(work)
-                assigned.above.append(work)
-                continue
-            assigned.running[work] = assigned.position
-            intake.started(assigned.number, work.size)
-            taken.append(work)
+            if self._start(work):
+                taken.append(work)
         return taken
+
+    def take_if(self, wanted: Callable[[Work], bool], most: int) -> list[Work]:
+        """Those of the next records that are wanted, no more than so many, though no slot is free."""
+        most = 0 if self.held else min(most, self.intake.refusals)
+        return [work for work in self.lanes.take_if(wanted, most) if self._start(work)]
 
     def free_slot(self, work: Work) -> None:
         """For a record that was started nothing runs; its lane waits until its outcome is safe."""
@@ -204,6 +202,18 @@ class Assignment:
         """Every answer that completes what is incomplete now will be at this position or above."""
         # Ends only grow, so the one known when the first of those running was started is the lowest.
         return next(iter(assigned.running.values()), assigned.position)
+
+    def _start(self, work: Work) -> bool:
+        """Whether it may, or waits until it may."""
+        assigned = work.assigned
+        ceiling = assigned.ceiling
+        if assigned.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
+            self.lanes.release(work)
+            assigned.above.append(work)
+            return False
+        assigned.running[work] = assigned.position
+        self.intake.started(assigned.number, work.size)
+        return True
 
     def _limit(self, assigned: Assigned, ceiling: int | None) -> None:
         assigned.ceiling = ceiling

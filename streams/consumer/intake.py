@@ -70,10 +70,14 @@ class Intake:
     @property
     def slots(self) -> int:
         """How many more questions may start, for as long as their bytes have room."""
-        if self.running_bytes >= self.max_bytes or not self._has_room():
+        if self.running_bytes >= self.max_bytes:
             return 0
-        free = self.capacity.limit - self.running
-        return max(0, min(free, self._max_buffered - self._without_slot))
+        return max(0, min(self.capacity.limit - self.running, self.refusals))
+
+    @property
+    def refusals(self) -> int:
+        """How many more may be refused: their outcomes wait, as others do."""
+        return max(0, self._max_buffered - self._without_slot) if self._has_room() else 0
 
     @property
     def running(self) -> int:

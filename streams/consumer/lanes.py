@@ -6,7 +6,7 @@ other.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 
@@ -96,6 +96,23 @@ class Lanes(Generic[W]):
             tenant.running += 1
             return work
         return None
+
+    def take_if(self, wanted: Callable[[W], bool], most: int) -> list[W]:
+        """Take, whatever runs, no more than `most` of the wanted ones among those that may run."""
+        taken: list[W] = []
+        for name in list(self._turns):
+            tenant = self._tenants[name]
+            for partition in list(tenant.turns):
+                left = deque[W]()
+                for work in tenant.ready[partition]:
+                    (taken if len(taken) < most and wanted(work) else left).append(work)
+                tenant.running += len(tenant.ready[partition]) - len(left)
+                tenant.ready[partition] = left
+                if not left:
+                    tenant.turns.remove(partition)
+            if not tenant.turns:
+                self._turns.remove(name)
+        return taken
 
     def release(self, work: W) -> None:
         """What was taken does not run any more, whatever became of it and of its partition."""

@@ -3,19 +3,20 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.connection import Connection
+from streams.consumer.dispatch import Dispatcher
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.watchdog import Observation
-from streams.consumer.work import Assigned, Handler, Work
+from streams.consumer.work import Handler
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
 
@@ -24,8 +25,6 @@ _NOT_OURS.lose()
 
 CONNECT_S = 20.0
 """How long a new consumer may take to connect in the place of another."""
-BURST = 128
-"""Records started in one turn of the event loop: others have theirs in between."""
 
 
 class ConsumerLoop:
@@ -60,12 +59,13 @@ class ConsumerLoop:
         self._hook = hook
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s
+        self._dispatcher = Dispatcher(
+            self._assignment, handler, hook, hungry=self._hungry, failed=self._failed
+        )
         self._connection: Connection | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._defect: asyncio.Future[None] | None = None
         self._stopping = False
-        self._dispatching = False
-        self._idle = asyncio.Event()
 
     def gate_of(self, number: int) -> Gate:
         """What is passed by all that is written of a partition; a lost one where it is not ours."""
@@ -92,7 +92,7 @@ class ConsumerLoop:
         """A timer of the event loop was served so late (see `capacity`)."""
         intake = self._intake
         if intake.capacity.observe(time.monotonic(), lag_s, intake.running) and self._connection is not None:
-            self._dispatch()
+            self._dispatcher.dispatch()
 
     @property
     def incomplete(self) -> int:
@@ -158,6 +158,7 @@ class ConsumerLoop:
         self._defect = asyncio.get_running_loop().create_future()
         self._connection = self._open([])
         await self._connection.start()
+        self._dispatcher.start()
 
     async def rebuild(self) -> None:
         """Put a new consumer in the place of one that is stuck; what runs goes on, its outcomes wait.
@@ -183,18 +184,18 @@ class ConsumerLoop:
         self._stopping = True
         if self._connection is not None:
             self._connection.stop_fetching()
-        if not self._intake.in_flight:
-            self._idle.set()
+        self._dispatcher.stop()
 
     async def wait_idle(self) -> None:
         """Returns once nothing is in flight, after `stop_fetching`."""
-        await self._idle.wait()
+        await self._dispatcher.wait_idle()
 
     async def aclose(self, *, timeout_s: float) -> None:
         """Commit what is done, leave the group, whatever the broker does. Takes `timeout_s` at most, and half
         of it more while a consumer is rebuilt.
         """
         self._stopping = True
+        self._dispatcher.stop()
         if self._replacing is not None:
             await asyncio.wait({self._replacing}, timeout=timeout_s / 4)
             self._replacing.cancel()
@@ -224,8 +225,8 @@ class ConsumerLoop:
             rebalance,
             topic=self._topic,
             assignment=self._assignment,
-            add=self._add,
-            dispatch=self._dispatch,
+            add=self._dispatcher.add,
+            dispatch=self._dispatcher.dispatch,
             failed=self._failed,
             out_of_range=self._hook.offset_out_of_range,
             commit_interval_s=self._commit_interval_s,
@@ -249,48 +250,10 @@ class ConsumerLoop:
         if self._defect is not None and not self._defect.done():
             self._defect.set_exception(error)
 
-    def _add(self, assigned: Assigned, records: Sequence[ConsumerRecord], now: float) -> None:
-        for record in records:
-            size = len(record.value or b"") + len(record.key or b"")
-            for _, value in record.headers:
-                size += len(value or b"")
-            work = Work(record, assigned, size)
-            self._handler.prepare(work)
-            self._assignment.take_in(work, now)
-        self._hook.records_fetched(len(records))
-
-    def _wake(self) -> None:
+    def _hungry(self) -> None:
         if self._connection is not None:
             self._connection.wake()
-        self._dispatch()
 
-    def _dispatch(self) -> None:
-        if self._stopping:
-            return
-        taken = self._assignment.take(BURST)
-        if taken and self._intake.hungry and self._connection is not None:
-            self._connection.wake()
-        more = len(taken) == BURST
-        for work in taken:
-            if not self._handler.start(work, self._finished):
-                self._assignment.free_slot(work)
-                more = True
-        if more and not self._dispatching:
-            self._dispatch_soon()
-
-    def _dispatch_soon(self) -> None:
-        self._dispatching = True
-        asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._dispatching = False
-        self._dispatch()
-
-    def _finished(self, work: Work) -> None:
-        self._assignment.finish(work)
-        if not self._stopping:
-            # Once, however many finish in this turn.
-            if not self._dispatching:
-                self._dispatch_soon()
-        elif not self._intake.in_flight:
-            self._idle.set()
+    def _wake(self) -> None:
+        self._hungry()
+        self._dispatcher.dispatch()

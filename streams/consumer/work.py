@@ -6,6 +6,7 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 
 from schemas.codec import DecodeError
+from schemas.headers import RequestHeaders
 from schemas.question import Question
 from streams.consumer.offsets import OffsetTracker
 from streams.publishing.gate import Gate
@@ -74,11 +75,12 @@ class Work:
         key: its lane within the partition.
         tenant: whose turn it takes.
         decoded: what its value held.
+        request: what its headers say; None where they have not been read.
         size: bytes that it holds in memory.
         waits: nothing runs for it any more, or ever did: its outcome waits for the broker, without a slot.
     """
 
-    __slots__ = ("assigned", "decoded", "key", "record", "size", "tenant", "waits")
+    __slots__ = ("assigned", "decoded", "key", "record", "request", "size", "tenant", "waits")
 
     def __init__(self, record: ConsumerRecord, assigned: Assigned, size: int) -> None:
         self.record = record
@@ -87,6 +89,7 @@ class Work:
         self.key: bytes = b""
         self.tenant = ""
         self.decoded: Decoded | None = None
+        self.request: RequestHeaders | None = None
         self.waits = False
 
 
@@ -103,6 +106,10 @@ class Handler(Protocol):
         `done(work)` is called once, and not before the event loop's next turn: when the broker has the
         record's outcome, or, where the record's partition is lost, when nothing is left of it here.
         """
+        ...
+
+    def refuses(self, work: Work) -> bool:
+        """Whether `start` would refuse it because of the time that has passed. Never raises."""
         ...
 
     def drop(self, number: int) -> None:

@@ -104,6 +104,25 @@ async def test_a_deadline_is_absolute_and_capped(
     assert made.pipeline.asked[0].deadline == pytest.approx(now + budget_s, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("value", "headers", "age_s", "refused"),
+    [
+        (question("q"), [("timeout_ms", b"5000")], 6.0, True),
+        (question("q"), [("timeout_ms", b"5000")], 4.0, False),
+        (question("q"), [], 10**6, False),
+        (b"no question", [("timeout_ms", b"5000")], 6.0, True),
+        (question("q"), [("timeout_ms", b"5000"), UNREADABLE], 6.0, False),
+    ],
+)
+async def test_what_would_be_refused_for_its_deadline_is_known_before_it_starts(
+    value: bytes, headers: list[tuple[str, bytes]], age_s: float, refused: bool
+) -> None:
+    made = Set()
+    one = work(value, *headers, age_s=age_s)
+    made.answering.prepare(one)
+    assert made.answering.refuses(one) is refused
+
+
 async def test_an_expired_question_is_shed_without_a_call() -> None:
     made = Set()
     [outcome] = await made.run(work(question("q", metadata={"a": 1}), ("timeout_ms", b"5000"), age_s=6.0))

@@ -92,8 +92,10 @@ def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, flo
     admission, now = Admission(), START
     for passed, waited, total in history:
         now += passed
+        refused = admission.refuses(TENANT, now, now - waited, now - waited + total)
         verdict = admission.judge(TENANT, now, now - waited, now - waited + total)
         assert (verdict == "expired") == (now - waited + total <= now)
+        assert not refused or verdict != "run"
         if verdict == "overloaded":
             assert waited / total > ENTER * 0.99
 
@@ -112,6 +114,9 @@ def test_a_tenant_whose_questions_all_waited_is_refused_while_others_are_served_
         assert admission.judge("other", now, now, now + 10) == "run"
         verdicts[admission.judge("flood", now, now - 5, now + 5)] += 1
     assert verdicts == {"run": 50, "overloaded": 50}
+    assert admission.refuses("flood", START + 10, START + 5, START + 15)
+    assert not admission.refuses("flood", START + 10, START + 9, START + 19)
+    assert not admission.refuses("other", START + 10, START + 5, START + 15)
     assert admission.judge("other", START + 10, START + 5, START + 15) == "run"
 
 

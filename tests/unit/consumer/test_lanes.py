@@ -79,6 +79,19 @@ def test_a_tenant_at_its_share_waits_and_the_others_go_on() -> None:
     assert taken(lanes, 2) == "flood 2"
 
 
+def test_what_is_wanted_is_taken_whatever_runs_and_the_rest_keeps_its_turns() -> None:
+    lanes: Lanes[Item] = Lanes()
+    for number in range(6):
+        lanes.add(number % 2, number, Item(f"{number}", "ab"[number // 3], number=number))
+    lanes.add(0, 0, Item("behind", "a"))
+    late = lanes.take_if(lambda item: item.number < 4, 3)
+    assert sorted(item.name for item in late) == ["0", "1", "2"]
+    assert (lanes.running("a"), lanes.running("b")) == (3, 0)
+    assert [taken(lanes) for _ in range(4)] == ["3", "4", "5", None]
+    lanes.finish(0, 0)
+    assert taken(lanes) == "behind"
+
+
 def test_what_is_put_back_is_the_next_of_its_tenant() -> None:
     lanes: Lanes[Item] = Lanes()
     for number in range(3):
@@ -129,22 +142,26 @@ def test_every_record_runs_once_in_order_within_its_lane(data: st.DataObject) ->
     running: list[Item] = []
     started: dict[tuple[int, int], list[int]] = defaultdict(list)
     added = 0
-    steps = data.draw(st.lists(st.sampled_from(["add", "take", "finish"]), max_size=120))
+    steps = data.draw(st.lists(st.sampled_from(["add", "take", "take_if", "finish"]), max_size=120))
     for step in [*steps, *["take", "finish"] * 130]:
         if step == "add":
             partition, key = data.draw(st.integers(0, 2)), data.draw(st.integers(0, 3))
             tenant = data.draw(st.sampled_from("abc"))
             lanes.add(partition, key, Item("", tenant, partition, key, added))
             added += 1
-        elif step == "take":
-            item = lanes.take(most)
-            if item is not None:
+        elif step in ("take", "take_if"):
+            if step == "take":
+                items = [item for item in [lanes.take(most)] if item is not None]
+                assert all(lanes.running(item.tenant) <= most for item in items)
+            else:
+                items = lanes.take_if(lambda item: item.number % 3 == 0, most)
+                assert len(items) <= most
+            for item in items:
                 lane = item.partition, item.key
                 assert all(lane != (other.partition, other.key) for other in running), "two of one lane"
                 running.append(item)
                 started[lane].append(item.number)
-                assert sum(one.tenant == item.tenant for one in running) <= most
-                assert lanes.running(item.tenant) <= most
+                assert lanes.running(item.tenant) == sum(one.tenant == item.tenant for one in running)
         elif running:
             done = running.pop(data.draw(st.integers(0, len(running) - 1)) if step in steps else 0)
             lanes.release(done)

@@ -107,7 +107,8 @@ class HeldHandler:
         self.started: list[Work] = []
         self.done: Any = None
         self.dropped: list[int] = []
-        self.refuses = False
+        self.refusing = False
+        self.late: set[int] = set()
 
     def drop(self, number: int) -> None:
         self.dropped.append(number)
@@ -119,10 +120,13 @@ class HeldHandler:
     def prepare(self, work: Work) -> None:
         work.key = work.record.key or b"no key"
 
+    def refuses(self, work: Work) -> bool:
+        return work.record.offset in self.late
+
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:
         self.started.append(work)
         self.done = done
-        return not self.refuses
+        return not self.refusing and work.record.offset not in self.late
 
     def finish(self, offset: int, partition: int = 0) -> None:
         work = next(w for w in self.started if (w.record.partition, w.record.offset) == (partition, offset))
@@ -203,11 +207,11 @@ async def test_when_full_it_touches_the_group_and_takes_no_record(
 async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
-    handler.refuses = True
+    handler.refusing = True
     await consumer.assign(0)
     consumer.produce(0, *[b"%d" % n for n in range(6)])
     await eventually(lambda: len(handler.started) == 6, 2, "more than there are slots")
-    handler.refuses = False
+    handler.refusing = False
     consumer.produce(0, *[b"%d" % n for n in range(6, 16)], first=6)
     await eventually(lambda: len(handler.started) == 10, 2, "as many as there are slots")
     loop.stop_fetching()
@@ -220,6 +224,20 @@ async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
     for number in range(6):
         handler.finish(number)
     await asyncio.wait_for(ended, 2)
+
+
+async def test_what_has_no_time_left_is_refused_though_what_runs_frees_no_slot(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, *[b"%d" % n for n in range(6)], b"0")
+    await eventually(lambda: loop._intake.buffered == 3 and len(handler.started) == 4, 2, "all slots taken")
+    handler.late = {5, 6}  # the last is behind one that runs, and waits for it
+    await eventually(lambda: handler.running == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 5)], 2, "a refusal")
+    handler.finish(5)
+    assert len(handler.started) == 4, "it took no slot, so it has freed none"
+    handler.finish(0)
+    await eventually(lambda: (0, 4) in handler.running and (0, 6) in handler.running, 2, "the slot is used")
 
 
 async def test_a_rebalance_is_waited_for_and_not_polled_for(
