@@ -266,4 +266,4 @@ def _bytes(text: str) -> bytes:
 
 def _rfc3339(moment: datetime) -> bytes:
     # Five times as fast as `isoformat`, and every record has one.
-    return _encode(moment.astimezone(UTC))[1:-1]
+    return _encode(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1]

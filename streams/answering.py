@@ -103,16 +103,15 @@ class Answering:
         if not headers or headers[-1] is not UNREADABLE:
             work.request = parse_request_headers(headers)
         try:
-            decoded = work.decoded = _decode(work.record.value)
+            decoded = work.decoded = decode_question(work.record.value)
+        except DecodeError as error:
+            work.decoded = error
+            work.tenant = error.salvaged.tenant or ""
+            conversation_id = error.salvaged.conversation_id or error.salvaged.question_id
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
             work.tenant = ""
         else:
-            if isinstance(decoded, Question):
-                work.tenant, conversation_id = decoded.tenant, decoded.conversation_id
-            else:
-                salvaged = decoded.salvaged
-                work.tenant = salvaged.tenant or ""
-                conversation_id = salvaged.conversation_id or salvaged.question_id
+            work.tenant, conversation_id = decoded.tenant, decoded.conversation_id
         if work.record.key is not None:
             work.key = work.record.key
         else:

@@ -224,8 +224,11 @@ class Sender:
 
     def _tell(self, place: Place, records: list[Record], error: BaseException | None) -> None:
         for record in records:
+            settled = record.settled
+            # Whoever hears of it holds it, too: only the garbage collector would part them.
+            del record.settled
             try:
-                record.settled(record, error)
+                settled(record, error)
             except Exception:
                 log.exception("whoever sent a record to %s failed at its result", place[0])
 

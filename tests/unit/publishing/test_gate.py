@@ -1,14 +1,17 @@
 """Outcomes at the gate of their partition."""
 
 import asyncio
+import gc
+import weakref
 
 from schemas.answer import Answer
 from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome
+from streams.publishing.sending import Sender
 from tests.support.system import eventually
 from tests.unit.publishing.test_outcomes import answer, inquiry, outcomes
-from tests.unit.publishing.test_sending import FakeBroker, broker, copies, hook, publisher, sender
+from tests.unit.publishing.test_sending import FakeBroker, broker, copies, hook, publisher, record, sender
 
 __all__ = ["broker", "copies", "hook", "publisher", "sender"]  # fixtures
 
@@ -84,3 +87,38 @@ async def test_the_end_of_answers_grows_with_what_is_acknowledged(
         publisher.publish(outcomes().answered(inquiry(), answer()), settled)
         await eventually(lambda count=count: len(settled.told) == count, 2, "the outcome")  # type: ignore[misc]
     assert publisher.end_of_answers("t.answers", asked.source.partition) == 3
+
+
+async def test_records_at_several_gates_share_a_place_and_each_passes_its_own(
+    sender: Sender, broker: FakeBroker
+) -> None:
+    mine, others, gone = Gate(), Gate(), Gate()
+    gone.lose()
+    broker.held["t.questions.dlq"] = []
+    told: list[tuple[bytes | None, bool]] = []
+    for value, gate in ((b"a", mine), (b"b", gone), (b"c", others), (b"d", mine), (b"e", None)):
+        written = record(value, topic="t.questions.dlq")
+        sender.put(written, lambda r, error: told.append((r.value, error is None)), gate)
+    await eventually(lambda: broker.held["t.questions.dlq"], 2, "the batch")
+    assert (mine.flying, others.flying, gone.flying) == (2, 1, 0)
+    broker.held.pop("t.questions.dlq")[0]()
+    await eventually(lambda: len(told) == 5, 2, "all of them")
+    assert sorted(told) == [(b"a", True), (b"b", False), (b"c", True), (b"d", True), (b"e", True)]
+    assert (mine.flying, others.flying, gone.flying) == (0, 0, 0)
+
+
+async def test_what_was_published_is_freed_without_the_garbage_collector(publisher: Publisher) -> None:
+    class Watched(Gate):
+        """It is freed with the last that holds it."""
+
+    settled = asyncio.Event()
+    made = outcome_at(Watched())
+    watched = weakref.ref(made.inquiry.gate)
+    gc.disable()
+    try:
+        publisher.publish(made, lambda _: settled.set())
+        del made
+        await asyncio.wait_for(settled.wait(), 2)
+        await eventually(lambda: watched() is None, 2, "its end")
+    finally:
+        gc.enable()
