@@ -105,7 +105,10 @@ class Answering:
         try:
             decoded = work.decoded = decode_question(work.record.value)
         except DecodeError as error:
-            work.decoded = error
+            # It is kept with its record, and the frames of its traceback hold whatever called this, up to all
+            # that was polled with it: memory that only the garbage collector would free, in its own time.
+            error.__context__ = None
+            work.decoded = error.with_traceback(None)
             work.tenant = error.salvaged.tenant or ""
             conversation_id = error.salvaged.conversation_id or error.salvaged.question_id
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it

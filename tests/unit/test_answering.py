@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,7 @@ from schemas.topics import Topics
 from streams.answering import Answering
 from streams.consumer.work import Assigned, Work
 from streams.header_names import UNREADABLE
+from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
 from streams.telemetry.hook import Hook
@@ -74,6 +77,24 @@ def work(
     timestamp = int((NOW - age_s) * 1000)
     record = ConsumerRecord("questions", 0, offset, timestamp, 0, key, value, None, 0, 0, headers)
     return Work(record, Assigned(0, 1), 1)
+
+
+@pytest.mark.parametrize("value", [None, b"no question", question("q")])
+async def test_what_was_read_of_a_record_is_freed_without_the_garbage_collector(value: bytes | None) -> None:
+    class Watched(Gate):
+        """It is freed with the last that holds it."""
+
+    made, one = Set(), work(value)
+    one.assigned.gate = Watched()
+    watched = weakref.ref(one.assigned.gate)
+    gc.disable()
+    try:
+        made.answering.prepare(one)
+        del one
+        # Else a flood of large records that cannot be read is held until the collector comes by.
+        assert watched() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_question_without_a_deadline_has_its_whole_budget_however_old() -> None:
