@@ -83,6 +83,7 @@ class ServerIndex:
         self._pool = HttpPool(DEPENDENCY, allowed={endpoint(str(at))}, tls=tls)
         self._client = qdrant_client.AsyncQdrantClient(
             url=str(at),
+            port=at.port,  # the URL is without it where it is its scheme's own
             api_key=api_key or None,
             timeout=TIMEOUT_S,
             # The check is a blocking request, made here and now.

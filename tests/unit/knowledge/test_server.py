@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from qdrant_client import models
 
-from agents.errors import PermanentError, ThrottledError, TransientError
+from agents.errors import DependencyError, PermanentError, ThrottledError, TransientError
 from agents.http import MAX_RESPONSE_BYTES
 from agents.knowledge.server import ServerIndex
 from schemas.document import Document
@@ -56,6 +56,16 @@ async def test_no_server_is_transient() -> None:
     index = ServerIndex("http://127.0.0.1:9", "kotae")
     with pytest.raises(TransientError):
         await index.aupsert([DOCUMENT])
+    await index.aclose()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80", "https://127.0.0.1:443/prefix", "http://127.0.0.1"])
+async def test_the_port_that_a_url_names_is_the_one_that_is_called(url: str) -> None:
+    index = ServerIndex(url, "kotae")
+    with pytest.raises(DependencyError) as failure:
+        await index.asearch("default", "text", 5)
+    # No other port may be called.
+    assert "egress" not in str(failure.value)
     await index.aclose()
 
 
