@@ -6,8 +6,8 @@ them, and the others have theirs: CoDel's rule, on shares of each question's own
 for a while nobody had to be refused: those that run meanwhile have waited little because others were. A
 question without a deadline is never refused.
 
-Each tenant's questions are such a queue of their own, and all together are one: tenants take turns, so those
-of a flooding one wait long where the others' do not, and what waits of it fills the buffer for all.
+Each tenant's questions are such a queue of their own, and what these let pass is one: tenants take turns, so
+those of a flooding one wait long where the others' do not, and what waits of it fills the buffer for all.
 """
 
 import math
@@ -41,8 +41,8 @@ class Admission:
         late = expires_at <= now or now - asked_at > ENTER * total
         window = min(WINDOW_S, WINDOW_SHARE * total)
         queue = self._tenants.get(tenant) or self._meet(tenant, now)
-        refused = queue.refuses(now, late, window)
-        refused = self._all.refuses(now, late, window) or refused
+        # What a tenant's own queue refuses tells nothing of the others.
+        refused = queue.refuses(now, late, window) or self._all.refuses(now, late, window)
         if expires_at <= now:
             return "expired"
         return "overloaded" if refused else "run"

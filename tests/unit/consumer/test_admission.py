@@ -120,6 +120,19 @@ def test_a_tenant_whose_questions_all_waited_is_refused_while_others_are_served_
     assert admission.judge("other", START + 10, START + 5, START + 15) == "run"
 
 
+def test_a_flood_with_hardly_any_time_has_nobody_else_refused() -> None:
+    admission = Admission()
+    verdicts = Counter[str]()
+    for n in range(400):
+        now = START + n * 0.05
+        if n % 20 == 0:
+            # Every other one of these has waited for more than a fifth of its time: that is no queue.
+            waited = 13.0 if n % 40 == 0 else 5.0
+            assert admission.judge("patient", now, now - waited, now - waited + 60) == "run"
+        verdicts[admission.judge("flood", now, now - 0.09, now + 0.01)] += 1
+    assert verdicts["overloaded"] > 390
+
+
 def test_where_all_tenants_are_late_those_are_refused_who_ask_rarely_too() -> None:
     admission = Admission()
     verdicts = [
