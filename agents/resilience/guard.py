@@ -120,11 +120,10 @@ class Guard:
             return await self._once(attempt, first, deadline, loop)
         budget.earn(loop.time())
         numbers = count(first)
-        number = attempts = 0
+        number, attempts = next(numbers), 0
         while True:
             started = loop.time()
             attempts += 1
-            number = next(numbers)
             try:
                 if not self._hedges:
                     return await self._once(attempt, number, deadline, loop)
@@ -136,8 +135,10 @@ class Guard:
                     error.settled = True
                     raise
                 self._observer.call_retried(self.dependency, error.reason, wait_s)
+                number = next(numbers)
                 if trail is not None:
-                    trail.attempt_failed(stage, number, started, error)
+                    # The last one so far, which may have been its hedge: servers know each by its number.
+                    trail.attempt_failed(stage, number - 1, started, error)
             await asyncio.sleep(wait_s)
 
     async def _once(

@@ -295,6 +295,29 @@ async def test_a_slow_call_is_hedged_within_the_budget_and_the_loser_is_cancelle
     assert 0 < hedges <= BUDGET_MAX + 0.1 * 100 + 100 * 0.3
 
 
+async def test_an_attempt_and_its_hedge_that_failed_are_told_of_by_the_later_number() -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.failed: list[int] = []
+
+        def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
+            self.failed.append(attempt)
+
+    guard, told = whole_guard(GuardEvents(), now(), hedged=True), Told()
+    for _ in range(20):
+        await ask(guard, Dependency().attempt)
+
+    async def attempt(number: int) -> int:
+        await asyncio.sleep(0.15)
+        if number <= 2:
+            raise TransientError("model", "both of them")
+        return number
+
+    # Whoever traces them gives the next one the next number, as its server was.
+    assert await guard.acall(attempt, now() + 30, trail=told) == 3  # type: ignore[arg-type]
+    assert told.failed == [2]
+
+
 async def test_what_may_not_be_repeated_is_not_hedged() -> None:
     events = GuardEvents()
     guard = whole_guard(events, now(), hedged=True)
