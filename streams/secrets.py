@@ -1,8 +1,10 @@
 """Which values are secret, and what is put in their place wherever they turn up."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import orjson
@@ -70,8 +72,11 @@ def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool, headers: b
         # A shorter one would mask half the words of any line, and guards nothing.
         if hidden and len(secret) >= _SECRET_MIN:
             yield secret
-        if userinfo := re.search(r"://[^/@\s]*:([^/@\s]+)@", value):
-            yield userinfo[1]
+        if userinfo := re.search(r"://([^/@\s]*):([^/@\s]+)@", value):
+            user, password = userinfo.groups()
+            yield password
+            # As it is sent to a server, which may repeat it.
+            yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 def masker(secrets: Collection[str]) -> Callable[[str], str]:

@@ -145,6 +145,7 @@ def test_secrets_are_found_wherever_settings_hold_or_name_them() -> None:
         'model"key',
         "kafka-word-longer",
         "url-word",
+        "dXNlcjp1cmwtd29yZA==",  # user:url-word, as it is sent
         "literal-header",
         "from-environment",
     }
@@ -167,6 +168,7 @@ def test_no_secret_is_written(as_json: bool) -> None:
         "kafka-word",
         "longer",
         "url-word",
+        "dXNlcjp1cmwtd29yZA==",  # user:url-word, as it is sent
         "literal-header",
         "from-environment",
         'model"key',
