@@ -21,7 +21,7 @@ from tests.benchmarks.contenders import Contender
 from tests.benchmarks.load import Load, Measured
 from tests.benchmarks.processes import resident_mb, tree
 from tests.benchmarks.services import STAGES, Latencies
-from tests.support.system import Program, environment
+from tests.support.system import Program, environment, free_ports
 
 _TOOL = """
 [tools.tool{n}]
@@ -137,11 +137,12 @@ class Rig:
             return program, 0
         config = self._folder / "config.toml"
         config.write_text("".join(_TOOL.format(n=n, url=url) for n in range(1, workload.tools + 1)))
-        port = free_port()
+        processes = int(env.get("KOTAE_WORKER__PROCESSES", "1"))
+        port = free_ports(processes)
         program = self._program(
             ["streams", "--config", str(config), "worker"], env | {"KOTAE_WORKER__HTTP_PORT": str(port)}
         )
-        for number in range(int(env.get("KOTAE_WORKER__PROCESSES", "1"))):
+        for number in range(processes):
             address = f"http://127.0.0.1:{port + number}/health/ready"
             await self._ready(program, program.answers_http(address, READY_S))
         return program, port

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
@@ -19,27 +18,14 @@ from schemas.topics import Topics
 from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_ports
 
 COUNT = 3
 
 
-def free_ports() -> int:
-    """The first of `COUNT` free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + COUNT):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-
-
 class SupervisorProgram(Program):
     def __init__(self, kafka: Kafka, log: Path, **settings: str) -> None:
-        self.port = free_ports()
+        self.port = free_ports(COUNT)
         named = {
             "KOTAE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KOTAE_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -9,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from streams.processes import Child
+from streams.processes import Child, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +19,19 @@ def environment(**settings: str) -> dict[str, str]:
     """This process's environment without its own settings, and with those given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("KOTAE_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | settings
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on now."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return first
 
 
 async def eventually(condition: Callable[[], object], limit_s: float, what: str) -> None:
