@@ -30,7 +30,7 @@ from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
-PACE_S = 0.010
+PACE_S = 0.008
 """Least time between two rounds of sending under load: a request costs as much as many records, and with
 4 ms a question of 100 users cost a quarter more. The first record after a pause leaves at once."""
 CROWD = 256
