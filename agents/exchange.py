@@ -19,7 +19,8 @@ TARGETS_MAX = 256
 """Addresses that are remembered ready to be called; dependencies have a few each."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+"""Stages keep the time."""
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class Exchanges:
         connector = self._session.connector
         if connector is None:
             raise aiohttp.ClientConnectionError("the pool was closed")
-        connection = await connector.connect(target, [], _NO_TIMEOUT)
+        connection = await connector.connect(target, [], NO_TIMEOUT)
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None:
             connection.close()

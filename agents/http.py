@@ -22,7 +22,7 @@ from msgspec import Struct
 from agents.connector import GuardedConnector, RefusedAddressError
 from agents.egress import Endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError
-from agents.exchange import Exchanges, Reply
+from agents.exchange import NO_TIMEOUT, Exchanges, Reply
 
 if TYPE_CHECKING:
     import httpx
@@ -33,8 +33,6 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 DRAIN_S = 0.1
 """How long the end of a stream is waited for after its reader was content, to keep the connection."""
-
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
 
 class HttpResponse(Struct, frozen=True):
@@ -97,7 +95,7 @@ class HttpPool:
                 # Decompression costs more than a local network; who compresses all the same is read.
                 headers={"Accept-Encoding": "identity", **self._headers},
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=_NO_TIMEOUT,
+                timeout=NO_TIMEOUT,
                 trust_env=False,
             )
             # It would send a GET again by itself when the server closes the connection that it reused;

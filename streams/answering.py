@@ -103,18 +103,16 @@ class Answering:
         if not headers or headers[-1] is not UNREADABLE:
             work.request = parse_request_headers(headers)
         try:
-            decoded = work.decoded = decode_question(work.record.value)
-        except DecodeError as error:
-            # It is kept with its record, and the frames of its traceback hold whatever called this, up to all
-            # that was polled with it: memory that only the garbage collector would free, in its own time.
-            error.__context__ = None
-            work.decoded = error.with_traceback(None)
-            work.tenant = error.salvaged.tenant or ""
-            conversation_id = error.salvaged.conversation_id or error.salvaged.question_id
+            decoded = work.decoded = _decode(work.record.value)
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
             work.tenant = ""
         else:
-            work.tenant, conversation_id = decoded.tenant, decoded.conversation_id
+            if isinstance(decoded, Question):
+                work.tenant, conversation_id = decoded.tenant, decoded.conversation_id
+            else:
+                salvaged = decoded.salvaged
+                work.tenant = salvaged.tenant or ""
+                conversation_id = salvaged.conversation_id or salvaged.question_id
         if work.record.key is not None:
             work.key = work.record.key
         else:
@@ -126,7 +124,7 @@ class Answering:
         if request is None or (expires_at := request.expires_at(asked_at_ms)) is None:
             return False
         now = self._wall_clock()
-        asked_at = min(now, asked_at_ms / 1000) if asked_at_ms >= 0 else now
+        asked_at = now - _queue_ms(now, asked_at_ms) / 1000
         return self._admission.refuses(work.tenant, now, asked_at, expires_at)
 
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:
@@ -151,8 +149,7 @@ class Answering:
             inquiry.headers_lost = True
         inquiry.request = request = work.request or parse_request_headers(record.headers)
         now = self._wall_clock()
-        # A record that its producer did not date has -1.
-        queue_ms = max(0.0, now * 1000 - record.timestamp) if record.timestamp >= 0 else 0.0
+        queue_ms = _queue_ms(now, record.timestamp)
         self._hook.question_started(inquiry.source, queue_ms)
         decoded = work.decoded or _decode(record.value)
         if isinstance(decoded, DecodeError):
@@ -283,8 +280,16 @@ class _Deltas:
         self._copies.delta(self._outcomes.delta(self._inquiry, delta), last=last)
 
 
+def _queue_ms(now: float, asked_at_ms: int) -> float:
+    """How long it has waited; a record that its producer did not date has -1."""
+    return max(0.0, now * 1000 - asked_at_ms) if asked_at_ms >= 0 else 0.0
+
+
 def _decode(value: bytes | None) -> Decoded:
     try:
         return decode_question(value)
     except DecodeError as error:
-        return error
+        # It is kept with its record, and the frames of its traceback hold whatever called this, up to all
+        # that was polled with it: memory that only the garbage collector would free, in its own time.
+        error.__context__ = None
+        return error.with_traceback(None)

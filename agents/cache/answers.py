@@ -10,7 +10,6 @@ Whatever is wrong with the cache, questions are answered as if there were none.
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from msgspec import Struct
 from agents.cache.flight import Role, SingleFlight
 from agents.cache.keys import AnswerKey, AnswerKeys
 from agents.cache.memory import MemoryStore
+from agents.cache.patience import lifetime_s, wait_until
 from agents.cache.store import VALUE_BYTES_MAX, Store
 from agents.run import Run
 from agents.tools.journal import Journal, NoJournal
@@ -31,14 +31,8 @@ log = logging.getLogger(__name__)
 
 STAGE = "cache"
 """Its name in traces and metrics."""
-NEGATIVE_TTL_S = 60.0
-"""How long an answer that rests on nothing is kept, at most."""
 UNSHARED_TTL_S = 60.0
 """For so long nobody waits for another's answer to a question whose last one could not be shared."""
-JITTER = 0.1
-"""The share of its time that an entry may lose: what was kept together does not all end together."""
-WAIT_SHARE = 0.5
-"""What a question gives, of the time it has left, to the hope that another's answer comes."""
 
 
 class Kept(Struct, frozen=True, array_like=True):
@@ -122,7 +116,7 @@ class AnswerCache:
             return None
         if value is not None and (kept := self._read(key, value)) is not None:
             return self._found("memory", key, kept, run, started)
-        joined = await self._flights.ajoin(key.digest, started + WAIT_SHARE * (run.deadline - started))
+        joined = await self._flights.ajoin(key.digest, wait_until(started, run.deadline))
         if isinstance(joined, bytes):
             if (kept := self._read(key, joined)) is not None:
                 return self._found("joined", key, kept, run, started)
@@ -146,8 +140,7 @@ class AnswerCache:
         digest = turn.key.digest
         value: bytes | None = None
         if answer is not None and answer.status == "answered" and self._keys.holds(turn.key):
-            ttl_s = self._ttl_s if answer.citations or answer.tool_calls else min(self._ttl_s, NEGATIVE_TTL_S)
-            ttl_s *= 1.0 - JITTER * random.random()
+            ttl_s = lifetime_s(self._ttl_s, found=bool(answer.citations or answer.tool_calls))
             value = self._written(turn.key, answer, ttl_s)
             if value is None:
                 self.memory.put(digest, _UNSHARED, UNSHARED_TTL_S)

@@ -6,7 +6,6 @@ round trip to a shared level could cost what it is to save.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
@@ -15,16 +14,10 @@ import msgspec
 from agents.cache.flight import Role, SingleFlight
 from agents.cache.keys import KEY_BYTES, Versions, normalised
 from agents.cache.memory import MemoryStore
+from agents.cache.patience import lifetime_s, wait_until
 from agents.components import Call, Passage, Retriever
 from agents.knowledge.retriever import last_turn
 from schemas.question import Question
-
-EMPTY_TTL_S = 60.0
-"""How long it is believed that nothing is found."""
-JITTER = 0.1
-"""Share of a lifetime that is left out at random, so that not all ends at once."""
-WAIT_SHARE = 0.5
-"""Of the time that is left, how much is waited for another's search of the same."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Passage]).decode
@@ -79,7 +72,7 @@ class CachedRetriever:
             self._found += 1
             return _decode(kept)
         now = asyncio.get_running_loop().time()
-        joined = await self._flight.ajoin(key, now + WAIT_SHARE * (call.deadline - now))
+        joined = await self._flight.ajoin(key, wait_until(now, call.deadline))
         if isinstance(joined, bytes):
             self._found += 1
             return _decode(joined)
@@ -96,7 +89,6 @@ class CachedRetriever:
             self._flight.let_go(key)
             return found
         value = _encode(list(found))
-        ttl_s = self._ttl_s if found else min(self._ttl_s, EMPTY_TTL_S)
-        self._memory.put(key, value, ttl_s * (1 - JITTER * random.random()))
+        self._memory.put(key, value, lifetime_s(self._ttl_s, found=bool(found)))
         self._flight.land(key, value)
         return found

@@ -37,8 +37,8 @@ class Admission:
 
     def judge(self, tenant: str, now: float, asked_at: float, expires_at: float) -> Verdict:
         """What to do with a question that would start now."""
-        total = max(expires_at - asked_at, 1e-3)
-        late = expires_at <= now or now - asked_at > ENTER * total
+        total = _total_s(asked_at, expires_at)
+        late = _is_late(now, asked_at, expires_at)
         window = min(WINDOW_S, WINDOW_SHARE * total)
         queue = self._tenants.get(tenant) or self._meet(tenant, now)
         # What a tenant's own queue refuses tells nothing of the others.
@@ -51,7 +51,7 @@ class Admission:
         """Whether it would be refused now; nothing is learned from it."""
         if expires_at <= now:
             return True
-        if now - asked_at <= ENTER * (expires_at - asked_at):
+        if not _is_late(now, asked_at, expires_at):
             return False
         queue = self._tenants.get(tenant)
         return self._all.overloaded(now) or (queue is not None and queue.overloaded(now))
@@ -62,6 +62,14 @@ class Admission:
             self._forget_at = max(FORGET_AT, 2 * len(self._tenants))
         queue = self._tenants[tenant] = _Queue()
         return queue
+
+
+def _total_s(asked_at: float, expires_at: float) -> float:
+    return max(expires_at - asked_at, 1e-3)
+
+
+def _is_late(now: float, asked_at: float, expires_at: float) -> bool:
+    return expires_at <= now or now - asked_at > ENTER * _total_s(asked_at, expires_at)
 
 
 class _Queue:

@@ -22,6 +22,9 @@ class Dispatcher:
     Args:
         hungry: called when more records are wanted.
         failed: told of a defect, after which nothing is refused in time any more.
+
+    Attributes:
+        stopping: nothing starts any more.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class Dispatcher:
         self._hungry = hungry
         self._failed = failed
         self._scheduled = False
-        self._stopping = False
+        self.stopping = False
         self._idle = asyncio.Event()
         self._refusing: asyncio.Task[None] | None = None
 
@@ -62,7 +65,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Start what may run."""
-        if self._stopping:
+        if self.stopping:
             return
         taken = self._assignment.take(BURST)
         if (self._begin(taken) or len(taken) == BURST) and not self._scheduled:
@@ -70,7 +73,7 @@ class Dispatcher:
 
     def stop(self) -> None:
         """Start nothing any more."""
-        self._stopping = True
+        self.stopping = True
         if self._refusing is not None:
             self._refusing.cancel()
         if not self._intake.in_flight:
@@ -111,7 +114,7 @@ class Dispatcher:
 
     def _finished(self, work: Work) -> None:
         self._assignment.finish(work)
-        if not self._stopping:
+        if not self.stopping:
             # Once, however many finish in this turn.
             if not self._scheduled:
                 self._dispatch_soon()

@@ -65,7 +65,6 @@ class ConsumerLoop:
         self._connection: Connection | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._defect: asyncio.Future[None] | None = None
-        self._stopping = False
 
     def gate_of(self, number: int) -> Gate:
         """What is passed by all that is written of a partition; a lost one where it is not ours."""
@@ -119,7 +118,7 @@ class ConsumerLoop:
         if connection is None:
             raise RuntimeError("only what was started can be observed")
         joined = connection.rebalance.joined and not assignment.held
-        wanted = self._intake.hungry if joined and not self._stopping else ()
+        wanted = self._intake.hungry if joined and not self._dispatcher.stopping else ()
         return Observation(
             now=time.monotonic(),
             polled_at=connection.polled_at,
@@ -181,7 +180,6 @@ class ConsumerLoop:
 
     def stop_fetching(self) -> None:
         """Start nothing any more; what waits in memory is left to whoever reads it next."""
-        self._stopping = True
         if self._connection is not None:
             self._connection.stop_fetching()
         self._dispatcher.stop()
@@ -194,7 +192,6 @@ class ConsumerLoop:
         """Commit what is done, leave the group, whatever the broker does. Takes `timeout_s` at most, and half
         of it more while a consumer is rebuilt.
         """
-        self._stopping = True
         self._dispatcher.stop()
         if self._replacing is not None:
             await asyncio.wait({self._replacing}, timeout=timeout_s / 4)
@@ -237,7 +234,7 @@ class ConsumerLoop:
         await old.rebalance.asuspend()
         await old.put_away(self._commit_timeout_s)
         new = self._connection = self._open(old.rebalance.leaving)
-        if self._stopping:
+        if self._dispatcher.stopping:
             new.stop_fetching()
         try:
             async with asyncio.timeout(CONNECT_S):

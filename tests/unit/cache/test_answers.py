@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import pytest
 
-from agents.cache.answers import NEGATIVE_TTL_S, UNSHARED_TTL_S, AnswerCache
+from agents.cache.answers import UNSHARED_TTL_S, AnswerCache
 from agents.cache.keys import AnswerKeys
 from agents.cache.memory import MemoryStore
+from agents.cache.patience import NEGATIVE_TTL_S
 from agents.components import Call, Passage, Plan, PlannedCall
 from agents.errors import TransientError
 from agents.knowledge.version import KnowledgeVersions, Mark

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from agents.cache.memory import MemoryStore
-from agents.cache.passages import EMPTY_TTL_S, CachedRetriever
+from agents.cache.passages import CachedRetriever
+from agents.cache.patience import NEGATIVE_TTL_S
 from agents.components import Call
 from agents.errors import TransientError
 from agents.knowledge.version import Version
@@ -117,6 +118,6 @@ async def test_that_nothing_was_found_is_believed_for_a_short_time() -> None:
     parts = Parts(FakeRetriever(passages=()))
     assert await parts.find() == await parts.find() == []
     assert parts.searches == 1
-    parts.now += EMPTY_TTL_S
+    parts.now += NEGATIVE_TTL_S
     await parts.find()
     assert parts.searches == 2
