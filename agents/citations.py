@@ -1,11 +1,12 @@
 """What an answer may cite: the passages that it was given, each with the quote that it rests on.
 
 Pure. Numbers that were not given are dropped from the text, so that every `[n]` left in it has its
-citation.
+citation. What stands in code is code: `row[0]` cites nothing, and stays as it is.
 """
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from agents.components import Passage
 from agents.sentences import sentence_spans, terms
@@ -17,7 +18,12 @@ _MARK = rf"(?:\[{_NUMBERS}\]|【{_NUMBERS}】)"
 # It begins where its blanks do: tried at each of them, a text of blanks would cost quadratically.
 _RUN = re.compile(rf"(?P<space>(?<![^\S\n])[^\S\n]*)(?P<marks>{_MARK}(?:[^\S\n]*{_MARK})*)")
 _NUMBER = re.compile(r"\d+")
-_CHECKED = re.compile(r"\[(\d+)\]")
+# Of as many digits as are looked at: what has more, such as a ticket's number, is text.
+_CHECKED = re.compile(r"\[(\d{1,4})\]")
+_INSIDE = re.compile(r"[\[\d][\d\]]")
+# As in Markdown, a fence that is not closed ends with the text.
+_CODE = re.compile(r"```(?s:.*?)(?:```|\Z)|`[^`\n]+`")
+_CODE_OR_RUN = re.compile(rf"{_CODE.pattern}|{_RUN.pattern}")
 
 
 def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
@@ -29,13 +35,19 @@ def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[
     """
     if "[" not in text and "【" not in text:
         return text, ()
-    checked = _RUN.sub(lambda run: _kept(run, len(passages)), text)
+    checked = (_CODE_OR_RUN if "`" in text else _RUN).sub(lambda found: _kept(found, len(passages)), text)
     if checked != text:
         checked = checked.strip()
     quotes: dict[int, tuple[str, float]] = {}
+    # Once a passage: an answer can cite it in hundreds of statements.
+    sentences = cache(lambda number: _sentences(passages[number - 1].text))
     for statement, numbers in _cited_statements(checked):
+        asked = set(terms(statement))
         for number in numbers:
-            quote, score = _best_quote(statement, passages[number - 1].text)
+            if statement and statement in passages[number - 1].text:
+                quote, score = statement, 1.0
+            else:
+                quote, score = _best_quote(asked, sentences(number))
             if number not in quotes or score > quotes[number][1]:
                 quotes[number] = quote, score
     return checked, tuple(
@@ -43,16 +55,30 @@ def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[
     )
 
 
-def _kept(run: re.Match[str], given: int) -> str:
-    numbers = dict.fromkeys(int(number) for number in _NUMBER.findall(run["marks"]))
+def says_nothing(text: str) -> bool:
+    """Whether there is no text but citations."""
+    bare = text.strip()
+    return not bare or (bare[0] in "[【" and not _RUN.sub("", bare).strip())
+
+
+def _kept(found: re.Match[str], given: int) -> str:
+    if found["marks"] is None:
+        return found[0]
+    numbers = dict.fromkeys(int(number) for number in _NUMBER.findall(found["marks"]))
     marks = "".join(f"[{number}]" for number in numbers if 1 <= number <= given)
-    return run["space"] + marks if marks else ""
+    if marks:
+        return found["space"] + marks
+    # Without what stood inside, brackets around it would become a mark that nobody has checked.
+    text, start, end = found.string, *found.span()
+    return " " if _INSIDE.fullmatch(text[start - 1 : start] + text[end : end + 1]) else ""
 
 
 def _cited_statements(text: str) -> list[tuple[str, list[int]]]:
     """Each sentence that cites, without its marks, and what it cites; bare marks belong to the one before."""
     found: list[tuple[str, list[int]]] = []
     before = ""
+    if "`" in text:
+        text = _CODE.sub(lambda code: code[0].replace("[", "("), text)
     for start, end in sentence_spans(text):
         sentence = text[start:end]
         numbers = [int(number) for number in _CHECKED.findall(sentence)]
@@ -64,16 +90,18 @@ def _cited_statements(text: str) -> list[tuple[str, list[int]]]:
     return found
 
 
-def _best_quote(statement: str, text: str) -> tuple[str, float]:
-    if statement and statement in text:
-        return statement, 1.0
-    asked = set(terms(statement))
-    best, most = (0, 0), -1
-    for start, end in sentence_spans(text):
-        shared = len(asked.intersection(terms(text[start:end])))
+def _sentences(text: str) -> list[tuple[str, list[str]]]:
+    """Each sentence with its terms."""
+    return [(text[start:end], terms(text[start:end])) for start, end in sentence_spans(text)]
+
+
+def _best_quote(asked: set[str], sentences: list[tuple[str, list[str]]]) -> tuple[str, float]:
+    best, most = "", -1
+    for sentence, found in sentences:
+        shared = len(asked.intersection(found))
         if shared > most:
-            best, most = (start, end), shared
-    return text[best[0] : best[1]], round(max(most, 0) / len(asked), 3) if asked else 0.0
+            best, most = sentence, shared
+    return best, round(max(most, 0) / len(asked), 3) if asked else 0.0
 
 
 def _citation(number: int, passage: Passage, quote: str, score: float) -> Citation:

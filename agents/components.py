@@ -46,8 +46,12 @@ class Trail(Protocol):
         """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
         ...
 
+    def attempt_beaten(self, stage: str, attempt: int) -> None:
+        """The result of a stage is that of the attempt after this one, which was made beside it."""
+        ...
+
     def failed_attempts(self, stage: str) -> int:
-        """How many attempts of a stage have failed so far, as far as was told."""
+        """How many attempts of a stage have failed or were beaten so far, as far as was told."""
         ...
 
     def found_less(self) -> None:

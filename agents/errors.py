@@ -7,12 +7,15 @@ its exceptions into these at the boundary, with `raise … from`, so that no sta
 from http import HTTPStatus
 from typing import ClassVar
 
+from schemas.headers import MESSAGE_MAX
+
 
 class DependencyError(Exception):
     """A call to a dependency failed. `retriable` says whether the same call may succeed later.
 
     Attributes:
         dependency: which one, for instance `model` or `tools/weather`.
+        message: what went wrong, cut where it is too long to be told.
         status: the HTTP status, where there was one.
         retry_after_s: how long the dependency asked to be left alone, in seconds.
         settled: whether a guard has done what could be done: nothing above it repeats the call.
@@ -29,12 +32,20 @@ class DependencyError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
+        message = _tellable(message)
         super().__init__(f"{dependency}: {message}")
         self.dependency = dependency
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
         self.settled = False
+
+
+def _tellable(message: str) -> str:
+    """What an answer can carry, whatever it says: a file's name, for one, can hold what UTF-8 cannot."""
+    if len(message) > MESSAGE_MAX:
+        message = f"{message[: MESSAGE_MAX - 1]}…"
+    return message if message.isascii() else message.encode("utf-8", "backslashreplace").decode()
 
 
 class TransientError(DependencyError):

@@ -68,7 +68,10 @@ class Exchanges:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send it, and return when the response's head is there. Cancelled, it closes the connection."""
+        """Send it, and return when the response's head is there. Cancelled, it closes the connection.
+
+        What was sent is let go of before the response is waited for: thousands of prompts would be in memory.
+        """
         target = self._targets.get((method, url)) or self._target(method, url)
         connector = self._session.connector
         if connector is None:
@@ -80,8 +83,8 @@ class Exchanges:
             raise aiohttp.ServerDisconnectedError
         try:
             protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True)
-            # Held by nobody here: it would live as long as the call.
             transport.write(_head(target, body, headers, params) + (body or b""))
+            del body, headers, params
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != 101:  # informational: the response follows
                 message, content = await protocol.read()

@@ -6,7 +6,8 @@ does not apply. Only a stage that fails without a degrade step, or whose degrade
 `StageFailed`, ends the question.
 
 Work goes on in the task of the stage that made it possible, and a new task is made only where two
-stages really run side by side: a chain of stages costs no task at all.
+stages really run side by side: a chain of stages costs no task at all, and where branches have met again,
+nothing is left of them.
 """
 
 import asyncio
@@ -63,6 +64,8 @@ class Stage(Generic[T]):
         needs: the stages whose values it reads.
         budget_s: seconds it may take; None: whatever the question has left. One that others wait for has
             less where their time would be used up (see `agents.budgets`).
+        immediate: it never waits for anything. It is run before those that do, and needs neither a task nor a
+            timer; whatever it waited for all the same would hold up the others, and know no limit.
         keeps_time: it ends by `call.deadline` itself, with what it has by then, and is not cancelled.
         applies: whether there is anything to do; where not, `default` is the value.
         default: makes the value of a stage that does not apply.
@@ -77,6 +80,7 @@ class Stage(Generic[T]):
     run: Callable[[Run, Call], Awaitable[T]]
     needs: Sequence[Output[Any]] = ()
     budget_s: float | None = None
+    immediate: bool = False
     keeps_time: bool = False
     applies: Callable[[Run], bool] = _always
     default: Callable[[], T] | None = None
@@ -87,6 +91,17 @@ class Stage(Generic[T]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.output.stage)
+
+
+class _Branches:
+    """Stages that run side by side in a group: how many branches have not ended, and what is left to run."""
+
+    __slots__ = ("count", "group", "left")
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self.group = group
+        self.count = 1
+        self.left: list[Stage[Any]] = []
 
 
 class Graph:
@@ -138,30 +153,49 @@ class Graph:
         """
         missing = self._needs.copy()
         ready = self._begin(self._roots, run, missing)
-        while len(ready) == 1:
-            await self._settle(ready[0], run)
-            ready = self._begin(self._freed(ready[0], missing), run, missing)
-        if not ready:
-            return
+        while ready:
+            if len(ready) > 1 and (first := next((stage for stage in ready if stage.immediate), None)):
+                await self._settle(first, run)
+                ready.remove(first)
+                ready += self._begin(self._freed(first, missing), run, missing)
+            elif len(ready) > 1:
+                ready = await self._side_by_side(ready, run, missing)
+            else:
+                await self._settle(ready[0], run)
+                ready = self._begin(self._freed(ready[0], missing), run, missing)
+
+    async def _side_by_side(
+        self, stages: list[Stage[Any]], run: Run, missing: dict[str, int]
+    ) -> list[Stage[Any]]:
+        """Run these, and what follows them, until one branch is left; returns what it has to run next."""
+        failed: list[BaseException] = []
+        branches = _Branches(asyncio.TaskGroup())
         try:
-            async with asyncio.TaskGroup() as group:
-                for stage in ready[1:]:
-                    group.create_task(self._follow(stage, run, missing, group))
-                await self._follow(ready[0], run, missing, group)
+            async with branches.group:
+                await self._follow(stages, run, missing, branches)
         except BaseExceptionGroup as failures:
             # The first failure cancelled the others: it is the one that tells why.
-            raise failures.exceptions[0] from None
+            failed.append(failures.exceptions[0])
+            # It would hold the frame that raised it, which holds it, and with them the question.
+            failures.__traceback__ = None
+        if failed:
+            raise failed.pop()
+        return branches.left
 
     async def _follow(
-        self, stage: Stage[Any], run: Run, missing: dict[str, int], group: asyncio.TaskGroup
+        self, ready: list[Stage[Any]], run: Run, missing: dict[str, int], branches: "_Branches"
     ) -> None:
-        ready = [stage]
         while ready:
             current, *others = ready
             for other in others:
-                group.create_task(self._follow(other, run, missing, group))
+                branches.count += 1
+                branches.group.create_task(self._follow([other], run, missing, branches))
             await self._settle(current, run)
             ready = self._begin(self._freed(current, missing), run, missing)
+            if branches.count == 1:
+                branches.left = ready
+                return
+        branches.count -= 1
 
     def _freed(self, ended: Stage[Any], missing: dict[str, int]) -> list[Stage[Any]]:
         """The stages that waited for this one last."""
@@ -200,7 +234,7 @@ class Graph:
             return _NoTimeError(stage.name, left)
         try:
             call = run.call(stage.name, limit)
-            if stage.keeps_time:
+            if stage.keeps_time or stage.immediate:
                 run.values[stage.name] = await stage.run(run, call)
             else:
                 async with asyncio.timeout_at(limit):
@@ -217,7 +251,7 @@ class Graph:
             return TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
         except DependencyError as error:
             return error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # which would end each worker that reads the question
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
             # What an exception says can hold the question or a secret; it is in the log, not in the answer.
             return DependencyError(stage.name, f"a defect: {type(error).__name__}")

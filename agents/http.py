@@ -121,7 +121,9 @@ class HttpPool:
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status."""
         try:
-            reply = await self._exchanges.asend(method, url, body, headers, params)
+            sending = self._exchanges.asend(method, url, body, headers, params)
+            del body, headers, params
+            reply = await sending
             try:
                 if _is_small(reply, self._max_bytes):
                     content = await reply.content.read()
@@ -142,7 +144,9 @@ class HttpPool:
         Leaving the block early, by an exception or by cancellation closes the connection.
         """
         try:
-            reply = await self._exchanges.asend(method, url, body, headers)
+            sending = self._exchanges.asend(method, url, body, headers)
+            del body, headers
+            reply = await sending
         except _FAILURES as error:
             raise _translated(self.dependency, error) from error
         try:
@@ -170,7 +174,7 @@ class HttpPool:
         return PooledTransport(self._opened, self._max_bytes)
 
     async def aclose(self) -> None:
-        """Close every connection. A request made later opens new ones."""
+        """Close every connection; what is under way fails. A request made later opens new ones."""
         session, self._session, self._exchanging = self._session, None, None
         if session is not None:
             await session.close()

@@ -5,11 +5,11 @@ who want to change only a part of what a default does wrap the default that they
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.tools.journal import Journal, NoJournal
@@ -78,7 +78,7 @@ def check_component(component: object, protocol: type[Any], reference: str) -> N
     """Whether the component has the protocol's methods, asynchronous where the protocol's are.
 
     Raises:
-        LoadingError: names the method that is missing or is not `async def`.
+        LoadingError: names the method that is missing or is not asynchronous.
     """
     if isinstance(component, type):
         raise LoadingError(f"{reference}: gave the class {component.__name__}, not an instance of it")
@@ -87,16 +87,22 @@ def check_component(component: object, protocol: type[Any], reference: str) -> N
         if name.startswith("_") or not inspect.isfunction(declared):
             continue
         method = getattr(component, name, None)
-        is_async = inspect.iscoroutinefunction(declared)
+        is_async = _is_async(declared)
         if not callable(method):
             wanted = "async method" if is_async else "method"
             raise LoadingError(
                 f"{reference}: a {protocol.__name__} needs the {wanted} `{name}`, {kind} has none"
             )
-        if is_async and not inspect.iscoroutinefunction(method):
+        if is_async and not _is_async(method):
             raise LoadingError(
                 f"{reference}: `{name}` of {kind} must be an `async def` that returns its result"
             )
+
+
+def _is_async(method: Any) -> bool:
+    """Whether it is an `async def`, or says that what it returns is to be awaited, as our guarded ones do."""
+    returned = getattr(method, "__annotations__", {}).get("return")
+    return inspect.iscoroutinefunction(method) or (get_origin(returned) or returned) in (Awaitable, Coroutine)
 
 
 def load_entry_points(group: str) -> dict[str, Any]:

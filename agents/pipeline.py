@@ -14,7 +14,7 @@ What fails, what happens then, and the reason code in `degraded`:
 * plan late or broken: no tools (`plan_timeout`, `plan_unavailable`);
 * a tool late, broken or refused, or no time left for tools: answered from the rest, its call carries
   the status (`tools_timeout`, `tools_error`, `tools_rejected`);
-* the model late, down or refusing: an answer of the fallback model, where there is one
+* the model late, down, refusing or without a word: an answer of the fallback model, where there is one
   (`model_fallback`), else an extractive answer with citations, and a failed one where nothing supports it
   (`model_timeout`, `model_unavailable`, `model_rejected`).
 """
@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.cache.answers import AnswerCache
+from agents.citations import says_nothing
 from agents.components import (
     Call,
     Generation,
@@ -35,7 +36,7 @@ from agents.components import (
     Retriever,
     ToolExecutor,
 )
-from agents.errors import DependencyError, PermanentError, TimedOutError
+from agents.errors import DependencyError, PermanentError, TimedOutError, UnfitOutputError
 from agents.graph import Graph, GraphError, Stage, StageFailed
 from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
@@ -116,6 +117,8 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
 
     async def generate(run: Run, call: Call) -> Generation:
         generation = await components.generator.agenerate(_grounding(run), call, run.on_delta)
+        if says_nothing(generation.text):
+            raise UnfitOutputError("model", "wrote no text")
         run.degrade(*generation.degraded)
         return generation
 
@@ -134,7 +137,13 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
                 degrade=_plan_nothing,
             ),
-            Stage(output=PASSAGES, run=retrieve, budget_s=budgets.retrieve_s, degrade=_find_nothing),
+            Stage(
+                output=PASSAGES,
+                run=retrieve,
+                budget_s=budgets.retrieve_s,
+                immediate=getattr(components.retriever, "immediate", False),
+                degrade=_find_nothing,
+            ),
             Stage(
                 output=TOOL_CALLS,
                 run=tools,

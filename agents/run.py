@@ -96,6 +96,10 @@ class Run:
         status: StageStatus = "timeout" if isinstance(error, TimedOutError) else "error"
         self._trace(stage, status, started, str(error), attempt)
 
+    def attempt_beaten(self, stage: str, attempt: int) -> None:
+        """See `agents.components.Trail`."""
+        self.attempts[stage] = attempt
+
     def _trace(
         self, stage: str, status: StageStatus, started: float, detail: str, attempt: int
     ) -> StageTrace:

@@ -20,7 +20,7 @@ from schemas.question import Question
 Header = tuple[str, bytes]
 
 MESSAGE_MAX = 4096
-"""Longest text in `__connect.errors.exception.message`, in characters."""
+"""Longest message of an error, in characters: it goes into answers, traces and dead letters."""
 
 _CORRELATION = ("correlation_id", "kafka_correlationId")
 _TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")

@@ -1,5 +1,6 @@
 """Dense vectors from an OpenAI-compatible embeddings server."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Annotated, Protocol
@@ -7,7 +8,7 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from agents.errors import BadOutputError, DependencyError
+from agents.errors import BadOutputError, DependencyError, TransientError
 from agents.http import HttpPool, json_body
 from agents.http_status import raise_for_status
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 """Texts a request: what the common servers take at once."""
+REQUEST_S = 120.0
+"""For one of them: a server without a GPU takes long; one that never answers would hold a worker's start."""
 
 
 class Embeddings(Protocol):
@@ -64,7 +67,12 @@ class OpenAIEmbeddings:
 
     async def _arequest(self, texts: Sequence[str]) -> list[list[float]]:
         body = json_body({"model": self.model, "input": list(texts), "encoding_format": "float"})
-        response = await self._pool.arequest("POST", self._url, body=body, headers=self._headers)
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                response = await self._pool.arequest("POST", self._url, body=body, headers=self._headers)
+        except TimeoutError as error:
+            message = f"no vectors of {len(texts)} texts within {REQUEST_S:g} s"
+            raise TransientError(self._pool.dependency, message) from error
         raise_for_status(self._pool.dependency, response)
         try:
             reply = _decode(response.body)

@@ -37,6 +37,11 @@ class Index(Protocol):
     """
 
     @property
+    def immediate(self) -> bool:
+        """Whether a search never waits for anything."""
+        ...
+
+    @property
     def weakened(self) -> bool:
         """Whether searches find less than they could, because what they need besides is away."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -39,6 +40,11 @@ class IndexRetriever:
         self._index = index
         self._top_k = top_k
 
+    @property
+    def immediate(self) -> bool:
+        """Whether it never waits (see `agents.graph.Stage`)."""
+        return self._index.immediate
+
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         """See `Retriever`."""
         lapses = self._index.lapses
@@ -53,10 +59,11 @@ class IndexRetriever:
         if not before:
             return await self._index.asearch(question.tenant, question.text, self._top_k)
         candidates = max(CANDIDATES, self._top_k)
-        asked, said = await asyncio.gather(
-            self._index.asearch(question.tenant, question.text, candidates),
-            self._index.asearch(question.tenant, before, candidates),
-        )
+        search = partial(self._index.asearch, question.tenant, limit=candidates)
+        if self.immediate:
+            asked, said = await search(question.text), await search(before)
+        else:
+            asked, said = await asyncio.gather(search(question.text), search(before))
         return weigh(asked, said)[: self._top_k]
 
 

@@ -67,6 +67,8 @@ class ServerIndex:
     `PermanentError` that says so. `tls` says whose certificates are trusted (`HttpPool`).
     """
 
+    immediate = False
+
     def __init__(
         self,
         url: str,

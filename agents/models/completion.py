@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from agents.citations import says_nothing
 from agents.components import Generation, Plan, PlannedCall
 from agents.errors import (
     BadOutputError,
@@ -18,6 +19,7 @@ from agents.errors import (
     UnfitOutputError,
 )
 from agents.nesting import nests_too_deeply
+from agents.whole_numbers import unrounded
 from schemas.answer import Usage
 
 ID_MAX = 128
@@ -29,7 +31,7 @@ REFUSED = "tool_calls_refused"
 
 def parse_plan(dependency: str, body: bytes) -> Plan:
     """The tool calls of a completion; an empty plan where there are none."""
-    completion = _object(dependency, body)
+    completion = unrounded(_object(dependency, body), body)
     wanted = _message(dependency, completion).get("tool_calls")
     return Plan(planned_calls(wanted if isinstance(wanted, list) else []), _usage(completion))
 
@@ -122,8 +124,9 @@ def _arguments(written: Any) -> tuple[dict[str, Any], str]:
     if written is None or written == "":
         return {}, ""
     if isinstance(written, str):
+        text = written.encode()
         try:
-            written = orjson.loads(written)
+            written = unrounded(orjson.loads(text), text)
         except orjson.JSONDecodeError as error:
             return {}, f"the arguments are not JSON: {error}"
     if not isinstance(written, dict):
@@ -136,7 +139,7 @@ def _arguments(written: Any) -> tuple[dict[str, Any], str]:
 def _generation(
     dependency: str, text: Any, completion: dict[str, Any], name: str, called: bool
 ) -> Generation:
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or says_nothing(text):
         raise UnfitOutputError(
             dependency, "called tools in place of an answer" if called else "wrote no text"
         )

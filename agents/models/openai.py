@@ -1,6 +1,6 @@
 """Any server with OpenAI's chat completions, asked to plan tool calls and to write answers."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
@@ -47,33 +47,41 @@ class OpenAIModel:
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
         """The model's tool calls as it wrote them; whether they may run is the executor's to say."""
         offers = [_offer(tool) for tool in tools]
-        body = self._body(plan_messages(question), tools=offers, tool_choice="auto")
-        return parse_plan(self._pool.dependency, await self._complete(body, call))
+        response = await self._post(
+            self._body(plan_messages(question), tools=offers, tool_choice="auto"), call
+        )
+        return parse_plan(self._pool.dependency, self._content(response))
 
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
     ) -> Generation:
         """The model's answer; streamed only with `on_delta`, because a stream costs more to read."""
-        # Nothing holds the messages while their request runs: thousands of prompts would be in memory twice.
+        # Nothing here holds the messages or the body while their request runs: thousands of prompts would
+        # be in memory, and twice.
         if on_delta is None:
-            body = await self._complete(self._body(generate_messages(grounding)), call)
-            return parse_generation(self._pool.dependency, body, self.name)
+            response = await self._post(self._body(generate_messages(grounding)), call)
+            return parse_generation(self._pool.dependency, self._content(response), self.name)
         options = {"include_usage": True}
-        request = self._body(generate_messages(grounding), stream=True, stream_options=options)
-        headers = {**self._headers, **call.headers}
-        async with self._pool.stream("POST", self._url, body=request, headers=headers) as stream:
+        async with self._pool.stream(
+            "POST",
+            self._url,
+            body=self._body(generate_messages(grounding), stream=True, stream_options=options),
+            headers={**self._headers, **call.headers},
+        ) as stream:
             if _is_event_stream(stream):
                 return await self._read(stream, on_delta)
             # An error, or a server that does not stream.
-            content = b"".join([chunk async for chunk in stream.chunks])
-            raise_for_status(self._pool.dependency, HttpResponse(stream.status, stream.headers, content))
+            whole = b"".join([chunk async for chunk in stream.chunks])
+            content = self._content(HttpResponse(stream.status, stream.headers, whole))
             generation = parse_generation(self._pool.dependency, content, self.name)
             on_delta(generation.text)
             return generation
 
-    async def _complete(self, body: bytes, call: Call) -> bytes:
+    def _post(self, body: bytes, call: Call) -> Coroutine[Any, Any, HttpResponse]:
         headers = {**self._headers, **call.headers}
-        response = await self._pool.arequest("POST", self._url, body=body, headers=headers)
+        return self._pool.arequest("POST", self._url, body=body, headers=headers)
+
+    def _content(self, response: HttpResponse) -> bytes:
         raise_for_status(self._pool.dependency, response)
         return response.body
 

@@ -17,7 +17,7 @@ from agents.components import Grounding
 from schemas.answer import ToolCall
 from schemas.question import Question
 
-PROMPT_VERSION = "2"
+PROMPT_VERSION = "3"
 
 HISTORY_MESSAGES = 10
 """Five turns: a question and its answer each."""
@@ -51,7 +51,8 @@ Cite only ids that were given; never cite a tool result.
 - Be brief. Write in the language of the question."""
 
 _TAGS = "source|tool_result|missing|question"
-_INVISIBLE = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"
+# Possessive: split between the two in every way, a text of blanks would cost quadratically.
+_INVISIBLE = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*+"
 _OUR_TAG = rf"{_INVISIBLE}/?{_INVISIBLE}(?:{_TAGS})\b"
 # Servers read these in a message's text as they read their own: ChatML and Llama 3 (<|…|>), DeepSeek
 # (<｜…｜>), Gemma, Llama 2, Qwen and Hermes; Mistral's are in brackets.
@@ -154,6 +155,10 @@ def _history(question: Question, tokens: int) -> list[Message]:
             break
         # An answer may have quoted a document: a mark in it would end the message, in the plan too.
         kept.append({"role": turn.role, "content": _without_controls(turn.content)})
+    if len(kept) < len(question.history):
+        # What is left begins with a question: there are chat templates that refuse anything else.
+        while kept and kept[-1]["role"] != "user":
+            kept.pop()
     return kept[::-1]
 
 

@@ -18,8 +18,8 @@ class GuardObserver(Protocol):
         """A second request was started beside one that takes long."""
         ...
 
-    def breaker_changed(self, dependency: str, state: str) -> None:
-        """Its breaker is `closed`, `half_open` or `open` now."""
+    def breaker_changed(self, dependency: str, state: str, cause: str) -> None:
+        """Its breaker is `closed`, `half_open` or `open` now; `cause` is the error that opened it."""
         ...
 
     def limit_changed(self, dependency: str, limit: int) -> None:

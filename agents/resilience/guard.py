@@ -107,7 +107,7 @@ class Guard:
 
         Args:
             may_repeat: asked after a failure, and before hedging: whether another attempt does no harm.
-            trail: is told of the attempts of `stage` that are followed by another.
+            trail: is told of the attempts of `stage` that are followed by another, or beaten by their hedge.
 
         Raises:
             OpenBreakerError: the dependency is not being called.
@@ -127,7 +127,9 @@ class Guard:
             try:
                 if not self._hedges:
                     return await self._once(attempt, number, deadline, loop)
-                return await self._hedged(attempt, number, numbers, deadline, may_repeat)
+                return await self._hedged(
+                    attempt, number, numbers, deadline, may_repeat, trail=trail, stage=stage
+                )
             except DependencyError as error:
                 now = loop.time()
                 wait_s = wait_before_retry(error, attempts, now, deadline, self._jitter())
@@ -176,6 +178,9 @@ class Guard:
         numbers: Iterator[int],
         deadline: float,
         may_repeat: Callable[[], bool],
+        *,
+        trail: Trail | None,
+        stage: str,
     ) -> T:
         loop = asyncio.get_running_loop()
         after_s, budget = self._latencies.p95_s(loop.time()), self._budget
@@ -193,7 +198,11 @@ class Guard:
         def second() -> Awaitable[T]:
             return self._once(attempt, next(numbers), deadline, loop)
 
-        return await ahedged(self._once(attempt, number, deadline, loop), after_s, second, may_start)
+        def beaten() -> None:
+            if trail is not None:
+                trail.attempt_beaten(stage, number)
+
+        return await ahedged(self._once(attempt, number, deadline, loop), after_s, second, may_start, beaten)
 
     def _is_closed(self) -> bool:
         return self._breaker is None or self._breaker.state is BreakerState.CLOSED
@@ -204,7 +213,7 @@ class Guard:
         if ticket is None:
             raise self._refusal()
         if breaker.state is not before:
-            self._observer.breaker_changed(self.dependency, breaker.state)
+            self._observer.breaker_changed(self.dependency, breaker.state, "")
         return ticket
 
     def _refusal(self) -> OpenBreakerError:
@@ -233,9 +242,10 @@ class Guard:
         ):
             self._limit(self._adaptive.overloaded(started, now))
         if self._breaker is not None:
-            self._tell(self._breaker, ticket, now, verdict)
+            cause = error.message if isinstance(error, DependencyError) else outcome
+            self._tell(self._breaker, ticket, now, verdict, cause)
 
-    def _tell(self, breaker: Breaker, ticket: int, now: float, verdict: Verdict) -> None:
+    def _tell(self, breaker: Breaker, ticket: int, now: float, verdict: Verdict, cause: str = "") -> None:
         before = breaker.state
         if verdict is Verdict.WELL:
             breaker.succeeded(ticket)
@@ -247,7 +257,7 @@ class Guard:
             breaker.left(ticket)
         if breaker.state is before:
             return
-        self._observer.breaker_changed(self.dependency, breaker.state)
+        self._observer.breaker_changed(self.dependency, breaker.state, cause)
         if breaker.state is BreakerState.OPEN and self._bulkhead is not None:
             self._bulkhead.refuse(self._refusal)
 

@@ -67,11 +67,15 @@ class LatencyWindow:
 
 
 async def ahedged(
-    first: Awaitable[T], after_s: float, second: Callable[[], Awaitable[T]], may_start: Callable[[], bool]
+    first: Awaitable[T],
+    after_s: float,
+    second: Callable[[], Awaitable[T]],
+    may_start: Callable[[], bool],
+    beaten: Callable[[], None] = lambda: None,
 ) -> T:
     """The result of `first`, or of `second` if that succeeds earlier; where both fail, the first's error.
 
-    `second` is called `after_s` later, unless `may_start` says no then.
+    `second` is called `after_s` later, unless `may_start` says no then; `beaten`, where its result is used.
     """
     loop = asyncio.get_running_loop()
     hedge: asyncio.Task[T] | None = None
@@ -100,17 +104,18 @@ async def ahedged(
     except TimeoutError:
         if hedge is None or not scope.expired():
             raise
-        return hedge.result()
     except DependencyError:
-        if hedge is not None:
-            await asyncio.wait([hedge])
-            if _succeeded(hedge):
-                return hedge.result()
-        raise
+        if hedge is None:
+            raise
+        await asyncio.wait([hedge])
+        if not _succeeded(hedge):
+            raise
     finally:
         timer.cancel()
         if hedge is not None:
             hedge.cancel()
+    beaten()
+    return hedge.result()
 
 
 async def _of(call: Callable[[], Awaitable[T]]) -> T:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from email.message import Message
 from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from msgspec.structs import replace
@@ -12,14 +13,17 @@ from agents.errors import BadOutputError, DependencyError, PermanentError
 from agents.http import HttpPool, HttpResponse, json_body
 from agents.http_status import raise_for_status
 from agents.tools.tool import DidNotRunError, RejectedCallError
+from agents.whole_numbers import unrounded
 
 
 class HttpTool:
     """One endpoint, over a pool of its own.
 
-    In a query, text goes as it is, a list or object as JSON, and null not at all. A 2xx response is
-    the result: JSON by its content type, nothing where it is empty, else text. Every other status is
-    an error, a redirect too: it is not followed. What a response repeats of `secrets` is hidden.
+    In a query, text goes as it is, a list or object as JSON, and null not at all; what the address's own
+    query sets is no argument, unless the schema names it. A 2xx response is the result: JSON by its
+    content type, nothing where it is empty, else text. JSON with a whole number beyond 64 bits is text,
+    too. Every other status is an error, a redirect too: it is not followed. What a response repeats of
+    `secrets` is hidden.
     """
 
     def __init__(
@@ -40,6 +44,11 @@ class HttpTool:
         self._url = url
         self._pool = pool
         self._secrets = tuple(secret.encode() for secret in secrets)
+        # Many servers take the last of several, which would be the model's.
+        named = spec.parameters.get("properties")
+        self._fixed = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).keys() - (
+            named.keys() if isinstance(named, dict) else ()
+        )
 
     def __repr__(self) -> str:
         return f"<HttpTool {self.spec.name} {self.method}>"
@@ -47,6 +56,9 @@ class HttpTool:
     async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
         """Send one request; see the class for what becomes of the response."""
         if self.method == "GET":
+            if fixed := self._fixed.intersection(arguments):
+                problem = f"{', '.join(sorted(fixed))}: set by the tool's address, and cannot be chosen"
+                raise RejectedCallError(self._pool.dependency, problem)
             query = {
                 name: value if isinstance(value, str) else self._json(value).decode()
                 for name, value in arguments.items()
@@ -119,6 +131,8 @@ def _content(dependency: str, response: HttpResponse) -> Any:
 
 def _json(dependency: str, body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
+        # Many readers of an answer would round such a number as well; nobody rounds text.
+        return value if unrounded(value, body) is value else body.decode()
     except orjson.JSONDecodeError as error:
         raise BadOutputError(dependency, "the response is not the JSON that it says it is") from error

@@ -149,6 +149,9 @@ class PythonTool:
             raise PermanentError(dependency, str(error)) from error
         except TimeoutError as error:
             raise TimedOutError(dependency, "something that it waited for took too long") from error
+        except SystemExit as error:
+            # It would end the worker, and each one that reads the question after it.
+            raise RuntimeError(f"{self._where}: called sys.exit") from error
         return msgspec.to_builtins(result, str_keys=True)
 
     async def aclose(self) -> None:
@@ -182,12 +185,15 @@ class PythonTool:
 
     def _schema(self) -> dict[str, Any]:
         try:
-            _, components = msgspec.json.schema_components([self._arguments], ref_template="#/$defs/{name}")
+            (own,), components = msgspec.json.schema_components(
+                [self._arguments], ref_template="#/$defs/{name}"
+            )
         except (TypeError, ValueError) as error:
             raise ToolConfigError(
                 f"{self._where}: a hint has no JSON Schema: {_first_line(error)}"
             ) from error
-        schema: dict[str, Any] = components.pop(self._arguments.__name__)
+        # Not always the name that it was given: a hint may be a struct of the same one.
+        schema: dict[str, Any] = components.pop(own["$ref"].rpartition("/")[2])
         del schema["title"]
         return {**schema, "$defs": components} if components else schema
 

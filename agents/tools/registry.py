@@ -94,13 +94,15 @@ class ToolRegistry:
         specs = self._offers.get(question.tenant, self._open_offer).specs
         if question.tools is None:
             return specs
-        return tuple(spec for spec in specs if spec.name in question.tools)
+        # A question's list may be as long as a message: it is gone through once, not for each tool.
+        allowed = frozenset(question.tools)
+        return tuple(spec for spec in specs if spec.name in allowed)
 
     def find(self, name: str, question: Question) -> RegisteredTool | None:
         """The tool of that name, if it is offered to this question."""
-        if question.tools is not None and name not in question.tools:
-            return None
-        return self._offers.get(question.tenant, self._open_offer).tools.get(name)
+        tool = self._offers.get(question.tenant, self._open_offer).tools.get(name)
+        # In this order: a name that a model made up is not looked for in a long list.
+        return tool if tool is None or question.tools is None or name in question.tools else None
 
     @property
     def tools(self) -> tuple[Tool, ...]:

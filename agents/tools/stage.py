@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
 from agents.run import Run
@@ -44,12 +45,15 @@ async def run_planned(
     started = loop.time()
     gate = asyncio.Semaphore(concurrency)
     calls = OnceOnly(plan, executor, run, journal)
+    alike = len({planned_call.name for planned_call in plan.calls}) < len(plan.calls)
 
     async def one(planned_call: PlannedCall) -> ToolCall:
-        label = run.call(f"tools/{planned_call.id}", call.deadline)
+        # Calls of one tool are traced under one name: each counts its own attempts.
+        own = replace(run, attempts={}) if alike else run
         begun = loop.time()
-        result = await calls.arun(planned_call, label)
-        run.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, _detail(result))
+        result = await calls.arun(planned_call, own.call(f"tools/{planned_call.id}", call.deadline))
+        own.record(f"tools/{planned_call.name}", _TRACED[result.status], begun, _detail(result))
+        run.keepable = run.keepable and own.keepable
         return result
 
     async def one_of_many(planned_call: PlannedCall) -> ToolCall:

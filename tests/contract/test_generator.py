@@ -22,7 +22,6 @@ from agents.models.openai import OpenAIModel
 from schemas.answer import ToolCall
 from schemas.question import Question
 from streams.local.offline_model import serve_offline_model
-from streams.processes import free_port
 from tests.support.model_server import (
     EVENTS,
     JSON,
@@ -34,7 +33,7 @@ from tests.support.model_server import (
     stream,
     text,
 )
-from tests.support.system import eventually
+from tests.support.system import eventually, free_port
 
 Factory = Callable[[], AbstractAsyncContextManager[Generator]]
 

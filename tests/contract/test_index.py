@@ -96,6 +96,14 @@ async def test_an_empty_index_finds_nothing(index: Index) -> None:
     await index.adelete("default", "never there")
 
 
+async def test_a_search_that_is_called_immediate_ends_in_one_turn_of_the_loop(index: Index) -> None:
+    await index.aupsert([LIGHTHOUSE])
+    searching = asyncio.create_task(index.asearch("default", "lighthouse", 5))
+    await asyncio.sleep(0)
+    assert searching.done() or not index.immediate
+    assert await searching
+
+
 async def test_the_best_passage_comes_first_with_all_that_is_known_of_it(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY])
     passages = await index.asearch("default", "When is the lamp lit?", 5)

@@ -5,6 +5,7 @@ build a retriever over documents, which may be called more than once in a test.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import orjson
@@ -15,7 +16,7 @@ from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever
 from agents.sentences import terms
 from schemas.document import Document
-from schemas.question import Question
+from schemas.question import Question, Turn
 
 Build = Callable[[Sequence[Document], int], Awaitable[Retriever]]
 
@@ -164,3 +165,14 @@ class TestIndexRetriever(RetrieverContract):
         yield build
         for index in opened:
             await index.aclose()
+
+    @pytest.mark.parametrize("history", [(), (Turn(role="user", content="What does the lamp do?"),)])
+    async def test_it_never_waits_where_it_says_so(self, build: Build, history: tuple[Turn, ...]) -> None:
+        retriever = await build(DOCUMENTS, 5)
+        assert isinstance(retriever, IndexRetriever)
+        assert retriever.immediate
+        question = Question(id="q", text="And the kettle?", history=history)
+        searching = retriever.aretrieve(question, Call("q", "retrieve", math.inf))
+        with pytest.raises(StopIteration) as ended:
+            searching.send(None)  # type: ignore[attr-defined]
+        assert {passage.document_id for passage in ended.value.value} >= {"kettle"}

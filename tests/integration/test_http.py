@@ -2,20 +2,27 @@
 
 import asyncio
 import gzip
+import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
 
+from agents.components import Call, DeltaSink, Grounding
 from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
 from agents.http import HttpPool, HttpResponse
 from agents.http_client import RefusedError
 from agents.http_status import raise_for_status, retry_after_s
+from agents.models.openai import OpenAIModel
+from schemas.question import Question
+from tests.support.secured_kafka import Authority
 from tests.support.system import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -257,6 +264,7 @@ async def test_a_request_that_is_given_up_closes_its_connection(sent: bytes) -> 
 @asynccontextmanager
 async def served(
     answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    authority: Authority | None = None,
 ) -> AsyncIterator[tuple[HttpPool, str]]:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -266,13 +274,42 @@ async def served(
         finally:
             writer.close()
 
-    async with await asyncio.start_server(once, "127.0.0.1", 0) as server, asyncio.timeout(10):
+    own = trust = None
+    if authority is not None:
+        certificate = authority.sign("server")
+        own, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        own.load_cert_chain(certificate.path, certificate.key)
+        trust.load_verify_locations(authority.path)
+    async with await asyncio.start_server(once, "127.0.0.1", 0, ssl=own) as server, asyncio.timeout(10):
         where = server.sockets[0].getsockname()
-        pool = HttpPool("tools/x", allowed={where})
+        pool = HttpPool("tools/x", allowed={where}, tls=trust)
         try:
-            yield pool, f"http://127.0.0.1:{where[1]}/"
+            yield pool, f"{'https' if own else 'http'}://127.0.0.1:{where[1]}/"
         finally:
             await pool.aclose()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_closing_the_pool_ends_what_reads_a_body(tls: bool, tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await reader.read()
+
+    async with served(answer, Authority(tmp_path) if tls else None) as (pool, target):
+
+        async def read() -> None:
+            async with pool.stream("GET", target) as reply:
+                async for _ in reply.chunks:
+                    begun.set()
+
+        reading = asyncio.create_task(read())
+        await begun.wait()
+        await pool.aclose()
+        with pytest.raises(TransientError):
+            await asyncio.wait_for(reading, 5)
 
 
 async def test_a_response_that_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
@@ -319,6 +356,33 @@ async def test_a_connection_whose_server_answers_before_it_has_read_all_is_not_u
         assert (await pool.arequest("POST", url, body=bytes(20_000_000))).status == 413
         assert (await pool.arequest("GET", url)).status == 413
         over.set()
+
+
+@pytest.mark.parametrize("on_delta", [None, lambda text: None], ids=["whole", "streamed"])
+async def test_a_prompt_is_in_memory_no_longer_than_it_is_sent(on_delta: DeltaSink | None) -> None:
+    size = 4_000_000
+    arrived = asyncio.Event()
+
+    async def read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        left = size
+        while left > 0:
+            left -= len(await reader.read(65_536))
+        arrived.set()
+        await reader.read()
+
+    question = Question(id="q", text="x" * size)
+    async with served(read) as (pool, url):
+        model = OpenAIModel(pool, url, "m")
+        call = Call("q", "generate", deadline=asyncio.get_running_loop().time() + 10)
+        tracemalloc.start()
+        try:
+            asking = asyncio.create_task(model.agenerate(Grounding(question), call, on_delta))
+            await arrived.wait()
+            await eventually(lambda: tracemalloc.get_traced_memory()[0] < size / 4, 5, "less memory")
+        finally:
+            tracemalloc.stop()
+        asking.cancel()
+        await asyncio.wait([asking])
 
 
 async def test_a_request_that_is_given_up_is_not_sent_on() -> None:

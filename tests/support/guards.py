@@ -24,8 +24,10 @@ class GuardEvents:
     def call_hedged(self, dependency: str) -> None:
         self.events.append(("hedged", dependency, None))
 
-    def breaker_changed(self, dependency: str, state: str) -> None:
+    def breaker_changed(self, dependency: str, state: str, cause: str) -> None:
         self.events.append(("breaker", dependency, str(state)))
+        if cause:
+            self.events.append(("cause", dependency, cause))
 
     def limit_changed(self, dependency: str, limit: int) -> None:
         self.events.append(("limit", dependency, limit))

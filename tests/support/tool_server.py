@@ -113,6 +113,10 @@ class ToolServer:
         await self.keep(request)
         return web.Response(body=b"{not json", content_type="application/json")
 
+    async def wei(self, request: web.Request) -> web.Response:
+        await self.keep(request)
+        return web.Response(body=b'{"wei": 123456789012345678901}', content_type="application/json")
+
     async def image(self, request: web.Request) -> web.Response:
         await self.keep(request)
         return web.Response(body=b"\x89PNG\xff\xfe\x00", content_type="image/png")
@@ -151,6 +155,7 @@ async def run_tool_server() -> AsyncIterator[ToolServer]:
         server.gbk,
         server.empty,
         server.garbage,
+        server.wei,
         server.image,
         server.huge,
         server.nested,

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.citations import check_citations
+from agents import citations
+from agents.citations import _CODE, check_citations
 from agents.components import Passage
+from agents.sentences import sentence_spans
 
 
 def passage(text: str, number: int = 1) -> Passage:
@@ -35,6 +37,14 @@ GIVEN = [SKY, CHINESE]
         ("No citation.", "No citation.", []),
         ("A list [a, b] and [x].", "A list [a, b] and [x].", []),
         ("[3]", "", []),
+        ("Ticket [12345], and [00000].", "Ticket [12345], and [00000].", []),
+        ("Ticket [12345] is blue [1].", "Ticket [12345] is blue [1].", [1]),
+        ("[[9]7] and [7【9】]", "[ 7] and [7 ]", []),
+        ("Written [[1]].", "Written [[1]].", [1]),
+        ("Read `row[0]`, or `row[1]` [2].", "Read `row[0]`, or `row[1]` [2].", [2]),
+        ("Blue [9]:\n```\nrow[0], row[1]\n```\nso [1].", "Blue:\n```\nrow[0], row[1]\n```\nso [1].", [1]),
+        ("Blue [1]: ```row[2]", "Blue [1]: ```row[2]", [1]),
+        ("It`s blue [1].\nIt`s [9] wet.", "It`s blue [1].\nIt`s wet.", [1]),
         ("", "", []),
     ],
 )
@@ -67,14 +77,16 @@ def test_a_passage_cited_twice_is_one_citation_with_its_best_quote() -> None:
 
 
 @given(
-    st.text(st.sampled_from("ab 1239[]【】,、.。 的\n"), max_size=60),
+    st.lists(st.sampled_from([*"ab 1239[]【】,、.。 的\n", "[[", "12345", "`", "```"]), max_size=60).map(
+        "".join
+    ),
     st.lists(st.text(max_size=60), max_size=3),
 )
 def test_every_mark_left_has_a_valid_citation(text: str, bodies: list[str]) -> None:
     passages = [passage(body, number) for number, body in enumerate(bodies, 1)]
     checked, citations = check_citations(text, passages)
     by_index = {citation.index: citation for citation in citations}
-    marks = {int(number) for number in re.findall(r"\[(\d{1,4})\]", checked)}
+    marks = {int(number) for number in re.findall(r"\[(\d{1,4})\]", _CODE.sub("", checked))}
     assert marks == set(by_index)
     for index, citation in by_index.items():
         assert citation.quote in passages[index - 1].text
@@ -88,3 +100,16 @@ def test_a_model_that_writes_nothing_but_blanks_costs_no_time(text: str) -> None
     assert time.perf_counter() - started < 1.0
     assert checked == text
     assert [citation.index for citation in citations] == [1]
+
+
+def test_a_passage_is_read_once_however_often_it_is_cited(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def spans(text: str) -> list[tuple[int, int]]:
+        read.append(text)
+        return sentence_spans(text)
+
+    monkeypatch.setattr(citations, "sentence_spans", spans)
+    checked, cited = check_citations("So [1].\nSky [1][2].\n" * 100, GIVEN)
+    assert [one.index for one in cited] == [1, 2]
+    assert read == [checked, *(given.text for given in GIVEN)]

@@ -1,6 +1,9 @@
 """The stage graph in virtual time: order, concurrency, deadlines, degrade steps, failure."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -58,6 +61,48 @@ async def test_a_graph_takes_as_long_as_its_critical_path() -> None:
     assert await elapsed(graph, run) == pytest.approx(5.0)
     assert run.values == {name: name for name in ("plan", "retrieve", "tools", "generate")}
     assert [trace.stage for trace in run.traces] == ["plan", "retrieve", "tools", "generate"]
+
+
+async def test_a_stage_that_never_waits_takes_no_task_and_no_timer_from_those_beside_it() -> None:
+    loop = asyncio.get_running_loop()
+    seen: list[tuple[str, float, int, bool]] = []
+
+    def noting(name: str, *needs: str, seconds: float = 0.0, **options: Any) -> Stage[None]:
+        async def work(run: Run, call: Call) -> None:
+            task = asyncio.current_task()
+            seen.append((name, loop.time(), len(asyncio.all_tasks()), task is asked))
+            if seconds:
+                await asyncio.sleep(seconds)
+
+        return Stage(output=Output(name), run=work, needs=[Output(need) for need in needs], **options)
+
+    asked = asyncio.current_task()
+    began, alone = loop.time(), len(asyncio.all_tasks())
+    await Graph(
+        [
+            noting("plan", seconds=1.0),
+            noting("retrieve", immediate=True),
+            noting("rank", "retrieve", immediate=True),
+            noting("tools", "plan", seconds=1.0),
+            noting("generate", "rank", "tools"),
+        ]
+    ).arun(run_until())
+    assert seen == [
+        (name, pytest.approx(began + after), alone, True)
+        for name, after in (("retrieve", 0), ("rank", 0), ("plan", 0), ("tools", 1), ("generate", 2))
+    ]
+
+
+async def test_a_stage_that_never_waits_may_fail_and_be_stood_in_for() -> None:
+    def stand_in(run: Run, failure: DependencyError) -> str:
+        run.degrade("less")
+        return "instead"
+
+    broken = failing("retrieve", TransientError("index", "broken"), immediate=True, degrade=stand_in)
+    run = run_until()
+    await Graph([sleeper("plan", 1.0), broken, sleeper("generate", 1.0, "plan", "retrieve")]).arun(run)
+    assert (run.values["retrieve"], run.degraded) == ("instead", ["less"])
+    assert [trace.status for trace in run.traces] == ["degraded", "ok", "ok"]
 
 
 async def test_a_task_is_made_only_where_two_stages_run_side_by_side() -> None:
@@ -152,8 +197,8 @@ async def test_no_stage_outlives_the_questions_deadline() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(run.deadline)
 
 
-@pytest.mark.parametrize("error", [TransientError("index", "gone"), KeyError("a defect")])
-async def test_a_broken_stage_with_a_degrade_step_does_not_end_the_question(error: Exception) -> None:
+@pytest.mark.parametrize("error", [TransientError("index", "gone"), KeyError("a defect"), SystemExit(3)])
+async def test_a_broken_stage_with_a_degrade_step_does_not_end_the_question(error: BaseException) -> None:
     run = run_until()
     graph = Graph(
         [failing("first", error, degrade=lambda run, failure: "instead"), sleeper("next", 0, "first")]
@@ -170,6 +215,30 @@ async def test_a_broken_stage_without_one_fails_the_question_and_cancels_the_res
         await graph.arun(run)
     assert (failure.value.stage, failure.value.code) == ("broken", ErrorCode.INTERNAL)
     assert "long" not in run.values
+
+
+async def test_a_question_that_fails_side_by_side_leaves_nothing_for_the_collector() -> None:
+    class Kept:
+        pass
+
+    async def fail(run: Run, call: Call) -> None:
+        raise TransientError("index", "gone")
+
+    async def ask() -> "weakref.ref[Kept]":
+        run = run_until()
+        run.values["kept"] = kept = Kept()
+        graph = Graph([sleeper("long", 20), Stage(output=Output("broken"), run=fail)])
+        with contextlib.suppress(StageFailed):
+            await graph.arun(run)
+        return weakref.ref(kept)
+
+    gc.disable()
+    try:
+        kept = await ask()
+        await asyncio.sleep(0)  # what the loop was still to call
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 async def test_cancelling_a_question_cancels_its_stages() -> None:

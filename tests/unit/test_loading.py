@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from agents import loading
-from agents.components import Call, Passage, Planner, Retriever, ToolExecutor
+from agents.components import Call, Generator, Passage, Planner, Retriever, ToolExecutor
 from agents.loading import COMPONENTS_GROUP, LoadingError, Resources, load_component, make_component
+from agents.resilience.guarded import GuardedGenerator, GuardedPlanner, GuardedRetriever
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from schemas.question import Question
 from tests.support.components import FakeGenerator, FakePlanner, FakeRetriever, FakeToolExecutor
+from tests.support.guards import GuardEvents, whole_guard
 from tests.support.tool_server import unused_client
 
 HERE = __name__
@@ -130,6 +132,10 @@ def test_components_that_will_not_do_say_what_is_missing(
 
 def test_our_own_parts_pass() -> None:
     loading.check_component(RegistryExecutor(ToolRegistry()), ToolExecutor, "ours")
+    guard = whole_guard(GuardEvents(), 0.0)
+    loading.check_component(GuardedRetriever(FakeRetriever(), guard), Retriever, "ours")
+    loading.check_component(GuardedPlanner(FakePlanner(), guard), Planner, "ours")
+    loading.check_component(GuardedGenerator(FakeGenerator(), guard), Generator, "ours")
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *entries: EntryPoint) -> None:

@@ -172,6 +172,8 @@ async def test_without_a_plan_no_tool_is_called(planner: FakePlanner, reason: st
             ErrorCode.MODEL_UNAVAILABLE,
         ),
         (FakeGenerator(error=PermanentError("model", "401")), "model_rejected", ErrorCode.MODEL_REJECTED),
+        (FakeGenerator(text=" \n"), "model_unavailable", ErrorCode.MODEL_UNAVAILABLE),
+        (FakeGenerator(text=" [9]【1】[7]\n"), "model_unavailable", ErrorCode.MODEL_UNAVAILABLE),
     ],
 )
 async def test_without_a_model_the_answer_is_extracted_or_failed(

@@ -1,6 +1,9 @@
 """Vectors from an OpenAI-compatible server."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import cast
 
 import orjson
 import pytest
@@ -9,7 +12,7 @@ from aiohttp import web
 from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, TransientError
 from agents.http import HttpPool
-from agents.knowledge.embeddings import BATCH, Meaning, OpenAIEmbeddings
+from agents.knowledge.embeddings import BATCH, REQUEST_S, Meaning, OpenAIEmbeddings
 from tests.support.knowledge import MeaningList
 
 
@@ -76,6 +79,15 @@ async def test_what_is_no_answer_is_an_error(
     server.status, server.body = status, body
     with pytest.raises(error):
         await embeddings.aembed(["one"])
+
+
+@pytest.mark.looptime
+async def test_a_server_that_never_answers_is_given_up() -> None:
+    pool = SimpleNamespace(dependency="embeddings", arequest=lambda *_, **__: asyncio.Event().wait())
+    embeddings = OpenAIEmbeddings(cast(HttpPool, pool), "http://127.0.0.1:9/v1", "small")
+    with pytest.raises(TransientError, match="no vectors of 2 texts"):
+        await embeddings.aembed(["one", "two"])
+    assert asyncio.get_running_loop().time() == REQUEST_S
 
 
 async def test_trouble_is_logged_once_and_words_must_do(caplog: pytest.LogCaptureFixture) -> None:

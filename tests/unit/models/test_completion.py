@@ -49,6 +49,12 @@ def test_no_tool_calls_are_an_empty_plan(tool_calls: object) -> None:
     [
         ('{"a": 1}', {"a": 1}, ""),
         ({"a": 1}, {"a": 1}, ""),
+        ('{"a": 123456789012345678901}', {"a": 123456789012345678901}, ""),
+        (
+            '{"a": 0.1234567890123456789, "b": "1234567890123456789012"}',
+            {"a": 0.1234567890123456789, "b": "1234567890123456789012"},
+            "",
+        ),
         ("", {}, ""),
         (None, {}, ""),
         ('{"a": 1', {}, "not JSON"),
@@ -91,6 +97,18 @@ def test_a_tool_that_was_not_offered_is_kept_for_the_executor_to_reject() -> Non
     assert [call.name for call in planned_calls([wanted("rm_rf")])] == ["rm_rf"]
 
 
+def test_arguments_nested_as_deeply_as_can_be_read_are_rejected_alone() -> None:
+    for depth in range(900, 1025):
+        [call] = planned_calls([wanted(arguments=f'{{"a": {"[" * depth}{"9" * 20}{"]" * depth}}}')])
+        assert call.problem
+
+
+def test_arguments_that_a_server_writes_as_an_object_are_not_rounded_either() -> None:
+    call = b'{"function": {"name": "pay", "arguments": {"to": 123456789012345678901}}}'
+    body = b'{"choices": [{"message": {"tool_calls": [%b]}}]}' % call
+    assert parse_plan("model", body).calls[0].arguments == {"to": 123456789012345678901}
+
+
 def test_an_answer_is_its_text_with_the_servers_name_for_the_model() -> None:
     body = {
         "model": "m-1",
@@ -115,6 +133,7 @@ def test_an_answer_is_its_text_with_the_servers_name_for_the_model() -> None:
         b'{"choices": [{"message": {"content": null, "tool_calls": [{}]}}]}',
         b"[" * 10_000,
         b"\xff\xfe",
+        b'{"choices": [{"message": {"content": " [9][1]\\n"}}]}',
     ],
 )
 def test_what_is_no_answer_is_bad_output(body: bytes) -> None:

@@ -1,5 +1,7 @@
 """What a model is told, and that the offline model reads it back."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from agents.models.prompt import (
     generate_messages,
     neutralise,
     plan_messages,
+    restore,
 )
 from schemas.answer import ToolCall
-from schemas.question import Question, Turn
+from schemas.question import TEXT_MAX, Question, Turn
 from streams.local.prompt_reader import read_prompt
 
 
@@ -105,6 +108,15 @@ def test_a_tag_is_forged_with_invisible_characters_in_vain() -> None:
     assert content["content"].count("<") == 4
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\u200b"])
+def test_blanks_take_no_longer_than_other_characters(blank: str) -> None:
+    text = "<" + blank * (TEXT_MAX - 2) + "x"
+    began = time.process_time()
+    assert restore(neutralise(text)) == text
+    assert restore("&lt;" + text[1:]) == "&lt;" + text[1:]
+    assert time.process_time() - began < 1.0  # trying each way to split them took 30 s
+
+
 def test_only_what_would_be_mistaken_is_changed() -> None:
     text = "if a < b: x[0] = <b>bold</b> [1] [Instance] <sources> a <= s, <span>"
     assert neutralise(text) == text
@@ -118,10 +130,20 @@ def test_old_history_is_left_out() -> None:
     ]
 
 
+def test_history_is_not_cut_between_a_question_and_its_answer() -> None:
+    long = "word " * 10_000
+    kept = Turn("user", "And then?"), Turn("assistant", "This.")
+    cut = Turn("user", long), Turn("assistant", "short")
+    messages = plan_messages(Question(id="q", text="?", history=(*cut, *kept)))
+    assert [message["content"] for message in messages[1:-1]] == ["And then?", "This."]
+    greeted = plan_messages(Question(id="q", text="?", history=(Turn("assistant", "Hi."), *kept)))
+    assert [message["content"] for message in greeted[1:-1]] == ["Hi.", "And then?", "This."]
+
+
 def test_a_request_stays_within_the_context() -> None:
     long = "很长的文字。" * 20_000
     grounding = Grounding(
-        Question(id="q", text="问" * 1000, history=(Turn("user", long), Turn("assistant", "short"))),
+        Question(id="q", text="问" * 1000, history=(Turn("user", long), Turn("user", "short"))),
         [passage("word " * 20_000), passage("never seen " * 20_000), passage("nor this")],
         [result(long), result("fine")],
     )

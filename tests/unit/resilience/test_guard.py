@@ -17,6 +17,9 @@ from agents.errors import (
 )
 from agents.resilience.guard import Guard
 from agents.resilience.retry import BUDGET_MAX
+from agents.run import Run
+from schemas.question import Question
+from tests.support.components import RecordingObserver
 from tests.support.guards import GuardEvents, whole_guard
 
 pytestmark = pytest.mark.looptime
@@ -163,7 +166,7 @@ async def test_a_time_out_of_the_stage_is_a_failure() -> None:
         with pytest.raises(TimeoutError):
             await ask(guard, hangs.attempt, seconds=2.0)
     assert events.of("attempt") == ["timeout"] * 10
-    assert events.of("breaker") == ["open"]
+    assert (events.of("breaker"), events.of("cause")) == (["open"], ["timeout"])
     began = now()
     with pytest.raises(OpenBreakerError):
         await ask(guard, hangs.attempt)
@@ -316,6 +319,27 @@ async def test_an_attempt_and_its_hedge_that_failed_are_told_of_by_the_later_num
     # Whoever traces them gives the next one the next number, as its server was.
     assert await guard.acall(attempt, now() + 30, trail=told) == 3  # type: ignore[arg-type]
     assert told.failed == [2]
+
+
+@pytest.mark.parametrize(
+    ("first_takes_s", "fails", "used"), [(20.0, False, 2), (0.25, True, 2), (0.25, False, 1)]
+)
+async def test_the_trace_has_the_number_of_the_attempt_whose_result_was_used(
+    first_takes_s: float, fails: bool, used: int
+) -> None:
+    guard = whole_guard(GuardEvents(), now(), hedged=True)
+    for _ in range(20):
+        await ask(guard, Dependency().attempt)
+
+    async def attempt(number: int) -> int:
+        await asyncio.sleep(first_takes_s if number == 1 else 0.2)
+        if number == 1 and fails:
+            raise TransientError("index", "reset")
+        return number
+
+    run, started = Run(Question(id="q", text="why?"), now() + 30, RecordingObserver()), now()
+    assert await guard.acall(attempt, now() + 30, trail=run, stage="retrieve") == used
+    assert run.record("retrieve", "ok", started).attempt == used
 
 
 async def test_what_may_not_be_repeated_is_not_hedged() -> None:

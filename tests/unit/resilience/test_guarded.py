@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from agents.components import Call, DeltaSink, Generation, Grounding, PlannedCall, ToolSpec
+from agents.components import Call, DeltaSink, Generation, Grounding, Plan, PlannedCall, ToolSpec
 from agents.errors import DependencyError, OpenBreakerError, PermanentError, TransientError
 from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
 from agents.resilience.guarded import GuardedEmbeddings, GuardedGenerator, GuardedPlanner, GuardedRetriever
 from agents.run import Run
 from agents.tools.executor import RegistryExecutor
+from agents.tools.journal import NoJournal
 from agents.tools.registry import ToolRegistry
+from agents.tools.stage import run_planned
 from schemas.answer import Answer
 from schemas.event import StageTrace
 from schemas.question import Question
@@ -254,6 +256,15 @@ class TestTools:
         assert [one["X-Request-Id"] for one in subject.started] == ["q/tools%2Fc1/1", "q/tools%2Fc1/2"]
         assert {one["Idempotency-Key"] for one in subject.started} == {"q/c1"}
         assert [(one.stage, one.attempt) for one in run.traces] == [("tools/weather", 1)]
+
+    async def test_calls_of_one_tool_are_traced_with_the_attempts_of_each(self) -> None:
+        subject = tool(idempotent=True, errors=[broken()])
+        guards = {"weather": whole_guard(GuardEvents(), now())}
+        executor, run = RegistryExecutor(ToolRegistry([subject]), guards=guards), run_for()
+        plan = Plan((PlannedCall("c1", "weather", {}), PlannedCall("c2", "weather", {})))
+        call = run.call("tools", run.deadline)
+        await run_planned(plan, executor, run, call, concurrency=10, journal=NoJournal())
+        assert [(one.status, one.attempt) for one in run.traces] == [("error", 1), ("ok", 1), ("ok", 2)]
 
     @pytest.mark.parametrize("hedged", [False, True])
     async def test_one_that_is_not_idempotent_is_started_once_whatever_happens(self, hedged: bool) -> None:

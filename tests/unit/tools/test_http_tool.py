@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -15,6 +15,7 @@ from agents.http import HttpPool, HttpResponse
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
+from agents.tools.tool import RejectedCallError
 from schemas.answer import ToolCall
 from schemas.question import Question
 from tests.support.tool_server import ToolServer, run_tool_server, unused_client
@@ -69,6 +70,15 @@ async def test_get_sends_them_as_the_query(server: ToolServer) -> None:
     assert server.last.body == b""
 
 
+async def test_what_an_address_sets_is_no_argument_unless_the_schema_says_so(server: ToolServer) -> None:
+    url = f"{server.url}/ok?site=acme&unit=C"
+    schema = {"properties": {"unit": {"type": "string"}}}
+    refused = await run(url, {"site": "other"}, method="GET", parameters=schema)
+    assert (refused.status, server.received) == ("rejected", [])
+    assert refused.result == "site: set by the tool's address, and cannot be chosen"
+    assert (await run(url, {"unit": "F"}, method="GET", parameters=schema)).status == "ok"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_every_request_is_labelled(server: ToolServer, method: str) -> None:
     await run(f"{server.url}/ok", question_id="q/1 é", call_id="call:0/b", method=method)
@@ -117,6 +127,13 @@ async def test_text_is_read_in_its_own_encoding(server: ToolServer) -> None:
 async def test_failures_are_told_shortly(server: ToolServer, path: str, message: str) -> None:
     result = await run(f"{server.url}{path}")
     assert (result.status, result.result) == ("error", message)
+
+
+async def test_whole_numbers_are_never_rounded(server: ToolServer) -> None:
+    result = await run(f"{server.url}/wei")
+    assert (result.status, result.result) == ("ok", '{"wei": 123456789012345678901}')
+    result = await run(f"{server.url}/ok", {"account": 123456789012345678901})
+    assert (result.status, len(server.received)) == ("rejected", 1)
 
 
 async def test_redirects_are_not_followed(server: ToolServer) -> None:
@@ -199,6 +216,7 @@ class Unsent(HttpPool):
 
 
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text()) | st.none() | st.integers(0, 99)))
+@example({"key": None})
 def test_where_a_call_goes_is_what_was_declared_whatever_the_arguments(arguments: dict[str, Any]) -> None:
     (made,) = table_tools(
         {"weather": {"description": "Weather.", "url": "https://api.example/v1/now?key=k", "method": "GET"}},
@@ -208,6 +226,10 @@ def test_where_a_call_goes_is_what_was_declared_whatever_the_arguments(arguments
     )
     pool = Unsent("tools/weather")
     made._pool = pool  # type: ignore[attr-defined] - an HttpTool
+    if "key" in arguments:  # which the address sets
+        with pytest.raises(RejectedCallError):
+            asyncio.run(made.arun(arguments, {}))
+        return
     asyncio.run(made.arun(arguments, {}))
     sent = URL(pool.asked[0]).extend_query(pool.asked[1])
     assert (sent.scheme, sent.host, sent.port, sent.path) == ("https", "api.example", 443, "/v1/now")

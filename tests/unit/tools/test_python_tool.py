@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import logging
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ from agents.tools.python_tool import PythonTool, ToolError, python_tools, tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.tool import ToolConfigError
 from schemas.answer import ToolCall
+from schemas.codec import encode
 from schemas.question import Question
 from tests.support.tool_server import ToolServer, run_tool_server, unused_client
 
@@ -149,6 +151,14 @@ async def test_an_error_meant_for_the_asker_is_told_and_a_defect_is_not(
         result = await run(PythonTool(defective))
     assert (result.status, result.result) == ("error", "the tool failed (KeyError)")
     assert caplog.records[-1].exc_info
+
+
+async def test_a_tool_that_would_end_the_process_fails_alone() -> None:
+    async def leave() -> str:
+        """Ends a script."""
+        sys.exit(3)
+
+    assert (await run(PythonTool(leave))).result == "the tool failed (RuntimeError)"
 
 
 def plain(text: str) -> str:
@@ -287,6 +297,28 @@ async def test_a_result_too_deep_to_be_read_in_an_answer_is_an_error() -> None:
     assert (await run(PythonTool(nest), levels=80)).status == "ok"
     failed = await run(PythonTool(nest), levels=120)
     assert (failed.status, failed.result) == ("error", "the result is nested too deeply")
+
+
+async def test_an_error_that_no_answer_could_carry_is_told_as_far_as_one_can() -> None:
+    async def lost() -> str:
+        """Names the file that it missed, as the system gave it, and all that it tried."""
+        raise ToolError(f"no file \udc80.txt: {'tried ' * 10_000}")
+
+    failed = await run(PythonTool(lost))
+    assert failed.status == "error"
+    assert failed.result.startswith(r"no file \udc80.txt: tried")
+    assert len(encode(failed)) < 5000
+
+
+def test_a_tool_may_be_named_like_a_struct_in_its_hints() -> None:
+    async def order(item: Place) -> str:
+        """Orders something."""
+        return item.city
+
+    schema = PythonTool(order, name="Place").spec.parameters
+    assert list(schema["properties"]) == ["item"]
+    [place] = schema["$defs"].values()
+    assert list(place["properties"]) == ["city", "country"]
 
 
 async def test_a_long_result_is_cut_however_deep_it_is() -> None:

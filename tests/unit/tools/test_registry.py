@@ -54,6 +54,22 @@ def test_tenants_that_only_questions_name_cost_nothing() -> None:
     assert set(registry._offers) == {"acme"}
 
 
+def test_a_question_that_allows_for_thousands_of_tools_costs_no_more_for_each_that_there_is() -> None:
+    compared = 0
+
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    registry = ToolRegistry([Inert(f"t{n}") for n in range(20)])
+    assert names(registry, ask(tools=tuple(Name(f"n{n}") for n in range(1000)))) == []
+    assert compared < 1000
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["acme", "other", "x"]), st.none() | st.lists(st.sampled_from("abcz")))
