@@ -19,7 +19,7 @@ from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
 from schemas.headers import NO_HEADERS, parse_request_headers
 from schemas.question import Question
-from streams.consumer.admission import Admission, Verdict
+from streams.consumer.admission import Admission, Verdict, late_at
 from streams.consumer.work import Decoded, Work
 from streams.header_names import UNREADABLE
 from streams.publishing.copies import Copies
@@ -101,7 +101,14 @@ class Answering:
         conversation_id: str | None = None
         headers = work.record.headers
         if not headers or headers[-1] is not UNREADABLE:
-            work.request = parse_request_headers(headers)
+            request = work.request = parse_request_headers(headers)
+            asked_at_ms = work.record.timestamp
+            expires_at = request.expires_at(asked_at_ms)
+            if expires_at is not None:
+                # Looked at again and again while it waits, among thousands that do.
+                work.expires_at = expires_at
+                if asked_at_ms >= 0:
+                    work.late_at = late_at(asked_at_ms / 1000, expires_at)
         try:
             decoded = work.decoded = _decode(work.record.value)
         except Exception:  # noqa: BLE001 - `start` meets it again, and makes an outcome of it
@@ -120,12 +127,8 @@ class Answering:
 
     def refuses(self, work: Work) -> bool:
         """Whether there is no time left for it, or too little."""
-        request, asked_at_ms = work.request, work.record.timestamp
-        if request is None or (expires_at := request.expires_at(asked_at_ms)) is None:
-            return False
         now = self._wall_clock()
-        asked_at = now - _queue_ms(now, asked_at_ms) / 1000
-        return self._admission.refuses(work.tenant, now, asked_at, expires_at)
+        return now >= work.expires_at or (now > work.late_at and self._admission.overloaded(work.tenant, now))
 
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:
         """Begin; `done(work)` is called when the broker has the outcome. False: it is refused."""
@@ -210,7 +213,9 @@ class Answering:
                 raise
             # Not ours but that of something it waited for: without an outcome its lane would wait for ever.
             self._defect(inquiry, error, finish)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above; a panic of a library in Rust is no Exception
             if work in self._running:
                 self._defect(inquiry, error, finish)
         else:

@@ -165,6 +165,7 @@ class Worker:
         topics = Topics(self._settings.kafka.topic_prefix)
         if worker.http_port:
             await self.status.start()
+            log.info("/metrics, /health/* and /state are on http://%s:%d", self.status.host, self.status.port)
         await self._feed.start()
         # Without its knowledge it would answer that it knows nothing.
         while not self._feed.caught_up and not self._draining.is_set():
@@ -192,6 +193,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(asked, *parts, return_exceptions=True)
         if self._draining.is_set():
+            grace_s = self._settings.worker.grace_s
+            log.info("told to stop: what runs may take %g s to finish; told again, it ends at once", grace_s)
             return 0
         # A part that was cancelled has ended as much as one that failed, and has no exception to tell.
         error = asyncio.CancelledError() if failed[0].cancelled() else failed[0].exception()

@@ -37,22 +37,18 @@ class Admission:
 
     def judge(self, tenant: str, now: float, asked_at: float, expires_at: float) -> Verdict:
         """What to do with a question that would start now."""
-        total = _total_s(asked_at, expires_at)
-        late = _is_late(now, asked_at, expires_at)
-        window = min(WINDOW_S, WINDOW_SHARE * total)
+        if expires_at <= now:
+            # It tells nothing of how long others wait: while all slots hang, such are all that is judged.
+            return "expired"
+        late = now > late_at(asked_at, expires_at)
+        window = min(WINDOW_S, WINDOW_SHARE * _total_s(asked_at, expires_at))
         queue = self._tenants.get(tenant) or self._meet(tenant, now)
         # What a tenant's own queue refuses tells nothing of the others.
         refused = queue.refuses(now, late, window) or self._all.refuses(now, late, window)
-        if expires_at <= now:
-            return "expired"
         return "overloaded" if refused else "run"
 
-    def refuses(self, tenant: str, now: float, asked_at: float, expires_at: float) -> bool:
-        """Whether it would be refused now; nothing is learned from it."""
-        if expires_at <= now:
-            return True
-        if not _is_late(now, asked_at, expires_at):
-            return False
+    def overloaded(self, tenant: str, now: float) -> bool:
+        """Whether a question of this tenant that is late would be refused now; nothing is learned from it."""
         queue = self._tenants.get(tenant)
         return self._all.overloaded(now) or (queue is not None and queue.overloaded(now))
 
@@ -68,8 +64,9 @@ def _total_s(asked_at: float, expires_at: float) -> float:
     return max(expires_at - asked_at, 1e-3)
 
 
-def _is_late(now: float, asked_at: float, expires_at: float) -> bool:
-    return expires_at <= now or now - asked_at > ENTER * _total_s(asked_at, expires_at)
+def late_at(asked_at: float, expires_at: float) -> float:
+    """After this, a question has waited for too long."""
+    return asked_at + ENTER * _total_s(asked_at, expires_at)
 
 
 class _Queue:

@@ -5,8 +5,9 @@ queued by tenant, the tenants take turns, and within a tenant its partitions do:
 other.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 
@@ -40,7 +41,7 @@ class Lanes(Generic[W]):
         self._lanes: dict[int, dict[Key, deque[W] | None]] = {}
         """What waits behind each lane's head; None, not an empty deque: most lanes hold one record."""
         self._tenants: dict[str, _Tenant[W]] = {}
-        self._turns: deque[str] = deque()
+        self._turns: OrderedDict[str, None] = OrderedDict()
         """Tenants with something ready, in the order in which they are served; each once."""
 
     def __repr__(self) -> str:
@@ -79,9 +80,10 @@ class Lanes(Generic[W]):
         """The next record to run; None where none may: of each tenant no more than `most` run at once."""
         turns = self._turns
         for _ in range(len(turns)):
-            tenant = self._tenants[turns[0]]
+            name = next(iter(turns))
+            tenant = self._tenants[name]
             if tenant.running >= most:
-                turns.rotate(-1)
+                turns.move_to_end(name)
                 continue
             ready = tenant.ready[tenant.turns[0]]
             work = ready.popleft()
@@ -90,9 +92,9 @@ class Lanes(Generic[W]):
             else:
                 tenant.turns.popleft()
             if tenant.turns:
-                turns.rotate(-1)
+                turns.move_to_end(name)
             else:
-                turns.popleft()
+                del turns[name]
             tenant.running += 1
             return work
         return None
@@ -103,15 +105,24 @@ class Lanes(Generic[W]):
         for name in list(self._turns):
             tenant = self._tenants[name]
             for partition in list(tenant.turns):
-                left = deque[W]()
-                for work in tenant.ready[partition]:
-                    (taken if len(taken) < most and wanted(work) else left).append(work)
-                tenant.running += len(tenant.ready[partition]) - len(left)
-                tenant.ready[partition] = left
-                if not left:
+                ready = tenant.ready[partition]
+                found = list(islice(filter(wanted, ready), most - len(taken)))
+                if not found:
+                    continue
+                taken += found
+                tenant.running += len(found)
+                # Only as far as the last of them: what is behind it may be much.
+                kept: list[W] = []
+                for work in found:
+                    while (passed := ready.popleft()) is not work:
+                        kept.append(passed)
+                ready.extendleft(reversed(kept))
+                if not ready:
                     tenant.turns.remove(partition)
             if not tenant.turns:
-                self._turns.remove(name)
+                del self._turns[name]
+            if len(taken) >= most:
+                break
         return taken
 
     def release(self, work: W) -> None:
@@ -142,7 +153,7 @@ class Lanes(Generic[W]):
             if tenant.ready.pop(partition, None) and partition in tenant.turns:
                 tenant.turns.remove(partition)
                 if not tenant.turns:
-                    self._turns.remove(name)
+                    del self._turns[name]
 
     def sweep(self) -> None:
         """Forget the tenants that had nothing, now and at the sweep before."""
@@ -163,6 +174,6 @@ class Lanes(Generic[W]):
             ready = tenant.ready[partition] = deque()
         if not ready:
             if not tenant.turns:
-                self._turns.append(work.tenant)
+                self._turns[work.tenant] = None
             tenant.turns.append(partition)
         return ready

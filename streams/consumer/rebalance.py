@@ -61,6 +61,7 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._timeout_s = timeout_s
         self._heeded: Any = None
         self._recovering: asyncio.Task[None] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
         self._deaf = False
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
@@ -126,9 +127,8 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def aclose(self) -> None:
         """Recover nothing any more."""
-        if self._recovering is not None:
-            self._recovering.cancel()
-            await asyncio.gather(self._recovering, return_exceptions=True)
+        self._stop_recovering()
+        await asyncio.gather(*self._stopping, return_exceptions=True)
 
     async def _take_away(self, numbers: list[int]) -> None:
         self._assignment.hold()
@@ -158,5 +158,8 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     def _stop_recovering(self) -> None:
         if self._recovering is not None:
+            # It closes its clients, which takes a while, and which nobody may break off.
             self._recovering.cancel()
+            self._stopping.add(self._recovering)
+            self._recovering.add_done_callback(self._stopping.discard)
             self._recovering = None

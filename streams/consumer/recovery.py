@@ -159,8 +159,10 @@ class Recovery:
                 await reader.start()
             await _Attempt(reader, self._questions, self._answers, self._hook).arun(numbers, committed, tell)
         finally:
-            await within(CLOSE_S, admin.close())
-            await within(CLOSE_S, reader.stop())
+            try:
+                await within(CLOSE_S, admin.close())
+            finally:  # a rebalance may cancel us while we wait for the other
+                await within(CLOSE_S, reader.stop())
 
 
 class _Attempt:

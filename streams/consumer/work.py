@@ -1,5 +1,6 @@
 """What passes between the loop and whoever answers: one record, and the partition that it came from."""
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -76,11 +77,24 @@ class Work:
         tenant: whose turn it takes.
         decoded: what its value held.
         request: what its headers say; None where they have not been read.
+        expires_at: when its time is over, in unix seconds; infinite where nothing says.
+        late_at: when it has waited for too long, should many do.
         size: bytes that it holds in memory.
         waits: nothing runs for it any more, or ever did: its outcome waits for the broker, without a slot.
     """
 
-    __slots__ = ("assigned", "decoded", "key", "record", "request", "size", "tenant", "waits")
+    __slots__ = (
+        "assigned",
+        "decoded",
+        "expires_at",
+        "key",
+        "late_at",
+        "record",
+        "request",
+        "size",
+        "tenant",
+        "waits",
+    )
 
     def __init__(self, record: ConsumerRecord, assigned: Assigned, size: int) -> None:
         self.record = record
@@ -90,6 +104,7 @@ class Work:
         self.tenant = ""
         self.decoded: Decoded | None = None
         self.request: RequestHeaders | None = None
+        self.expires_at = self.late_at = math.inf
         self.waits = False
 
 
@@ -97,7 +112,7 @@ class Handler(Protocol):
     """Makes an outcome of every record that it is given."""
 
     def prepare(self, work: Work) -> None:
-        """Fill in its lane and its tenant. Never raises."""
+        """Fill in its lane, its tenant and its times. Never raises."""
         ...
 
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:

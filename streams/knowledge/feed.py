@@ -54,7 +54,7 @@ class KnowledgeFeed:
     ) -> None:
         self._kafka = settings.kafka
         self._topic = Topics(settings.kafka.topic_prefix).documents
-        self._group = f"{settings.worker.group_id}.knowledge" if settings.knowledge.qdrant_url else None
+        self._group = settings.knowledge_group
         self._index = index
         self._hook = hook
         versions = versions or KnowledgeVersions()

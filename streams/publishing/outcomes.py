@@ -135,7 +135,7 @@ class Outcomes:
         if not dead_letter:
             return outcome if outcome.shrunk >= BARE else self._smaller_answer(outcome)
         letter = outcome.dead_letter
-        if letter is None or len(letter.value or b"") <= TRUNCATED_BYTES:
+        if letter is None or dict(letter.headers)["qa.dlq.disposition"] == TRUNCATED.encode():
             return outcome
         return self._smaller_dead_letter(outcome)
 
@@ -168,10 +168,11 @@ class Outcomes:
             exact=True,
         )
         outcome = Outcome(inquiry, answer, record)
-        if request.reply_to is not None and request.reply_to in self._reply_topics:
-            outcome.reply = Record(
-                request.reply_to, key, record.value, record.headers, request.reply_partition
-            )
+        reply_to = request.reply_to
+        if reply_to in self._reply_topics:
+            outcome.reply = Record(reply_to, key, record.value, record.headers, request.reply_partition)
+        elif reply_to != self._topics.answers:
+            outcome.refused_reply = reply_to
         trace = QuestionTrace(
             question_id=answer.question_id,
             conversation_id=answer.conversation_id,
@@ -235,7 +236,10 @@ class Outcomes:
             metadata={} if outcome.shrunk else answer.metadata,
         )
         if outcome.shrunk:
-            inquiry = replace(inquiry, request=structs.replace(inquiry.request, correlation=(), baggage=None))
+            request = structs.replace(
+                inquiry.request, correlation=(), baggage=None, tracestate=None, ce_id=None
+            )
+            inquiry = replace(inquiry, request=request)
         smaller = self._outcome(inquiry, bare, (), "MessageSizeTooLargeError")
         smaller.inquiry = outcome.inquiry
         smaller.shrunk = outcome.shrunk + 1

@@ -144,6 +144,8 @@ class Publisher:
             self._copies.trace(outcome.trace)
         if outcome.reply is not None:
             self._copies.reply(outcome.reply)
+        elif outcome.refused_reply is not None:
+            self._hook.reply_refused(outcome.refused_reply)
         done(outcome)
 
     def _failed(self, delivery: _Delivery, record: Record, error: BaseException) -> None:

@@ -105,6 +105,10 @@ class Queues:
             self.queued -= len(fenced)
         return fenced
 
+    def waits(self, place: Place) -> bool:
+        """Whether something of the place has not left."""
+        return bool(self._queues[place])
+
     def give_up(self, place: Place) -> list[Record]:
         """Take out all that waits."""
         records, self._queues[place] = list(self._queues[place]), deque()

@@ -77,7 +77,8 @@ class Inquiry:
 class Outcome:
     """All that is written for one question, in this order: dead letter, answer, then the copies.
 
-    `shrunk` counts how often the answer was made smaller because it was too large.
+    `refused_reply` is where its reply may not go. `shrunk` counts how often the answer was made smaller
+    because it was too large.
     """
 
     inquiry: Inquiry
@@ -85,6 +86,7 @@ class Outcome:
     answer: Record
     dead_letter: Record | None = None
     reply: Record | None = None
+    refused_reply: str | None = None
     trace: Record | None = None
     shrunk: int = 0
 

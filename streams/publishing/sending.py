@@ -175,20 +175,28 @@ class Sender:
             sent.add_done_callback(lambda sent: self._acknowledged(place, records, sent))
 
     def _keep(self, place: Place) -> None:
-        """Let the records of a place wait for its leader, if there is patience left."""
+        """Let the records of a place wait for its leader."""
         loop = asyncio.get_running_loop()
-        self._fence(self._queues.shut(place))
-        since = self._leaderless.setdefault(place, loop.time())
-        if self._patience_s is not None and loop.time() >= since + self._patience_s:
-            error = LeaderNotAvailableError(f"{place[0]}/{place[1]} has no leader")
-            self._tell(place, self._queues.give_up(place), error)
-            self._tell_idle()
+        self._leaderless.setdefault(place, loop.time())
+        self._connection.look()
         if self._looking is None:
             self._looking = loop.call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
+        """Go through what waits for a leader: now and then, because it may be much."""
         self._looking = None
-        self._connection.look()
+        now = asyncio.get_running_loop().time()
+        for place, since in list(self._leaderless.items()):
+            self._fence(self._queues.shut(place))
+            impatient = self._patience_s is not None and now >= since + self._patience_s
+            given_up: list[Record] = []
+            if impatient and not self._connection.leads(*place):
+                given_up = self._queues.give_up(place)
+            if not self._queues.waits(place):
+                # What comes next has patience of its own: there may be a leader by then.
+                del self._leaderless[place]
+            self._tell(place, given_up, LeaderNotAvailableError(f"{place[0]}/{place[1]} has no leader"))
+        self._tell_idle()
         self._retry()
 
     def _retry(self) -> None:

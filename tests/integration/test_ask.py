@@ -196,7 +196,7 @@ class TestCommand:
     ) -> None:
         code, output = await self.run(kafka_settings, tmp_path, " ")
         assert code == 2
-        assert "text" in output
+        assert "TEXT must have" in output
         code, output = await self.run(kafka_settings, tmp_path, "hello")
         assert code == 1
         assert output.count("\n") == 1

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topics
 from streams.backlog import Backlog
-from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import producing
+from tests.support.system import free_port
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from schemas.errors import ErrorCode
 from schemas.topics import Topics
 from streams.kafka import client_options
 from streams.settings import Kafka
+from streams.telemetry.hook import Hook
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,
@@ -158,6 +159,14 @@ async def test_an_expired_question_is_shed_and_one_without_a_deadline_never_is(
     assert all(headers_of(r)["qa.dlq.disposition"] == b"expired_before_start" for r in letters)
 
 
+class Refusals(Hook):
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def reply_refused(self, topic: str) -> None:
+        self.topics.append(topic)
+
+
 async def test_a_copy_goes_to_allowed_reply_topics_only(kafka_settings: Kafka, topics: Topics) -> None:
     allowed, forbidden = f"{topics.prefix}replies", f"{topics.prefix}other"
     admin = AIOKafkaAdminClient(**client_options(kafka_settings))
@@ -180,7 +189,8 @@ async def test_a_copy_goes_to_allowed_reply_topics_only(kafka_settings: Kafka, t
         f"{topics.prefix}missing",
         "x" * 300,
     ]
-    async with running_engine(settings_for(kafka), ScriptedPipeline()), producing(kafka) as producer:
+    hook = Refusals()
+    async with running_engine(settings_for(kafka), ScriptedPipeline(), hook), producing(kafka) as producer:
         for number, topic in enumerate(reply_to):
             headers = [("reply_to", topic.encode()), ("correlation_id", b"c%d" % number)]
             await producer.send_and_wait(
@@ -194,6 +204,8 @@ async def test_a_copy_goes_to_allowed_reply_topics_only(kafka_settings: Kafka, t
         await producer.send_and_wait(topics.questions, question("spring"), key=b"s", headers=spring)
         copies = await read_topic(kafka, allowed, 2)
         answers = await read_topic(kafka, topics.answers, len(reply_to) + 1)
+    # `missing` may be made any moment, and 300 characters can name no topic.
+    assert sorted(hook.topics) == sorted([forbidden, topics.questions, topics.dead_letters])
     by_id = {decode_answer(record.value).id: record for record in copies}
     assert set(by_id) == {"q0", "spring"}
     assert by_id["spring"].partition == 3

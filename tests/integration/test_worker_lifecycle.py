@@ -19,7 +19,6 @@ from streams.consumer.intake import Intake
 from streams.consumer.recovery import Recovered
 from streams.engine import Engine
 from streams.kafka import acreate_topics
-from streams.processes import free_port
 from streams.settings import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor
@@ -35,7 +34,7 @@ from tests.support.engine import (
     settings_for,
 )
 from tests.support.parts import NoFeed, nothing
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 
 class NoMonitor:

@@ -18,12 +18,11 @@ from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.worker import build_worker
-from streams.processes import free_port
 from streams.settings import Kafka, Model, Settings, Worker
 from streams.telemetry.loop_monitor import HELD_S
 from streams.worker import Worker as WorkerProcess
 from tests.support.engine import producing, read_topic
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 QUESTIONS = 600
 DOCUMENTS = 300
@@ -81,6 +80,7 @@ async def fill(kafka: Kafka, topics: Topics) -> None:
             await producer.send(topics.questions, encode(question), key=b"%d" % number)
 
 
+@pytest.mark.alone
 async def test_a_worker_under_load_never_holds_its_loop(
     kafka_settings: Kafka, topics: Topics, model_url: str, heavy_callbacks: list[tuple[float, str]]
 ) -> None:

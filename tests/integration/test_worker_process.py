@@ -11,10 +11,9 @@ import pytest
 
 from schemas.codec import decode_answer
 from schemas.topics import Topics
-from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 
 class WorkerProgram(Program):
@@ -58,6 +57,8 @@ async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
     await programs[0].ready()
     await read_topic(kafka_settings, topics.answers, 1)
     assert await programs[0].stop() == 0, programs[0].output
+    assert f"are on http://127.0.0.1:{programs[0].port}" in programs[0].output
+    assert "told to stop: what runs may take 30 s to finish" in programs[0].output
     programs.append(WorkerProgram(kafka_settings, tmp_path / "second.log"))
     await programs[1].ready()
     answers = await read_topic(kafka_settings, topics.answers, count)

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.pipeline import Asked
 from schemas.codec import decode_delta
@@ -50,6 +53,7 @@ class Set:
         self.pipeline = ScriptedPipeline(script)
         self.published, self.copies = KeptOutcomes(), KeptDeltas()
         self.finished: list[Work] = []
+        self.now = NOW
         self.answering = Answering(
             pipeline=self.pipeline,
             outcomes=Outcomes(Topics(), reply_topics=(), group_id="g"),
@@ -57,7 +61,7 @@ class Set:
             copies=self.copies,  # type: ignore[arg-type]
             hook=Hook(),
             deadline_s=deadline_s,
-            wall_clock=lambda: NOW,
+            wall_clock=lambda: self.now,
         )
 
     async def run(self, *works: Work) -> list[Outcome]:
@@ -144,6 +148,64 @@ async def test_what_would_be_refused_for_its_deadline_is_known_before_it_starts(
     assert made.answering.refuses(one) is refused
 
 
+async def test_while_there_are_too_many_those_that_waited_too_long_are_refused() -> None:
+    made = Set()
+    for n in range(60):
+        now = NOW - 6 + n * 0.1
+        made.answering._admission.judge("default", now, now - 5, now + 5)
+
+    def refused(age_s: float, **dated: int) -> bool:
+        one = work(question("q"), ("ce_expirytime", b"2027-01-15T08:00:05Z"), age_s=age_s)
+        one.record = replace(one.record, **dated)
+        made.answering.prepare(one)
+        return made.answering.refuses(one)
+
+    assert refused(5.0)
+    assert not refused(1.0)
+    assert not refused(-5.0), "by a clock that is ahead"
+    assert not refused(5.0, timestamp=-1), "nobody knows since when it waits"
+
+
+@pytest.mark.looptime
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2_000),
+            st.integers(-1_000, 20_000),
+            st.integers(1, 20_000),
+            st.sampled_from(["acme", "default"]),
+        ),
+        max_size=100,
+    )
+)
+async def test_what_a_look_refuses_does_not_run(history: list[tuple[int, int, int, str]]) -> None:
+    made = Set()
+    made.now += 0.0005  # between two milliseconds: at the very moment when it is late the two may round apart
+    for passed_ms, waited_ms, timeout_ms, tenant in history:
+        made.now += passed_ms / 1000
+        age_s = NOW - made.now + waited_ms / 1000
+        one = work(question("q", tenant=tenant), ("timeout_ms", b"%d" % timeout_ms), age_s=age_s)
+        made.answering.prepare(one)
+        refused = made.answering.refuses(one)
+        runs = made.answering.start(one, made.finished.append)
+        assert not (refused and runs)
+    await eventually(lambda: len(made.finished) == len(history), 5, "all outcomes")
+
+
+async def test_a_look_at_one_that_waits_costs_next_to_nothing() -> None:
+    made = Set()
+    one = work(question("q"), ("timeout_ms", b"5000"), age_s=0.5)
+    made.answering.prepare(one)
+    calls: list[str] = []
+    # All that waits, twice as many as run, is looked at four times a second.
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        assert not made.answering.refuses(one)
+    finally:
+        sys.setprofile(None)
+    assert calls == ["refuses", "<lambda>"], "it looks at the clock"
+
+
 async def test_an_expired_question_is_shed_without_a_call() -> None:
     made = Set()
     [outcome] = await made.run(work(question("q", metadata={"a": 1}), ("timeout_ms", b"5000"), age_s=6.0))
@@ -173,6 +235,22 @@ async def test_a_defect_costs_one_question() -> None:
     error = found["bad"].message.error
     assert error is not None
     assert (error.code, "secret" in error.message) == ("internal", False)
+    assert made.answering.running == 0
+
+
+class Panic(BaseException):
+    """What code in Rust raises where it is broken: no Exception."""
+
+
+async def test_a_panic_costs_one_question_and_no_lane() -> None:
+    async def script(asked: Asked) -> Any:
+        raise Panic("secret")
+
+    made = Set(script)
+    [outcome] = await made.run(work(question("q")))
+    error = outcome.message.error
+    assert error is not None
+    assert (error.code, error.message) == ("internal", "a defect: Panic")
     assert made.answering.running == 0
 
 

@@ -92,10 +92,8 @@ def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, flo
     admission, now = Admission(), START
     for passed, waited, total in history:
         now += passed
-        refused = admission.refuses(TENANT, now, now - waited, now - waited + total)
         verdict = admission.judge(TENANT, now, now - waited, now - waited + total)
         assert (verdict == "expired") == (now - waited + total <= now)
-        assert not refused or verdict != "run"
         if verdict == "overloaded":
             assert waited / total > ENTER * 0.99
 
@@ -114,9 +112,8 @@ def test_a_tenant_whose_questions_all_waited_is_refused_while_others_are_served_
         assert admission.judge("other", now, now, now + 10) == "run"
         verdicts[admission.judge("flood", now, now - 5, now + 5)] += 1
     assert verdicts == {"run": 50, "overloaded": 50}
-    assert admission.refuses("flood", START + 10, START + 5, START + 15)
-    assert not admission.refuses("flood", START + 10, START + 9, START + 19)
-    assert not admission.refuses("other", START + 10, START + 5, START + 15)
+    assert admission.overloaded("flood", START + 10)
+    assert not admission.overloaded("other", START + 10)
     assert admission.judge("other", START + 10, START + 5, START + 15) == "run"
 
 
@@ -148,3 +145,13 @@ def test_tenants_that_ask_no_more_are_forgotten() -> None:
         now = START + n * 0.1
         admission.judge(f"tenant{n}", now, now, now + 10)
     assert len(admission._tenants) <= FORGET_AT
+
+
+def test_those_that_expire_while_all_slots_hang_have_no_other_refused() -> None:
+    admission = Admission()
+    for n in range(100):
+        now = START + n * 0.1
+        # Nothing starts: only those are judged whose time is over.
+        assert admission.judge(f"tenant{n}", now, now - 5, now) == "expired"
+        assert not admission.overloaded("patient", now)
+    assert admission.judge("patient", START + 10, START - 5, START + 55) == "run"

@@ -54,7 +54,10 @@ class Group:
         self.now += self.took_s
         return self.answered
 
-    async def _recover(self, *_: Any) -> None: ...
+    async def _recover(self, *_: Any) -> None:
+        await self.recovery()
+
+    async def recovery(self) -> None: ...
 
 
 async def test_a_process_that_stood_still_for_a_session_writes_nothing_until_it_is_told() -> None:

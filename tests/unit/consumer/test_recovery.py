@@ -217,7 +217,7 @@ async def test_what_fails_is_repeated_and_holds_up_no_other() -> None:
     log.refusals = [KafkaConnectionError("away")]
     log.described = [3]
     task = asyncio.create_task(recover(log, 3, 7, hook=hook))
-    await eventually(lambda: "LookupError" in hook.failed, 5, "what is missing to be told")
+    await eventually(lambda: "LookupError" in hook.failed, 10, "what is missing to be told")
     log.described = [3, 7]
     found = await task
     assert [each.number for each in found] == [3, 7]
@@ -235,3 +235,24 @@ async def test_a_client_whose_closing_raises_cancelled_error_does_not_end_the_re
     setattr(log, closing, close)
     [found] = await recover(log, 3)
     assert found.number == 3
+
+
+async def test_one_that_is_cancelled_while_a_client_closes_closes_the_other_too() -> None:
+    closing, stopped = asyncio.Event(), asyncio.Event()
+
+    async def close() -> None:
+        closing.set()
+        await asyncio.Event().wait()
+
+    async def stop() -> None:
+        stopped.set()
+
+    log = Log()
+    log.close, log.stop = close, stop  # type: ignore[method-assign] - a broker that does not answer
+    task = asyncio.create_task(recover(log, 3))
+    async with asyncio.timeout(5):
+        await closing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stopped.is_set()

@@ -72,13 +72,17 @@ def test_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -
 def test_a_topic_that_is_ours_or_not_allowed_gets_no_copy(topic: str) -> None:
     allowed = outcomes(reply_topics={"replies", "t.questions", "t.questions.dlq", "t.answers", "t.events"})
     asked = inquiry(headers=(("reply_to", topic.encode()),))
-    assert allowed.answered(asked, answer()).reply is None
+    made = allowed.answered(asked, answer())
+    assert made.reply is None
+    # On `answers` it is already.
+    assert made.refused_reply == (None if topic == "t.answers" else topic)
 
 
 def test_a_reply_is_the_answer_byte_for_byte_where_the_asker_wants_it() -> None:
     headers = (("kafka_replyTopic", b"replies"), ("kafka_replyPartition", b"\0\0\0\2"))
     made = outcomes().answered(inquiry(headers=headers), answer())
     assert made.reply is not None
+    assert made.refused_reply is None
     assert (made.reply.topic, made.reply.partition, made.reply.exact) == ("replies", 2, False)
     assert (made.reply.value, made.reply.headers) == (made.answer.value, made.answer.headers)
 
@@ -144,6 +148,15 @@ def test_where_the_echo_is_too_large_it_goes_too() -> None:
     assert made.answer.size_with_headers < 2000
 
 
+@pytest.mark.parametrize("name", ["ce_id", "tracestate", "baggage"])
+def test_no_header_of_the_question_keeps_an_answer_too_large(name: str) -> None:
+    traceparent = ("traceparent", b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01")
+    asked = inquiry(headers=(traceparent, (name, b"x" * 8000)))
+    barest = outcomes().shrink(outcomes().shrink(outcomes().answered(asked, answer()), False), False)
+    assert barest.answer.size_with_headers < 2000
+    assert dict(barest.answer.headers)["ce_causationid"] == b"q"
+
+
 def test_a_failure_that_is_too_large_keeps_its_reason_and_its_dead_letter() -> None:
     first = outcomes().answered(inquiry(), failed_answer(metadata={"a": 1}))
     second = outcomes().shrink(first, False)
@@ -166,6 +179,17 @@ def test_a_dead_letter_too_large_keeps_its_beginning_and_points_to_the_record() 
     assert found["qa.dlq.disposition"] == b"truncated"
     assert found["__connect.errors.partition"] == b"4"
     assert smaller.answer is first.answer
+    assert outcomes().shrink(smaller, True) is smaller
+
+
+def test_a_dead_letter_whose_headers_are_too_large_goes_without_them() -> None:
+    asked = inquiry(value=b"v" * 100, headers=(("h", b"x" * 500_000),))
+    smaller = outcomes().shrink(outcomes().answered(asked, failed_answer()), True)
+    letter = smaller.dead_letter
+    assert letter is not None
+    assert (letter.key, letter.value) == (b"c", b"v" * 100)
+    assert letter.size_with_headers < 1000
+    assert dict(letter.headers)["qa.dlq.disposition"] == b"truncated"
     assert outcomes().shrink(smaller, True) is smaller
 
 

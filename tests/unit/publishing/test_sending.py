@@ -16,11 +16,12 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.answer import Answer
 from schemas.codec import decode_answer
+from streams.publishing.connection import LOOK_S
 from streams.publishing.copies import MAX_DELTAS, Copies
 from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome, Record
-from streams.publishing.sending import Sender
+from streams.publishing.sending import PACE_S, Sender
 from streams.telemetry.hook import Hook
 from tests.support.system import eventually
 from tests.unit.publishing.test_outcomes import answer, failed_answer, inquiry, outcomes
@@ -63,7 +64,8 @@ class FakeProducer:
 
     async def close(self) -> None: ...
 
-    def add_listener(self, listener: Callable[[Any], None]) -> None: ...
+    def add_listener(self, listener: Callable[[Any], None]) -> None:
+        self.broker.listeners.append(listener)
 
     def add_topic(self, topic: str) -> None: ...
 
@@ -121,6 +123,7 @@ class FakeBroker:
         self.deleted: set[str] = set()
         self.batch_size = 1000
         self.opened = self.closed = 0
+        self.listeners: list[Callable[[Any], None]] = []
 
     def open(self) -> FakeProducer:
         return FakeProducer(self)
@@ -260,7 +263,7 @@ async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeB
     for number in range(5):
         sender.put(record(b"stuck", topic="t.questions.dlq"), lambda r, e: acked.append(r.topic))
         sender.put(record(b"fine"), lambda r, e: acked.append(r.topic))
-        await eventually(lambda n=number: acked.count("t.answers") == n + 1, 2, "the others")
+        await eventually(lambda n=number: acked.count("t.answers") == n + 1, 10, "the others")
     assert acked == ["t.answers"] * 5
     held = broker.held.pop("t.questions.dlq")
     for settle in held:
@@ -280,12 +283,133 @@ async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
         sender.put(record(value, topic="t.questions.dlq"), lambda r, e: acked.append((r.value, e)))
     for number in range(3):
         sender.put(record(b"fine"), lambda r, e: acked.append((r.value, e)))
-        await eventually(lambda n=number: len(acked) == n + 1, 2, "the others")
+        await eventually(lambda n=number: len(acked) == n + 1, 10, "the others")
     assert acked == [(b"fine", None)] * 3
     missing.clear()
     await asyncio.wait_for(sender.aflush(), 5)
     assert acked[3:] == [(b"1", None), (b"2", None), (b"3", None)]
     assert broker.opened == 1, "nothing was refused"
+
+
+async def impatient(
+    broker: FakeBroker, hook: Told, patience_s: float
+) -> tuple[Sender, Callable[..., None], list[tuple[bytes | None, str]]]:
+    """A sender that gives up, how to hand it a record (its value and its gate), and what it tells of each."""
+    sender = Sender(
+        open_producer=broker.open,  # type: ignore[arg-type] - a fake
+        topics=[],
+        rebuild=False,
+        hook=hook,
+        patience_s=patience_s,
+    )
+    await sender.start()
+    told: list[tuple[bytes | None, str]] = []
+
+    def put(value: bytes, gate: Gate | None = None) -> None:
+        sender.put(record(value), lambda r, e: told.append((r.value, type(e).__name__)), gate)
+
+    return sender, put, told
+
+
+@pytest.mark.looptime
+async def test_a_second_outage_has_all_the_patience_of_the_first(broker: FakeBroker, hook: Told) -> None:
+    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
+    broker.leaderless.add("t.answers")
+    put(b"given up")
+    await eventually(lambda: told == [(b"given up", "LeaderNotAvailableError")], 10, "the end of patience")
+    broker.leaderless.clear()  # with nothing to send
+    for learn in broker.listeners:
+        learn(None)
+    broker.leaderless.add("t.answers")
+    put(b"patient")
+    await asyncio.sleep(LOOK_S + 0.1)
+    broker.leaderless.clear()
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert told[1:] == [(b"patient", "NoneType")]
+    await sender.aclose(timeout_s=1)
+
+
+@pytest.mark.looptime
+async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end(
+    broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: set[str] = set()
+
+    def look(self: FakeProducer) -> None:
+        known.clear()
+        known.update(self.broker.leaderless)
+        for learn in self.broker.listeners:
+            asyncio.get_running_loop().call_soon(learn, None)
+
+    def leader(_: FakeProducer, place: Any) -> int:
+        return -1 if place.topic in known else 1
+
+    monkeypatch.setattr(FakeProducer, "force_metadata_update", look)
+    monkeypatch.setattr(FakeProducer, "leader_for_partition", leader)
+    sender, put, told = await impatient(broker, hook, 0.1)
+    broker.leaderless.add("t.answers")
+    known.add("t.answers")
+    put(b"given up")
+    await eventually(lambda: told == [(b"given up", "LeaderNotAvailableError")], 10, "the end of patience")
+    await asyncio.sleep(60)  # nothing is sent, so nobody looks
+    broker.leaderless.clear()
+    put(b"patient")
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert told[1:] == [(b"patient", "NoneType")]
+    await sender.aclose(timeout_s=1)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("end", ["given up while a round is paced", "fenced"])
+async def test_an_outage_of_which_nothing_waits_any_more_costs_the_next_none_of_its_patience(
+    broker: FakeBroker, hook: Told, end: str
+) -> None:
+    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
+    broker.leaderless.add("t.answers")
+    gate = Gate()
+    put(b"first", gate)
+    if end == "fenced":
+        gate.lose()
+        await asyncio.sleep(LOOK_S + 0.1)
+        assert told == [(b"first", "Fenced")]
+    else:
+        await asyncio.sleep(2 * LOOK_S - PACE_S / 2)
+        sender.put(record(b"fine", topic="t.events"), lambda r, e: None)  # the next round is paced
+        await asyncio.sleep(PACE_S / 4)
+        put(b"second")
+        await asyncio.sleep(PACE_S)
+        assert told == [(value, "LeaderNotAvailableError") for value in (b"first", b"second")]
+    broker.leaderless.clear()
+    await asyncio.sleep(3600)  # nothing is sent, so nobody looks
+    del told[:]
+    broker.leaderless.add("t.answers")
+    put(b"patient")
+    await asyncio.sleep(LOOK_S + 0.1)
+    broker.leaderless.clear()
+    await asyncio.wait_for(sender.aflush(), 5)
+    assert told == [(b"patient", "NoneType")]
+    await sender.aclose(timeout_s=1)
+
+
+async def test_what_waits_for_a_leader_costs_the_same_however_much_it_is(
+    sender: Sender, broker: FakeBroker
+) -> None:
+    broker.leaderless.add("t.answers")
+    looks = 0
+
+    def member() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    gate = Gate(member)
+    for number in range(1000):
+        sender.put(record(b"%d" % number), lambda r, e: None, gate)
+        for _ in range(2):
+            await asyncio.sleep(0)
+    assert looks < 10_000
+    broker.leaderless.clear()
+    await asyncio.wait_for(sender.aflush(), 5)
 
 
 async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
@@ -297,7 +421,7 @@ async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
     for value, gate in ((b"ours", ours), (b"lost", lost)):
         sender.put(record(value), lambda r, e: told.append((r.value, type(e).__name__)), gate)
     lost.lose()
-    await eventually(lambda: told == [(b"lost", "Fenced")], 3, "the fence")
+    await eventually(lambda: told == [(b"lost", "Fenced")], 10, "the fence")
     broker.leaderless.clear()
     await asyncio.wait_for(sender.aflush(), 5)
     assert told[1:] == [(b"ours", "NoneType")]
@@ -309,7 +433,7 @@ async def test_a_partition_that_is_not_there_is_folded_or_refused(sender: Sender
     sender.put(record(b"exact", 8, exact=True), lambda r, e: results.append(e))
     sender.put(record(b"unknown", topic="nowhere"), lambda r, e: results.append(e))
     assert not results, "told within put"
-    await eventually(lambda: len(results) == 3, 2, "results")
+    await eventually(lambda: len(results) == 3, 10, "results")
     assert broker.log == [("t.answers", 2, [b"folded"])]
     assert sum(isinstance(error, UnknownTopicOrPartitionError) for error in results) == 2
 
@@ -333,10 +457,10 @@ async def test_what_a_replaced_producer_had_in_flight_is_told_as_failed_once(
     results: list[Any] = []
     broker.held["t.questions.dlq"] = []
     sender.put(record(b"in flight", topic="t.questions.dlq"), lambda r, e: results.append(e))
-    await eventually(lambda: broker.held["t.questions.dlq"], 2, "the flight")
+    await eventually(lambda: broker.held["t.questions.dlq"], 10, "the flight")
     broker.dead = sender._connection.producer
     sender.put(record(b"kills"), lambda r, e: results.append(e))
-    await eventually(lambda: len(results) == 2, 5, "both results")
+    await eventually(lambda: len(results) == 2, 10, "both results")
     assert all(results)
     assert (broker.opened, broker.closed) == (2, 1)
     broker.held.pop("t.questions.dlq")[0]()  # the old producer's answer comes after all
@@ -354,11 +478,11 @@ async def test_the_dead_letter_is_acked_before_its_answer_leaves(
     done: list[Any] = []
     publisher.publish(outcomes().answered(inquiry(), failed_answer()), done.append)
     publisher.publish(outcomes().answered(inquiry(), answer()), done.append)
-    await eventually(lambda: len(done) == 1, 2, "the neighbour")
+    await eventually(lambda: len(done) == 1, 10, "the neighbour")
     assert broker.topics().count("t.answers") == 1
     assert publisher.unpublished == 1
     broker.held.pop("t.questions.dlq")[0]()
-    await eventually(lambda: len(done) == 2, 2, "the failed one")
+    await eventually(lambda: len(done) == 2, 10, "the failed one")
     order = broker.topics()
     assert order.index("t.questions.dlq") < len(order) - 1 - order[::-1].index("t.answers")
     assert publisher.unpublished == 0
@@ -380,7 +504,7 @@ async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic.endswith("dlq") else None
     done: list[Any] = []
     publisher.publish(outcomes().answered(inquiry(), failed_answer()), done.append)
-    await eventually(lambda: len(hook.failures) >= 2, 5, "two attempts")
+    await eventually(lambda: len(hook.failures) >= 2, 10, "two attempts")
     assert not done
     assert broker.values("t.answers") == []
     assert publisher.unpublished == 1
@@ -406,7 +530,7 @@ async def test_a_dead_letter_that_cannot_be_written_blocks_its_partition_until_i
     done: list[Any] = []
     publisher.publish(outcomes().answered(asked, failed_answer()), done.append)
     assert not asked.gate.blocks, "at once"
-    await eventually(lambda: asked.gate.blocks, 5, "the pause")
+    await eventually(lambda: asked.gate.blocks, 10, "the pause")
     (reason,) = asked.gate.blocks.values()
     source = asked.source
     assert f"{source.topic}/{source.partition}/{source.offset}" in reason
@@ -437,9 +561,9 @@ async def test_the_bytes_that_wait_are_counted_until_the_broker_has_them(
     assert not publisher.has_room()
     assert publisher.unpublished_bytes > 4000
     while len(done) < 2:
-        await eventually(lambda: broker.held["t.answers"], 2, "a batch")
+        await eventually(lambda: broker.held["t.answers"], 10, "a batch")
         broker.held["t.answers"].pop()()
-        await eventually(lambda: broker.held["t.answers"] or len(done) == 2, 2, "the next")
+        await eventually(lambda: broker.held["t.answers"] or len(done) == 2, 10, "the next")
     assert publisher.has_room()
     assert publisher.unpublished_bytes == 0
 
@@ -463,7 +587,7 @@ async def test_a_reply_that_fails_holds_nothing_up(
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic == "replies" else None
     headers = (("reply_to", b"replies"),)
     await publish(publisher, outcomes().answered(inquiry(headers=headers), answer()))
-    await eventually(lambda: hook.failures == [("replies", "KafkaTimeoutError")], 2, "the failure")
+    await eventually(lambda: hook.failures == [("replies", "KafkaTimeoutError")], 10, "the failure")
     assert broker.opened == 2, "the copies' producer needs no rebuilding, and the outcomes' is untouched"
 
 
@@ -475,11 +599,11 @@ async def test_a_reply_without_a_leader_holds_no_slot_and_is_given_up(
     asked = inquiry(headers=(("reply_to", b"replies"),))
     await publish(publisher, *[outcomes().answered(asked, answer()) for _ in range(5)])
     assert hook.failures == [], "nobody has waited for the replies"
-    await eventually(lambda: hook.failures == [("replies", "LeaderNotAvailableError")] * 5, 5, "the end")
+    await eventually(lambda: hook.failures == [("replies", "LeaderNotAvailableError")] * 5, 10, "the end")
     await publish(publisher, outcomes().answered(asked, answer()))
     getattr(broker, gone).clear()
     await publish(publisher, outcomes().answered(asked, answer()))
-    await eventually(lambda: broker.values("replies"), 5, "a reply once there is a leader")
+    await eventually(lambda: broker.values("replies"), 10, "a reply once there is a leader")
 
 
 async def test_replies_of_a_conversation_keep_their_order(publisher: Publisher, broker: FakeBroker) -> None:
@@ -489,7 +613,7 @@ async def test_replies_of_a_conversation_keep_their_order(publisher: Publisher, 
     for text in texts:
         await publish(publisher, outcomes().answered(asked, answer(text=text)))
     while len(broker.values("replies")) < len(texts):
-        await eventually(lambda: broker.held["replies"], 2, "a batch")
+        await eventually(lambda: broker.held["replies"], 10, "a batch")
         broker.held["replies"].pop()()
     assert [decode_answer(value or b"").text for value in broker.values("replies")] == texts
 
@@ -505,11 +629,11 @@ async def test_a_reply_topic_that_is_not_read_costs_no_other_its_room(
     assert hook.failures == [("replies", "BufferError")] * 2
     copies.trace(record(b"trace", topic="t.events"))
     copies.delta(record(b"delta", topic="t.answers.deltas"))
-    await eventually(lambda: len(broker.log) == 2, 2, "the others")
+    await eventually(lambda: len(broker.log) == 2, 10, "the others")
     while len(broker.values("replies")) < 3:
-        await eventually(lambda: broker.held["replies"], 2, "a batch")
+        await eventually(lambda: broker.held["replies"], 10, "a batch")
         broker.held["replies"].pop()()
-    await eventually(lambda: hook.sent.count("replies") == 3, 2, "the end")
+    await eventually(lambda: hook.sent.count("replies") == 3, 10, "the end")
     copies.reply(record(b"x" * 10, topic="replies"))
     assert len(hook.failures) == 2, "there is room again"
     broker.held.pop("replies")
@@ -541,6 +665,6 @@ async def test_records_that_a_secret_was_taken_out_of_give_back_all_their_room(
     for number in range(1, 11):
         copies.reply(record(b"x" * 50, topic="replies"))
         copies.trace(record(b"x" * 50, topic="t.events"))
-        await eventually(lambda number=number: len(hook.sent) == 2 * number, 5, "both are sent")  # type: ignore[misc] - as above
+        await eventually(lambda number=number: len(hook.sent) == 2 * number, 10, "both are sent")  # type: ignore[misc] - as above
     await copies.aclose(timeout_s=1)
     assert hook.failures == []

@@ -1,0 +1,30 @@
+"""What a rebalance has begun is ended with it."""
+
+import asyncio
+
+from tests.unit.consumer.test_lease import Group
+
+
+class Recovering(Group):
+    """Recovers for ever; to break it off takes a while, because its clients are to be closed."""
+
+    began = 0
+    closed = 0
+
+    async def recovery(self) -> None:
+        self.began += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.closed += 1
+
+
+async def test_closing_waits_for_a_recovery_that_a_rebalance_has_broken_off() -> None:
+    group = Recovering()
+    await group.assign()
+    await asyncio.sleep(0)
+    await group.assign()
+    await group.rebalance.aclose()
+    assert group.began == group.closed == 1
