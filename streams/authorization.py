@@ -59,10 +59,13 @@ def worker_rights(settings: Settings) -> list[Right]:
     topics = Topics(settings.kafka.topic_prefix)
     reads = (topics.questions, topics.documents, topics.answers, topics.journal)
     writes = (topics.answers, topics.journal, topics.dead_letters, topics.events, topics.deltas)
+    groups = [settings.worker.group_id]
+    if settings.knowledge_group is not None:
+        groups.append(settings.knowledge_group)
     return [
         *_on_topics(Operation.READ, reads),
         *_on_topics(Operation.WRITE, (*writes, *settings.kafka.reply_topics)),
-        Right(Operation.READ, "group", settings.worker.group_id),
+        *(Right(Operation.READ, "group", group) for group in groups),
     ]
 
 

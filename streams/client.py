@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from schemas.answer import Answer, Source
@@ -211,7 +211,8 @@ class AskClient:
         Raises:
             TimeoutError: no outcome within `timeout_s` and `PATIENCE_S`.
             OperatorError: the question is too large to be written.
-            KafkaError: the broker did not take the question, or answers cannot be read any more.
+            KafkaError: the broker did not take the question.
+            Exception: answers cannot be read any more; what the consumer raised, mostly a KafkaError.
         """
         producer = self._producer
         if producer is None:
@@ -260,5 +261,5 @@ class AskClient:
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
                     for record in records:
                         self._replies.take(record.topic, record.headers, record.value)
-        except KafkaError as error:
+        except Exception as error:  # noqa: BLE001 - whoever asks would wait in vain
             self._replies.fail(error)

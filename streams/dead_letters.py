@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, decode_answer
@@ -11,8 +11,9 @@ from schemas.topics import Topics
 from streams.authorization import dead_letter_rights
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
+from streams.publishing.outcomes import TRUNCATED
 from streams.reading import aread_to_end
-from streams.redrive import Decision, Letter, Place, decide
+from streams.redrive import Decision, Identity, Letter, Place, Sent, decide
 from streams.settings import Kafka
 
 SKEW_MS = 3_900_000
@@ -55,11 +56,15 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
     if not letters:
         return []
     since_ms = max(0, min(letter.timestamp_ms for letter in letters) - SKEW_MS)
-    answered: set[Place | str] = set()
-    sent: set[tuple[str, int]] = set()
-    # By offsets, not by times, because the clock of whoever sends one back may be any.
-    sources = sorted((letter.source for letter in letters), reverse=True)
-    failed = {partition: offset for partition, offset in sources if partition >= 0}
+    answered: set[Place | Identity] = set()
+    sent: set[Sent] = set()
+    made_anew = False
+    failed: dict[Place, set[bytes | None]] = {}
+    for letter in letters:
+        if letter.source[0] >= 0:
+            values = failed.setdefault(letter.source, set())
+            if letter.said.get("qa.dlq.disposition") != TRUNCATED:  # it would be like no record
+                values.add(letter.value)
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
             try:
@@ -67,14 +72,24 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
             except DecodeError:
                 continue  # another writer's
             if answer.status != "failed" and answer.source.topic == topics.questions:
-                answered |= {(answer.source.partition, answer.source.offset), answer.question_id}
-        async for record in aread_to_end(kafka, topics.questions, since=failed):
-            again = Letter(record.partition, record.offset, None, None, tuple(record.headers), 0)
-            if "qa.dlq.origin" in again.said:
-                sent.add((again.origin, again.redrives))
+                place = answer.source.partition, answer.source.offset
+                answered |= {place, (answer.tenant, answer.question_id)}
+        # By offsets, not by times, because the clock of whoever sends one back may be any.
+        async for record in aread_to_end(kafka, topics.questions, since=dict(sorted(failed, reverse=True))):
+            made_anew |= not failed.get((record.partition, record.offset), set()) <= {record.value}
+            sent |= _sent_back(record)
+        if made_anew:  # its offsets say nothing of when
+            async for record in aread_to_end(kafka, topics.questions):
+                sent |= _sent_back(record)
     except KafkaError as error:
         raise OperatorError(f"what became of the dead letters cannot be read: {error!r}") from error
     return decide(letters, answered=answered, sent=sent)
+
+
+def _sent_back(record: ConsumerRecord) -> set[Sent]:
+    """Nothing, where it was not."""
+    again = Letter(record.partition, record.offset, None, record.value, tuple(record.headers), 0)
+    return {(again.origin, again.identity, again.redrives)} if "qa.dlq.origin" in again.said else set()
 
 
 async def aredrive(

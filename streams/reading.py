@@ -19,8 +19,8 @@ async def aread_to_end(
 
     Args:
         since_ms: only those since a time.
-        since: only those from these offsets on, by partition. Where one is beyond the end, or a partition
-            is not there, the topic was made anew, and all is read.
+        since: only those from these offsets on, by partition. Where one is not reached, or a partition is
+            not there, the topic was made anew, and all is read.
 
     Raises:
         KafkaError: the broker cannot be asked.
@@ -39,7 +39,7 @@ async def aread_to_end(
             for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since_ms))).items():
                 begins[place] = ends[place] if found is None else found.offset
         if since is not None and all(
-            offset <= ends.get(TopicPartition(topic, number), -1) for number, offset in since.items()
+            offset < ends.get(TopicPartition(topic, number), -1) for number, offset in since.items()
         ):
             begins = {place: max(begins[place], since.get(place.partition, ends[place])) for place in places}
         left = [place for place in places if begins[place] < ends[place]]

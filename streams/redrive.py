@@ -19,6 +19,10 @@ REDRIVES_MAX = 3
 Action = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
 Place = tuple[int, int]
 """(partition, offset) on `questions`."""
+Identity = tuple[str, str]
+"""A question's tenant and id: those of different tenants may have the same id."""
+Sent = tuple[str, Identity | None, int]
+"""Of a record that was sent back: its origin, its question, and which time it was."""
 
 _REASONS: dict[Action, str] = {
     "redrive": "sent back",
@@ -72,12 +76,19 @@ class Letter:
         return int(count) if count.isdecimal() else 0
 
     @cached_property
+    def identity(self) -> Identity | None:
+        """The question's, where the value holds one."""
+        try:
+            question = decode_question(self.value)
+        except DecodeError as error:
+            salvaged = error.salvaged
+            return (salvaged.tenant or "default", salvaged.question_id) if salvaged.question_id else None
+        return question.tenant, question.id
+
+    @property
     def question_id(self) -> str | None:
         """The question's id, where the value holds one."""
-        try:
-            return decode_question(self.value).id
-        except DecodeError as error:
-            return error.salvaged.question_id
+        return self.identity and self.identity[1]
 
     @property
     def redriven_headers(self) -> list[Header]:
@@ -111,28 +122,32 @@ class Decision:
 
 
 def decide(
-    letters: Iterable[Letter], *, answered: Collection[Place | str], sent: Collection[tuple[str, int]]
+    letters: Iterable[Letter], *, answered: Collection[Place | Identity], sent: Collection[Sent]
 ) -> list[Decision]:
     """What to do with each letter, in the order of the records that failed.
 
+    Where `questions` was made anew, other questions are at the same places: a place says something of
+    those alone that have no identity.
+
     Args:
-        answered: the sources, and the question ids, that have an outcome which is not a failure.
-        sent: of every record that was sent back, its origin and which time it was.
+        answered: the sources, and the questions, that have an outcome which is not a failure.
+        sent: every record that was sent back.
     """
     ordered = sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset))
-    latest: dict[str, int] = {}
+    latest: dict[tuple[str, Identity | None], int] = {}
     for letter in ordered:
-        latest[letter.origin] = max(letter.redrives, latest.get(letter.origin, 0))
+        asked = letter.origin, letter.identity
+        latest[asked] = max(letter.redrives, latest.get(asked, 0))
 
     def action(letter: Letter) -> Action:
-        if letter.source in answered or letter.question_id in answered:
+        if (letter.identity or letter.source) in answered:
             return "answered"
-        if letter.redrives < latest[letter.origin]:
+        if letter.redrives < latest[letter.origin, letter.identity]:
             return "superseded"
         if letter.redrives >= REDRIVES_MAX:
             return "parked"
         if letter.source[0] < 0 or letter.said.get("qa.dlq.disposition") in {TRUNCATED, HEADERS_LOST}:
             return "damaged"
-        return "pending" if (letter.origin, letter.redrives + 1) in sent else "redrive"
+        return "pending" if (letter.origin, letter.identity, letter.redrives + 1) in sent else "redrive"
 
     return [Decision(letter, action(letter)) for letter in ordered]

@@ -18,7 +18,8 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How to talk to the brokers."""
     ssl_cafile: str = ""
-    """The authority that signed the brokers' certificates, as a PEM file; empty: the system's."""
+    """The authority that signed the brokers' certificates, as a PEM file; empty: the system's. It is trusted
+    for `oauth_token_url` too, besides the system's."""
     ssl_certfile: str = ""
     """This client's certificate, with its key in the same file or in `ssl_keyfile`; empty: none."""
     ssl_keyfile: str = ""
@@ -76,7 +77,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long things may take, in seconds, and how many at once."""
 
     deadline_s: Seconds = 30.0
-    """A question that brings no deadline of its own has this long from when work on it starts."""
+    """The most that a question has from when work on it starts, and all that one without a deadline of its
+    own has."""
     retrieve_s: Seconds = 3.0
     """Finding passages; then the answer goes without them."""
     plan_s: Seconds = 4.0
@@ -86,7 +88,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_concurrency: Count = 10
     """Tools of one question that run at once."""
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 0.8
-    """Of `WORKER.MAX_IN_FLIGHT`, the most that one tenant may have while there are questions of others."""
+    """Of the questions that may run now (`kotae_in_flight_limit`), the most that one tenant may have while
+    there are questions of others."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,8 +147,8 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis_url: str = ""
     """`redis://host:6379/0`, or `rediss://` for TLS: workers share answers there; empty: each has its own."""
     ttl_s: Annotated[float, Meta(ge=0, le=36_000)] = 3600.0
-    """How long an answer is kept, and what a search in a server found; 0: none is. The bound: after a day,
-    Kafka may forget a deletion."""
+    """How long an answer is kept, and what a search in a server found; 0: none is. At most 36,000: after a
+    day, Kafka may forget a deletion."""
     max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864
     """What a worker process keeps of them in its memory, in bytes."""
     own_components: bool = False
@@ -163,8 +166,9 @@ class Egress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For Python tools and components: `host:port` of servers that are not public and may be called all the
     same; public ones always may."""
     ca_file: str = ""
-    """A PEM file of authorities to trust besides the system's, for every address with https (models, Qdrant,
-    tools) and for Redis over TLS; empty: the system's alone. For Kafka, see `KAFKA.SSL_CAFILE`."""
+    """A PEM file of authorities to trust besides the system's, for https to models, embeddings, Qdrant and
+    tools, and for Redis over TLS; empty: the system's alone. For Kafka and its `OAUTH_TOKEN_URL`, see
+    `KAFKA.SSL_CAFILE`."""
 
 
 class Resilience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,3 +216,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resilience: Resilience = field(default_factory=Resilience)
     components: Components = field(default_factory=Components)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def knowledge_group(self) -> str | None:
+        """The consumer group that fills an index that workers share; None: each worker has its own index."""
+        return f"{self.worker.group_id}.knowledge" if self.knowledge.qdrant_url else None

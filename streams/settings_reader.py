@@ -106,7 +106,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
         if variable not in _VARIABLES:
             if variable.startswith(f"{_PREFIX}TOOLS__"):
                 raise SettingsError(f"{source}: tools are declared in the TOML file, as [tools.NAME]")
-            raise SettingsError(f"{source}: there is no such setting; {_suggestion(variable, _VARIABLES)}")
+            raise SettingsError(f"{source}: there is no such setting; {_variable_meant(variable)}")
         section, name = _VARIABLES[variable]
         given[f"{section}.{name}"] = _Given(environ[variable], source, is_text=True)
     return given
@@ -118,7 +118,7 @@ def _is_foreign(variable: str) -> bool:
 
 def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, dict[str, Any]]]:
     try:
-        tables = tomllib.loads(Path(file).read_text("utf-8"))
+        tables = tomllib.loads(Path(file).read_text("utf-8-sig"))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise SettingsError(f"{file}: {reason}; {named_by} must name a TOML file that can be read") from None
@@ -245,6 +245,15 @@ def _wrong(key: str, source: str, allowed: str, value: Any) -> SettingsError:
 def _one_line(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _variable_meant(variable: str) -> str:
+    """As `_suggestion`, but the sections where nothing is like it: the variables would fill a screen."""
+    known = {name.removeprefix(_PREFIX): name for name in _VARIABLES}
+    close = get_close_matches(variable.removeprefix(_PREFIX), known, n=1)
+    if close:
+        return f"did you mean {known[close[0]]}?"
+    return f"allowed: {', '.join(f'{_PREFIX}{section.upper()}__…' for section in _SECTIONS)}"
 
 
 def _suggestion(name: str, known: Mapping[str, Any] | list[str]) -> str:

@@ -8,24 +8,39 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, encode
-from schemas.question import Question
+from schemas.question import TEXT_MAX, Question
 from streams.cli.context import CommandContext
 from streams.cli.showing import StreamWriter, details
 from streams.client import AskClient
 from streams.errors import OperatorError
 from streams.settings import Kafka
 
+_IN_WORDS = {
+    "$.text": f"TEXT must have between 1 and {TEXT_MAX} characters, and not only white space",
+    "$.tenant": "--tenant must have between 1 and 128 characters",
+    "$.conversation_id": "--conversation must have 128 characters at most",
+}
+
+
+def _in_words(error: str) -> str:
+    """What the contract refuses, by the names of the command line."""
+    field = error.rpartition("`")[0].rpartition("`")[2]
+    return _IN_WORDS.get(field, error)
+
 
 @click.command()
 @click.argument("text")
-@click.option("--conversation", help="Conversation id; default: a new conversation.")
+@click.option(
+    "--conversation",
+    help="Conversation id, which keeps the order of answers and remembers nothing; default: a new one.",
+)
 @click.option("--tenant", default="default", show_default=True, help="Whose documents and tools are used.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
     show_default=True,
-    help="Seconds to wait.",
+    help="The question's deadline, in seconds; its answer is waited for 3 s longer.",
 )
 @click.option("--tool", "tools", multiple=True, help="Allow this tool only; may be given several times.")
 @click.option("--stream", is_flag=True, help="Print the answer as it is written.")
@@ -61,7 +76,7 @@ def command(
             Question,
         )
     except msgspec.ValidationError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(_in_words(str(error))) from error
     return asyncio.run(_ask(context.settings.kafka, question, timeout, stream=stream, as_json=as_json))
 
 

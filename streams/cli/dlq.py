@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli.context import CommandContext
+from streams.terminal import harmless
 
 if TYPE_CHECKING:
     from streams.redrive import Decision, Letter
@@ -38,11 +39,12 @@ def list_letters(context: CommandContext, *, as_json: bool) -> None:
         return
     for one in decisions:
         letter = one.letter
-        click.echo(
+        line = (
             f"{letter.position}  {_when(letter)}  {letter.said.get('qa.dlq.disposition', '?')}"
             f"  {letter.question_id or '-'}  [{one.action}]"
             f"  {letter.said.get('__connect.errors.exception.message', '')[:MESSAGE_SHOWN]}"
         )
+        click.echo(harmless(line, lines=False))
     click.echo(f"{len(decisions)} dead letters")
 
 
@@ -59,9 +61,10 @@ def show(context: CommandContext, *, position: str, as_json: bool) -> None:
         click.echo(orjson.dumps(_as_object(letter), option=orjson.OPT_INDENT_2))
         return
     for name, value in letter.headers:
-        click.echo(f"{name}: {(value or b'').decode(errors='backslashreplace')}")
+        click.echo(harmless(f"{name}: {(value or b'').decode(errors='backslashreplace')}", lines=False))
     click.echo()
-    click.echo("(null)" if letter.value is None else letter.value.decode(errors="backslashreplace"))
+    asked = "(null)" if letter.value is None else letter.value.decode(errors="backslashreplace")
+    click.echo(harmless(asked))
 
 
 @command.command()

@@ -16,6 +16,7 @@ from streams.cli.context import CommandContext
 from streams.ingestion.files import KINDS, Problem, find_files, read_documents
 from streams.ingestion.sending import DocumentSender
 from streams.settings import Kafka
+from streams.terminal import harmless
 
 READ_AT_ONCE = 32
 """Documents that are read by the thread before the loop sends them."""
@@ -102,7 +103,7 @@ def _show(report: Report, *, as_json: bool) -> None:
         click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
         return
     for problem in report.problems:
-        click.echo(f"kotae: {problem}", err=True)
+        click.echo(harmless(f"kotae: {problem}"), err=True)
     documents = "1 document" if report.documents == 1 else f"{report.documents:,} documents"
     files = "1 file" if report.files == 1 else f"{report.files:,} files"
     click.echo(f"{documents} from {files} put on the topic {report.topic}")

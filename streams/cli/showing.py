@@ -7,6 +7,7 @@ import click
 from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.event import AnswerDelta, QuestionTrace
+from streams.terminal import harmless
 
 TIMELINE_WIDTH = 40
 
@@ -29,7 +30,7 @@ class StreamWriter:
             self._shown = ""
         self._epoch = delta.epoch
         self._shown += delta.text
-        click.echo(delta.text, nl=False)
+        click.echo(harmless(delta.text), nl=False)
 
     def end(self, answer: Answer) -> None:
         """Print what is still missing of the text: pieces may be late or lost, the answer is the truth."""
@@ -37,16 +38,21 @@ class StreamWriter:
             click.echo()
             self._shown = ""
         if self._shown or answer.text:
-            click.echo(answer.text.removeprefix(self._shown))
+            click.echo(harmless(answer.text.removeprefix(self._shown)))
 
 
 def details(answer: Answer) -> Iterator[str]:
     """What there is to say besides the text, a line each."""
+    return map(harmless, _details(answer))
+
+
+def _details(answer: Answer) -> Iterator[str]:
     for citation in answer.citations:
         yield f"  [{citation.index}] {citation.title or citation.document_id}: “{citation.quote}”"
     for call in answer.tool_calls:
         arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
-        yield f"  {call.name}({arguments}) {call.status} in {call.duration_ms:.0f} ms: {call.result}"
+        result = call.result if isinstance(call.result, str) else encode(call.result).decode()
+        yield f"  {call.name}({arguments}) {call.status} in {call.duration_ms:.0f} ms: {result}"
     if answer.degraded:
         yield f"  degraded: {', '.join(answer.degraded)}"
     if answer.error is not None:

@@ -1,6 +1,7 @@
 """Which documents the paths of a command line come to."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from streams.ingestion.formats import READERS, Part, UnreadableError
 DEFAULT_TENANT = "default"
 
 KINDS = ", ".join(sorted(READERS))
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,11 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
             found = list(_walk(path))
             yield from found
             if not found:
-                yield Problem(str(path), f"holds no file that can be read: it takes {KINDS}")
+                yield Problem(_written(path), f"holds no file that can be read: it takes {KINDS}")
         elif not path.exists():
-            yield Problem(str(path), "does not exist")
+            yield Problem(_written(path), "does not exist")
         elif path.suffix.lower() not in READERS:
-            yield Problem(str(path), f"is of a kind that cannot be read: it takes {KINDS}")
+            yield Problem(_written(path), f"is of a kind that cannot be read: it takes {KINDS}")
         else:
             yield path
 
@@ -55,13 +58,13 @@ def read_documents(path: Path, tenant: str | None) -> Iterator[Document | Proble
     try:
         for part in READERS[path.suffix.lower()](path):
             if isinstance(part, UnreadableError):
-                yield Problem(str(path), str(part))
+                yield Problem(_written(path), str(part))
             else:
                 yield _document(part, name, tenant, path)
     except UnreadableError as error:
-        yield Problem(str(path), str(error))
+        yield Problem(_written(path), str(error))
     except OSError as error:
-        yield Problem(str(path), f"cannot be read: {error.strerror}")
+        yield Problem(_written(path), f"cannot be read: {error.strerror}")
 
 
 def stable_name(path: Path) -> str:
@@ -71,7 +74,12 @@ def stable_name(path: Path) -> str:
     """
     full = Path(os.path.abspath(path))
     here = Path.cwd()
-    return (full.relative_to(here) if full.is_relative_to(here) else full).as_posix()
+    return _written(full.relative_to(here) if full.is_relative_to(here) else full)
+
+
+def _written(path: Path) -> str:
+    """With slashes; a byte of a name that is no UTF-8 as `\\udc` and its number, so that names stay apart."""
+    return path.as_posix().encode(errors="backslashreplace").decode()
 
 
 def _walk(directory: Path) -> Iterator[Path]:
@@ -88,13 +96,18 @@ def _document(part: Part, name: str, tenant: str | None, path: Path) -> Document
     fields = {
         "id": content.id or f"{name}{line}",
         "tenant": tenant or content.tenant or DEFAULT_TENANT,
-        "title": content.title,
+        "title": _encodable(content.title),
         "source": content.source or name,
-        "text": content.text,
+        "text": _encodable(content.text),
         "metadata": content.metadata,
     }
     try:
         # Through the message's own checks, which know how long an id may be.
         return msgspec.convert(fields, Document)
     except msgspec.ValidationError as error:
-        return Problem(f"{path}{line}", f"cannot be a document: {error}")
+        return Problem(f"{_written(path)}{line}", f"cannot be a document: {error}")
+
+
+def _encodable(text: str) -> str:
+    # Titles come from names, and texts from PDFs, which hold half of a character now and then.
+    return _HALVES.sub("\ufffd", text)

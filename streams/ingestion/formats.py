@@ -42,12 +42,11 @@ Reader = Callable[[Path], Iterator[Part | UnreadableError]]
 """Reads a file as far as it can: what cannot be read of it comes as an error, in its place."""
 
 _HEADING = re.compile(
-    r"^(?:#{1,6}[ \t]+(?P<atx>.+?)[ \t]*#*[ \t]*$|(?P<setext>\S.*)\n(?:=+|-+)[ \t]*$)", re.MULTILINE
+    r"^(?:#{1,6}[ \t]+(?P<atx>[^ \t\n].*)|(?P<setext>\S.*)\n(?:=+|-+)[ \t]*$)", re.MULTILINE
 )
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _SPACES = re.compile(r"\s+")
-_BLANK_LINES = re.compile(r"\s*\n\s*\n\s*")
 
 _BREAK = "\n\n"
 _NOT_CONTENT = ("script", "style", "nav", "template", "noscript", "head")
@@ -69,19 +68,30 @@ def read_markdown(path: Path) -> Iterator[Part | UnreadableError]:
     """A Markdown file, left as it is; its first heading is the title."""
     text = _FRONT_MATTER.sub("", _decoded(path))
     heading = _HEADING.search(_CODE.sub("", text))
-    title = (heading["atx"] or heading["setext"]) if heading else path.stem
-    yield _whole(text, title=title.strip())
+    title = (heading["atx"] or heading["setext"]).strip() if heading else path.stem
+    # Here and not in the pattern, which would try every way to part a long run of blanks.
+    bare = title.rstrip("#")
+    yield _whole(text, title=bare.rstrip() if bare.endswith((" ", "\t")) else title)
 
 
 def read_html(path: Path) -> Iterator[Part | UnreadableError]:
     """The text of a web page, blocks apart, without scripts, styles and navigation."""
     from bs4 import BeautifulSoup  # noqa: PLC0415 - 0.1 s that other kinds need not pay
+    from bs4.exceptions import ParserRejectedMarkup  # noqa: PLC0415 - as above
 
-    # The bytes, because the page may name its own encoding.
-    soup = BeautifulSoup(path.read_bytes(), "html.parser")
+    try:
+        # The bytes, because the page may name its own encoding.
+        soup = BeautifulSoup(path.read_bytes(), "html.parser")
+    except ParserRejectedMarkup as error:
+        raise UnreadableError("is no HTML that can be read: save the page anew from a browser") from error
     title = soup.title.get_text() if soup.title else ""
-    text = _BLANK_LINES.sub("\n\n", "".join(_page_text(soup))).strip()
+    text = _SPACES.sub(_one_blank_line, "".join(_page_text(soup))).strip()
     yield _whole(text, title=_SPACES.sub(" ", title).strip() or path.stem)
+
+
+def _one_blank_line(blanks: re.Match[str]) -> str:
+    """In place of several; what is within a line, or between two, stays as it is."""
+    return "\n\n" if blanks[0].count("\n") > 1 else blanks[0]
 
 
 def _page_text(soup: "Tag") -> Iterator[str]:

@@ -68,7 +68,8 @@ TOKENS = Metric(
 ATTEMPTS = Metric(
     "kotae_attempts_total",
     "counter",
-    "Attempts to call a dependency (model, index, tools/<name>), by outcome.",
+    "Attempts to call a dependency, by outcome: model, fallback_model, knowledge, embeddings, tools/<name>; "
+    "of one's own: retriever, planner, generator.",
     ("dependency", "outcome"),
 )
 ATTEMPT_SECONDS = Metric(
@@ -102,6 +103,11 @@ RECORDS_SENT = Metric(
 BYTES_SENT = Metric("kotae_sent_bytes_total", "counter", "Size of the records acknowledged.", ("topic",))
 SEND_FAILURES = Metric(
     "kotae_send_failures_total", "counter", "Records that could not be written.", ("topic",)
+)
+REPLIES_REFUSED = Metric(
+    "kotae_replies_refused_total",
+    "counter",
+    "Replies that were not sent, because kafka.reply_topics does not name the topic that the question did.",
 )
 DELTAS_DROPPED = Metric(
     "kotae_deltas_dropped_total", "counter", "Pieces of streaming answers dropped: the broker was too slow."
@@ -164,7 +170,9 @@ INCOMPLETE = Metric(
     "kotae_questions_incomplete", "gauge", "Questions read from the broker that have no outcome yet."
 )
 OLDEST_AGE = Metric(
-    "kotae_oldest_incomplete_age_seconds", "gauge", "Age of the oldest question read that has no outcome yet."
+    "kotae_oldest_incomplete_age_seconds",
+    "gauge",
+    "Seconds since the oldest question that has no outcome yet was read from the broker.",
 )
 PAUSED = Metric(
     "kotae_partitions_paused",

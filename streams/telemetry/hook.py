@@ -31,8 +31,8 @@ class Hook:
     def call_hedged(self, dependency: str) -> None:
         """A second request was started beside one that takes long."""
 
-    def breaker_changed(self, dependency: str, state: str) -> None:
-        """A dependency's breaker is `closed`, `half_open` or `open` now."""
+    def breaker_changed(self, dependency: str, state: str, cause: str) -> None:
+        """A dependency's breaker is `closed`, `half_open` or `open` now, this by an error, its `cause`."""
 
     def limit_changed(self, dependency: str, limit: int) -> None:
         """So many calls to a dependency may run at once now."""
@@ -45,6 +45,9 @@ class Hook:
 
     def send_failed(self, topic: str, error: BaseException) -> None:
         """A record could not be written; what follows is up to whoever asked for it."""
+
+    def reply_refused(self, topic: str) -> None:
+        """A question's `reply_to` names a topic where no reply may go: its answer is on `answers` alone."""
 
     def delta_dropped(self) -> None:
         """A piece of a streaming answer was not sent: the broker was slower than the model."""

@@ -20,6 +20,8 @@ import orjson
 from schemas.answer import Answer
 from streams.secrets import masker
 from streams.telemetry.hook import Hook
+from streams.telemetry.repeats import Repeats
+from streams.terminal import harmless
 
 LINES_MAX = 10_000
 """Log records that may wait to be written; what comes on top is dropped and counted."""
@@ -35,7 +37,7 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
-        self._mask = mask
+        self._mask = _writable(mask)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -63,7 +65,17 @@ class PlainLines(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         extra = "".join(f" {name}={value}" for name, value in _extra(record, self._mask).items())
         stack = f"\n{record.exc_text}" if record.exc_text else ""
-        return f"{time} {record.levelname:7} {record.name}: {self._mask(record.getMessage() + stack)}{extra}"
+        message = self._mask(record.getMessage() + stack)
+        return harmless(f"{time} {record.levelname:7} {record.name}: {message}{extra}")
+
+
+def _writable(mask: Callable[[str], str]) -> Callable[[str], str]:
+    """What `mask` leaves, without what JSON cannot hold (a file's name can): else the line would be lost."""
+
+    def masked(text: str) -> str:
+        return mask(text).encode(errors="backslashreplace").decode()
+
+    return masked
 
 
 def _extra(record: logging.LogRecord, mask: Callable[[str], str]) -> dict[str, Any]:
@@ -84,6 +96,9 @@ class _Enqueue(logging.handlers.QueueHandler):
     ) -> None:
         super().__init__(waiting)
         self._fields = fields
+        # While its broker is away aiokafka says the same a hundred times a second, and what is told of each
+        # question can be the same of all.
+        self.addFilter(Repeats("aiokafka", __name__))
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # What the record refers to may change before it is written, so its text is made now.
@@ -145,6 +160,8 @@ class Logging:
         logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
         # A line for every request of a tool, with the whole address, which may hold a key.
         logging.getLogger("httpx").setLevel(logging.WARNING)
+        # A line for every reader of a partition, at each rebalance.
+        logging.getLogger("aiokafka.consumer.subscription_state").setLevel(logging.WARNING)
         self._writer.start()
         return self
 
@@ -184,14 +201,17 @@ class LogSink(Hook):
                 extra={"source": f"{source.topic}/{source.partition}/{source.offset}"},
             )
 
-    def breaker_changed(self, dependency: str, state: str) -> None:  # noqa: D102 - see the hook
+    def breaker_changed(self, dependency: str, state: str, cause: str) -> None:  # noqa: D102 - see the hook
         if state == "open":
-            log.warning("%s fails too often and is left alone for a while", dependency)
+            log.warning("%s fails too often and is left alone for a while: %s", dependency, cause)
         elif state == "closed":
             log.info("%s is called again", dependency)
 
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.error("a record for %s could not be written: %s: %s", topic, type(error).__name__, error)
+
+    def reply_refused(self, topic: str) -> None:  # noqa: D102 - see the hook
+        log.warning("no reply was sent to %s: KOTAE_KAFKA__REPLY_TOPICS does not name it", topic)
 
     def partitions_assigned(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
         log.info("assigned the partitions %s", list(partitions))

@@ -161,7 +161,7 @@ class Metrics(Hook, Collector):
     def call_hedged(self, dependency: str) -> None:  # noqa: D102 - as above
         self._counts[catalogue.HEDGES.name].add((dependency,))
 
-    def breaker_changed(self, dependency: str, state: str) -> None:  # noqa: D102 - as above
+    def breaker_changed(self, dependency: str, state: str, cause: str) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.BREAKER_CHANGES.name].add((dependency, state))
         self._counts[catalogue.BREAKER_OPEN.name][(dependency,)] = _OPENNESS[state]
 
@@ -186,6 +186,9 @@ class Metrics(Hook, Collector):
 
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.SEND_FAILURES.name].add((topic,))
+
+    def reply_refused(self, topic: str) -> None:  # noqa: ARG002, D102 - as above
+        self._counts[catalogue.REPLIES_REFUSED.name].add()
 
     def delta_dropped(self) -> None:  # noqa: D102 - as above
         self._counts[catalogue.DELTAS_DROPPED.name].add()

@@ -56,7 +56,9 @@ def _tools() -> list[str]:
     lines = [
         "## Keys of `[tools.NAME]`",
         "",
-        "An HTTP tool has `url`, a Python one `python`.",
+        "An HTTP tool has `url` and `description`, a Python one `python`. Defaults: `method` POST,",
+        "`idempotent` true for GET, `timeout_s` that of `LIMITS.TOOL_S`, `concurrency` 100, `cacheable`",
+        "false, `tenants` all. What a Python tool's `@tool` says counts where the table says nothing.",
         "",
         "| key | HTTP | Python | allowed |",
         "|---|---|---|---|",

@@ -14,9 +14,8 @@ from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acreate_topics, alist_topics
 from streams.local.broker import LocalBroker, serves
-from streams.processes import free_port
 from streams.settings import Kafka
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("java") and shutil.which("mvn")), reason="no local broker: Java or Maven is missing"

@@ -128,6 +128,32 @@ async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
     assert len(await read_topic(kafka_settings, topics.questions, 4)) == 4
 
 
+@pytest.mark.parametrize("others", [1, 8])
+async def test_what_was_sent_back_is_seen_though_questions_were_made_anew_and_have_grown_again(
+    kafka_settings: Kafka, topics: Topics, command: Command, others: int
+) -> None:
+    async with producing(kafka_settings) as producer:
+        for offset, name in ((3, "first"), (4, "second")):
+            failed = DeadLetter(
+                source=Source(topics.questions, 1, offset),
+                stage="generate",
+                exception="TransientError",
+                message="down",
+                timestamp=datetime.now(UTC),
+                consumer_group="kotae",
+                attempts=1,
+                disposition="model_unavailable",
+            )
+            headers = dead_letter_headers([], failed)
+            await producer.send_and_wait(topics.dead_letters, question(name), headers=headers)
+        code, out = await command("redrive", "--all", "--rate", "1000")
+        assert (code, out.count("sent back (1 of")) == (0, 2)
+        for number in range(others):
+            await producer.send_and_wait(topics.questions, question(f"new {number}"), partition=1)
+    code, out = await command("redrive", "--all", "--rate", "1000")
+    assert (code, out.count("sent back (")) == (0, 0), out
+
+
 async def test_a_letter_that_is_not_there_is_told(
     kafka_settings: Kafka, topics: Topics, command: Command
 ) -> None:

@@ -24,10 +24,9 @@ from streams.authorization import (
 )
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, acreate_topics, alist_topics
-from streams.processes import free_port
 from streams.settings import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
-from tests.support.system import ROOT, Program, environment
+from tests.support.system import ROOT, Program, environment, free_port
 
 GROUP = "acl-workers"
 

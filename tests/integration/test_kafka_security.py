@@ -14,7 +14,6 @@ from schemas.topics import Topics
 from streams.authorization import Operation, Right
 from streams.errors import OperatorError, SettingsError
 from streams.kafka import acheck_topics, acreate_topics, client_options
-from streams.processes import free_port
 from streams.settings import Kafka
 from tests.support.engine import (
     ScriptedPipeline,
@@ -25,6 +24,7 @@ from tests.support.engine import (
     settings_for,
 )
 from tests.support.secured_kafka import Acls, Authority, SecuredBroker, unsigned_token, until_missing
+from tests.support.system import free_port
 
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 

@@ -13,8 +13,7 @@ import pytest
 from agents.http import HttpPool
 from agents.models.sse import EventDecoder
 from streams.local.offline_model import MODEL
-from streams.processes import free_port
-from tests.support.system import ROOT, Program, environment
+from tests.support.system import ROOT, Program, environment, free_port
 
 SOURCES = """<source id="1" title="保修">
 晨雾加湿器的保修期为三年。请保留发票。

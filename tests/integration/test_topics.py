@@ -9,8 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.topics import Topics
 from streams.errors import OperatorError
 from streams.kafka import acheck_topics, acreate_topics, alist_topics, client_options
-from streams.processes import free_port
 from streams.settings import Kafka
+from tests.support.system import free_port
 
 
 async def create_by_hand(kafka: Kafka, **partitions: int) -> None:

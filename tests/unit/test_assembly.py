@@ -14,9 +14,9 @@ from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.errors import OperatorError, SettingsError
-from streams.processes import free_port
 from streams.settings import Cache, Components, Embeddings, Knowledge, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
+from tests.support.system import free_port
 
 Build = Callable[..., Awaitable[Answerer]]
 

@@ -10,7 +10,8 @@ from schemas.answer import Answer, Source
 from schemas.codec import DecodeError, encode
 from schemas.event import AnswerDelta
 from schemas.headers import Header
-from streams.client import Pending, Replies
+from streams.client import AskClient, Pending, Replies
+from streams.settings import Kafka
 
 MINE = Source("questions", 1, 7)
 HEADERS: list[Header] = [("ce_type", b"kotae.answer"), ("correlation_id", b"mine")]
@@ -92,6 +93,18 @@ async def test_when_reading_ends_everything_fails_at_once_later_questions_too() 
             pending.answer.result()
     with replies.expect("later") as later, pytest.raises(ConnectionError):
         later.answer.result()
+
+
+async def test_whatever_ends_the_reading_whoever_asks_hears_of_it() -> None:
+    class Consumer:
+        async def getmany(self, **_: object) -> object:
+            raise RuntimeError("a defect")
+
+    client = AskClient(Kafka())
+    with client._replies.expect("mine") as pending:
+        await client._keep_reading(Consumer())  # type: ignore[arg-type]
+        with pytest.raises(RuntimeError, match="a defect"):
+            await pending.answer
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), max_size=30))

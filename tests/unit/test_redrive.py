@@ -8,6 +8,7 @@ from streams.publishing.outcomes import TRUNCATED
 from streams.redrive import REDRIVES_MAX, Letter, decide
 
 VALUE = b'{"id": "q", "text": "Why?"}'
+Q = "default", "q"
 
 
 def letter(
@@ -16,6 +17,7 @@ def letter(
     *,
     position: int = 0,
     disposition: str = "model_unavailable",
+    value: bytes = VALUE,
 ) -> Letter:
     failed = DeadLetter(
         source=Source("questions", 2, offset),
@@ -27,7 +29,7 @@ def letter(
         attempts=1,
         disposition=disposition,
     )
-    return Letter(2, position, b"c", VALUE, tuple(dead_letter_headers(original or [], failed)), 1000)
+    return Letter(2, position, b"c", value, tuple(dead_letter_headers(original or [], failed)), 1000)
 
 
 def actions(*letters: Letter, answered: object = (), sent: object = ()) -> list[str]:
@@ -59,9 +61,31 @@ def test_it_is_known_for_the_same_however_often_it_fails_and_at_last_parked() ->
 
 
 def test_what_is_on_its_way_or_was_answered_is_not_sent_again() -> None:
-    assert actions(letter(5), sent={("2/5", 1)}) == ["pending"]
-    assert actions(letter(5), answered={(2, 5)}) == ["answered"]
-    assert actions(letter(5), answered={"q"}) == ["answered"]
+    assert actions(letter(5), sent={("2/5", Q, 1)}) == ["pending"]
+    assert actions(letter(5), answered={Q}) == ["answered"]
+    assert actions(letter(5, value=b"{"), answered={(2, 5)}) == ["answered"]
+
+
+def test_another_question_at_its_place_is_another_one_where_questions_were_made_anew() -> None:
+    assert actions(letter(5), answered={(2, 5), ("default", "another")}) == ["redrive"]
+    assert actions(letter(5), sent={("2/5", ("default", "another"), 1)}) == ["redrive"]
+    failed_again = letter(9, letter(5).redriven_headers, position=1)
+    another = letter(5, position=2, value=VALUE.replace(b'"q"', b'"another"'))
+    assert actions(letter(5), another, failed_again) == ["superseded", "redrive", "redrive"]
+
+
+def test_another_tenants_question_of_the_same_id_is_another_one() -> None:
+    assert actions(letter(5), answered={("acme", "q")}) == ["redrive"]
+    acmes = letter(5, value=VALUE.replace(b'"Why?"', b'"Why?", "tenant": "acme"'))
+    assert actions(acmes, answered={("acme", "q")}) == ["answered"]
+
+
+def test_one_that_was_asked_again_because_it_did_not_decode_is_known_for_answered() -> None:
+    blank = letter(5, value=b'{"id": "q", "text": " "}')
+    assert blank.question_id == "q"
+    assert actions(blank, answered={Q}) == ["answered"], "without a tenant it is the default's"
+    acmes = letter(5, value=b'{"id": "q", "text": " ", "tenant": "acme"}')
+    assert actions(acmes, answered={Q}) == ["redrive"]
 
 
 def test_a_letter_that_holds_only_a_part_stays() -> None:

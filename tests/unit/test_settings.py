@@ -53,6 +53,9 @@ class TestSources:
         loaded = load_settings(toml("[worker]\nprocesses = 2\n"), {"KOTAE_CONFIG": "/nowhere.toml"})
         assert loaded.settings.worker.processes == 2
 
+    def test_a_file_may_begin_with_a_byte_order_mark(self, toml) -> None:
+        assert load_settings(toml("\ufeff[worker]\nprocesses = 2\n"), {}).settings.worker.processes == 2
+
     def test_the_process_environment_is_read_by_default(self, monkeypatch) -> None:
         monkeypatch.setenv("KOTAE_LIMITS__TOOL_S", "1.5")
         assert load_settings().settings.limits.tool_s == 1.5
@@ -141,6 +144,9 @@ class TestRefusals:
         assert "did you mean KOTAE_MODEL__BASE_URL?" in refusal(KOTAE_MODEL__BASE_ULR="http://x")
         assert "KOTAE_KAFKA__PARTITIONS" in refusal(KOTAE_KAFKA_PARTITIONS="6")
         assert "[tools.NAME]" in refusal(KOTAE_TOOLS__WEATHER="x")
+        strange = refusal(KOTAE_FOO="1")
+        assert "allowed: KOTAE_KAFKA__…" in strange
+        assert len(strange) < 400
 
     def test_what_kubernetes_puts_there_is_not_ours(self) -> None:
         environ = {

@@ -101,3 +101,21 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     command = f"set -o pipefail; {sys.executable} -m streams config show --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_a_file_that_is_named_behind_the_command(capsys) -> None:
+    assert run(["config", "show", "--config", "kotae.toml"]) == 2
+    assert "kotae --config FILE COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([" "], "TEXT must have between 1 and 32768 characters, and not only white space"),
+        (["x", "--tenant", ""], "--tenant must have between 1 and 128 characters"),
+        (["x", "--conversation", "x" * 129], "--conversation must have 128 characters at most"),
+    ],
+)
+def test_a_question_that_the_contract_refuses(arguments: list[str], says: str, capsys) -> None:
+    assert run(["ask", *arguments]) == 2
+    assert capsys.readouterr().err.endswith(f"Error: {says}\n")

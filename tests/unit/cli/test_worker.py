@@ -1,5 +1,8 @@
 """`kotae worker` before anything is started."""
 
+import subprocess
+import sys
+
 import pytest
 
 from streams.cli.main import run
@@ -28,3 +31,24 @@ def test_help_does_not_show_what_only_the_supervisor_uses(capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert "--processes" in shown
     assert "--index" not in shown
+
+
+def test_the_collector_never_looks_at_all_that_is_in_flight_at_once() -> None:
+    """It holds the loop while it looks: half a second at what 10,000 questions are made of."""
+    program = """if True:
+        import gc
+        from streams.cli.worker import spare_the_collector
+        looked_at = []
+        def look(phase, info):
+            if phase == "start":
+                looked_at.append(sum(len(gc.get_objects(older)) for older in range(info["generation"] + 1)))
+        spare_the_collector()
+        gc.callbacks.append(look)
+        in_flight = [[] for _ in range(1_200_000)]
+        print(max(looked_at), len(looked_at))
+        gc.callbacks.clear()
+    """
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    most, times = map(int, told.split())
+    assert 0 < most < 100_000
+    assert times <= 60

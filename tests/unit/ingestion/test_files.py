@@ -1,12 +1,14 @@
 """Files as documents."""
 
+import os
 from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from schemas.document import Document
+from schemas.codec import encode
+from schemas.document import Document, document_key
 from streams.ingestion.files import Problem, find_files, read_documents, stable_name
 
 
@@ -89,6 +91,8 @@ class TestMarkdown:
             ("```sh\n# a comment\n```\n\n# Real\n", "Real"),
             ("#hashtag is no heading", "page"),
             ("# 标题\n\n正文。", "标题"),
+            ("## C#", "C#"),
+            (f"# a{' ' * 20_000}b{' ' * 20_000}##", f"a{' ' * 20_000}b"),
         ],
     )
     def test_the_first_heading_is_the_title(self, text: str, title: str) -> None:
@@ -110,6 +114,14 @@ class TestHtml:
     def test_the_page_names_its_encoding(self) -> None:
         page = '<meta charset="gb2312"><p>绿茶</p>'.encode("gb2312")
         assert one(write("page.htm", page)).text == "绿茶"
+
+    def test_a_page_that_the_parser_rejects_stops_no_other(self) -> None:
+        assert problem(write("a.html", "<p>a <![ b")).startswith("a.html: is no HTML that can be read")
+
+    def test_blanks_in_a_line_are_kept_however_many(self) -> None:
+        blanks = " " * 200_000
+        page = f"<pre>a{blanks}b\n{blanks}\n\n c</pre>"
+        assert one(write("wide.html", page)).text == f"a{blanks}b\n\nc"
 
     def test_deep_nesting_and_nothing_at_all(self) -> None:
         assert one(write("deep.html", "<div>" * 20_000 + "bottom")).text == "bottom"
@@ -195,3 +207,14 @@ class TestFinding:
     def test_a_file_has_one_name_however_it_is_reached(self, tmp_path: Path) -> None:
         assert stable_name(Path("a/../b/c.md")) == stable_name(tmp_path / "b" / "c.md") == "b/c.md"
         assert stable_name(Path("/elsewhere/c.md")) == "/elsewhere/c.md"
+
+
+def test_a_name_that_is_no_utf_8_becomes_one_that_can_be_written() -> None:
+    names = [os.fsdecode(b"caf%c.txt" % byte) for byte in (0xE8, 0xE9)]
+    documents = [one(write(name, "It opens at nine.")) for name in names]
+    assert [document.id for document in documents] == ["caf\\udce8.txt", "caf\\udce9.txt"]
+    for document in documents:
+        assert document_key(document.tenant, document.id)
+        assert encode(document)
+    (problem,) = read_documents(write(os.fsdecode(b"\xe9.txt"), b""), None)
+    assert str(problem).encode() == b"\\udce9.txt: is empty"

@@ -56,12 +56,20 @@ def test_a_line_is_a_json_object_with_what_was_said() -> None:
     assert second["stack"].endswith("ValueError: broken")
 
 
+def test_what_utf_8_cannot_write_costs_no_line() -> None:
+    stream = io.StringIO()
+    with Logging(stream=stream):
+        log.warning("cannot read %s", "caf\udce9.txt", extra={"path": "\udce9"})
+    (line,) = lines(stream)
+    assert (line["message"], line["path"]) == ("cannot read caf\\udce9.txt", "\\udce9")
+
+
 def test_a_terminal_gets_text() -> None:
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign] - a terminal cannot be had in a test
     with Logging(stream=stream):
-        log.info("ready", extra={"partitions": 3})
-    assert stream.getvalue().rstrip().endswith("INFO    kotae.test: ready partitions=3")
+        log.info("question %s is ready", "q\x1b[31m", extra={"partitions": 3})
+    assert stream.getvalue().endswith("INFO    kotae.test: question q\\x1b[31m is ready partitions=3\n")
 
 
 def test_the_text_is_that_of_the_moment() -> None:
@@ -201,10 +209,15 @@ async def test_what_an_operator_looks_for_is_told() -> None:
         sink.send_failed("answers", OSError("gone"))
         sink.commit_failed(TimeoutError("late"))
         sink.document_skipped("offset 3: not JSON")
+        sink.breaker_changed("model", "open", "connection refused")
+        for _ in range(100):
+            sink.reply_refused("elsewhere")
     written = lines(stream)
     assert written[0]["message"] == "question q-7 failed in generate: internal: defect"
     assert written[0]["source"] == "questions/2/9"
-    assert [line["level"] for line in written] == ["WARNING", "INFO", "INFO", "ERROR", "WARNING", "WARNING"]
+    assert [line["level"] for line in written] == ["WARNING", "INFO", "INFO", "ERROR", *["WARNING"] * 4]
+    assert "connection refused" in written[-2]["message"]
+    assert "elsewhere" in written[-1]["message"]
 
 
 def test_fields_of_the_process_are_in_every_line() -> None:

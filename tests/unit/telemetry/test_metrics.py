@@ -97,11 +97,11 @@ def test_breakers_and_limits_show_what_is_now() -> None:
     metrics.limit_changed("model", 100)
     metrics.limit_changed("model", 50)
     for state in ("open", "half_open"):
-        metrics.breaker_changed("model", state)
+        metrics.breaker_changed("model", state, "")
     seen = samples(metrics)
     assert seen["kotae_call_limit", ("model",)] == 50
     assert seen["kotae_breaker_open", ("model",)] == 0.5
-    metrics.breaker_changed("model", "closed")
+    metrics.breaker_changed("model", "closed", "")
     seen = samples(metrics)
     assert seen["kotae_breaker_open", ("model",)] == 0
     assert seen["kotae_breaker_changes_total", ("model", "open")] == 1
@@ -159,6 +159,7 @@ def test_every_event_but_none_more_changes_what_is_shown() -> None:
         "reason": "transient",
         "wait_s": 0.5,
         "state": "open",
+        "cause": "refused",
         "limit": 10,
         "symptom": "polls",
         "detail": "x",

@@ -1,0 +1,52 @@
+"""What a person is shown of an answer."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from schemas.answer import Answer, Citation, Source, ToolCall
+from schemas.event import AnswerDelta
+from streams.cli.showing import StreamWriter, details
+from streams.terminal import harmless
+
+ANSWER = Answer(
+    id="q",
+    question_id="q",
+    conversation_id="q",
+    tenant="default",
+    status="answered",
+    source=Source("questions", 0, 0),
+    created_at=datetime.now(UTC),
+)
+OBEYED = "\x1b]0;mine\x07\x9b31m\rowl"
+SPELT_OUT = r"\x1b]0;mine\x07\x9b31m\x0dowl"
+
+
+def test_a_result_is_shown_as_the_json_that_it_is() -> None:
+    calls = (
+        ToolCall(id="1", name="book", arguments={}, status="ok", result={"booked": True, "room": None}),
+        ToolCall(id="2", name="clock", arguments={}, status="ok", result="noon"),
+    )
+    shown = details(msgspec.structs.replace(ANSWER, tool_calls=calls))
+    assert [line.partition(" ms: ")[2] for line in shown] == ['{"booked":true,"room":null}', "noon"]
+
+
+def test_control_characters_are_spelt_out_and_lines_and_letters_are_not() -> None:
+    assert harmless(OBEYED) == SPELT_OUT
+    assert harmless("a\r\n\tb 答え é") == "a\n\tb 答え é"
+    assert harmless("a\r\n\tb\n答え é", lines=False) == r"a\n" "\tb" r"\n答え é"
+
+
+@pytest.mark.parametrize("streamed", ["", OBEYED[:9]])
+def test_a_terminal_obeys_no_answer(streamed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    quote = Citation(
+        index=1, document_id="d", chunk_id="d#0", title=OBEYED, source="", quote=OBEYED, score=1.0
+    )
+    writer = StreamWriter(as_json=False)
+    if streamed:
+        writer(AnswerDelta(question_id="q", conversation_id="q", epoch=1, sequence=0, text=streamed))
+    writer.end(msgspec.structs.replace(ANSWER, text=OBEYED))
+    assert capsys.readouterr().out == f"{SPELT_OUT}\n"
+    [line] = details(msgspec.structs.replace(ANSWER, citations=(quote,)))
+    assert line == f"  [1] {SPELT_OUT}: “{SPELT_OUT}”"

@@ -1,0 +1,44 @@
+"""How much is read to decide what may be done with dead letters."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from streams import dead_letters
+from streams.publishing.outcomes import TRUNCATED, TRUNCATED_BYTES
+from streams.settings import Kafka
+from tests.unit.test_redrive import VALUE, letter
+
+LARGE = b'{"id": "q", "text": "%s"}' % (b"w" * TRUNCATED_BYTES)
+CUT = letter(5, disposition=TRUNCATED, value=LARGE[:TRUNCATED_BYTES])
+
+
+@pytest.mark.parametrize(
+    ("letters", "there", "all_read"),
+    [
+        ([letter(5)], VALUE, False),
+        ([letter(5)], b"another question", True),
+        ([CUT], LARGE, False),
+        ([letter(5, value=LARGE), CUT], LARGE, False),
+        ([letter(5), CUT], LARGE, True),
+    ],
+)
+async def test_all_questions_are_read_only_where_another_is_at_a_letters_place(
+    monkeypatch: pytest.MonkeyPatch, letters: list[dead_letters.Letter], there: bytes, all_read: bool
+) -> None:
+    reads: list[Mapping[int, int] | None] = []
+
+    async def read(
+        _: Kafka, topic: str, *, since: Mapping[int, int] | None = None, since_ms: int | None = None
+    ) -> AsyncIterator[ConsumerRecord]:
+        if topic.endswith("questions"):
+            reads.append(since)
+            yield ConsumerRecord(topic, 2, 5, 0, 0, None, there, None, 0, 0, ())
+
+    async def check(_: Kafka, *, needed: list[str]) -> None: ...
+
+    monkeypatch.setattr(dead_letters, "aread_to_end", read)
+    monkeypatch.setattr(dead_letters, "acheck_topics", check)
+    await dead_letters.adecide(Kafka(bootstrap_servers="localhost:9092"), letters)
+    assert reads == [{2: 5}, *([None] if all_read else [])]
