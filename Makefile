@@ -6,6 +6,13 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 BENCH := .venv-bench
 
+FAST := tests/architecture tests/unit tests/contract
+WAITING := tests/integration tests/acceptance
+# So many processes, whatever the machine: those that wait leave the processor to others. Each has a broker of
+# its own. Who is done takes over from others, so that the long ones do not all end up with one.
+TESTERS ?= 3
+BESIDE := -n $(TESTERS) --dist worksteal
+
 .PHONY: help demo test lint format types unit integration reference chaos bench bench-locust bench-quality lock clean
 
 help: ## Show this list
@@ -15,7 +22,9 @@ demo: $(VENV)/.run ## Run the whole system once: broker, knowledge, model, worke
 	@$(BIN)/kotae demo
 
 test: lint types ## Run every test, the fast ones first, against real Kafka
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(BESIDE) $(FAST)
+	@$(BIN)/python -m pytest $(BESIDE) -m "not alone" $(WAITING)
+	@$(BIN)/python -m pytest -m alone $(WAITING)
 
 lint: $(VENV)/.test ## Check style, formatting and layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
@@ -27,10 +36,11 @@ types: $(VENV)/.test ## Check types, strictly
 	@$(BIN)/mypy
 
 unit: $(VENV)/.test ## Run only the tests that need no server
-	@$(BIN)/python -m pytest tests/architecture tests/unit tests/contract
+	@$(BIN)/python -m pytest $(BESIDE) $(FAST)
 
 integration: $(VENV)/.test ## Run only the tests against real servers
-	@$(BIN)/python -m pytest tests/integration tests/acceptance
+	@$(BIN)/python -m pytest $(BESIDE) -m "not alone" $(WAITING)
+	@$(BIN)/python -m pytest -m alone $(WAITING)
 
 reference: $(VENV)/.test ## Write REFERENCE.md from the code
 	@$(BIN)/python -m tests.architecture.reference
@@ -39,11 +49,13 @@ chaos: $(VENV)/.test ## Harm the system at full size: make chaos [SEED=7] [SCENA
 	@$(BIN)/python -m tests.acceptance.oracle.chaos --full $(if $(SEED),--seed $(SEED)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO))
 
-bench: $(BENCH)/.done ## Measure Kotae beside its peers: make bench [ARGS="--quick"] (an hour; 2 minutes)
+bench: $(BENCH)/.done ## Measure Kotae beside its peers: make bench [ARGS="--quick"] (an hour and a half; 2 minutes)
 	@$(BENCH)/bin/python -m tests.benchmarks $(ARGS)
 
-bench-locust: $(BENCH)/.done ## Put Locust's users on a running service: make bench-locust [ARGS="--headless"]
-	@$(BENCH)/bin/locust -f tests/benchmarks/locustfile.py $(ARGS)
+bench-locust: $(BENCH)/.done ## Put Locust's users on a service: make bench-locust [SIMULATED=1] [ARGS="--headless"]
+	@test -x $(BENCH)/bin/locust || { echo "Locust could not be installed here"; exit 1; }
+	@$(if $(SIMULATED),$(BENCH)/bin/python -m tests.benchmarks.simulated) $(BENCH)/bin/locust \
+		-f tests/benchmarks/locustfile.py --web-host 127.0.0.1 --master-bind-host 127.0.0.1 $(ARGS)
 
 bench-quality: $(VENV)/.test ## Measure retrieval and answers: make bench-quality DATASET=squad.json
 	@test -n "$(DATASET)" || { echo "usage: make bench-quality DATASET=path/to/squad-format.json"; exit 2; }

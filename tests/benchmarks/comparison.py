@@ -1,6 +1,6 @@
 """Contenders under the same closed loop, in turns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.contenders import CONTENDERS
@@ -24,13 +24,21 @@ class Plan:
         return self.rounds * len(self.contenders) * len(self.users)
 
 
-async def compare(rig: Rig, workload: Workload, plan: Plan, steps: Steps) -> tuple[list[Row], dict[str, str]]:
-    """A row for each step, and why contenders are missing.
+def why(error: BaseException) -> str:
+    """An error in one line: the last of what it says, or what it is."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+async def compare(
+    rig: Rig, workload: Workload, plan: Plan, steps: Steps, keep: Callable[[Row], None]
+) -> dict[str, str]:
+    """Hand a row to `keep` for each step, the moment it is measured; why contenders are missing.
 
     A round starts every contender anew, alone beside broker and services, and takes it through all
-    numbers of users; rounds begin with another one each, so that none is always the first.
+    numbers of users; rounds begin with another one each, so that none is always the first. One that breaks
+    off is tried again in the next round.
     """
-    rows: list[Row] = []
     missing = {
         name: f"{CONTENDERS[name].package} is not installed"
         for name in plan.contenders
@@ -40,7 +48,7 @@ async def compare(rig: Rig, workload: Workload, plan: Plan, steps: Steps) -> tup
         begin = number % len(plan.contenders)
         for name in [*plan.contenders[begin:], *plan.contenders[:begin]]:
             done = 0
-            if name not in missing:
+            if CONTENDERS[name].installed:
                 try:
                     async with rig.running(CONTENDERS[name], workload) as running, running.load() as load:
                         for users in plan.users:
@@ -54,11 +62,10 @@ async def compare(rig: Rig, workload: Workload, plan: Plan, steps: Steps) -> tup
                                 warm_up_s=plan.warm_up_s * longer,
                                 ramp_s=users / 1000,
                             )
-                            rows.append(row(name, workload.name, found))
+                            keep(row(name, workload.name, found))
                             steps.done()
                             done += 1
-                except (RuntimeError, TimeoutError, OSError) as error:
-                    # It ended or never began: that is a result too, and the others go on.
-                    missing[name] = str(error).strip().splitlines()[-1]
+                except Exception as error:  # noqa: BLE001 - whatever it died of is a result, the others go on
+                    missing[name] = f"{workload.name}, round {number + 1}: {why(error)}"
             steps.done(len(plan.users) - done)
-    return rows, missing
+    return missing

@@ -24,8 +24,10 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents.pipeline import Answered, Asked
@@ -216,14 +218,15 @@ def show(spent: dict[str, float]) -> None:
 
 
 async def measure(arguments: argparse.Namespace, bootstrap_servers: str) -> None:
-    show(
-        await compare(
-            bootstrap_servers,
-            questions=arguments.questions,
-            rounds=arguments.rounds,
-            in_flight=arguments.in_flight,
-        )
+    spent = await compare(
+        bootstrap_servers,
+        questions=arguments.questions,
+        rounds=arguments.rounds,
+        in_flight=arguments.in_flight,
     )
+    show(spent)
+    if arguments.json:
+        arguments.json.write_bytes(orjson.dumps(spent))
     if arguments.profile:
         profile = cProfile.Profile()
         async with asked(bootstrap_servers, arguments.questions) as kafka:
@@ -245,5 +248,6 @@ if __name__ == "__main__":
     parser.add_argument("--questions", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--json", type=Path, help="a file to write the figures to")
     parser.add_argument("--profile", action="store_true", help="Print where the engine's time goes.")
     asyncio.run(main(parser.parse_args()))

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +17,7 @@ class Row(msgspec.Struct, frozen=True):
 
     Attributes:
         questions: that were answered while it was measured.
-        success: share of them with status `answered`.
+        success: share with status `answered` of them and of those that were lost.
         cpu_ms: CPU of the worker's processes a question.
         memory_mb: resident memory of the worker's processes at the end.
         cores: what each process used, in cores: `worker`, `load`, `services`, `broker`, and `others`, which
@@ -38,14 +39,23 @@ class Row(msgspec.Struct, frozen=True):
     cores: dict[str, float]
 
 
+R = TypeVar("R", bound=Row)
+
+
 def row(contender: str, workload: str, measured: Measured) -> Row:
-    """What one stretch of load comes to."""
-    ordered = sorted(measured.latencies_ms) or [float("nan")]
+    """What one stretch of load comes to.
+
+    Raises:
+        RuntimeError: nothing was answered, of which there are no percentiles and no CPU a question.
+    """
+    if not measured.questions:
+        raise RuntimeError(f"none of {measured.users:,} users was answered in {measured.seconds:.0f} s")
+    ordered = sorted(measured.latencies_ms)
 
     def percentile(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
-    count = measured.questions or float("nan")
+    count = measured.questions
     return Row(
         contender=contender,
         workload=workload,
@@ -56,33 +66,33 @@ def row(contender: str, workload: str, measured: Measured) -> Row:
         p50_ms=percentile(0.5),
         p95_ms=percentile(0.95),
         p99_ms=percentile(0.99),
-        success=measured.answered / count,
+        success=measured.answered / (count + measured.lost),
         cpu_ms=measured.cpu_s["worker"] * 1000 / count,
         memory_mb=measured.memory_mb,
         cores={name: spent / measured.seconds for name, spent in measured.cpu_s.items()},
     )
 
 
-def medians(rows: Iterable[Row]) -> list[Row]:
+def medians(rows: Iterable[R]) -> list[R]:
     """One row for each contender, workload and number of users, in the order of their first."""
-    groups: dict[tuple[str, str, int], list[Row]] = {}
+    groups: dict[tuple[str, str, int], list[R]] = {}
     for each in rows:
         groups.setdefault((each.contender, each.workload, each.users), []).append(each)
     return [_median(group) for group in groups.values()]
 
 
-def _median(rows: Sequence[Row]) -> Row:
+def _median(rows: Sequence[R]) -> R:
     first = rows[0]
     figures = {
         name: statistics.median(getattr(each, name) for each in rows)
-        for name in Row.__struct_fields__
+        for name in first.__struct_fields__
         if name not in {"contender", "workload", "users", "cores"}
     }
     cores = {name: statistics.median(each.cores[name] for each in rows) for name in first.cores}
     return msgspec.structs.replace(first, **figures, cores=cores)
 
 
-def of(rows: Iterable[Row], contender: str) -> dict[int, Row]:
+def of(rows: Iterable[R], contender: str) -> dict[int, R]:
     """The rows of one contender, by users."""
     return {each.users: each for each in rows if each.contender == contender}
 
@@ -92,7 +102,11 @@ def doubts(rows: Iterable[Row], cpus: int) -> list[str]:
     found = []
     for each in rows:
         where = f"{each.contender}, {each.workload}, {each.users:,} users"
-        limiting = [name for name, used in each.cores.items() if name != "worker" and used > BUSY]
+        limiting = [
+            "other processes of the machine" if name == "others" else name
+            for name, used in each.cores.items()
+            if name != "worker" and used > BUSY
+        ]
         if limiting:
             found.append(f"{where}: {' and '.join(limiting)} used a whole core: not the worker's limit")
         elif sum(each.cores.values()) > BUSY * cpus:

@@ -1,6 +1,7 @@
 """A closed loop of users over Kafka: each asks its next question when its last is answered."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,9 @@ class Measured:
     seconds: float
     latencies_ms: list[float] = field(repr=False)
     answered: int
-    """With status `answered`; degraded, failed and lost ones are not."""
+    """With status `answered`; degraded and failed ones are not."""
+    lost: int
+    """That waited for an answer when the stretch began or later, and never had one."""
     cpu_s: dict[str, float]
     """What each process has used meanwhile, `load` (this one) and `others`, who have no part, among them."""
     memory_mb: float
@@ -120,14 +123,20 @@ class Load:
         """
         latencies: list[float] = []
         statuses: list[str] = []
+        lost = 0
+        began = math.inf
         measuring = False
         stopping = False
 
         async def user(number: int) -> None:
+            nonlocal lost
             await asyncio.sleep(ramp_s * number / users)
             while not stopping:
                 latency, status = await self.ask(number)
-                if measuring:
+                if status == "lost":
+                    # It tells only when the stretch is long over, and belongs to it all the same.
+                    lost += time.perf_counter() > began
+                elif measuring:
                     latencies.append(latency)
                     statuses.append(status)
 
@@ -137,18 +146,23 @@ class Load:
             return ours | {"others": machine_cpu_s() - sum(ours.values())}
 
         asking = [asyncio.create_task(user(number)) for number in range(users)]
-        await asyncio.sleep(ramp_s + warm_up_s)
-        before, began, measuring = used(), time.perf_counter(), True
-        await asyncio.sleep(seconds)
-        measuring, took, after = False, time.perf_counter() - began, used()
-        memory = resident_mb(*processes["worker"])
-        stopping = True
-        await asyncio.gather(*asking)
+        try:
+            await asyncio.sleep(ramp_s + warm_up_s)
+            before, began, measuring = used(), time.perf_counter(), True
+            await asyncio.sleep(seconds)
+            measuring, took, after = False, time.perf_counter() - began, used()
+            memory = resident_mb(*processes["worker"])
+            stopping = True
+            await asyncio.gather(*asking)
+        finally:
+            for each in asking:
+                each.cancel()
         return Measured(
             users=users,
             seconds=took,
             latencies_ms=latencies,
             answered=statuses.count("answered"),
+            lost=lost,
             cpu_s={name: after[name] - spent for name, spent in before.items()},
             memory_mb=memory,
         )

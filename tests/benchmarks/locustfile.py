@@ -1,79 +1,100 @@
-"""Locust's users on a running service, over Kafka: `locust -f tests/benchmarks/locustfile.py --headless`.
+"""Locust's users on a running service, over Kafka: `make bench-locust`, or `locust -f` with this file.
 
-The numbers of users are those of the article's load table, each for `KOTAE_BENCH_STEP_S` seconds (60).
+The numbers of users are the article's, one after another (`--steps`, `--step-s`), each a line of its own in
+Locust's tables; what was answered while users were added is another. Locust's rates are over the whole run,
+so a table of ours ends it, with rates over the time that a number of users was complete, beside the
+article's. A question that is not answered in full fails, by its status and reason; one that is on its way
+when the run ends is in no line.
+
+What a question takes is the service's: put its figures beside the article's only where its model and tools
+are as slow (`make bench-locust SIMULATED=1`).
+
 The cluster is what `KOTAE_KAFKA__*` says. Locust runs on gevent, which asyncio does not go with; so the
 Kafka client is librdkafka's (confluent-kafka), whose threads are its own, and which is polled by one
 greenlet every 2 ms: latencies hold up to that much too much.
-
-Each number of users is a line of its own in Locust's tables. Its rates are over the whole run, though, so
-the table at the end is ours: what was answered in a step over the step's time.
 """
 
+import asyncio
+import logging
 import os
 import time
 import uuid
+from argparse import ArgumentTypeError
 
 import gevent
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from gevent.event import AsyncResult
 from locust import LoadTestShape, User, constant, events, task
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.client import PATIENCE_S
+from streams.errors import OperatorError
+from streams.settings import Settings
+from streams.settings_reader import load_settings
+from tests.benchmarks import librdkafka, user_steps
 from tests.benchmarks.article import PUBLISHED
 
-USERS = tuple(PUBLISHED)
-STEP_S = float(os.environ.get("KOTAE_BENCH_STEP_S", "60"))
-ANSWER_S = 60.0
 POLL_S = 0.002
+METADATA_S = 10
 SPAWNED_A_SECOND = 100
+ADDING = "adding users"
+QUESTION = "How long is the warranty of order {}?"
 
 
 class Service:
     """Asks and awaits answers; one for all users of this process."""
 
-    def __init__(self) -> None:
-        servers = os.environ.get("KOTAE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092")
-        self._topics = Topics(os.environ.get("KOTAE_KAFKA__TOPIC_PREFIX", ""))
-        # Where no broker answers it says so twenty times a second; we say it once.
-        common = {"bootstrap.servers": servers, "log_level": 2}
-        self._producer = Producer({**common, "linger.ms": 1})
-        self._consumer = Consumer(
-            {
-                **common,
-                "group.id": f"locust-{uuid.uuid4().hex}",
-                "enable.auto.commit": False,
-            }
-        )
+    def __init__(self, settings: Settings) -> None:
+        self._topics = Topics(settings.kafka.topic_prefix)
+        self._patience_s = settings.limits.deadline_s + PATIENCE_S
+        # Where a broker has gone it says so twenty times a second; the questions' failures say it.
+        common = librdkafka.options(settings.kafka) | {"log_level": "2"}
+        self._producer = Producer(common | {"linger.ms": "1"})
+        group = f"locust-{uuid.uuid4().hex}"
+        self._consumer = Consumer(common | {"group.id": group, "enable.auto.commit": "false"})
         self._waiting: dict[str, AsyncResult] = {}
         topic = self._topics.answers
-        try:
-            known = self._consumer.list_topics(topic, timeout=10).topics[topic]
-        except KafkaException as error:
-            raise SystemExit(f"no Kafka broker answers at {servers}: {error}") from error
-        if known.error or not known.partitions:
-            raise SystemExit(f"there is no topic {topic} at {servers}: is the service running?")
-        ends = [
-            TopicPartition(topic, n, self._consumer.get_watermark_offsets(TopicPartition(topic, n), 10)[1])
-            for n in known.partitions
-        ]
-        self._consumer.assign(ends)
-        self._reading = gevent.spawn(self._read)
+        numbers = self._consumer.list_topics(topic, timeout=METADATA_S).topics[topic].partitions
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        for partition in partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition, METADATA_S)[1]
+        self._consumer.assign(partitions)
+        gevent.spawn(self._read)
 
     def ask(self, question: Question) -> Answer:
-        """The answer; gevent.Timeout where none comes within ANSWER_S."""
+        """The answer.
+
+        Raises:
+            KafkaException: the question could not be written.
+            BufferError: too many wait to be written.
+            TimeoutError: no answer came.
+        """
         answer = self._waiting[question.id] = AsyncResult()
+
+        def written(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                answer.set_exception(KafkaException(error))
+
         try:
             self._producer.produce(
-                self._topics.questions, encode(question), key=question.conversation_id.encode()
+                self._topics.questions,
+                encode(question),
+                key=question.conversation_id.encode(),
+                on_delivery=written,
             )
-            return answer.get(timeout=ANSWER_S)
+            found: Answer = answer.get(timeout=self._patience_s)
+        except gevent.Timeout as error:
+            raise TimeoutError(f"no answer within {self._patience_s:.0f} s") from error
         finally:
-            self._waiting.pop(question.id, None)
+            del self._waiting[question.id]
+        return found
 
     def _read(self) -> None:
         decode = msgspec.json.Decoder(Answer).decode
@@ -88,13 +109,94 @@ class Service:
             gevent.sleep(0 if records else POLL_S)
 
 
-services: list[Service] = []
+class NotAnsweredError(Exception):
+    """A question's failure as Locust's tables show it."""
+
+
+class Lines:
+    """The line of Locust's tables that what is answered now belongs to."""
+
+    def __init__(self) -> None:
+        self.begin(None)
+
+    def begin(self, runner: Runner | None) -> None:
+        """A run begins."""
+        self._runner, self._complete, self._target = runner, ADDING, -1
+
+    def complete(self, users: int) -> None:
+        """So many users ask, in all processes together."""
+        self._complete, self._target = line(users), self._runner.target_user_count
+
+    def now(self) -> str:
+        """One of several processes has its share for a target; that changes too when users are added."""
+        return self._complete if self._runner.target_user_count == self._target else ADDING
+
+
+def line(users: int) -> str:
+    """The name of a number of users."""
+    return f"{users:4} users"
+
+
+connected = AsyncResult()
+"""This process's `Service`. Where there are several, users may be wanted of one before it has one."""
+
+lines = Lines()
+windows = user_steps.Windows()
+
+
+@events.init_command_line_parser.add_listener
+def add_arguments(parser: LocustArgumentParser) -> None:
+    parser.add_argument(
+        "--steps",
+        type=_steps,
+        default=",".join(map(str, PUBLISHED)),
+        help="Numbers of users, one after another (default: the article's, %(default)s)",
+    )
+    parser.add_argument(
+        "--step-s", type=float, default=60.0, help="Seconds that each takes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--question",
+        default=QUESTION,
+        help="What is asked; {} becomes different each time, so that no cache answers (default: %(default)s)",
+    )
+
+
+def _steps(text: str) -> str:
+    try:
+        user_steps.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text  # a string, because the web page gives it back as one
+
+
+@events.init.add_listener
+def connect(environment: Environment, **_: object) -> None:
+    """End at once, with what to do, where nobody would answer."""
+    try:
+        settings = load_settings().settings
+        asyncio.run(librdkafka.acheck_service(settings))
+        if not isinstance(environment.runner, MasterRunner):  # it asks nothing itself
+            connected.set(Service(settings))
+    except (OperatorError, KafkaException) as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 @events.test_start.add_listener
-def connect(environment: Environment, **_: object) -> None:
-    if not services:
-        services.append(Service())
+def begin(environment: Environment, **_: object) -> None:
+    windows.clear()
+    lines.begin(environment.runner)
+
+
+@events.spawning_complete.add_listener
+def complete(user_count: int) -> None:
+    windows.open(user_count, time.monotonic())
+    lines.complete(user_count)
+
+
+@events.test_stopping.add_listener
+def end(**_: object) -> None:
+    windows.close(time.monotonic())
 
 
 class Asker(User):
@@ -103,6 +205,7 @@ class Asker(User):
     wait_time = constant(0)
 
     def on_start(self) -> None:
+        self.service: Service = connected.get()
         self.conversation = f"locust-{uuid.uuid4().hex}"
         self.asked = 0
 
@@ -112,51 +215,61 @@ class Asker(User):
         question = Question(
             id=f"{self.conversation}-{self.asked}",
             conversation_id=self.conversation,
-            # Each is asked once, so that no cache answers it.
-            text=f"How long is the warranty, and who is customer {uuid.uuid4().hex[:8]}?",
+            text=self.environment.parsed_options.question.replace("{}", uuid.uuid4().hex[:8]),
         )
-        began, failure, length = time.perf_counter(), None, 0
+        began, reason, length = time.perf_counter(), "", 0
         try:
-            answer = services[0].ask(question)
-            length = len(answer.text)
-            if answer.status != "answered":
-                failure = RuntimeError(
-                    f"{answer.status}: {answer.error.code if answer.error else answer.degraded}"
-                )
-        except (gevent.Timeout, BufferError) as error:
-            failure = RuntimeError(f"no answer: {error}")
+            answer = self.service.ask(question)
+            reason, length = librdkafka.failure(answer), len(answer.text)
+        except (TimeoutError, KafkaException, BufferError) as error:
+            reason = str(error)
         self.environment.events.request.fire(
             request_type="KAFKA",
-            name=_line(self.environment.runner.target_user_count),
+            name=lines.now(),
             response_time=(time.perf_counter() - began) * 1000,
             response_length=length,
-            exception=failure,
+            exception=NotAnsweredError(reason) if reason else None,
             context={},
         )
 
 
-class ArticleSteps(LoadTestShape):
-    """The article's numbers of users, one after another."""
+class Steps(LoadTestShape):
+    """`--steps`, each for `--step-s`."""
+
+    _users = 0
 
     def tick(self) -> tuple[int, float] | None:
-        step = int(self.get_run_time() / STEP_S)
-        return (USERS[step], SPAWNED_A_SECOND) if step < len(USERS) else None
+        options = self.runner.environment.parsed_options
+        try:
+            users = user_steps.due(user_steps.parse(options.steps), options.step_s, self.get_run_time())
+        except ValueError as error:  # of the web page, which checks nothing
+            logging.getLogger(__name__).critical("%s", error)
+            return None
+        if users != self._users:
+            windows.close(time.monotonic())
+            self._users = users
+        return (users, SPAWNED_A_SECOND) if users else None
 
 
 @events.quitting.add_listener
 def tell(environment: Environment, **_: object) -> None:
     """What was measured, beside the article's table."""
-    print("\n users  mean ms   p95 ms  requests/s  success   the article, on 4 cores")
-    for users, theirs in PUBLISHED.items():
-        found = environment.stats.get(_line(users), "KAFKA")
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    measured = {}
+    for users in windows.seconds:
+        found = environment.stats.get(line(users), "KAFKA")
         if found.num_requests:
-            p95_ms, rate = found.get_response_time_percentile(0.95), found.num_requests / STEP_S
-            print(
-                f"{users:>6} {found.avg_response_time:>8.0f} {p95_ms:>8} {rate:>11.0f} "
-                f"{1 - found.fail_ratio:>8.1%}   {theirs.mean_ms:.0f} ms, {theirs.p95_ms:.0f} ms, "
-                f"{theirs.rate:.0f}/s, {theirs.success:.1%}"
+            measured[users] = user_steps.Step(
+                found.num_requests,
+                found.num_failures,
+                found.avg_response_time,
+                found.get_response_time_percentile(0.95),
             )
-
-
-def _line(users: int) -> str:
-    return f"{users:4} users"
+    if measured:
+        print(
+            "\n" + user_steps.table(measured, windows.seconds, os.environ.get("BENCH_SERVICES_MS", "")) + "\n"
+        )
+    elif windows.seconds:
+        environment.process_exit_code = 1
+        print("\nNothing was answered: the worker's log and /state say why.\n")

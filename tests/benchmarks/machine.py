@@ -29,7 +29,7 @@ def facts() -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _of_proc("cpuinfo", "model name") or platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory": _of_proc("meminfo", "MemTotal"),
+        "memory": _gib(_of_proc("meminfo", "MemTotal")),
         "load_before": os.getloadavg(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -44,6 +44,12 @@ def _of_proc(file: str, field: str) -> str:
         if name.strip() == field:
             return value.strip()
     return ""
+
+
+def _gib(found: str) -> str:
+    """What /proc tells in kB, which are 1,024 bytes."""
+    size = found.removesuffix(" kB")
+    return f"{int(size) / 1024**2:.1f} GiB" if size.isdecimal() else found
 
 
 def _version(name: str) -> str:

@@ -9,11 +9,14 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from tests.benchmarks.article import PUBLISHED
 from tests.benchmarks.figures import Row, of
-from tests.benchmarks.report import Results
+from tests.benchmarks.results import Results
 from tests.benchmarks.scaling import Depth
+
+NOT_PEERS = ("floor", "floor-tuned", "sequential", "kotae-unguarded")
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -30,18 +33,37 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def _compared(rows: Sequence[Row], workload: str, folder: Path) -> Path:
-    figure, axes = plt.subplots(2, 2, figsize=(12, 9), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(16, 9), layout="constrained")
+    rate, cpu, legend, *latencies = axes.flat
     for name in dict.fromkeys(each.contender for each in rows):
         found = of(rows, name)
         users = sorted(found)
-        for axis, attribute in zip(axes.flat, ("rate", "p50_ms", "p95_ms", "p99_ms"), strict=True):
-            axis.plot(users, [getattr(found[each], attribute) for each in users], marker="o", label=name)
-    _name(axes[0, 0], "users", "questions/s")
-    for axis, share in zip(axes.flat[1:], ("50th", "95th", "99th"), strict=True):
+        drawn = zip((rate, cpu, *latencies), ("rate", "cpu_ms", "p50_ms", "p95_ms", "p99_ms"), strict=True)
+        for axis, attribute in drawn:
+            axis.plot(
+                users,
+                [getattr(found[each], attribute) for each in users],
+                marker="o",
+                label=name,
+                linewidth=3 if name == "kotae" else 1.5,
+                linestyle="--" if name in NOT_PEERS else "-",
+            )
+    levels = sorted({each.users for each in rows})
+    for axis in (rate, cpu, *latencies):
+        axis.set_xscale("log")
+        axis.set_xticks(levels, [f"{each:,}" for each in levels])
+    _name(rate, "users", "questions/s")
+    _name(cpu, "users", "the worker's CPU a question, ms")
+    for axis, share in zip(latencies, ("50th", "95th", "99th"), strict=True):
         axis.set_yscale("log")
+        for of_axis in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            of_axis(StrMethodFormatter("{x:,.0f}"))
         _name(axis, "users", f"latency, {share} percentile, ms")
-    axes[0, 0].legend()
-    return _save(figure, folder / f"{workload}.png", f"{workload.upper()}: latency and throughput")
+    for axis in (rate, cpu, *latencies):
+        axis.xaxis.minorticks_off()
+    legend.set_axis_off()
+    legend.legend(*rate.get_legend_handles_labels(), loc="center", fontsize="large")
+    return _save(figure, folder / f"{workload}.png", f"{workload.upper()}: throughput, cost and latency")
 
 
 def _in_flight(rows: Sequence[Depth], folder: Path) -> Path:
@@ -54,8 +76,10 @@ def _in_flight(rows: Sequence[Depth], folder: Path) -> Path:
     _name(cpu, "questions really in flight", "CPU ms a question")
     _name(memory, "questions really in flight", "resident memory, MB")
     cpu.set_xscale("log")
+    cpu.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    cpu.xaxis.set_minor_formatter("")
     for axis in (cpu, memory):
-        axis.legend()
+        axis.legend(loc="best")
     return _save(figure, folder / "in-flight.png", "Questions in flight, at one rate")
 
 

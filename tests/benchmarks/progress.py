@@ -14,6 +14,12 @@ class Steps:
         )
         self._task = self._progress.add_task("", total=total)
 
+    def _tell(self, what: str) -> None:
+        # In a file a bar would be seen when all is over.
+        if not self._progress.console.is_terminal:
+            task = self._progress.tasks[0]
+            print(f"{task.completed:.0f}/{task.total:.0f} {task.elapsed or 0:.0f} s {what}", flush=True)
+
     def __enter__(self) -> "Steps":
         self._progress.start()
         return self
@@ -26,6 +32,7 @@ class Steps:
     def begin(self, what: str) -> None:
         """Say what is measured now."""
         self._progress.update(self._task, description=what)
+        self._tell(what)
 
     def done(self, count: int = 1) -> None:
         """So many steps are behind us."""

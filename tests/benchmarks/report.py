@@ -1,43 +1,33 @@
 """What was found, as Markdown."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import msgspec
 
 from tests.benchmarks.article import CACHED_MS, PUBLISHED
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Row, doubts, of
+from tests.benchmarks.results import Results
 from tests.benchmarks.rig import W1, W2
-from tests.benchmarks.scaling import WARMED, Depth, Start
-from tests.benchmarks.seed import CacheGain, Gain
-
-
-class Results(msgspec.Struct, kw_only=True):
-    """Everything that one run has found; what was not measured is empty. Rows are medians, save `rounds`."""
-
-    machine: dict[str, Any]
-    command: str
-    rounds: list[Row] = msgspec.field(default_factory=list)
-    compared: list[Row] = msgspec.field(default_factory=list)
-    missing: dict[str, str] = msgspec.field(default_factory=dict)
-    seed: list[Row] = msgspec.field(default_factory=list)
-    gains: list[Gain] = msgspec.field(default_factory=list)
-    cache: CacheGain | None = None
-    in_flight: list[Depth] = msgspec.field(default_factory=list)
-    start: Start | None = None
-    processes: list[Row] = msgspec.field(default_factory=list)
-    engine_us: dict[str, float] = msgspec.field(default_factory=dict)
-    open_offsets: Any = None
+from tests.benchmarks.scaling import WARMED, Depth
+from tests.benchmarks.targets import Target, targets
 
 
 def markdown(results: Results) -> str:
     """Every table that there is something for."""
     parts = ["# Benchmark", _machine(results)]
+    every = [*results.compared, *results.seed, *results.in_flight, *results.processes]
+    doubted = doubts(every, results.machine["cores"])
+    if asked := targets(results):
+        parts += ["## What is asked of Kotae", _asked(asked)]
+        if doubted:
+            parts.append(
+                f"In {len(doubted)} of the {len(every)} rows below something other than the worker used a "
+                "whole core, or the machine was full; the last section names them. There compare CPU a "
+                "question only."
+            )
     for workload in (W1, W2):
         rows = [each for each in results.compared if each.workload == workload.name]
         if rows:
-            parts += [f"## {_TITLES[workload.name]}", comparison(rows, results.missing)]
+            parts += [f"## {_TITLES[workload.name]}", comparison(rows, results.missing), _LEGEND]
     if results.seed:
         parts += ["## The article's load table", seed_table(results.seed)]
     if results.gains or results.cache:
@@ -51,8 +41,10 @@ def markdown(results: Results) -> str:
         parts.append(f"Start to ready with {start.documents:,} documents: {start.median_s:.2f} s (median).")
     if results.engine_us:
         parts += ["## The engine alone", _engine(results.engine_us)]
-    every = [*results.compared, *results.seed, *results.in_flight, *results.processes]
-    if doubted := doubts(every, results.machine["cores"]):
+    if results.failed:
+        lines = [f"* {what}: {reason}" for what, reason in results.failed.items()]
+        parts += ["## What could not be measured", "\n".join(lines)]
+    if doubted:
         parts += ["## Where the worker did not set the pace", "\n".join(f"* {line}" for line in doubted)]
     return "\n\n".join(parts) + "\n"
 
@@ -65,6 +57,25 @@ _TITLES = {
     "w2": f"W2: retrieval and one call (critical path {W2.critical_path_s * 1000:.0f} ms)",
 }
 
+_LEGEND = (
+    "Each user asks again when answered. Latencies are the users', through Kafka; a question that was lost "
+    "is no success; CPU is that of the worker's processes. The floor and the peers run on Python's default "
+    "garbage collection; Kotae's worker tunes its own, and `floor-tuned` is the floor with the same."
+)
+
+
+def _asked(asked: Sequence[Target]) -> str:
+    lines = [
+        [
+            each.what,
+            f"{each.found:.2f}{each.unit}",
+            f"{'>=' if each.least else '<='} {each.asked:.2f}{each.unit}",
+            "yes" if each.met else "NO",
+        ]
+        for each in asked
+    ]
+    return table(["", "found", "asked", "met"], lines)
+
 
 def _machine(results: Results) -> str:
     machine = results.machine
@@ -73,7 +84,8 @@ def _machine(results: Results) -> str:
     return (
         f"`{results.command}` on {machine['at']}, commit {machine['commit']}: {machine['cpu']}, "
         f"{machine['cores']} cores, {machine['memory']}, Python {machine['python']}, load average before "
-        f"{load}. Everything (broker, services, load, worker) ran on this machine: read ratios.\n\n{versions}"
+        f"{load}. {results.length} Everything (broker, services, load, worker) ran on this machine: read "
+        f"ratios.\n\n{versions}"
     )
 
 

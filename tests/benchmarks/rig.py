@@ -203,9 +203,19 @@ class Running:
         return Load(self.rig.bootstrap, self.topics, lost_s)
 
     async def measure(self, load: Load, users: int, seconds: float, **options: float) -> Measured:
-        """`Load.run`, with the CPU of every process that has a part in it."""
-        processes = {"worker": tree(self.program.pid), **self.rig.helpers(self.services)}
-        return await load.run(users, seconds, processes, **options)
+        """`Load.run`, with the CPU of every process that has a part in it.
+
+        Raises:
+            RuntimeError: the program has ended, or one of its processes has: what was found tells of less.
+        """
+        started = tree(self.program.pid)
+        processes = {"worker": started, **self.rig.helpers(self.services)}
+        found = await load.run(users, seconds, processes, **options)
+        if self.program.exit_code is not None:
+            raise RuntimeError(f"{self.program.output}\nended with {self.program.exit_code} under load")
+        if not set(started) <= set(tree(self.program.pid)):
+            raise RuntimeError("one of its processes ended under load")
+        return found
 
 
 def _in_flight(url: str) -> int:

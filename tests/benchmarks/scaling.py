@@ -9,13 +9,14 @@ tells: while its event loop is late it begins fewer.
 
 import asyncio
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tests.benchmarks.comparison import Plan
+from tests.benchmarks.comparison import Plan, why
 from tests.benchmarks.contenders import CONTENDERS
-from tests.benchmarks.figures import Row, medians, row
+from tests.benchmarks.figures import Row, row
 from tests.benchmarks.progress import Steps
 from tests.benchmarks.rig import W1, Rig, Running, Workload
 from tests.benchmarks.services import Latencies
@@ -42,7 +43,7 @@ class Depth(Row, frozen=True):
     @property
     def kb_each(self) -> float:
         """Memory a question in flight above the idle worker's, in KB (1,024 bytes)."""
-        return (self.memory_mb - self.idle_mb) * 1024 / self.in_flight
+        return (self.memory_mb - self.idle_mb) * 1024 / max(1.0, self.in_flight)
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -64,44 +65,59 @@ def lasting(seconds: float) -> Workload:
 
 
 async def in_flight(
-    rig: Rig, counts: Sequence[int], contenders: Sequence[str], seconds: float, steps: Steps
-) -> list[Depth]:
-    """One for each contender and number of users."""
-    rows = []
-    for count in counts:
-        duration_s = max(count / RATE, W1.critical_path_s)
-        # Nothing may end a question before its time, and nothing may keep it from beginning.
-        patient = {
-            "KOTAE_LIMITS__DEADLINE_S": str(10 * duration_s + 60),
-            "KOTAE_WORKER__MAX_IN_FLIGHT": str(2 * count + 1000),
-            "KOTAE_MODEL__MAX_CONCURRENCY": str(2 * count + 1000),
-        }
-        for name in contenders:
-            steps.begin(f"in flight: {name}, {count:,}")
-            lost_s = 10 * duration_s + 60
-            workload = lasting(duration_s)
-            async with (
-                rig.running(CONTENDERS[name], workload, patient) as running,
-                running.load(lost_s) as load,
-            ):
-                await asyncio.gather(*(load.ask(user) for user in range(WARMED)))
-                idle_mb = running.memory_mb
-                found, begun = await asyncio.gather(
-                    running.measure(load, count, seconds, ramp_s=duration_s, warm_up_s=WARM_UP_S),
-                    _mean_in_flight(running, duration_s + WARM_UP_S, seconds),
-                )
-            shown = msgspec.structs.asdict(row(name, "in flight", found))
-            rows.append(Depth(**shown, in_flight=count if begun is None else begun, idle_mb=idle_mb))
-            steps.done()
-    return rows
+    rig: Rig,
+    counts: Sequence[int],
+    contenders: Sequence[str],
+    rounds: int,
+    seconds: float,
+    steps: Steps,
+    keep: Callable[[Depth], None],
+) -> dict[str, str]:
+    """Hand a `Depth` to `keep` for each round, number of users and contender; why some are missing."""
+    missing: dict[str, str] = {}
+    for _ in range(rounds):
+        for count in counts:
+            for name in contenders:
+                steps.begin(f"in flight: {name}, {count:,}")
+                try:
+                    keep(await _depth(rig, name, count, seconds))
+                except Exception as error:  # noqa: BLE001 - whatever it died of is a result, the others go on
+                    missing[f"{name}, {count:,} in flight"] = why(error)
+                steps.done()
+    return missing
+
+
+async def _depth(rig: Rig, name: str, count: int, seconds: float) -> Depth:
+    duration_s = max(count / RATE, W1.critical_path_s)
+    lost_s = 10 * duration_s + 60
+    # Nothing may end a question before its time, and nothing may keep it from beginning.
+    patient = {
+        "KOTAE_LIMITS__DEADLINE_S": str(lost_s),
+        "KOTAE_WORKER__MAX_IN_FLIGHT": str(2 * count + 1000),
+        "KOTAE_MODEL__MAX_CONCURRENCY": str(2 * count + 1000),
+    }
+    async with (
+        rig.running(CONTENDERS[name], lasting(duration_s), patient) as running,
+        running.load(lost_s) as load,
+    ):
+        await asyncio.gather(*(load.ask(user) for user in range(WARMED)))
+        idle_mb = running.memory_mb
+        found, begun = await asyncio.gather(
+            running.measure(load, count, seconds, ramp_s=duration_s, warm_up_s=WARM_UP_S),
+            _mean_in_flight(running, duration_s + WARM_UP_S, seconds),
+        )
+    shown = msgspec.structs.asdict(row(name, "in flight", found))
+    return Depth(**shown, in_flight=count if begun is None else begun, idle_mb=idle_mb)
 
 
 async def _mean_in_flight(running: Running, after_s: float, seconds: float) -> float | None:
     await asyncio.sleep(after_s)
-    told = []
-    for _ in range(max(1, int(seconds / SAMPLE_S))):
-        told.append(await running.in_flight())
+    # No longer than it is measured: then the users leave, and fewer are in flight.
+    until = time.perf_counter() + seconds - SAMPLE_S
+    told = [await running.in_flight()]
+    while time.perf_counter() < until:
         await asyncio.sleep(SAMPLE_S)
+        told.append(await running.in_flight())
     known = [each for each in told if each is not None]
     return statistics.fmean(known) if known else None
 
@@ -118,9 +134,8 @@ async def start(rig: Rig, documents: int, rounds: int, steps: Steps) -> Start:
     return Start(documents, took)
 
 
-async def processes(rig: Rig, plan: Plan, steps: Steps) -> list[Row]:
+async def processes(rig: Rig, plan: Plan, steps: Steps, keep: Callable[[Row], None]) -> None:
     """One process, then two, under the same load, by turns; `contender` is `1 process` or so."""
-    rows = []
     for _ in range(plan.rounds):
         for count in (1, 2):
             name = f"{count} process{'es' if count > 1 else ''}"
@@ -131,6 +146,5 @@ async def processes(rig: Rig, plan: Plan, steps: Steps) -> list[Row]:
                 running.load() as load,
             ):
                 found = await running.measure(load, plan.users[0], plan.seconds)
-            rows.append(row(name, W1.name, found))
+            keep(row(name, W1.name, found))
             steps.done()
-    return medians(rows)

@@ -45,6 +45,9 @@ def _program(name: str) -> str:
 
 CONTENDERS = {
     "floor": Contender("aiokafka", _program("floor"), note="no guards, no order, no commits"),
+    "floor-tuned": Contender(
+        "aiokafka", _program("floor"), {"BENCH_TUNED": "1"}, "the floor with the collector tuned as Kotae's"
+    ),
     "sequential": Contender(
         "aiokafka", _program("floor"), {"BENCH_SEQUENTIAL": "1"}, "the floor, one stage after another"
     ),
@@ -52,7 +55,9 @@ CONTENDERS = {
         "faststream", _program("faststream_workers"), note="500 workers; acks first: loses on a crash"
     ),
     "faststream-concurrent": Contender(
-        "faststream-concurrent-aiokafka", _program("faststream_concurrent"), note="commits in batches"
+        "faststream-concurrent-aiokafka",
+        _program("faststream_concurrent"),
+        note="500 at once; commits in batches",
     ),
     "faust": Contender(
         "faust-streaming", _program("faust_agents"), note="500 agents; acks out of order: loses on a crash"

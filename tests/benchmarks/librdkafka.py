@@ -1,0 +1,71 @@
+"""What a client on librdkafka needs to ask: our settings in its words, and a service that is there."""
+
+from typing import Any
+
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError
+
+from schemas.answer import Answer
+from schemas.topics import Topics
+from streams.authorization import ask_rights
+from streams.errors import OperatorError
+from streams.kafka import acheck_topics, admin_client
+from streams.settings import Kafka, Settings
+
+
+def options(kafka: Kafka) -> dict[str, str]:
+    """The settings of the cluster as librdkafka calls them.
+
+    Raises:
+        OperatorError: log-in by OAUTHBEARER, which is not translated.
+    """
+    found = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
+    if kafka.security_protocol.endswith("SSL"):
+        files = {
+            "ssl.ca.location": kafka.ssl_cafile,
+            "ssl.certificate.location": kafka.ssl_certfile,
+            "ssl.key.location": kafka.ssl_keyfile or kafka.ssl_certfile,
+            "ssl.key.password": kafka.ssl_key_password,
+        }
+        found |= {name: value for name, value in files.items() if value}
+    if kafka.security_protocol.startswith("SASL"):
+        if kafka.sasl_mechanism == "OAUTHBEARER":
+            raise OperatorError("the load logs in by password or certificate, not by OAUTHBEARER")
+        found |= {
+            "sasl.mechanism": kafka.sasl_mechanism,
+            "sasl.username": kafka.sasl_username,
+            "sasl.password": kafka.sasl_password,
+        }
+    return found
+
+
+async def acheck_service(settings: Settings) -> None:
+    """Check that there is somebody who will answer.
+
+    Raises:
+        OperatorError: no broker, topic or worker; the message says what to do.
+    """
+    kafka, group = settings.kafka, settings.worker.group_id
+    topics = Topics(kafka.topic_prefix)
+    rights = ask_rights(kafka, streaming=False)
+    await acheck_topics(kafka, needed=[topics.questions, topics.answers], rights=rights)
+    async with admin_client(kafka) as admin:
+        try:
+            (description,) = await admin.describe_consumer_groups([group])
+        except GroupAuthorizationFailedError:
+            return  # who may ask need not be allowed to see the workers
+        except GroupCoordinatorNotAvailableError:
+            members: tuple[Any, ...] = ()  # a cluster that no group has been on
+        else:
+            _, _, _, _, _, members, *_ = description.groups[0]
+    if not members:
+        raise OperatorError(
+            f"no worker of the group {group} is at {kafka.bootstrap_servers}: start one with 'kotae worker', "
+            "or name its group in KOTAE_WORKER__GROUP_ID"
+        )
+
+
+def failure(answer: Answer) -> str:
+    """Why an answer is none for a user: its status with the code or the reasons; empty where it is one."""
+    if answer.status == "answered":
+        return ""
+    return f"{answer.status}: {answer.error.code if answer.error else ', '.join(answer.degraded)}"
