@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import Topics
-from streams.processes import free_port
-from tests.support.system import ROOT, Program, environment
+from tests.support.system import ROOT, Program, environment, free_port
 
 CANARY = "canary-7f3a91c2"
 """A secret: it must turn up nowhere."""

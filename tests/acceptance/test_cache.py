@@ -60,11 +60,11 @@ class Stage:
             while not await asyncio.to_thread(read):  # noqa: ASYNC110 - a worker sends no event
                 await asyncio.sleep(0.05)
 
-    async def ask(self, count: int) -> list[Answer]:
+    async def ask(self, count: int, text: str = TEXT) -> list[Answer]:
         """The same question in so many conversations."""
         async with producing(self.kafka) as producer:
             for number in range(self.asked, self.asked + count):
-                question = Question(id=f"q{number}", text=TEXT)
+                question = Question(id=f"q{number}", text=text)
                 key = question.conversation_id.encode()
                 await producer.send_and_wait(self.topics.questions, encode(question), key=key)
         first, self.asked = self.asked, self.asked + count
@@ -98,19 +98,30 @@ async def stage(
                 await worker.kill()
 
 
-async def test_answers_are_shared_until_a_document_changes_whatever_redis_does(stage: Stage) -> None:
-    (first,) = await stage.ask(1)
-    assert first.usage != Usage()
-    again = await stage.ask(20)
-    assert {answer.text for answer in again} == {first.text}
-    assert {answer.usage for answer in again} == {Usage()}
-    assert all(answer.citations == first.citations for answer in again)
-    assert len(stage.model.requests) == 1
-    traces = [decode_trace(r.value) for r in await read_topic(stage.kafka, stage.topics.events, 21, 60)]
+async def shared(stage: Stage, text: str) -> bool:
+    """Whether one worker's answer served both. Each may make its own where Redis is slow, and no more."""
+    calls = len(stage.model.requests)
+    answers = await stage.ask(1, text)
+    answers += await stage.ask(20, text)
+    made = len(stage.model.requests) - calls
+    assert answers[0].usage != Usage()
+    assert sum(answer.usage != Usage() for answer in answers) == made <= len(stage.workers)
+    assert len({(answer.text, answer.citations) for answer in answers}) == 1
+    records = await read_topic(stage.kafka, stage.topics.events, stage.asked, 60)
+    asked = {answer.question_id for answer in answers}
+    traces = [trace for trace in (decode_trace(r.value) for r in records) if trace.question_id in asked]
     found = [stage.detail for trace in traces for stage in trace.stages if stage.stage == "cache"]
-    assert found.count("miss") == 1
-    # The worker that answered first has it in its memory, the other one from Redis.
-    assert {"hit, memory", "hit, shared"} <= set(found)
+    assert found.count("miss") == made
+    assert "hit, memory" in found
+    return made == 1 and "hit, shared" in found
+
+
+async def test_answers_are_shared_until_a_document_changes_whatever_redis_does(stage: Stage) -> None:
+    # A worker waits 20 ms for Redis, which a busy machine may take: then a later answer is shared.
+    async with asyncio.timeout(120):
+        attempts = 0
+        while not await shared(stage, f"How long is the warranty of product {attempts}?"):
+            attempts += 1
 
     for years, hangs in (("five", False), ("seven", True)):
         if hangs:

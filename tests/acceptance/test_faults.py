@@ -15,12 +15,11 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
 from streams.local.knowledge import read_documents
-from streams.processes import free_port
 from streams.settings import Kafka
 from tests.acceptance.conftest import start_worker
 from tests.support.engine import end_offsets, producing, read_topic
 from tests.support.model_server import ModelServer, Recorded, Reply, text
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 TEXT = "How long does the battery of the Heron Air 3 last?"
 ANSWER = text("It lasts 14 months [1].")

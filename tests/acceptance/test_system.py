@@ -97,7 +97,7 @@ def test_secrets_turn_up_nowhere(system: System) -> None:
         (["worker"], {"KOTAE_COMPONENTS__RETRIEVER": "no.such:thing"}, 2, "no.such"),
         (["--config", "/nowhere.toml", "worker"], {}, 2, "/nowhere.toml"),
         (["wrok"], {}, 2, "wrok"),
-        (["broker"], {"PATH": "/nonexistent", "JAVA_HOME": ""}, 1, "Java"),
+        (["broker", "--port", "0"], {"PATH": "/nonexistent", "JAVA_HOME": ""}, 1, "Java"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_what_to_do(

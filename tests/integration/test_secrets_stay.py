@@ -11,20 +11,21 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
 from schemas.codec import decode_answer, encode
 from schemas.document import Document
+from schemas.question import Question
 from schemas.topics import Topics
 from streams.authorization import Right, worker_rights
 from streams.kafka import acreate_topics
-from streams.processes import free_port
 from streams.settings import Kafka, Settings, Worker
 from tests.integration.test_kafka_acls import GROUP, env_of
-from tests.support.engine import end_offsets, producing, question, read_topic
+from tests.support.engine import end_offsets, producing, read_topic
 from tests.support.redis import RedisServer
 from tests.support.secured_kafka import PASSWORDS, Acls, SecuredBroker, until_missing
-from tests.support.system import Program, eventually
+from tests.support.system import Program, eventually, free_port
 
 CANARIES = {
     "KOTAE_KAFKA__OAUTH_CLIENT_SECRET": "canary-oauth-1f0a",
@@ -85,6 +86,19 @@ def forms(secret: str) -> set[bytes]:
     return {plain, orjson.dumps(secret)[1:-1], b64encode(plain), secret.replace('"', "%22").encode()}
 
 
+async def ask(kafka: Kafka, topics: Topics, first: int) -> None:
+    """Send `QUESTIONS` questions, with tools and without, streamed and whole."""
+    async with producing(kafka) as producer:
+        for number in range(first, first + QUESTIONS):
+            asked = Question(
+                id=f"q{number}",
+                text=f"What now, after {first}?",
+                stream=number % 2 == 0,
+                tools=None if number % 4 else [],
+            )
+            await producer.send(topics.questions, encode(asked), key=b"%d" % number)
+
+
 async def test_no_secret_is_in_anything_that_is_written(
     secured_broker: SecuredBroker,
     topic_prefix: str,
@@ -136,16 +150,18 @@ async def test_no_secret_is_in_anything_that_is_written(
         for number in range(4):
             document = Document(id=f"d{number}", title="Orders", text=f"Order {number} was sent.")
             await producer.send(topics.documents, encode(document), key=f"default/d{number}".encode())
-        for number in range(QUESTIONS):
-            asked = question(f"q{number}", stream=number % 2 == 0, tools=None if number % 4 else [])
-            await producer.send(topics.questions, asked, key=b"%d" % number)
         await producer.send(topics.questions, b"{broken", key=b"broken")
     log = tmp_path / "worker.log"
     program = Program(["tests.support.debugged", "worker"], env, log)
     written: dict[str, bytes] = {}
     try:
         await program.answers_http(f"http://127.0.0.1:{port}/health/live")
-        answers = await read_topic(door, topics.answers, QUESTIONS + 1, limit_s=90)
+        answers: list[ConsumerRecord] = []
+        # Which of the calls fail is chance: ask until a tool was called, and something was kept.
+        async with asyncio.timeout(90):
+            while not (any(decode_answer(a.value).tool_calls for a in answers) and await redis.keys("*")):
+                await ask(door, topics, first=len(answers))
+                answers = await read_topic(door, topics.answers, len(answers) + QUESTIONS, limit_s=90)
         for path in ("/metrics", "/state"):
             written[path] = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}{path}")
         assert await program.stop() == 0, program.output[-2000:]
@@ -154,7 +170,6 @@ async def test_no_secret_is_in_anything_that_is_written(
         await acls.take(rights)
     statuses = {decode_answer(record.value).status for record in answers}
     assert {"failed", "answered"} & statuses
-    assert any(decode_answer(record.value).tool_calls for record in answers)
     written["log"] = log.read_bytes()
     for name in sorted(topics.own):
         count = sum((await end_offsets(door, name)).values())
@@ -168,7 +183,6 @@ async def test_no_secret_is_in_anything_that_is_written(
     keys = await redis.keys("*")
     written["redis"] = b"\n".join([*keys, *[await redis.get(key) or b"" for key in keys]])
     await redis.aclose()
-    assert keys, "nothing was kept there, so nothing was looked at"
     assert b"DEBUG" in written["log"]
     found = {
         (where, name)

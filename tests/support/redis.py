@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.processes import free_port
 from tests.support.kafka import docker_answers
+from tests.support.system import free_port
 
 IMAGE = "redis:8-alpine"
 

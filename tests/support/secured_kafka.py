@@ -22,10 +22,9 @@ from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 from streams.authorization import Right, amissing
 from streams.errors import OperatorError
 from streams.kafka import admin_client
-from streams.local.broker import LocalBroker
-from streams.processes import free_port
 from streams.settings import Kafka
-from tests.support.kafka import run_apart
+from tests.support.kafka import QuickBroker, run_apart
+from tests.support.system import free_port
 
 PASSWORDS = {"worker": "worker-pw-5d1c", "asker": "asker-pw-77aa"}
 """The users of PLAIN and SCRAM; neither has any right until one is granted."""
@@ -95,11 +94,11 @@ def unsigned_token(subject: str, lifetime_s: float, now: float) -> str:
     return f"{b'.'.join(parts).decode()}."
 
 
-class SecuredBroker(LocalBroker):
+class SecuredBroker(QuickBroker):
     """The broker; `kafka(…)` gives the settings of a client that may come in."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__()
+        super().__init__(free_port())
         self.authority = Authority(directory)
         server = self.authority.sign("broker")
         self._keystore = directory / "keystore.pem"

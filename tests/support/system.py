@@ -1,7 +1,9 @@
 """The real programs as child processes, for acceptance tests and benchmarks."""
 
 import asyncio
+import itertools
 import os
+import random
 import socket
 import sys
 import time
@@ -10,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from streams.processes import Child, free_port
+from streams.processes import Child
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,17 +23,33 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | {"PYTHONUNBUFFERED": "1"} | settings
 
 
+PORTS = range(12_000, 32_000)
+"""Below those that the system hands out: what was found free stays so until a program listens on it, though
+others ask for ports meanwhile. Each process of a test run goes through them from a place of its own."""
+_START = random.SystemRandom().randrange(len(PORTS))
+_next_port = itertools.cycle([*PORTS[_START:], *PORTS[:_START]])
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    return free_ports(1)
+
+
 def free_ports(count: int) -> int:
     """The first of so many ports in a row that nobody listens on now."""
     while True:
-        first = free_port()
+        ports = [next(_next_port) for _ in range(count)]
+        if ports[-1] == ports[0] + count - 1 and all(map(_is_free, ports)):
+            return ports[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
         try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            continue
-        return first
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 async def eventually(condition: Callable[[], object], limit_s: float, what: str) -> None:
@@ -87,6 +105,17 @@ class Program:
             if time.monotonic() > until:
                 raise TimeoutError(f"not within {limit_s} s: {url} answers")
             await asyncio.sleep(0.02)
+
+    async def ended(self, limit_s: float) -> None:
+        """Wait until it has ended with 0; any other end fails the wait, and so does one that is late."""
+        try:
+            async with asyncio.timeout(limit_s):
+                code = await self._child.wait()
+        except BaseException:
+            await self.kill()
+            raise
+        if code:
+            raise RuntimeError(f"{self.output}\nended with {code}")
 
     async def stop(self, limit_s: float = 40) -> int:
         """SIGTERM and the exit code; SIGKILL after `limit_s`."""

@@ -16,6 +16,8 @@ from streams.local.broker import LocalBroker
 from tests.acceptance.oracle.catalogue import CI, FULL, SCENARIOS
 from tests.acceptance.oracle.checker import Violation, check
 from tests.acceptance.oracle.world import Size, open_world
+from tests.support.kafka import QuickBroker
+from tests.support.system import free_port
 
 OWN_BROKER = {3}
 """These do to the broker what no other test could live with."""
@@ -43,7 +45,7 @@ class Report:
 async def run(number: int, size: Size, seed: int, folder: Path, bootstrap: str | None = None) -> Report:
     """Run a scenario, on a broker of its own where none is given or it does it harm."""
     if bootstrap is None or number in OWN_BROKER:
-        async with LocalBroker() as broker:
+        async with QuickBroker(free_port()) as broker:
             return await _run(number, size, seed, folder, broker.bootstrap_servers, broker)
     return await _run(number, size, seed, folder, bootstrap, None)
 

@@ -11,11 +11,20 @@ from tests.acceptance.oracle.chaos import run
 SEED = 20
 """What a run is made of; `make chaos` takes a new one every time."""
 NEEDS_REDIS = {8, 13}
+MEASURES = {4, 5, 12, 13, 15, 17, 18}
+"""These compare times: of a busy machine they would tell more than of a worker."""
+
+
+def _marks(number: int) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.alone] if number in MEASURES else []
 
 
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(number, id=f"{number}-{scenario.__name__}") for number, scenario in SCENARIOS.items()],
+    [
+        pytest.param(number, id=f"{number}-{scenario.__name__}", marks=_marks(number))
+        for number, scenario in SCENARIOS.items()
+    ],
 )
 async def test_no_invariant_is_broken(number: int, kafka_bootstrap: str, tmp_path: Path) -> None:
     if number in NEEDS_REDIS and shutil.which("redis-server") is None:

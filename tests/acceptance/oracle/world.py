@@ -21,13 +21,12 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
-from streams.processes import free_port
 from streams.settings import Kafka
 from tests.acceptance.oracle.ledgers import Bounds, Ledgers, Place, Produced
 from tests.acceptance.oracle.observer import Observer
 from tests.acceptance.oracle.services import TOOL, Services
 from tests.support.engine import end_offsets, read_topic
-from tests.support.system import Program, environment, eventually
+from tests.support.system import Program, environment, eventually, free_port
 
 STOP_S = 45.0
 
