@@ -2,16 +2,16 @@
 
 One task reads and one writes, each over a connection of its own and what has gathered meanwhile in one
 round trip: that costs a third of a client's call for each question, and a server that hangs is met in two
-places only. A read is given up after
-`READ_S`, and a breaker stops asking a server that fails, so that a question loses 2 * `READ_S` at most,
-and nothing once the breaker is open. Nobody waits for a write.
+places only. A read is given up after `READ_S`, and a breaker stops asking a server that fails, so that a
+question loses 2 * `READ_S` at most, and nothing once the breaker is open. Nobody waits for a write, nor for
+longer than that for a connection, which takes several round trips: far away, or with TLS, they add up.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -30,7 +30,8 @@ _Command = tuple[str | bytes | int, ...]
 PREFIX = b"kotae:1:"
 """Before every key; grows when keys or values are made differently."""
 READ_S = 0.02
-WRITE_S = 1.0
+BACKGROUND_S = 1.0
+"""For what no question waits for: a write, or a connection."""
 READ_BATCH = 256
 WRITE_BATCH = 64
 UNWRITTEN_MAX = 1000
@@ -45,7 +46,8 @@ class RedisStore:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user and password where they are needed.
         clock: seconds, never going back; the breaker's.
         ca_file: authorities to trust besides the system's, as a PEM file, with `rediss://`.
-        read_s: for one round trip that reads, the connection included.
+        read_s: how long a question waits for one round trip that reads, or for the connection.
+        background_s: how long a connection or a write may take, which then goes on without it.
 
     Raises:
         ValueError: the URL is none of these.
@@ -58,6 +60,7 @@ class RedisStore:
         *,
         ca_file: str = "",
         read_s: float = READ_S,
+        background_s: float = BACKGROUND_S,
     ) -> None:
         # The pool only knows what kind of connections a URL asks for; time is kept here.
         trusted = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
@@ -71,7 +74,7 @@ class RedisStore:
             driver_info=None,  # two more round trips at every connection
         )
         self._reading, self._writing = _connection(pool), _connection(pool)
-        self._read_s = read_s
+        self._read_s, self._background_s = read_s, background_s
         self._clock = clock
         self._breaker = Breaker()
         self._wanted: deque[tuple[bytes, asyncio.Future[bytes | None]]] = deque()
@@ -80,6 +83,7 @@ class RedisStore:
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
+        self._connects_slowly = False
         self.errors = 0
         """Round trips that failed."""
         self.dropped = 0
@@ -94,7 +98,7 @@ class RedisStore:
 
     async def aget(self, key: bytes) -> bytes | None:
         """See `Store`: within 2 * `READ_S`."""
-        if self._closed or self._breaker.refuses(self._clock()):
+        if self._closed or self._connects_slowly or self._breaker.refuses(self._clock()):
             return None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes | None] = loop.create_future()
@@ -129,21 +133,39 @@ class RedisStore:
     async def _read(self) -> None:
         batch: list[tuple[bytes, asyncio.Future[bytes | None]]] = []
         try:
+            if not self._reading.is_connected and not await self._connects():
+                return
             while self._wanted:
                 batch = [self._wanted.popleft() for _ in range(min(READ_BATCH, len(self._wanted)))]
                 # Not GET: whatever lies there, no more than this is sent.
                 commands = [("GETRANGE", _named(key), 0, VALUE_BYTES_MAX) for key, _ in batch]
                 replies = await self._attempt(self._reading, commands, self._read_s)
-                values = [None] * len(batch) if replies is None else replies
-                _give(batch, values)
                 if replies is None:
-                    _give(self._wanted, [None] * len(self._wanted))
-                    self._wanted.clear()
+                    return
+                _give(batch, replies)
         finally:
             self._reader = None
-            for waiting in (batch, self._wanted):
-                _give(waiting, [None] * len(waiting))
-            self._wanted.clear()
+            _give(batch, [None] * len(batch))
+            self._give_up()
+
+    async def _connects(self) -> bool:
+        """Connect for reading. Whoever asks meanwhile waits for `READ_S` at most."""
+
+        def give_up() -> None:
+            self._connects_slowly = True
+            self._give_up()
+
+        due = asyncio.get_running_loop().call_later(self._read_s, give_up)
+        try:
+            return await self._attempt(self._reading, [("PING",)], self._background_s) is not None
+        finally:
+            due.cancel()
+            self._connects_slowly = False
+
+    def _give_up(self) -> None:
+        """Nothing is found of what is wanted and not asked for yet."""
+        _give(self._wanted, [None] * len(self._wanted))
+        self._wanted.clear()
 
     async def _write(self) -> None:
         try:
@@ -153,7 +175,7 @@ class RedisStore:
                     key, value, ttl_s = self._unwritten.popleft()
                     self._unwritten_bytes -= len(value)
                     commands.append(("SET", _named(key), value, "PX", max(1, int(ttl_s * 1000))))
-                await self._attempt(self._writing, commands, WRITE_S)
+                await self._attempt(self._writing, commands, self._background_s)
         finally:
             self._writer = None
 
@@ -166,8 +188,7 @@ class RedisStore:
             return None
         problem: Exception
         try:
-            async with asyncio.timeout(limit_s):
-                replies = await _converse(connection, commands)
+            replies = await _in_time(_converse(connection, commands), limit_s)
         except asyncio.CancelledError:
             self._breaker.left(ticket)
             raise
@@ -189,6 +210,18 @@ class RedisStore:
 def _connection(pool: ConnectionPool) -> AbstractConnection:
     made: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py is half typed
     return made
+
+
+async def _in_time(replies: Awaitable[list[Any]], limit_s: float) -> list[Any]:
+    """The replies, or TimeoutError: of a server that is slow, not of an event loop that is."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        # Not `timeout(limit_s)`, which a loop that comes late lets expire before it hands out what is there.
+        due = loop.call_later(limit_s, lambda: limit.reschedule(loop.time()))
+        try:
+            return await replies
+        finally:
+            due.cancel()
 
 
 async def _converse(connection: AbstractConnection, commands: Sequence[_Command]) -> list[Any]:

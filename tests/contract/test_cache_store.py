@@ -24,7 +24,7 @@ class Subject:
 @pytest.fixture(params=["memory", "redis"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "redis":
-        shared = RedisStore(request.getfixturevalue("redis_url"), read_s=10)
+        shared = RedisStore(request.getfixturevalue("redis_url"), read_s=10, background_s=10)
         await flushed(request.getfixturevalue("redis_url"))
         yield Subject(shared, asyncio.sleep)
         await shared.aclose()

@@ -132,11 +132,11 @@ async def test_redis_over_tls_too(authority: Authority, tls: ssl.SSLContext) -> 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
         url = f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        distrusting = RedisStore(url, read_s=10.0)
+        distrusting = RedisStore(url, read_s=10.0, background_s=10.0)
         assert await distrusting.aget(b"key") is None
         await distrusting.aclose()
         assert not heard.is_set()
-        store = RedisStore(url, ca_file=str(authority.path), read_s=10.0)
+        store = RedisStore(url, ca_file=str(authority.path), read_s=10.0, background_s=10.0)
         await store.aget(b"key")
         await store.aclose()
         assert heard.is_set()

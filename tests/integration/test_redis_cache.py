@@ -165,23 +165,16 @@ async def test_whoever_waits_when_it_is_closed_has_nothing() -> None:
             assert await waiting is None
 
 
-@pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
-async def test_what_is_no_redis_costs_little(serve: Serve) -> None:
-    async with listening(serve) as url, opened(url) as store:
-        await costs_little(store)
+def forwarding(port: int, *, connecting_s: float = 0.0, delay_s: Callable[[], float] = lambda: 0.0) -> Serve:
+    """A way to the server there that takes long: until it is open, or for whatever goes through it."""
 
-
-async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
-    redis_server: RedisServer,
-) -> None:
-    delay_s = 0.0
-
-    async def delayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to, back = await asyncio.open_connection("127.0.0.1", redis_server.port)
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(connecting_s)
+        to, back = await asyncio.open_connection("127.0.0.1", port)
 
         async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             while data := await source.read(4096):
-                await asyncio.sleep(delay_s)
+                await asyncio.sleep(delay_s())
                 target.write(data)
 
         try:
@@ -189,8 +182,51 @@ async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
         finally:
             back.close()
 
+    return forward
+
+
+@pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
+async def test_what_is_no_redis_costs_little(serve: Serve) -> None:
+    async with listening(serve) as url, opened(url) as store:
+        await costs_little(store)
+
+
+async def test_one_to_which_a_connection_takes_long_is_used_and_costs_little(
+    redis_server: RedisServer,
+) -> None:
+    async with listening(forwarding(redis_server.port, connecting_s=20 * READ_S)) as url:
+        async with opened(url) as store:
+            await costs_little(store)
+        clock = Clock()
+        async with opened(url, clock) as store:
+            await until_kept(store, clock, KEY, b"value")
+
+
+async def test_one_that_is_well_is_not_taken_for_slow_where_the_event_loop_is(
+    redis_server: RedisServer,
+) -> None:
+    clock = Clock()
+    async with opened(redis_server.url, clock) as store:
+        await until_kept(store, clock, KEY, b"value")
+        found = []
+        for _ in range(ASKED):
+            clock.ahead_s += 61
+            asked = asyncio.create_task(store.aget(KEY))
+            for _ in range(3):
+                await asyncio.sleep(0)  # until the request is sent
+            time.sleep(3 * READ_S)  # noqa: ASYNC251 - the loop is held on purpose
+            found.append(await asked)
+        # All of them, where Redis has a processor.
+        assert b"value" in found
+
+
+async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
+    redis_server: RedisServer,
+) -> None:
+    delay_s = 0.0
     clock = Clock()
     keys = [n.to_bytes(20) for n in range(ASKED)]
+    delayed = forwarding(redis_server.port, delay_s=lambda: delay_s)
     async with listening(delayed) as url, opened(url, clock) as store:
         for key in keys:
             store.put(key, b"of " + key, 60)
@@ -218,7 +254,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.versions.begin()
         tools = FakeToolExecutor()
-        self.shared = RedisStore(self.url, read_s=self.read_s)
+        self.shared = RedisStore(self.url, read_s=self.read_s, background_s=10.0)
         keys = AnswerKeys("fakes", tools, self.versions)
         self.cache = AnswerCache(keys, MemoryStore(1_000_000), self.shared, ttl_s=600)
         graph = default_graph(Components(FakeRetriever(), FakePlanner(), tools, self.generator), Budgets())
