@@ -187,9 +187,12 @@ class LocalBroker:
 
     def _configure(self, directory: Path) -> None:
         properties = _PROPERTIES.format(
-            port=self.port, controller_port=free_port(), log_dir=directory / "log"
+            port=self.port, controller_port=self._controller_port(), log_dir=directory / "log"
         )
         (directory / "server.properties").write_text(properties)
+
+    def _controller_port(self) -> int:
+        return free_port()
 
     async def _launch(self, directory: Path) -> None:
         self._configure(directory)

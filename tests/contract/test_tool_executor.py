@@ -70,13 +70,16 @@ class ToolExecutorContract:
 
     async def test_what_is_late_is_cut_off_at_the_deadline(self, subject: Subject) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        result = await subject.run("hang", within=0.2)
-        assert result.status == "timeout"
-        # Far from the deadline on a busy machine, and far from the tool's own time all the same.
-        assert 0.15 <= loop.time() - began <= 5.0
-        assert 150 <= result.duration_ms <= 5000
-        await eventually(lambda: subject.cut_off() == 1, 5, "the call was not cancelled")
+        for within in (0.2, 2.0, 20.0):
+            began = loop.time()
+            result = await subject.run("hang", within=within)
+            assert result.status == "timeout"
+            # Far from the deadline on a busy machine, and far from the tool's own time all the same.
+            assert 0.75 * within <= loop.time() - began <= within + 5.0
+            assert 750 * within <= result.duration_ms <= 1000 * (within + 5.0)
+            if subject.started():  # a busy machine may take all the time for the connection
+                break
+        await eventually(lambda: subject.cut_off() == subject.started() == 1, 30, "the call was cancelled")
 
     async def test_no_time_left_means_no_call(self, subject: Subject) -> None:
         result = await subject.run("echo", within=-1.0)

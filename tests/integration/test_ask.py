@@ -1,6 +1,7 @@
 """Asking over a real broker, by the client and by `kotae ask`."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ async def test_pieces_come_in_order_before_the_answer(client: AskClient, kafka_s
         ]
 
     told: list[AnswerDelta] = []
-    async with answering(kafka_settings, stream):
+    async with answering(kafka_settings, stream, lambda: len(told) == 4):
         await client.aask("stream it", on_delta=told.append)
     assert [(piece.epoch, piece.text) for piece in told] == [
         (1, "wrong "),
@@ -77,8 +78,12 @@ async def test_no_worker_is_a_timeout_that_says_where_to_look(
     client: AskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.client.PATIENCE_S", 0.1)
-    with pytest.raises(TimeoutError, match=r"no answer to question .*questions/\d/\d.*kotae worker"):
-        await client.aask("anybody?", timeout_s=0.4)
+    for timeout_s in (0.4, 4, 40):
+        with pytest.raises(TimeoutError, match=r"no answer to question .*kotae worker") as told:
+            await client.aask("anybody?", timeout_s=timeout_s)
+        if re.search(r"questions/\d/\d", str(told.value)):  # else a busy machine had not written it yet
+            return
+    pytest.fail(str(told.value))
 
 
 async def test_a_question_too_large_for_the_topic_is_told_before_it_is_sent(client: AskClient) -> None:

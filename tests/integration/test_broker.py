@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 async def broker() -> AsyncIterator[LocalBroker]:
-    async with LocalBroker() as running:
+    async with LocalBroker(free_port()) as running:
         yield running
 
 

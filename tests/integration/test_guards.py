@@ -83,11 +83,12 @@ async def test_a_fallback_model_answers_where_the_first_is_gone() -> None:
             assert set(answerer.guards.state()) >= {"model", "fallback_model"}
 
 
-async def test_a_model_that_hangs_leaves_time_for_the_fallback() -> None:
+async def test_a_model_that_hangs_leaves_time_for_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.models.fallback.FIRST_SHARE", 0.1)
     async with ModelServer(Reply(hangs=True)) as hanging, ModelServer(ANSWER) as server:
         model = Model(base_url=hanging.base_url, fallback_base_url=server.base_url)
         async with built(model=model) as answerer:
-            assert (await ask(answerer, seconds=3.0)).answer.degraded == ("model_fallback",)
+            assert (await ask(answerer, seconds=20.0)).answer.degraded == ("model_fallback",)
 
 
 async def test_each_guard_can_be_turned_off() -> None:

@@ -170,6 +170,7 @@ async def test_topics_are_created_and_listed_with_these_and_no_more(
     rights = create_rights(kafka)
     await acls.grant(rights)
     try:
+        await until_missing(kafka, rights, [])
         created = await acreate_topics(kafka)
         assert {topic.name for topic in created if topic.created} == Topics(topic_prefix).own
         await acls.take([right for right in rights if right not in list_rights(kafka)])

@@ -304,11 +304,14 @@ class TestShared:
         self, settings: Settings, put: Put
     ) -> None:
         index = await asyncio.to_thread(Held.open)
+        index.held.clear()  # both know what the group has committed before it commits anything
         await put(*numbered(3), *numbered(2, "other"))
         versions = [KnowledgeVersions() for _ in range(3)]
         feeds = [KnowledgeFeed(settings, index, Hook(), each) for each in versions]
         for feed in feeds[:2]:
             await feed.start()
+        await until(lambda: all(each.known for each in versions[:2]), 40)
+        index.held.set()
         await until(lambda: all(each.of("default") and each.of("other") for each in versions[:2]), 40)
         before = versions[0].of("default"), versions[0].of("other")
         assert before == (versions[1].of("default"), versions[1].of("other"))

@@ -169,7 +169,7 @@ class Told(Hook):
         self.symptoms.append(symptom)
 
 
-QUICK = Limits(polls_s=2, rejoin_s=2, stall_s=2, gap_s=60)
+QUICK = Limits(polls_s=10, rejoin_s=10, stall_s=4, gap_s=60)
 
 
 def monitor_for(engine: Engine, kafka: Kafka, topics: Topics, hook: Hook, limits: Limits) -> Monitor:
@@ -220,7 +220,7 @@ async def test_where_nothing_helps_the_worker_ends_and_says_why(
         settings=settings,
         engine=engine,
         feed=NoFeed(),
-        monitor=monitor_for(engine, kafka_settings, topics, Hook(), replace(QUICK, rebuilds=0)),
+        monitor=monitor_for(engine, kafka_settings, topics, Hook(), replace(QUICK, rejoin_s=2, rebuilds=0)),
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         dependencies=dict,

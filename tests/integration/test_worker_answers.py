@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from statistics import median
 
 import msgspec
 import pytest
@@ -113,7 +114,7 @@ async def test_an_idle_worker_starts_at_once(kafka_settings: Kafka, topics: Topi
         seen[asked.question.id] = time.time()
         return answer_to(asked)
 
-    waits = []
+    waits, round_trips = [], []
     async with running_engine(settings_for(kafka_settings), ScriptedPipeline(script)) as engine:
         await eventually(lambda: engine.consumer.joined, 20, "partitions")
         async with producing(kafka_settings) as producer:
@@ -123,9 +124,10 @@ async def test_an_idle_worker_starts_at_once(kafka_settings: Kafka, topics: Topi
                 acked = time.time()
                 await eventually(lambda n=number: f"q{n}" in seen, 10, "the start")
                 waits.append(seen[f"q{number}"] - acked)
+                round_trips.append(acked - sent)
                 assert seen[f"q{number}"] >= sent
-    # A broken wake-up costs a poll's 100 ms; the median says nothing of a busy machine.
-    assert sorted(waits)[7] < 0.03, waits
+    # A broken wake-up costs a poll's 100 ms; a busy machine holds up the broker's other answers, too.
+    assert median(waits) < max(0.03, 2 * median(round_trips)), (waits, round_trips)
 
 
 async def test_an_expired_question_is_shed_and_one_without_a_deadline_never_is(

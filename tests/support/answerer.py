@@ -16,6 +16,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka import client_options
 from streams.settings import Kafka
+from tests.support.system import eventually
 
 Reply = Answer | AnswerDelta
 Script = Callable[[Question, Source], Sequence[Reply]]
@@ -47,8 +48,13 @@ def delta_of(question: Question, epoch: int, sequence: int, text: str = "") -> A
 
 
 @asynccontextmanager
-async def answering(kafka: Kafka, script: Script) -> AsyncIterator[list[RequestHeaders]]:
-    """While it lasts, each question gets the replies that `script` gives; yields the headers seen."""
+async def answering(
+    kafka: Kafka, script: Script, told: Callable[[], bool] = lambda: True
+) -> AsyncIterator[list[RequestHeaders]]:
+    """While it lasts, each question gets the replies that `script` gives; yields the headers seen.
+
+    An answer waits until the pieces before it were `told`: what is on two topics comes in any order.
+    """
     topics, seen = Topics(kafka.topic_prefix), []
     options = client_options(kafka)
     async with AIOKafkaProducer(**options) as producer:
@@ -66,6 +72,7 @@ async def answering(kafka: Kafka, script: Script) -> AsyncIterator[list[RequestH
                 for reply in script(question, source):
                     now = datetime.now(UTC)
                     if isinstance(reply, Answer):
+                        await eventually(told, 30, "the pieces are told")
                         topic, headers = topics.answers, answer_headers(request, reply, now)
                     else:
                         topic, headers = topics.deltas, delta_headers(request, reply, source, now)

@@ -33,6 +33,9 @@ class QuickBroker(LocalBroker):
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         return super()._command(directory, main, *arguments, options=[*options, *quick])
 
+    def _controller_port(self) -> int:
+        return free_port()
+
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:

@@ -25,9 +25,14 @@ def environment(**settings: str) -> dict[str, str]:
 
 PORTS = range(12_000, 32_000)
 """Below those that the system hands out: what was found free stays so until a program listens on it, though
-others ask for ports meanwhile. Each process of a test run goes through them from a place of its own."""
-_START = random.SystemRandom().randrange(len(PORTS))
-_next_port = itertools.cycle([*PORTS[_START:], *PORTS[:_START]])
+others ask for ports meanwhile. Each process of a test run has a share of its own, which it goes through from
+anywhere in it: another could hand out what was found free here, and is not bound yet."""
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_SHARE = len(PORTS) // _PROCESSES
+_OWN = PORTS[_PROCESS * _SHARE : (_PROCESS + 1) * _SHARE]
+_START = random.SystemRandom().randrange(len(_OWN))
+_next_port = itertools.cycle([*_OWN[_START:], *_OWN[:_START]])
 
 
 def free_port() -> int:
@@ -127,9 +132,11 @@ class Program:
 
     async def _reached(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
         def reached() -> bool:
+            over = self._child.exit_code is not None  # what it says last, it says before that
             if condition():
                 return True
-            self._check_alive()
+            if over:
+                self._check_alive()
             return False
 
         await eventually(reached, limit_s, what)

@@ -333,9 +333,9 @@ async def test_what_is_cancelled_has_no_outcome() -> None:
 
     made = Set(script)
     made.answering.start(work(question("q", stream=True)), made.finished.append)
-    await eventually(lambda: made.pipeline.running, 2, "work")
+    await eventually(lambda: made.pipeline.running, 10, "work")
     made.answering.cancel()
-    await eventually(lambda: not made.answering.running, 2, "the end")
+    await eventually(lambda: not made.answering.running, 10, "the end")
     assert made.published.outcomes == []
     assert made.finished == []
 

@@ -95,9 +95,9 @@ def test_every_mark_left_has_a_valid_citation(text: str, bodies: list[str]) -> N
 
 @pytest.mark.parametrize("text", ["a" + " " * 50_000 + "b [1]", "[1" + " " * 50_000 + "b [1]"])
 def test_a_model_that_writes_nothing_but_blanks_costs_no_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     checked, citations = check_citations(text, GIVEN)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
     assert checked == text
     assert [citation.index for citation in citations] == [1]
 

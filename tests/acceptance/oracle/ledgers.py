@@ -8,6 +8,8 @@ Place = tuple[int, int]
 """(partition, offset) on `questions`: what an outcome is an outcome of."""
 
 
+SIGNAL_S = 0.1
+"""How long a signal may take from being sent to being felt."""
 SENT_S = 0.5
 """How long after a kill an outcome may still have been its victim's."""
 
@@ -168,9 +170,17 @@ class Ledgers:
 
         What was answered before a kill or a rebalance is known to whoever comes next: by its map, by its
         recovery scan, or because it goes on with what it has. Only what was on its way to the broker when its
-        worker was stopped may still arrive; that is a matter of milliseconds, and not seen from outside.
+        worker was stopped may still arrive: a record between its gate and the socket, or several with a time
+        of before the signal.
         """
-        return sum(fault.kind == "SIGSTOP" for fault in self.faults)
+        stops = [fault.at for fault in self.faults if fault.kind == "SIGSTOP"]
+        first = {one.source: one for one in sorted(self.outcomes, key=lambda one: -one.position)}
+        on_their_way = sum(
+            one is not first[one.source]
+            and any(one.at < stop + SIGNAL_S < first[one.source].at for stop in stops)
+            for one in self.outcomes
+        )
+        return max(len(stops), on_their_way)
 
     @property
     def redelivered(self) -> int:

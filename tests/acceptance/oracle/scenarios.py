@@ -77,6 +77,10 @@ async def kills(
             await eventually(lambda: hurts(world), LEAD_S, "a kill hurts")
         moments.append(time.time())
         await world.kill(world.rng.choice(world.workers))
+        if settled and world.workers:
+            # Whoever joins has the group begin anew: what is asserted is how long those who are left take.
+            with contextlib.suppress(TimeoutError):
+                await eventually(world.goes_on(moments[-1]), takeover_s + LEAD_S, "all partitions go on")
         world.start_worker()
         if not settled:
             await asyncio.sleep(size.interval_s * 0.5)

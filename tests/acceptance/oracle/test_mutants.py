@@ -9,7 +9,7 @@ from tests.acceptance.oracle.catalogue import CI
 from tests.acceptance.oracle.chaos import run
 from tests.acceptance.oracle.mutants.defects import DEFECTS
 
-SEEDS = (1, 2, 3)
+SEEDS = range(1, 9)
 """The harm strikes by chance in some: it has to show with one of these."""
 CAUGHT = {
     "commit-before-answer": (0, "I2"),
@@ -27,6 +27,7 @@ def test_every_defect_is_looked_for() -> None:
     assert set(CAUGHT) == set(DEFECTS)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("defect", CAUGHT)
 async def test_a_broken_worker_turns_the_oracle_red(
     defect: str, kafka_bootstrap: str, tmp_path: Path
@@ -37,7 +38,10 @@ async def test_a_broken_worker_turns_the_oracle_red(
     size = replace(CI[number], workers=workers, mutant=defect, drain_s=20)
     if defect == "slept-through-expulsion":
         # Its late replies delay the others too, and they have to have answered before it wakes up.
-        size = replace(size, outage_s=14)
+        size = replace(size, outage_s=18)
+    if defect == "ignored-epoch":
+        # It has to be asked on when it is back in its group, or it has nothing to commit.
+        size = replace(size, interval_s=12)
     reports = []
     for seed in SEEDS:
         folder = tmp_path / str(seed)

@@ -11,7 +11,9 @@ from tests.acceptance.oracle.chaos import run
 SEED = 20
 """What a run is made of; `make chaos` takes a new one every time."""
 NEEDS_REDIS = {8, 13}
-MEASURES = {4, 5, 12, 13, 15, 17, 18}
+ATTEMPTS = 3
+"""A defect shows in each; a machine that stood still, hardly."""
+MEASURES = {1, 4, 5, 12, 13, 15, 16, 17, 18}
 """These compare times: of a busy machine they would tell more than of a worker."""
 
 
@@ -19,6 +21,7 @@ def _marks(number: int) -> list[pytest.MarkDecorator]:
     return [pytest.mark.alone] if number in MEASURES else []
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "number",
     [
@@ -29,5 +32,10 @@ def _marks(number: int) -> list[pytest.MarkDecorator]:
 async def test_no_invariant_is_broken(number: int, kafka_bootstrap: str, tmp_path: Path) -> None:
     if number in NEEDS_REDIS and shutil.which("redis-server") is None:
         pytest.skip("no Redis: there is no redis-server (Debian: apt-get install redis-server)")
-    report = await run(number, CI[number], SEED, tmp_path, kafka_bootstrap)
+    for attempt in range(ATTEMPTS):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        report = await run(number, CI[number], SEED, folder, kafka_bootstrap)
+        if not report.is_doubtful:
+            break
     assert not report.violations, report

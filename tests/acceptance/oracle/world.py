@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
 from streams.settings import Kafka
-from tests.acceptance.oracle.ledgers import Bounds, Ledgers, Place, Produced
+from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Ledgers, Place, Produced
 from tests.acceptance.oracle.observer import Observer
 from tests.acceptance.oracle.services import TOOL, Services
 from tests.support.engine import end_offsets, read_topic
@@ -228,6 +228,16 @@ class World:
         return all(
             place in answered and place[1] < committed.get(place[0], 0) for place in self.places.values()
         )
+
+    def goes_on(self, moment: float) -> Callable[[], bool]:
+        """Whether every partition that is asked has an outcome since a moment."""
+        after = moment + SENT_S
+
+        def look() -> bool:
+            asked = {partition for partition, _ in self.places.values()}
+            return asked <= {one.source[0] for one in self.observer.outcomes if one.at > after}
+
+        return look
 
     @property
     def uncommitted(self) -> int:

@@ -224,7 +224,7 @@ async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
     assert not ended.done()
     for number in range(6):
         handler.finish(number)
-    await asyncio.wait_for(ended, 2)
+    await asyncio.wait_for(ended, 10)
 
 
 async def test_what_has_no_time_left_is_refused_though_what_runs_frees_no_slot(
@@ -412,9 +412,9 @@ async def test_a_commit_under_way_is_given_up_when_a_rebalance_begins(
     consumer.produce(0, b"a")
     await eventually(lambda: handler.started, 10, "work")
     handler.finish(0)
-    await asyncio.wait_for(hanging.wait(), 2)
+    await asyncio.wait_for(hanging.wait(), 10)
     consumer.commit = consumer._accept
-    await asyncio.wait_for(consumer.assign(1), 2)
+    await asyncio.wait_for(consumer.assign(1), 10)
     await eventually(lambda: cancelled, 10, "the end of the old commit")
     assert consumer.commits == [{0: 1}]
 
@@ -468,7 +468,7 @@ async def test_draining_starts_nothing_and_waits_for_what_runs(
     loop.stop_fetching()
     idle = asyncio.create_task(loop.wait_idle())
     handler.finish(0)
-    await asyncio.wait_for(idle, 1)
+    await asyncio.wait_for(idle, 10)
     assert not handler.started
     await loop.aclose(timeout_s=1)
     assert consumer.commits[-1] == {0: 1}

@@ -40,7 +40,7 @@ async def test_what_comes_to_a_held_gate_waits_until_it_opens(
     assert not broker.values("t.answers")
     assert publisher.unpublished == 1
     gate.release()
-    await eventually(lambda: len(settled.told) == 1, 2, "the outcome")
+    await eventually(lambda: len(settled.told) == 1, 10, "the outcome")
     assert len(broker.values("t.answers")) == 1
 
 
@@ -52,7 +52,7 @@ async def test_what_waits_at_a_gate_that_is_lost_never_goes_out(
     publisher.publish(outcome_at(gate), settled)
     gate.lose()
     publisher.publish(outcome_at(gate), settled)
-    await eventually(lambda: settled.told == [None, None], 2, "both to be given up")
+    await eventually(lambda: settled.told == [None, None], 10, "both to be given up")
     assert publisher.unpublished == 0
     assert not broker.values("t.answers")
 
@@ -63,16 +63,16 @@ async def test_the_fence_holds_for_what_is_queued_behind_a_batch_on_its_way(
     broker.held["t.answers"] = []
     gate, settled = Gate(), Settled()
     publisher.publish(outcome_at(gate), settled)
-    await eventually(lambda: len(broker.held["t.answers"]) == 1, 2, "the first on its way")
+    await eventually(lambda: len(broker.held["t.answers"]) == 1, 10, "the first on its way")
     publisher.publish(outcome_at(gate), settled)
     gate.hold()
     assert gate.flying == 1
     quiet = asyncio.create_task(gate.aquiet())
     held = broker.held.pop("t.answers")
     held[0]()
-    await asyncio.wait_for(quiet, 2)
+    await asyncio.wait_for(quiet, 10)
     gate.lose()
-    await eventually(lambda: len(settled.told) == 2, 2, "both settled")
+    await eventually(lambda: len(settled.told) == 2, 10, "both settled")
     assert None in settled.told
     assert len(broker.values("t.answers")) == 1
 
@@ -85,7 +85,7 @@ async def test_the_end_of_answers_grows_with_what_is_acknowledged(
     assert publisher.end_of_answers("t.answers", asked.source.partition) == 0
     for count in (1, 2, 3):
         publisher.publish(outcomes().answered(inquiry(), answer()), settled)
-        await eventually(lambda count=count: len(settled.told) == count, 2, "the outcome")  # type: ignore[misc]
+        await eventually(lambda count=count: len(settled.told) == count, 10, "the outcome")  # type: ignore[misc]
     assert publisher.end_of_answers("t.answers", asked.source.partition) == 3
 
 
@@ -99,10 +99,10 @@ async def test_records_at_several_gates_share_a_place_and_each_passes_its_own(
     for value, gate in ((b"a", mine), (b"b", gone), (b"c", others), (b"d", mine), (b"e", None)):
         written = record(value, topic="t.questions.dlq")
         sender.put(written, lambda r, error: told.append((r.value, error is None)), gate)
-    await eventually(lambda: broker.held["t.questions.dlq"], 2, "the batch")
+    await eventually(lambda: broker.held["t.questions.dlq"], 10, "the batch")
     assert (mine.flying, others.flying, gone.flying) == (2, 1, 0)
     broker.held.pop("t.questions.dlq")[0]()
-    await eventually(lambda: len(told) == 5, 2, "all of them")
+    await eventually(lambda: len(told) == 5, 10, "all of them")
     assert sorted(told) == [(b"a", True), (b"b", False), (b"c", True), (b"d", True), (b"e", True)]
     assert (mine.flying, others.flying, gone.flying) == (0, 0, 0)
 
@@ -118,7 +118,7 @@ async def test_what_was_published_is_freed_without_the_garbage_collector(publish
     try:
         publisher.publish(made, lambda _: settled.set())
         del made
-        await asyncio.wait_for(settled.wait(), 2)
-        await eventually(lambda: watched() is None, 2, "its end")
+        await asyncio.wait_for(settled.wait(), 10)
+        await eventually(lambda: watched() is None, 10, "its end")
     finally:
         gc.enable()

@@ -251,7 +251,7 @@ async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
         held, broker.held["t.answers"] = broker.held["t.answers"], []
         for settle in held:
             settle()
-    await asyncio.wait_for(sender.aflush(), 2)
+    await asyncio.wait_for(sender.aflush(), 10)
     expected = [b"letter", *(b"%s%d" % (prefix, n) for prefix in (b"a", b"b") for n in range(6))]
     assert sorted(settled) == [(value, None) for value in sorted(expected)]
     assert broker.opened == 1, "no failure"

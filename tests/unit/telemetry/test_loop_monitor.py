@@ -37,12 +37,12 @@ def wait_in_a_blocking_call(seconds: float) -> None:
 
 async def hold(monitor: LoopMonitor, call, seconds: float) -> Stall:
     """Hold the loop from a task, and give what was kept of it (not a stall of a busy machine)."""
-    before = {id(stall) for stall in monitor.stalls}
 
     async def task() -> None:
         call(seconds)
 
     await asyncio.sleep(0.05)
+    before = {id(stall) for stall in monitor.stalls}
     await asyncio.create_task(task())
 
     def kept() -> list[Stall]:
@@ -78,23 +78,29 @@ async def test_whoever_waits_in_a_blocking_call_is_named_too() -> None:
 
 
 async def test_many_small_callbacks_are_not_blamed_one_by_one() -> None:
-    with LoopMonitor(told := Told()) as monitor:
-        await asyncio.sleep(0.05)
+    with LoopMonitor(Hook()) as monitor:
         loop = asyncio.get_running_loop()
-        for _ in range(500):
-            loop.call_soon(compute, 0.001)
-        await eventually(lambda: told.stalls, 20, "a stall")
-    [stall, *_] = monitor.stalls
-    assert stall.cpu_s is not None
-    assert stall.cpu_s > HELD_S
-    assert not stall.alone
+
+        def held() -> list[Stall]:
+            return [stall for stall in monitor.stalls if stall.cpu_s is not None and stall.cpu_s > HELD_S]
+
+        # One of them is held up itself, now and then, where the machine is busy.
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            before = len(held())
+            for _ in range(500):
+                loop.call_soon(compute, 0.001)
+            await eventually(lambda before=before: len(held()) > before, 20, "a stall")
+            if not held()[-1].alone:
+                break
+        assert not held()[-1].alone
 
 
 async def test_a_loop_that_is_served_has_no_stall_but_a_lag() -> None:
     with LoopMonitor(told := Told()) as monitor:
         await eventually(lambda: len(told.lags) > 5, 10, "some beats")
         # A machine that is busy elsewhere may hold us up, but then nothing of ours is to blame.
-        assert not [stall for stall in monitor.stalls if stall.cpu_s is None or stall.cpu_s > HELD_S]
+        assert not [stall for stall in monitor.stalls if stall.cpu_s is not None and stall.cpu_s > HELD_S]
     assert min(told.lags) < HELD_S
 
 
@@ -122,14 +128,15 @@ async def test_a_stall_that_goes_on_is_seen_from_another_thread() -> None:
         def held() -> list[Stall]:
             until = time.monotonic() + 10
             while time.monotonic() < until:
-                if found := [stall for stall in monitor.stalls if stall.duration_s is None]:
+                stalls = [stall for stall in monitor.stalls if stall.duration_s is None]
+                if found := [stall for stall in stalls if "compute" in "".join(stall.stack[-1:])]:
                     return found
             return []
 
         seen = asyncio.get_running_loop().run_in_executor(None, held)
         await asyncio.sleep(0.05)
         compute(0.6)
-        assert [stall.stack[-1] for stall in await seen if "compute" in stall.stack[-1]]
+        assert await seen
 
 
 async def test_after_the_block_nothing_is_watched() -> None:
