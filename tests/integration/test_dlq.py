@@ -13,7 +13,7 @@ from agents.pipeline import Answered, Asked
 from schemas.answer import AnswerError, Source
 from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
-from schemas.headers import DeadLetter, dead_letter_headers
+from schemas.headers import DeadLetter, Header, dead_letter_headers
 from schemas.topics import Topics
 from streams.cli.main import run
 from streams.redrive import REDRIVES_MAX
@@ -97,6 +97,21 @@ async def test_what_failed_goes_back_until_it_is_answered_or_parked(
     assert sum(one.question_id == "stays broken" for one in answers) == 1 + REDRIVES_MAX
 
 
+def failed_at(topic: str, partition: int, offset: int) -> list[Header]:
+    """The headers of the dead letter of a question whose model was down."""
+    failed = DeadLetter(
+        source=Source(topic, partition, offset),
+        stage="generate",
+        exception="TransientError",
+        message="down",
+        timestamp=datetime.now(UTC),
+        consumer_group="kotae",
+        attempts=1,
+        disposition="model_unavailable",
+    )
+    return dead_letter_headers([], failed)
+
+
 async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
     kafka_settings: Kafka, topics: Topics, command: Command
 ) -> None:
@@ -107,17 +122,7 @@ async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
             for name in ("first", "second")
         ]
         for record, name in zip(asked, ("first", "second"), strict=True):
-            failed = DeadLetter(
-                source=Source(record.topic, record.partition, record.offset),
-                stage="generate",
-                exception="TransientError",
-                message="down",
-                timestamp=datetime.now(UTC),
-                consumer_group="kotae",
-                attempts=1,
-                disposition="model_unavailable",
-            )
-            headers = dead_letter_headers([], failed)
+            headers = failed_at(record.topic, record.partition, record.offset)
             await producer.send_and_wait(
                 topics.dead_letters, question(name), headers=headers, timestamp_ms=ahead_ms
             )
@@ -134,17 +139,7 @@ async def test_what_was_sent_back_is_seen_though_questions_were_made_anew_and_ha
 ) -> None:
     async with producing(kafka_settings) as producer:
         for offset, name in ((3, "first"), (4, "second")):
-            failed = DeadLetter(
-                source=Source(topics.questions, 1, offset),
-                stage="generate",
-                exception="TransientError",
-                message="down",
-                timestamp=datetime.now(UTC),
-                consumer_group="kotae",
-                attempts=1,
-                disposition="model_unavailable",
-            )
-            headers = dead_letter_headers([], failed)
+            headers = failed_at(topics.questions, 1, offset)
             await producer.send_and_wait(topics.dead_letters, question(name), headers=headers)
         code, out = await command("redrive", "--all", "--rate", "1000")
         assert (code, out.count("sent back (1 of")) == (0, 2)

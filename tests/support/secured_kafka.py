@@ -108,21 +108,19 @@ class SecuredBroker(QuickBroker):
     def _configure(self, directory: Path) -> None:
         super()._configure(directory)
         path = directory / "server.properties"
-        lines = [line for line in path.read_text().splitlines() if not line.startswith("listeners=")]
+        plain = path.read_text()
+        lines = [line for line in plain.splitlines() if not line.startswith("listeners=")]
         text = _PROPERTIES.format(
             port=self.port,
             sasl=self._sasl,
             tls=self._tls,
-            controller=free_port(),
+            controller=plain.partition("CONTROLLER://127.0.0.1:")[2].partition("\n")[0],
             keystore=self._keystore,
             ca=self.authority.path,
             users=" ".join(f'user_{name}="{password}"' for name, password in PASSWORDS.items()),
             login="org.apache.kafka.common.security",
             me='unsecuredLoginStringClaim_sub="broker"',
         )
-        controller = text.partition("CONTROLLER://")[2].partition("\n")[0]
-        lines = [line for line in lines if not line.startswith("controller.quorum.voters=")]
-        lines.append(f"controller.quorum.voters=1@{controller}")
         path.write_text("\n".join([*lines, text]))
 
     def _command(self, directory: Path, main: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:

@@ -80,7 +80,9 @@ async def kills(
         if settled and world.workers:
             # Whoever joins has the group begin anew: what is asserted is how long those who are left take.
             with contextlib.suppress(TimeoutError):
-                await eventually(world.goes_on(moments[-1]), takeover_s + LEAD_S, "all partitions go on")
+                await eventually(
+                    lambda: world.goes_on(moments[-1]), takeover_s + LEAD_S, "all partitions go on"
+                )
         world.start_worker()
         if not settled:
             await asyncio.sleep(size.interval_s * 0.5)

@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,15 +229,10 @@ class World:
             place in answered and place[1] < committed.get(place[0], 0) for place in self.places.values()
         )
 
-    def goes_on(self, moment: float) -> Callable[[], bool]:
-        """Whether every partition that is asked has an outcome since a moment."""
-        after = moment + SENT_S
-
-        def look() -> bool:
-            asked = {partition for partition, _ in self.places.values()}
-            return asked <= {one.source[0] for one in self.observer.outcomes if one.at > after}
-
-        return look
+    def goes_on(self, since: float) -> bool:
+        """Whether every partition that is asked has an outcome since a kill at that moment."""
+        asked = {partition for partition, _ in self.places.values()}
+        return asked <= {one.source[0] for one in self.observer.outcomes if one.at > since + SENT_S}
 
     @property
     def uncommitted(self) -> int:
