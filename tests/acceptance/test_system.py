@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_a_worker_tells_of_itself(system: System) -> None:
     assert state["knowledge"]["caught_up"]
     assert len(state["partitions"]) == 6
     assert system.get("/health/live")
+
+
+def fields_of(state: Any, path: str = "") -> set[str]:
+    """The path of every field; `*` stands for the number of a partition and the name of a dependency."""
+    if not isinstance(state, dict):
+        return {path}
+    named = path in {".partitions", ".dependencies", ".knowledge.partitions"}
+    return {
+        each for name, value in state.items() for each in fields_of(value, f"{path}.{'*' if named else name}")
+    }
+
+
+def test_the_state_keeps_its_fields(system: System) -> None:
+    system.kotae("ask", "How long is the warranty in Europe?")
+    golden = json.loads((ROOT / "tests/golden/names.json").read_text("utf-8"))
+    assert sorted(fields_of(system.state())) == golden["state"]
 
 
 def test_secrets_turn_up_nowhere(system: System) -> None:
