@@ -23,7 +23,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from schemas.topics import Topics
-from streams.settings import Kafka, Settings
+from streams.settings.model import Kafka, Settings
 
 _NOT_TOLD = -(2**31)
 

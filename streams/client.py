@@ -24,9 +24,9 @@ from schemas.headers import Header, request_headers
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
 from streams.authorization import ask_rights
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 DeltaListener = Callable[[AnswerDelta], None]
 """Takes the pieces of an answer in order. A piece with a higher epoch replaces all that came before."""

@@ -9,12 +9,12 @@ from aiokafka.errors import KafkaError
 from schemas.codec import DecodeError, decode_answer
 from schemas.topics import Topics
 from streams.authorization import dead_letter_rights
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
 from streams.publishing.outcomes import TRUNCATED
 from streams.reading import aread_to_end
 from streams.redrive import Decision, Identity, Letter, Place, Sent, decide
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 SKEW_MS = 3_900_000
 """How much later a time a letter may bear than an answer written after it, by another worker's clock: a

@@ -16,7 +16,6 @@ from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovered, Recovery
-from streams.errors import OperatorError
 from streams.kafka import client_options
 from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.journal import KafkaJournal
@@ -24,7 +23,8 @@ from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
-from streams.settings import Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Settings
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ CLOSE_S = 2.0
 class Engine:
     """Answers every question of the topic with one pipeline.
 
-    `conceal` takes secrets out of what is written (see `streams.secrets.concealer`).
+    `conceal` takes secrets out of what is written (see `streams.settings.secrets.concealer`).
 
     Attributes:
         rebalance_timeout_s: how long a rebalance of the group may last.

@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaError
 from schemas.topics import Topics
 from streams.authorization import offsets_rights
 from streams.consumer.offset_map import OffsetMap, decode
-from streams.errors import OperatorError
 from streams.header_names import read_any_header_name
 from streams.kafka import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 OLDEST_TIMEOUT_S = 10.0
 """For reading the oldest records; the age of what is not read by then is unknown."""

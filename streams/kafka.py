@@ -20,11 +20,11 @@ from aiokafka.helpers import create_ssl_context
 
 from schemas.topics import Topics
 from streams.authorization import Operation, Right, amissing, list_rights
-from streams.errors import OperatorError, SettingsError
 from streams.header_names import read_any_header_name
 from streams.login import arefuse_plaintext, arequire_connection
 from streams.oauth import ClientCredentials, TokenFile
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import Kafka
 
 REQUEST_TIMEOUT_S = 10.0
 REPLICATION = 3

@@ -22,9 +22,9 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.errors import OperatorError, SettingsError
 from streams.oauth import TokenError
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import Kafka
 
 CONNECT_TIMEOUT_S = 3.0
 LOG_IN_TIMEOUT_S = 5.0

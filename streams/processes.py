@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 _TETHER = """
 import ctypes, os, sys

@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.header_names import read_any_header_name
 from streams.kafka import client_options
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 
 POLL_MS = 200
 BATCH = 500

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 SHUTDOWN_S = 1.0
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 from streams.consumer.watchdog import StuckError
-from streams.errors import CannotStartError, OperatorError, SettingsError
 from streams.processes import Child
+from streams.settings.errors import CannotStartError, OperatorError, SettingsError
 from streams.signals import on_signals
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from schemas.topics import Topics
 from streams.authorization import worker_rights
 from streams.consumer.watchdog import StuckError
 from streams.engine import Engine
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics
-from streams.settings import Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Settings
 from streams.signals import on_signals
 from streams.status import Health, StatusServer
 from streams.telemetry.loop_monitor import LoopMonitor

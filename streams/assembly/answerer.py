@@ -34,8 +34,8 @@ from streams.assembly.cache import Caches
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
 from streams.assembly.trust import build_trust
-from streams.errors import OperatorError, SettingsError
-from streams.settings import Settings
+from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import Settings
 
 EMBEDDING_SHARE = 0.5
 """Of the time that retrieval has: what a search waits for its vector, before words alone must do."""

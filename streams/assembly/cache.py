@@ -14,8 +14,8 @@ from agents.knowledge.index import Index
 from agents.knowledge.version import Version
 from agents.loading import Resources
 from agents.models.prompt import PROMPT_VERSION
-from streams.errors import SettingsError
-from streams.settings import Settings
+from streams.settings.errors import SettingsError
+from streams.settings.model import Settings
 from streams.telemetry import catalogue
 from streams.telemetry.metrics import Metrics
 

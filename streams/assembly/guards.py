@@ -10,7 +10,7 @@ from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget
 from agents.tools.http_tool import HttpTool
 from agents.tools.tool import Tool
-from streams.settings import Resilience
+from streams.settings.model import Resilience
 
 
 class Guards:

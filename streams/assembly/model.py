@@ -9,7 +9,7 @@ from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.models.openai import OpenAIModel
 from agents.resilience.guarded import GuardedGenerator, GuardedPlanner
 from streams.assembly.guards import Guards
-from streams.settings import Model
+from streams.settings.model import Model
 
 
 def build_model(

@@ -2,7 +2,7 @@
 
 import ssl
 
-from streams.errors import SettingsError
+from streams.settings.errors import SettingsError
 
 
 def build_trust(ca_file: str) -> ssl.SSLContext | None:

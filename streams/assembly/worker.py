@@ -17,8 +17,8 @@ from streams.monitor import Monitor
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
-from streams.secrets import concealer, secrets_of
-from streams.settings import Settings
+from streams.settings.model import Settings
+from streams.settings.secrets import concealer, secrets_of
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink

@@ -12,8 +12,8 @@ from schemas.question import TEXT_MAX, Question
 from streams.cli.context import CommandContext
 from streams.cli.showing import StreamWriter, details
 from streams.client import AskClient
-from streams.errors import OperatorError
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 _IN_WORDS = {
     "$.text": f"TEXT must have between 1 and {TEXT_MAX} characters, and not only white space",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from streams.errors import OperatorError
 from streams.local.broker import LocalBroker
+from streams.settings.errors import OperatorError
 
 
 @click.command()

@@ -7,7 +7,7 @@ import msgspec
 import orjson
 
 from streams.cli.context import CommandContext
-from streams.secrets import masked
+from streams.settings.secrets import masked
 
 
 @click.group()

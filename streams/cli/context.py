@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
-    from streams.settings_reader import Loaded
+    from streams.settings.model import Settings
+    from streams.settings.reader import Loaded
 
 
 @dataclass
@@ -27,7 +27,7 @@ class CommandContext:
         Raises:
             SettingsError: something in them is wrong.
         """
-        from streams.settings_reader import load_settings  # noqa: PLC0415 - keeps `kotae --help` quick
+        from streams.settings.reader import load_settings  # noqa: PLC0415 - keeps `kotae --help` quick
 
         return load_settings(self.config)
 

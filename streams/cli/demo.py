@@ -16,7 +16,7 @@ from streams.client import AskClient
 from streams.local.demo import DemoSystem
 from streams.local.demo_questions import DEMO_QUESTIONS, DemoQuestion, problems
 from streams.local.trace_reader import TraceReader
-from streams.settings_reader import DEFAULT
+from streams.settings.reader import DEFAULT
 from streams.telemetry.logs import Logging
 
 TIMEOUT_S = 30.0

@@ -12,7 +12,7 @@ from streams.terminal import harmless
 
 if TYPE_CHECKING:
     from streams.redrive import Decision, Letter
-    from streams.settings import Kafka
+    from streams.settings.model import Kafka
 
 MESSAGE_SHOWN = 100
 

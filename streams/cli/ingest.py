@@ -15,7 +15,7 @@ from schemas.document import Document
 from streams.cli.context import CommandContext
 from streams.ingestion.files import KINDS, Problem, find_files, read_documents
 from streams.ingestion.sending import DocumentSender
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.terminal import harmless
 
 READ_AT_ONCE = 32

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from streams.cli.context import CommandContext
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 INTERRUPTED = 130
 

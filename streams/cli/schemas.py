@@ -8,7 +8,7 @@ import orjson
 from schemas.export import export_schemas
 from schemas.topics import Topics
 from streams.cli.context import CommandContext
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 
 @click.group()

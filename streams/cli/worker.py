@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from streams.cli.context import CommandContext
-from streams.errors import CannotStartError, OperatorError, SettingsError
+from streams.settings.errors import CannotStartError, OperatorError, SettingsError
 
 PORT_MAX = 65_535
 
@@ -32,7 +32,7 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
     One that crashes or is stuck is started again; one that cannot start at all ends all of them.
     """
     # Imported here: it takes a while, which `kotae --help` should not.
-    from streams.secrets import secrets_of  # noqa: PLC0415 - as above
+    from streams.settings.secrets import secrets_of  # noqa: PLC0415 - as above
     from streams.telemetry.logs import Logging  # noqa: PLC0415 - as above
 
     settings, environ = context.settings, context.environ

@@ -11,9 +11,9 @@ from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import DOCUMENT_MAX_BYTES, Topics
 from streams.authorization import ingest_rights
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 IN_FLIGHT = 500
 """Documents that are sent and not acknowledged yet."""

@@ -8,9 +8,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import OperatorError
 from streams.kafka import alist_topics, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 STOP_S = 5.0
 """What a consumer gets to leave; aiokafka's may hang where the broker is gone."""

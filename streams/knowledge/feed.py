@@ -22,11 +22,11 @@ from agents.errors import DependencyError
 from agents.knowledge.index import Index, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
-from streams.errors import OperatorError
 from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import Assigned, by_number, open_consumer
 from streams.knowledge.watch import SharedIndexWatch
-from streams.settings import Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Settings
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from aiokafka.errors import KafkaError
 
 from agents.knowledge.version import KnowledgeVersions, Mark
 from schemas.document import parse_document_key
-from streams.errors import OperatorError
 from streams.knowledge.consumer import by_number, open_consumer
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import Self
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from streams.errors import OperatorError
 from streams.local.kafka_jars import find_java, resolve_jars
 from streams.processes import Child, free_port, require_free_port, run_to_end
+from streams.settings.errors import OperatorError
 
 START_TIMEOUT_S = 60.0
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 NOTICE = (
     "no Java or Maven here: using the in-process cluster of confluent-kafka instead of a real broker; "

@@ -18,7 +18,6 @@ import msgspec
 import tomli_w
 
 from schemas.topics import Topics
-from streams.errors import OperatorError
 from streams.ingestion.sending import DocumentSender
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker
@@ -28,7 +27,8 @@ from streams.local.kafka_jars import can_run_kafka
 from streams.local.knowledge import read_documents
 from streams.local.slow_tool import run_slow_tool
 from streams.processes import Child, free_port
-from streams.settings import Kafka, Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka, Settings
 
 PREFIX = "kotae-demo."
 """On a cluster of the user's own, the demo keeps to topics of its own."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from streams.errors import OperatorError
 from streams.processes import run_to_end
+from streams.settings.errors import OperatorError
 
 JAVA_AT_LEAST = 17
 _ALTERNATIVE = "or name a cluster of yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"

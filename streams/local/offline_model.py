@@ -17,9 +17,9 @@ from aiohttp import web
 
 from agents.models.extractive import answer_plainly
 from agents.models.prompt import estimate_tokens
-from streams.errors import OperatorError
 from streams.local.planning import match_tools
 from streams.local.prompt_reader import last_message, read_prompt
+from streams.settings.errors import OperatorError
 
 MODEL = "kotae-offline-extractive"
 DEFAULT_PORT = 8399

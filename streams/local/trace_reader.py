@@ -10,7 +10,7 @@ from schemas.codec import DecodeError, decode_trace
 from schemas.event import QuestionTrace
 from schemas.topics import Topics
 from streams.kafka import client_options
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 
 POLL_MS = 50
 

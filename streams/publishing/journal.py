@@ -23,7 +23,7 @@ from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
 from streams.publishing.sending import TOO_LARGE, Sender
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from schemas.journal import JournalEntry
 from schemas.topics import Topics
 from streams.closing import within
 from streams.kafka import client_options
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 
 log = logging.getLogger(__name__)
 

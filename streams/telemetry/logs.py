@@ -18,7 +18,7 @@ from typing import Any, Self, TextIO
 import orjson
 
 from schemas.answer import Answer
-from streams.secrets import masker
+from streams.settings.secrets import masker
 from streams.telemetry.hook import Hook
 from streams.telemetry.repeats import Repeats
 from streams.terminal import harmless
@@ -120,7 +120,7 @@ class Logging:
     """The process's logging while the block lasts; what was set up before is put back at its end.
 
     Args:
-        secrets: values that must not be written (see `streams.secrets.secrets_of`).
+        secrets: values that must not be written (see `streams.settings.secrets.secrets_of`).
         fields: extra fields of every line.
         as_json: None: JSON lines unless `stream` is a terminal.
         level: of the root logger.

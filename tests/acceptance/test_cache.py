@@ -16,7 +16,7 @@ from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.acceptance.conftest import start_worker
 from tests.support.engine import producing, read_topic
 from tests.support.model_server import ModelServer, text

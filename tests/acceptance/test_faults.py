@@ -14,7 +14,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
 from streams.local.knowledge import read_documents
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.acceptance.conftest import start_worker
 from tests.support.engine import end_offsets, producing, read_topic
 from tests.support.model_server import ModelServer, Recorded, Reply, text

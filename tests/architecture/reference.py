@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-import streams.settings
+import streams.settings.model
 from agents.tools import table
-from streams.settings import Settings
+from streams.settings.model import Settings
 from streams.telemetry.catalogue import CATALOGUE
 
 FILE = Path(__file__).parents[2] / "REFERENCE.md"
@@ -33,7 +33,7 @@ def _settings() -> list[str]:
         "in the environment. Names ending in `_S` are seconds, in `_BYTES` bytes.",
         "",
     ]
-    module = ast.parse(Path(streams.settings.__file__).read_text("utf-8"))
+    module = ast.parse(Path(streams.settings.model.__file__).read_text("utf-8"))
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
     for section in msgspec.structs.fields(Settings):
         if section.name == "tools":

@@ -14,7 +14,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # What concerns the machine and not Kotae: where Java is, where caches belong.
-READS_THE_ENVIRONMENT = {"streams/settings_reader.py", "streams/local/kafka_jars.py"}
+READS_THE_ENVIRONMENT = {"streams/settings/reader.py", "streams/local/kafka_jars.py"}
 
 # Calls that hold up the event loop, or hide a wait. What blocks by design says so in a thread.
 BLOCKING = {"time.sleep", "requests.get", "requests.post", "urllib.request.urlopen", "os.system"}

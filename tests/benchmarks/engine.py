@@ -39,7 +39,7 @@ from streams.cli.worker import spare_the_collector
 from streams.engine import BATCH_BYTES, Engine
 from streams.kafka import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
-from streams.settings import Kafka, Settings, Worker
+from streams.settings.model import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook
 from tests.benchmarks.by_hand import ByHand
 

@@ -31,7 +31,7 @@ from agents.tools.registry import ToolRegistry
 from schemas.answer import Source
 from schemas.question import Question
 from streams.assembly.guards import Guards
-from streams.settings import Resilience
+from streams.settings.model import Resilience
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.metrics import Metrics

@@ -7,9 +7,9 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAv
 from schemas.answer import Answer
 from schemas.topics import Topics
 from streams.authorization import ask_rights
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, admin_client
-from streams.settings import Kafka, Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka, Settings
 
 
 def options(kafka: Kafka) -> dict[str, str]:

@@ -35,9 +35,9 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.client import PATIENCE_S
-from streams.errors import OperatorError
-from streams.settings import Settings
-from streams.settings_reader import load_settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Settings
+from streams.settings.reader import load_settings
 from tests.benchmarks import librdkafka, user_steps
 from tests.benchmarks.article import PUBLISHED
 

@@ -15,7 +15,7 @@ from schemas.topics import Topics
 from streams.kafka import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.processes import free_port
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.benchmarks import corpus
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.load import Load, Measured

@@ -15,8 +15,8 @@ from schemas.event import AnswerDelta
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.client import AskClient
-from streams.errors import OperatorError
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.support.answerer import Reply, answer_to, answering, delta_of
 from tests.support.system import Program, environment, eventually
 

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topics
 from streams.backlog import Backlog
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.engine import producing
 from tests.support.system import free_port
 

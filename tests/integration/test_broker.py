@@ -11,10 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
-from streams.errors import OperatorError
 from streams.kafka import acreate_topics, alist_topics
 from streams.local.broker import LocalBroker, serves
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.support.system import Program, environment, eventually, free_port
 
 pytestmark = pytest.mark.skipif(

@@ -17,7 +17,7 @@ from schemas.headers import DeadLetter, Header, dead_letter_headers
 from schemas.topics import Topics
 from streams.cli.main import run
 from streams.redrive import REDRIVES_MAX
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,

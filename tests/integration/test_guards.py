@@ -13,7 +13,7 @@ from agents.http import HttpPool
 from agents.pipeline import Answered, Asked
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
-from streams.settings import Limits, Model, Resilience, Settings
+from streams.settings.model import Limits, Model, Resilience, Settings
 from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import ModelServer, Reply, text
 from tests.support.system import free_port

@@ -12,7 +12,7 @@ from schemas.codec import decode_document
 from schemas.document import Document, parse_document_key
 from schemas.topics import Topics
 from streams.cli.main import run
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 
 Ingest = Callable[..., int]
 

@@ -22,9 +22,9 @@ from streams.authorization import (
     offsets_rights,
     worker_rights,
 )
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, acreate_topics, alist_topics
-from streams.settings import Kafka, Settings, Worker
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
 from tests.support.system import ROOT, Program, environment, free_port
 

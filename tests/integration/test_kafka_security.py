@@ -12,9 +12,9 @@ from aiohttp import web
 
 from schemas.topics import Topics
 from streams.authorization import Operation, Right
-from streams.errors import OperatorError, SettingsError
 from streams.kafka import acheck_topics, acreate_topics, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import Kafka
 from tests.support.engine import (
     ScriptedPipeline,
     producing,

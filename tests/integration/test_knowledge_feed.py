@@ -19,7 +19,7 @@ from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
 from streams.knowledge.feed import KnowledgeFeed
-from streams.settings import Kafka, Knowledge, Settings
+from streams.settings.model import Kafka, Knowledge, Settings
 from streams.telemetry.hook import Hook
 
 Put = Callable[..., Awaitable[None]]

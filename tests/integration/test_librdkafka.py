@@ -7,9 +7,9 @@ import pytest
 
 from schemas.topics import Topics
 from streams.authorization import ask_rights
-from streams.errors import OperatorError
 from streams.kafka import acreate_topics
-from streams.settings import Kafka, Settings, Worker
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka, Settings, Worker
 from tests.benchmarks.librdkafka import acheck_service, options
 from tests.support.engine import ScriptedPipeline, running_engine, settings_for
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing

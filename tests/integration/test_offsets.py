@@ -14,7 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.topics import Topics
 from streams.cli.main import run
 from streams.consumer.offset_map import encode
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.kafka import configure_topic
 
 Show = Callable[..., int]

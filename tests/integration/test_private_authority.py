@@ -16,8 +16,8 @@ from schemas.document import Document
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.assembly.trust import build_trust
-from streams.errors import SettingsError
-from streams.settings import Egress, Embeddings, Knowledge, Model, Settings
+from streams.settings.errors import SettingsError
+from streams.settings.model import Egress, Embeddings, Knowledge, Model, Settings
 from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import calls, text
 from tests.support.qdrant_shim import QdrantShim

@@ -9,7 +9,7 @@ from schemas.topics import Topics
 from streams.kafka import client_options
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from tests.support.engine import read_topic
 from tests.support.system import eventually

@@ -16,7 +16,7 @@ from streams.backlog import Backlog
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.engine import Engine
 from streams.monitor import Monitor
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor
 from streams.worker import Worker

@@ -20,7 +20,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.authorization import Right, worker_rights
 from streams.kafka import acreate_topics
-from streams.settings import Kafka, Settings, Worker
+from streams.settings.model import Kafka, Settings, Worker
 from tests.integration.test_kafka_acls import GROUP, env_of
 from tests.support.engine import end_offsets, producing, read_topic
 from tests.support.redis import RedisServer

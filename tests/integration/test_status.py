@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 from streams.status import Health, StatusServer
 from streams.telemetry.metrics import Metrics
 

@@ -7,9 +7,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.topics import Topics
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics, acreate_topics, alist_topics, client_options
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.support.system import free_port
 
 

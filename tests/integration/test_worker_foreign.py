@@ -16,7 +16,7 @@ from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
 from streams.engine import Engine
-from streams.settings import Kafka, Settings
+from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
 from tests.support.engine import (
     ScriptedPipeline,

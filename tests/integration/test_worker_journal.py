@@ -20,7 +20,7 @@ from schemas.topics import Topics
 from streams.assembly.worker import build_journal
 from streams.engine import Engine
 from streams.publishing.journal_reader import aasked_ms, aread_journal
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from tests.support.components import FakeRetriever, RecordingObserver
 from tests.support.engine import end_offsets, producing, question, read_topic, settings_for

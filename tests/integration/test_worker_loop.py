@@ -18,7 +18,7 @@ from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.worker import build_worker
-from streams.settings import Kafka, Model, Settings, Worker
+from streams.settings.model import Kafka, Model, Settings, Worker
 from streams.telemetry.loop_monitor import HELD_S
 from streams.worker import Worker as WorkerProcess
 from tests.support.engine import producing, read_topic

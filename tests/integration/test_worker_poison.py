@@ -11,7 +11,7 @@ from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
 from schemas.topics import OUTCOME_MAX_BYTES, RECORD_MAX_BYTES, Topics
 from streams.kafka import acreate_topics, client_options
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.batches import SPOIL, SpoiledBatch
 from tests.support.engine import (
     ScriptedPipeline,

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.codec import decode_answer
 from schemas.topics import Topics
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
 from tests.support.system import Program, environment, eventually, free_port
 

@@ -15,7 +15,7 @@ from schemas.headers import RequestHeaders, answer_headers, delta_headers, parse
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka import client_options
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.support.system import eventually
 
 Reply = Answer | AnswerDelta

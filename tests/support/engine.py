@@ -15,7 +15,7 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.engine import Engine
-from streams.settings import Kafka, Limits, Settings, Worker
+from streams.settings.model import Kafka, Limits, Settings, Worker
 from streams.telemetry.hook import Hook
 
 

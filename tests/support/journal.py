@@ -14,7 +14,7 @@ from schemas.topics import Topics
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.records import Record
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 
 Settled = Callable[[Record, BaseException | None], None]

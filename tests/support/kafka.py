@@ -17,10 +17,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import Topics
-from streams.errors import OperatorError
 from streams.kafka import acreate_topics
 from streams.local.broker import LocalBroker, serves
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.support.system import free_port
 
 IMAGE = "apache/kafka:4.3.0"

@@ -20,9 +20,9 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 
 from streams.authorization import Right, amissing
-from streams.errors import OperatorError
 from streams.kafka import admin_client
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.support.kafka import QuickBroker, run_apart
 from tests.support.system import free_port
 

@@ -13,8 +13,8 @@ from agents.run import Run
 from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
-from streams.errors import OperatorError, SettingsError
-from streams.settings import Cache, Components, Embeddings, Knowledge, Settings
+from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import Cache, Components, Embeddings, Knowledge, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
 from tests.support.system import free_port
 

@@ -1,7 +1,7 @@
 """Which rights a command asks for, by its settings."""
 
 from streams.authorization import Operation, Right, worker_rights
-from streams.settings import Knowledge, Settings, Worker
+from streams.settings.model import Knowledge, Settings, Worker
 
 
 def groups(settings: Settings) -> list[Right]:

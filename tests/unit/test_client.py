@@ -11,7 +11,7 @@ from schemas.codec import DecodeError, encode
 from schemas.event import AnswerDelta
 from schemas.headers import Header
 from streams.client import AskClient, Pending, Replies
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 
 MINE = Source("questions", 1, 7)
 HEADERS: list[Header] = [("ce_type", b"kotae.answer"), ("correlation_id", b"mine")]

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from streams.local.kafka_jars import kafka_version, pom_path
-from streams.settings import Settings
+from streams.settings.model import Settings
 from streams.telemetry.catalogue import CATALOGUE
 
 COMPOSE = Path(__file__).parents[2] / "compose"

@@ -34,7 +34,7 @@ from streams.publishing.copies import TRACES_S, Copies
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.sending import Sender
-from streams.settings import Model, Settings
+from streams.settings.model import Model, Settings
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.metrics import Metrics

@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 
 from streams import dead_letters
 from streams.publishing.outcomes import TRUNCATED, TRUNCATED_BYTES
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.unit.test_redrive import VALUE, letter
 
 LARGE = b'{"id": "q", "text": "%s"}' % (b"w" * TRUNCATED_BYTES)

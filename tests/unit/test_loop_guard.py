@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockingError
 
-from streams.settings_reader import load_settings
+from streams.settings.reader import load_settings
 
 
 async def test_reading_a_file_on_the_loop_is_caught(tmp_path: Path, blocked_calls: list[str]) -> None:

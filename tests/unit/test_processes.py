@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.errors import OperatorError
 from streams.processes import Child, free_port, require_free_port, run_to_end, tethered
+from streams.settings.errors import OperatorError
 from tests.support.system import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from streams.settings import Settings
+from streams.settings.model import Settings
 from streams.telemetry.catalogue import CATALOGUE
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden/names.json").read_text("utf-8"))

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.answer import Answer, AnswerError, Source
-from streams.errors import OperatorError
-from streams.settings import Kafka
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
 from tests.benchmarks import user_steps
 from tests.benchmarks.librdkafka import failure, options
 from tests.benchmarks.user_steps import Step, Windows

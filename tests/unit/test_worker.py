@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.consumer.watchdog import StuckError
-from streams.settings import Settings
+from streams.settings.model import Settings
 from streams.worker import Worker
 
 

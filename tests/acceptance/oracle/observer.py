@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.acceptance.oracle.ledgers import Commit, DeadLetter, Outcome, Place
 
 COMMITS = "__consumer_offsets"

@@ -21,7 +21,7 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka import acreate_topics
-from streams.settings import Kafka
+from streams.settings.model import Kafka
 from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Ledgers, Place, Produced
 from tests.acceptance.oracle.observer import Observer
 from tests.acceptance.oracle.services import TOOL, Services

@@ -8,7 +8,7 @@ import pytest
 
 import streams.cli.main
 from streams.cli.main import kotae, run
-from streams.errors import OperatorError
+from streams.settings.errors import OperatorError
 
 HEAVY = (
     "aiokafka",

@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
 from streams.authorization import worker_rights
-from streams.errors import OperatorError
 from streams.kafka import acheck_topics
 from streams.local.cluster import InProcessCluster
 from streams.processes import require_free_port
-from streams.settings import Kafka, Settings
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka, Settings
 from tests.support.system import eventually
 
 pytest.importorskip("confluent_kafka", reason="no in-process cluster: confluent-kafka is not installed")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.errors import OperatorError
 from streams.local import kafka_jars
 from streams.local.kafka_jars import can_run_kafka, find_java, kafka_version, pom_path, resolve_jars
+from streams.settings.errors import OperatorError
 from tests.support.system import eventually
 
 ALTERNATIVE = "KOTAE_KAFKA__BOOTSTRAP_SERVERS"

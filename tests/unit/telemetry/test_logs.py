@@ -12,8 +12,8 @@ import pytest
 
 from schemas.answer import Answer, AnswerError, Source
 from schemas.errors import ErrorCode
-from streams.secrets import masker, secrets_of
-from streams.settings import Embeddings, Kafka, Knowledge, Model, Settings
+from streams.settings.model import Embeddings, Kafka, Knowledge, Model, Settings
+from streams.settings.secrets import masker, secrets_of
 from streams.telemetry.logs import Logging, LogSink
 
 log = logging.getLogger("kotae.test")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import streams.settings
-from streams.errors import SettingsError
-from streams.settings import Settings
-from streams.settings_reader import DEFAULT, load_settings
+import streams.settings.model
+from streams.settings.errors import SettingsError
+from streams.settings.model import Settings
+from streams.settings.reader import DEFAULT, load_settings
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_brokers(value: str) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    module = ast.parse(Path(streams.settings.__file__).read_text("utf-8"))
+    module = ast.parse(Path(streams.settings.model.__file__).read_text("utf-8"))
     undocumented = []
     for section in [
         node for node in module.body if isinstance(node, ast.ClassDef) and node.name != "Settings"

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import inspect
 
 from agents.egress import endpoint, parse_allowed
-from streams.errors import SettingsError
-from streams.secrets import is_secret, masked
-from streams.settings import Settings
+from streams.settings.errors import SettingsError
+from streams.settings.model import Settings
+from streams.settings.secrets import is_secret, masked
 
 DEFAULT = "default"
 """The source of a setting that nobody set."""

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from streams.publishing.records import Record, conceal_in
-from streams.secrets import concealer, masked, secrets_of
-from streams.settings import Settings
+from streams.settings.model import Settings
+from streams.settings.secrets import concealer, masked, secrets_of
 
 
 @pytest.mark.parametrize(

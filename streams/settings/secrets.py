@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from agents.tools.table import SECRET_HEADER
-from streams.settings import Settings
+from streams.settings.model import Settings
 
 MASK = "***"
 

@@ -1,0 +1,1 @@
+"""Every setting, its only reader, and the secrets among them."""
