@@ -21,7 +21,7 @@ from schemas.headers import NO_HEADERS, parse_request_headers
 from schemas.question import Question
 from streams.consumer.admission import Admission, Verdict, late_at
 from streams.consumer.work import Decoded, Work
-from streams.header_names import UNREADABLE
+from streams.kafka.header_names import UNREADABLE
 from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.closing import within
+from streams.kafka.closing import within
 
 log = logging.getLogger(__name__)
 

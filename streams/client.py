@@ -23,8 +23,8 @@ from schemas.event import AnswerDelta
 from schemas.headers import Header, request_headers
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
-from streams.authorization import ask_rights
-from streams.kafka import acheck_topics, client_options
+from streams.kafka.authorization import ask_rights
+from streams.kafka.options import acheck_topics, client_options
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

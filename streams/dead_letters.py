@@ -8,10 +8,10 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, decode_answer
 from schemas.topics import Topics
-from streams.authorization import dead_letter_rights
-from streams.kafka import acheck_topics, client_options
+from streams.kafka.authorization import dead_letter_rights
+from streams.kafka.options import acheck_topics, client_options
+from streams.kafka.reading import aread_to_end
 from streams.publishing.outcomes import TRUNCATED
-from streams.reading import aread_to_end
 from streams.redrive import Decision, Identity, Letter, Place, Sent, decide
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka

@@ -16,7 +16,7 @@ from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovered, Recovery
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes

@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
-from streams.authorization import offsets_rights
 from streams.consumer.offset_map import OffsetMap, decode
-from streams.header_names import read_any_header_name
-from streams.kafka import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
+from streams.kafka.authorization import offsets_rights
+from streams.kafka.header_names import read_any_header_name
+from streams.kafka.options import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
-from streams.authorization import worker_rights
 from streams.consumer.watchdog import StuckError
 from streams.engine import Engine
-from streams.kafka import acheck_topics
+from streams.kafka.authorization import worker_rights
+from streams.kafka.options import acheck_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings
 from streams.signals import on_signals

@@ -11,7 +11,7 @@ from streams.assembly.cache import watch_cache
 from streams.backlog import Backlog
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.engine import Engine
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.monitor import Monitor
 from streams.publishing.journal import KafkaJournal

@@ -10,7 +10,7 @@ What aiokafka needs to be treated with (each of these was reproduced; see its is
 * Records may come before `on_partitions_assigned` has run; as only partitions that it named are
   wanted, these stay in the fetcher.
 * Commits have their own traps: see `streams.consumer.commits`.
-* A header's name that is not UTF-8 stops its partition: see `streams.header_names`.
+* A header's name that is not UTF-8 stops its partition: see `streams.kafka.header_names`.
 * Its coordination may end, or wait for ever, and nobody hears of it: see `streams.consumer.watchdog`.
 """
 
@@ -24,11 +24,11 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.closing import within
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.rebalance import Rebalance
 from streams.consumer.work import Assigned
+from streams.kafka.closing import within
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.closing import within
 from streams.consumer.offset_map import decode
+from streams.kafka.closing import within
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)

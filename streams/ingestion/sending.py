@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import DOCUMENT_MAX_BYTES, Topics
-from streams.authorization import ingest_rights
-from streams.kafka import acheck_topics, client_options
+from streams.kafka.authorization import ingest_rights
+from streams.kafka.options import acheck_topics, client_options
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

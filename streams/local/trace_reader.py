@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.codec import DecodeError, decode_trace
 from schemas.event import QuestionTrace
 from schemas.topics import Topics
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
 POLL_MS = 50

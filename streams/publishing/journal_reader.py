@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.codec import DecodeError, decode_journal_entry
 from schemas.journal import JournalEntry
 from schemas.topics import Topics
-from streams.closing import within
-from streams.kafka import client_options
+from streams.kafka.closing import within
+from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
 log = logging.getLogger(__name__)

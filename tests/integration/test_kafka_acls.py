@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from schemas.topics import Topics
-from streams.authorization import (
+from streams.kafka.authorization import (
     Operation,
     Right,
     ask_rights,
@@ -22,7 +22,7 @@ from streams.authorization import (
     offsets_rights,
     worker_rights,
 )
-from streams.kafka import acheck_topics, acreate_topics, alist_topics
+from streams.kafka.options import acheck_topics, acreate_topics, alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from schemas.topics import Topics
-from streams.authorization import Operation, Right
-from streams.kafka import acheck_topics, acreate_topics, client_options
+from streams.kafka.authorization import Operation, Right
+from streams.kafka.options import acheck_topics, acreate_topics, client_options
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
 from tests.support.engine import (
@@ -259,7 +259,7 @@ class TestInTheClear:
             await acheck_topics(kafka, needed=["questions"])
 
     async def test_brokers_that_send_us_elsewhere_are_refused(self, topic_prefix: str) -> None:
-        from streams.login import arefuse_plaintext
+        from streams.kafka.login import arefuse_plaintext
 
         with pytest.raises(SettingsError, match=r"198\.51\.100\.4"):
             await arefuse_plaintext(Kafka(), ["127.0.0.1", "198.51.100.4"])

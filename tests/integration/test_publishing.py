@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.publishing.records import Record
 from streams.publishing.sending import Sender
 from streams.settings.model import Kafka

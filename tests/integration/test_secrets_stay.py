@@ -18,8 +18,8 @@ from schemas.codec import decode_answer, encode
 from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.authorization import Right, worker_rights
-from streams.kafka import acreate_topics
+from streams.kafka.authorization import Right, worker_rights
+from streams.kafka.options import acreate_topics
 from streams.settings.model import Kafka, Settings, Worker
 from tests.integration.test_kafka_acls import GROUP, env_of
 from tests.support.engine import end_offsets, producing, read_topic

@@ -14,7 +14,7 @@ from schemas.answer import AnswerError
 from schemas.codec import decode_answer, decode_delta, decode_trace
 from schemas.errors import ErrorCode
 from schemas.topics import Topics
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from tests.support.engine import (

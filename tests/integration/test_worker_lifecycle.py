@@ -18,7 +18,7 @@ from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
 from streams.consumer.recovery import Recovered
 from streams.engine import Engine
-from streams.kafka import acreate_topics
+from streams.kafka.options import acreate_topics
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor

@@ -14,7 +14,7 @@ from schemas.event import AnswerDelta
 from schemas.headers import RequestHeaders, answer_headers, delta_headers, parse_request_headers
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.kafka import client_options
+from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 from tests.support.system import eventually
 

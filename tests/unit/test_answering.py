@@ -16,7 +16,7 @@ from schemas.codec import decode_delta
 from schemas.topics import Topics
 from streams.answering import Answering
 from streams.consumer.work import Assigned, Work
-from streams.header_names import UNREADABLE
+from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record

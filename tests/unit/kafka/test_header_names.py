@@ -8,7 +8,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from streams.header_names import UNREADABLE, read_any_header_name
+from streams.kafka.header_names import UNREADABLE, read_any_header_name
 from tests.support.batches import spoiled
 
 GZIP = 1

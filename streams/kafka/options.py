@@ -19,10 +19,10 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizat
 from aiokafka.helpers import create_ssl_context
 
 from schemas.topics import Topics
-from streams.authorization import Operation, Right, amissing, list_rights
-from streams.header_names import read_any_header_name
-from streams.login import arefuse_plaintext, arequire_connection
-from streams.oauth import ClientCredentials, TokenFile
+from streams.kafka.authorization import Operation, Right, amissing, list_rights
+from streams.kafka.header_names import read_any_header_name
+from streams.kafka.login import arefuse_plaintext, arequire_connection
+from streams.kafka.oauth import ClientCredentials, TokenFile
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
 

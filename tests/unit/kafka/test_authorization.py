@@ -1,6 +1,6 @@
 """Which rights a command asks for, by its settings."""
 
-from streams.authorization import Operation, Right, worker_rights
+from streams.kafka.authorization import Operation, Right, worker_rights
 from streams.settings.model import Knowledge, Settings, Worker
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from streams.oauth import ClientCredentials, TokenError, TokenFile
+from streams.kafka.oauth import ClientCredentials, TokenError, TokenFile
 
 SECRET = "client-secret-77"
 

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.oauth import TokenError
+from streams.kafka.oauth import TokenError
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
 

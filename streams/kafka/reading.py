@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.header_names import read_any_header_name
-from streams.kafka import client_options
+from streams.kafka.header_names import read_any_header_name
+from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
 POLL_MS = 200
