@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 from streams.consumer.watchdog import StuckError
-from streams.processes import Child
+from streams.process.processes import Child
+from streams.process.signals import on_signals
 from streams.settings.errors import CannotStartError, OperatorError, SettingsError
-from streams.signals import on_signals
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from streams.consumer.watchdog import StuckError
 from streams.engine import Engine
 from streams.kafka.authorization import worker_rights
 from streams.kafka.options import acheck_topics
+from streams.process.signals import on_signals
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings
-from streams.signals import on_signals
 from streams.status import Health, StatusServer
 from streams.telemetry.loop_monitor import LoopMonitor
 

@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from streams.local.kafka_jars import find_java, resolve_jars
-from streams.processes import Child, free_port, require_free_port, run_to_end
+from streams.process.processes import Child, free_port, require_free_port, run_to_end
 from streams.settings.errors import OperatorError
 
 START_TIMEOUT_S = 60.0

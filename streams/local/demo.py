@@ -26,7 +26,7 @@ from streams.local.demo_tools import demo_tools_table
 from streams.local.kafka_jars import can_run_kafka
 from streams.local.knowledge import read_documents
 from streams.local.slow_tool import run_slow_tool
-from streams.processes import Child, free_port
+from streams.process.processes import Child, free_port
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings
 

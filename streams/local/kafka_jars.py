@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from streams.processes import run_to_end
+from streams.process.processes import run_to_end
 from streams.settings.errors import OperatorError
 
 JAVA_AT_LEAST = 17

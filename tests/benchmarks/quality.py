@@ -32,7 +32,7 @@ from schemas.answer import Answer, Source
 from schemas.document import Document
 from schemas.event import StageTrace
 from schemas.question import Question
-from streams.processes import free_port
+from streams.process.processes import free_port
 from tests.support.system import Program, environment
 
 CONCURRENCY = 32

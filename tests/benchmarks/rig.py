@@ -14,7 +14,7 @@ import orjson
 from schemas.topics import Topics
 from streams.kafka.options import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
-from streams.processes import free_port
+from streams.process.processes import free_port
 from streams.settings.model import Kafka
 from tests.benchmarks import corpus
 from tests.benchmarks.contenders import Contender

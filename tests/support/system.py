@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from streams.processes import Child
+from streams.process.processes import Child
 
 ROOT = Path(__file__).parents[2]
 

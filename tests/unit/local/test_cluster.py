@@ -10,7 +10,7 @@ from schemas.topics import Topics
 from streams.kafka.authorization import worker_rights
 from streams.kafka.options import acheck_topics
 from streams.local.cluster import InProcessCluster
-from streams.processes import require_free_port
+from streams.process.processes import require_free_port
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings
 from tests.support.system import eventually

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from streams.processes import Child, free_port, require_free_port, run_to_end, tethered
+from streams.process.processes import Child, free_port, require_free_port, run_to_end, tethered
 from streams.settings.errors import OperatorError
 from tests.support.system import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PARENT = """
 import sys, time
-from streams.processes import Child
+from streams.process.processes import Child
 child = Child([sys.executable, "-c", "import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
