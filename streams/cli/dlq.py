@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli.context import CommandContext
-from streams.terminal import harmless
+from streams.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from streams.redrive import Decision, Letter

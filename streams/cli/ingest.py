@@ -16,7 +16,7 @@ from streams.cli.context import CommandContext
 from streams.ingestion.files import KINDS, Problem, find_files, read_documents
 from streams.ingestion.sending import DocumentSender
 from streams.settings.model import Kafka
-from streams.terminal import harmless
+from streams.telemetry.terminal import harmless
 
 READ_AT_ONCE = 32
 """Documents that are read by the thread before the loop sends them."""

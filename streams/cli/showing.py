@@ -7,7 +7,7 @@ import click
 from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.event import AnswerDelta, QuestionTrace
-from streams.terminal import harmless
+from streams.telemetry.terminal import harmless
 
 TIMELINE_WIDTH = 40
 

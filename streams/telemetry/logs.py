@@ -21,7 +21,7 @@ from schemas.answer import Answer
 from streams.settings.secrets import masker
 from streams.telemetry.hook import Hook
 from streams.telemetry.repeats import Repeats
-from streams.terminal import harmless
+from streams.telemetry.terminal import harmless
 
 LINES_MAX = 10_000
 """Log records that may wait to be written; what comes on top is dropped and counted."""

@@ -8,7 +8,7 @@ import pytest
 from schemas.answer import Answer, Citation, Source, ToolCall
 from schemas.event import AnswerDelta
 from streams.cli.showing import StreamWriter, details
-from streams.terminal import harmless
+from streams.telemetry.terminal import harmless
 
 ANSWER = Answer(
     id="q",
