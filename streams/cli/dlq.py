@@ -11,7 +11,7 @@ from streams.cli.context import CommandContext
 from streams.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from streams.redrive import Decision, Letter
+    from streams.operations.redrive import Decision, Letter
     from streams.settings.model import Kafka
 
 MESSAGE_SHOWN = 100
@@ -94,8 +94,8 @@ def redrive(
 
 
 async def _redrive(kafka: "Kafka", positions: Sequence[str], rate: float, *, dry_run: bool) -> None:
-    from streams.dead_letters import adecide, aread_letters, aredrive  # noqa: PLC0415 - as above
-    from streams.redrive import REDRIVES_MAX  # noqa: PLC0415 - as above
+    from streams.operations.dead_letters import adecide, aread_letters, aredrive  # noqa: PLC0415 - as above
+    from streams.operations.redrive import REDRIVES_MAX  # noqa: PLC0415 - as above
 
     letters = await aread_letters(kafka)
     decisions = await adecide(kafka, letters)
@@ -119,13 +119,13 @@ async def _redrive(kafka: "Kafka", positions: Sequence[str], rate: float, *, dry
 
 
 async def _letters(kafka: "Kafka") -> list["Letter"]:
-    from streams.dead_letters import aread_letters  # noqa: PLC0415 - as above
+    from streams.operations.dead_letters import aread_letters  # noqa: PLC0415 - as above
 
     return await aread_letters(kafka)
 
 
 async def _decisions(kafka: "Kafka") -> list["Decision"]:
-    from streams.dead_letters import adecide, aread_letters  # noqa: PLC0415 - as above
+    from streams.operations.dead_letters import adecide, aread_letters  # noqa: PLC0415 - as above
 
     return await adecide(kafka, await aread_letters(kafka))
 

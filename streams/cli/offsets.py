@@ -11,7 +11,7 @@ import click
 from streams.cli.context import CommandContext
 
 if TYPE_CHECKING:
-    from streams.group_offsets import PartitionOffsets
+    from streams.operations.group_offsets import PartitionOffsets
 
 RANGES_SHOWN = 12
 _MAP = {
@@ -39,7 +39,7 @@ def show(context: CommandContext, *, group: str | None, as_json: bool) -> None:
     """
     import orjson  # noqa: PLC0415 - keeps `kotae --help` quick
 
-    from streams.group_offsets import aread_group_offsets  # noqa: PLC0415 - likewise
+    from streams.operations.group_offsets import aread_group_offsets  # noqa: PLC0415 - likewise
 
     settings = context.settings
     group_id = group or settings.worker.group_id

@@ -16,7 +16,7 @@ from schemas.errors import ErrorCode
 from schemas.headers import DeadLetter, Header, dead_letter_headers
 from schemas.topics import Topics
 from streams.cli.main import run
-from streams.redrive import REDRIVES_MAX
+from streams.operations.redrive import REDRIVES_MAX
 from streams.settings.model import Kafka
 from tests.support.engine import (
     ScriptedPipeline,

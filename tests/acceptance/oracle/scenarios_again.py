@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from schemas.codec import encode
 from streams.local.broker import LocalBroker
-from streams.redrive import REDRIVES_MAX
+from streams.operations.redrive import REDRIVES_MAX
 from tests.acceptance.oracle.dialogue import about_warranty, all_told, ask
 from tests.acceptance.oracle.scenarios import Result, _finish, _start
 from tests.acceptance.oracle.world import Size, World

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from streams.cli.offsets import RANGES_SHOWN, lines
 from streams.consumer.offset_map import encode
-from streams.group_offsets import Commit, PartitionOffsets, describe
+from streams.operations.group_offsets import Commit, PartitionOffsets, describe
 
 NOW = 1_800_000_000.0
 

@@ -1,4 +1,4 @@
-"""Reads the dead letters, and sends those back that may be: the thin shell around `streams.redrive`."""
+"""Reads the dead letters, and sends those back that may be: the shell around `operations.redrive`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,8 +11,8 @@ from schemas.topics import Topics
 from streams.kafka.authorization import dead_letter_rights
 from streams.kafka.options import acheck_topics, client_options
 from streams.kafka.reading import aread_to_end
+from streams.operations.redrive import Decision, Identity, Letter, Place, Sent, decide
 from streams.publishing.outcomes import TRUNCATED
-from streams.redrive import Decision, Identity, Letter, Place, Sent, decide
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

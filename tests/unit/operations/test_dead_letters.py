@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from aiokafka import ConsumerRecord
 
-from streams import dead_letters
+from streams.operations import dead_letters
 from streams.publishing.outcomes import TRUNCATED, TRUNCATED_BYTES
 from streams.settings.model import Kafka
 from tests.unit.test_redrive import VALUE, letter

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from schemas.answer import Source
 from schemas.headers import DeadLetter, Header, dead_letter_headers
+from streams.operations.redrive import REDRIVES_MAX, Letter, decide
 from streams.publishing.outcomes import TRUNCATED
-from streams.redrive import REDRIVES_MAX, Letter, decide
 
 VALUE = b'{"id": "q", "text": "Why?"}'
 Q = "default", "q"

@@ -1,0 +1,1 @@
+"""Jobs that an operator does on the topics of a running service."""
