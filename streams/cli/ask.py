@@ -11,7 +11,7 @@ from schemas.codec import DecodeError, encode
 from schemas.question import TEXT_MAX, Question
 from streams.cli.context import CommandContext
 from streams.cli.showing import StreamWriter, details
-from streams.client import AskClient
+from streams.client.asking import AskClient
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

@@ -12,7 +12,7 @@ import click
 from schemas.question import Question
 from streams.cli.context import CommandContext
 from streams.cli.showing import StreamWriter, details, timeline
-from streams.client import AskClient
+from streams.client.asking import AskClient
 from streams.local.demo import DemoSystem
 from streams.local.demo_questions import DEMO_QUESTIONS, DemoQuestion, problems
 from streams.local.trace_reader import TraceReader

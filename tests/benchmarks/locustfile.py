@@ -34,7 +34,7 @@ from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.client import PATIENCE_S
+from streams.client.asking import PATIENCE_S
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings
 from streams.settings.reader import load_settings

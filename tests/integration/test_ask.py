@@ -14,7 +14,7 @@ from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.client import AskClient
+from streams.client.asking import AskClient
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 from tests.support.answerer import Reply, answer_to, answering, delta_of
@@ -77,7 +77,7 @@ async def test_pieces_come_in_order_before_the_answer(client: AskClient, kafka_s
 async def test_no_worker_is_a_timeout_that_says_where_to_look(
     client: AskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.client.PATIENCE_S", 0.1)
+    monkeypatch.setattr("streams.client.asking.PATIENCE_S", 0.1)
     for timeout_s in (0.4, 4, 40):
         with pytest.raises(TimeoutError, match=r"no answer to question .*kotae worker") as told:
             await client.aask("anybody?", timeout_s=timeout_s)

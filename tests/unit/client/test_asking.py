@@ -10,7 +10,7 @@ from schemas.answer import Answer, Source
 from schemas.codec import DecodeError, encode
 from schemas.event import AnswerDelta
 from schemas.headers import Header
-from streams.client import AskClient, Pending, Replies
+from streams.client.asking import AskClient, Pending, Replies
 from streams.settings.model import Kafka
 
 MINE = Source("questions", 1, 7)
