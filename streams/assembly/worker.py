@@ -8,12 +8,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
-from streams.backlog import Backlog
 from streams.consumer.watchdog import Limits, Watchdog
-from streams.engine import Engine
 from streams.kafka.options import client_options
 from streams.knowledge.feed import KnowledgeFeed
-from streams.monitor import Monitor
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
@@ -24,7 +21,10 @@ from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.loop_monitor import LoopMonitor
 from streams.telemetry.metrics import Metrics
-from streams.worker import Worker
+from streams.worker.backlog import Backlog
+from streams.worker.engine import Engine
+from streams.worker.life import Worker
+from streams.worker.monitor import Monitor
 
 BEYOND_A_REBALANCE_S = 90.0
 """A consumer that is out of its group, or does not poll, for this much longer than a rebalance is stuck."""

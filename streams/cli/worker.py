@@ -64,7 +64,7 @@ def _answer(context: CommandContext, lines_dropped: Callable[[], float]) -> int:
 
 def _supervise(context: CommandContext, count: int) -> int:
     from streams.process.processes import Child  # noqa: PLC0415 - only where there are several
-    from streams.supervisor import Supervisor  # noqa: PLC0415 - likewise
+    from streams.worker.supervisor import Supervisor  # noqa: PLC0415 - likewise
 
     port = context.settings.worker.http_port
     if port + count - 1 > PORT_MAX:

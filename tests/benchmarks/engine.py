@@ -36,11 +36,11 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.cli.worker import spare_the_collector
-from streams.engine import BATCH_BYTES, Engine
 from streams.kafka.options import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.settings.model import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook
+from streams.worker.engine import BATCH_BYTES, Engine
 from tests.benchmarks.by_hand import ByHand
 
 LIMIT_S = 120.0

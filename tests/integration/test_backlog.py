@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topics
-from streams.backlog import Backlog
 from streams.settings.model import Kafka
+from streams.worker.backlog import Backlog
 from tests.support.engine import producing
 from tests.support.system import free_port
 

@@ -12,14 +12,14 @@ from aiokafka.errors import KafkaConnectionError
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
-from streams.backlog import Backlog
 from streams.consumer.watchdog import Limits, Watchdog
-from streams.engine import Engine
-from streams.monitor import Monitor
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor
-from streams.worker import Worker
+from streams.worker.backlog import Backlog
+from streams.worker.engine import Engine
+from streams.worker.life import Worker
+from streams.worker.monitor import Monitor
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,

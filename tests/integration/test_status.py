@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from streams.settings.errors import OperatorError
-from streams.status import Health, StatusServer
 from streams.telemetry.metrics import Metrics
+from streams.worker.status import Health, StatusServer
 
 
 class Parts:

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
-from streams.engine import Engine
 from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
+from streams.worker.engine import Engine
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,

@@ -18,10 +18,10 @@ from schemas.codec import decode_answer, decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.worker import build_journal
-from streams.engine import Engine
 from streams.publishing.journal_reader import aasked_ms, aread_journal
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
+from streams.worker.engine import Engine
 from tests.support.components import FakeRetriever, RecordingObserver
 from tests.support.engine import end_offsets, producing, question, read_topic, settings_for
 from tests.support.system import eventually

@@ -17,12 +17,12 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
 from streams.consumer.recovery import Recovered
-from streams.engine import Engine
 from streams.kafka.options import acreate_topics
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor
-from streams.worker import Worker
+from streams.worker.engine import Engine
+from streams.worker.life import Worker
 from tests.support.engine import (
     ScriptedPipeline,
     answer_to,

@@ -20,7 +20,7 @@ from schemas.topics import Topics
 from streams.assembly.worker import build_worker
 from streams.settings.model import Kafka, Model, Settings, Worker
 from streams.telemetry.loop_monitor import HELD_S
-from streams.worker import Worker as WorkerProcess
+from streams.worker.life import Worker as WorkerProcess
 from tests.support.engine import producing, read_topic
 from tests.support.system import Program, environment, eventually, free_port
 

@@ -14,9 +14,9 @@ from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.engine import Engine
 from streams.settings.model import Kafka, Limits, Settings, Worker
 from streams.telemetry.hook import Hook
+from streams.worker.engine import Engine
 
 
 def answer_to(asked: Asked, text: str = "An answer.", **fields: Any) -> Answered:

@@ -26,7 +26,6 @@ from schemas.codec import encode
 from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.answering import Answering
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
@@ -38,6 +37,7 @@ from streams.settings.model import Model, Settings
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.metrics import Metrics
+from streams.worker.answering import Answering
 from tests.benchmarks.services import GENERATE_S, PLAN_S, TOOL_S, Latencies, Service
 from tests.unit.consumer.test_loop import FakeConsumer
 from tests.unit.publishing.test_sending import FakeBroker

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from agents.pipeline import Asked
 from schemas.codec import decode_delta
 from schemas.topics import Topics
-from streams.answering import Answering
 from streams.consumer.work import Assigned, Work
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
 from streams.telemetry.hook import Hook
+from streams.worker.answering import Answering
 from tests.support.engine import ScriptedPipeline, answer_to, question
 from tests.support.system import eventually
 
@@ -267,7 +267,7 @@ async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: 
     def broken(value: bytes | None) -> Any:
         raise RecursionError("a defect of the decoder")
 
-    monkeypatch.setattr("streams.answering.decode_question", broken)
+    monkeypatch.setattr("streams.worker.answering.decode_question", broken)
     made = Set()
     item = work(question("q"), key=None)
     made.answering.prepare(item)
@@ -300,7 +300,7 @@ async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     decoded = []
     monkeypatch.setattr(
-        "streams.answering.decode_question", lambda v: decoded.append(v) or decode_question(v)
+        "streams.worker.answering.decode_question", lambda v: decoded.append(v) or decode_question(v)
     )
     made = Set()
     item = work(question("q"), key=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.backlog import DrainEstimate, lag_of
+from streams.worker.backlog import DrainEstimate, lag_of
 
 rates = st.floats(0.1, 10_000)
 

@@ -14,14 +14,14 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
 from streams.consumer.watchdog import StuckError
-from streams.engine import Engine
 from streams.kafka.authorization import worker_rights
 from streams.kafka.options import acheck_topics
 from streams.process.signals import on_signals
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings
-from streams.status import Health, StatusServer
 from streams.telemetry.loop_monitor import LoopMonitor
+from streams.worker.engine import Engine
+from streams.worker.status import Health, StatusServer
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Feed(Protocol):
 
 
 class Monitor(Protocol):
-    """What looks at the consumer from outside (`streams.monitor.Monitor`)."""
+    """What looks at the consumer from outside (`streams.worker.monitor.Monitor`)."""
 
     async def run(self) -> None:
         """Observe until cancelled; raises StuckError where nothing helps."""

@@ -12,7 +12,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
-from streams.answering import Answering, Pipeline
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovered, Recovery
@@ -26,6 +25,7 @@ from streams.publishing.sending import Sender
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings
 from streams.telemetry.hook import Hook
+from streams.worker.answering import Answering, Pipeline
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 
 from streams.consumer.watchdog import StuckError
 from streams.settings.model import Settings
-from streams.worker import Worker
+from streams.worker.life import Worker
 
 
 class Parts:

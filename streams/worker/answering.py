@@ -19,7 +19,6 @@ from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta
 from schemas.headers import NO_HEADERS, parse_request_headers
 from schemas.question import Question
-from streams.consumer.admission import Admission, Verdict, late_at
 from streams.consumer.work import Decoded, Work
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.copies import Copies
@@ -28,6 +27,7 @@ from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Inquiry, Outcome
 from streams.telemetry.hook import Hook
+from streams.worker.admission import Admission, Verdict, late_at
 
 log = logging.getLogger(__name__)
 

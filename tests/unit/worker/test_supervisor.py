@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.supervisor import Backoff, Supervisor
+from streams.worker.supervisor import Backoff, Supervisor
 
 FIRST_S, LONGEST_S, WELL_S = 0.5, 30.0, 60.0
 CRASH = st.floats(0, WELL_S - 0.001)

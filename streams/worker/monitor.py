@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 
-from streams.backlog import Backlog, DrainEstimate, lag_of
 from streams.consumer.watchdog import Observation, StuckError, Verdict, Watchdog
 from streams.telemetry.hook import Hook
+from streams.worker.backlog import Backlog, DrainEstimate, lag_of
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.consumer.admission import ENTER, FORGET_AT, WINDOW_S, Admission
+from streams.worker.admission import ENTER, FORGET_AT, WINDOW_S, Admission
 
 START = 1_700_000_000.0
 TENANT = "default"
