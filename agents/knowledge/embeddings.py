@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import BadOutputError, DependencyError, TransientError
-from agents.http import HttpPool, json_body
-from agents.http_status import raise_for_status
+from agents.http.pool import HttpPool, json_body
+from agents.http.status import raise_for_status
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from agents.components import Passage
-from agents.egress import endpoint
 from agents.errors import (
     DependencyError,
     PermanentError,
@@ -22,9 +21,10 @@ from agents.errors import (
     TransientError,
     error_of_status,
 )
-from agents.http import HttpPool
-from agents.http_client import RefusedError
-from agents.http_status import retry_after_s
+from agents.http.client import RefusedError
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
+from agents.http.status import retry_after_s
 from agents.knowledge.changes import achunks
 from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (

@@ -4,8 +4,8 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
-from agents.http import HttpPool, HttpResponse, HttpStream, json_body
-from agents.http_status import raise_for_status
+from agents.http.pool import HttpPool, HttpResponse, HttpStream, json_body
+from agents.http.status import raise_for_status
 from agents.models.completion import StreamedGeneration, parse_generation, parse_plan
 from agents.models.prompt import Message, generate_messages, plan_messages
 from agents.models.sse import EventDecoder

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from agents.errors import PermanentError, TimedOutError, TransientError, error_of_status
-from agents.http_client import RefusedError
-from agents.http_status import retry_after_s
+from agents.http.client import RefusedError
+from agents.http.status import retry_after_s
 
 _headers: ContextVar[Mapping[str, str]] = ContextVar("kotae_tool_headers")
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError
-from agents.http import HttpPool, HttpResponse, json_body
-from agents.http_status import raise_for_status
+from agents.http.pool import HttpPool, HttpResponse, json_body
+from agents.http.status import raise_for_status
 from agents.tools.tool import DidNotRunError, RejectedCallError
 from agents.whole_numbers import unrounded
 

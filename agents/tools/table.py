@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.components import ToolSpec
-from agents.egress import endpoint
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.loading import TOOLS_GROUP, LoadingError, load_component
 from agents.tools.http_tool import HttpTool
 from agents.tools.python_tool import PythonTool

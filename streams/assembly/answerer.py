@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
-from agents.egress import Endpoint, endpoint, parse_allowed
 from agents.errors import DependencyError
 from agents.graph import Graph, GraphError
-from agents.http import HttpPool
+from agents.http.egress import Endpoint, endpoint, parse_allowed
+from agents.http.pool import HttpPool
 from agents.knowledge.embeddings import OpenAIEmbeddings
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
@@ -183,7 +183,7 @@ def _own(settings: Settings, guards: Guards, defaults: Resources) -> dict[str, A
     most = settings.model.max_concurrency
     if settings.components != Settings().components:
         # Now, because a component asks for its client where the loop runs, which the import would hold up.
-        import agents.http_client  # noqa: F401, PLC0415 - 0.2 s that only components of one's own may need
+        import agents.http.client  # noqa: F401, PLC0415 - 0.2 s that only components of one's own may need
     own: dict[str, Any] = {}
     if chosen.retriever:
         made = make_component(chosen.retriever, Retriever, defaults)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from agents.components import Generator, Planner
-from agents.http import HttpPool
+from agents.http.pool import HttpPool
 from agents.models.extractive import ExtractiveGenerator, NoPlanner
 from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.models.openai import OpenAIModel

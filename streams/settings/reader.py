@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect
 
-from agents.egress import endpoint, parse_allowed
+from agents.http.egress import endpoint, parse_allowed
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 from streams.settings.secrets import is_secret, masked

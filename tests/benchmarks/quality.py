@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from agents.components import Call, Passage
-from agents.http import HttpPool
+from agents.http.pool import HttpPool
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever
 from agents.models.openai import OpenAIModel

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from agents.components import Call, Generator, Grounding, Passage
-from agents.egress import endpoint
 from agents.errors import (
     BadOutputError,
     DependencyError,
@@ -16,7 +15,8 @@ from agents.errors import (
     TransientError,
     UnfitOutputError,
 )
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.models.extractive import ExtractiveGenerator
 from agents.models.openai import OpenAIModel
 from schemas.answer import ToolCall

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from agents.components import Call, Planner, ToolSpec
-from agents.egress import endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, ThrottledError
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.models.openai import OpenAIModel
 from schemas.question import Question, Turn
 from streams.local.offline_model import serve_offline_model

@@ -17,10 +17,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from agents.egress import endpoint
 from agents.errors import DependencyError, PermanentError, TransientError
-from agents.http import HttpPool
-from agents.http_client import RefusedError
+from agents.http.client import RefusedError
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.tools.python_tool import PythonTool
 from tests.support.forgery import HOSTS, PUBLIC, PUBLIC_TOO, Canary, Network, run_canary
 

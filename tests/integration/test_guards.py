@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agents.egress import endpoint
 from agents.errors import TransientError
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.pipeline import Answered, Asked
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer

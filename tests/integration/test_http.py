@@ -15,11 +15,11 @@ import pytest
 from aiohttp import web
 
 from agents.components import Call, DeltaSink, Grounding
-from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, ThrottledError, TransientError
-from agents.http import HttpPool, HttpResponse
-from agents.http_client import RefusedError
-from agents.http_status import raise_for_status, retry_after_s
+from agents.http.client import RefusedError
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool, HttpResponse
+from agents.http.status import raise_for_status, retry_after_s
 from agents.models.openai import OpenAIModel
 from schemas.question import Question
 from tests.support.secured_kafka import Authority

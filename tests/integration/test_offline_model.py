@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agents.http import HttpPool
+from agents.http.pool import HttpPool
 from agents.models.sse import EventDecoder
 from streams.local.offline_model import MODEL
 from tests.support.system import ROOT, Program, environment, free_port

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.egress import is_public
+from agents.http.egress import is_public
 
 PUBLIC = "93.184.216.34"
 PUBLIC_TOO = "2606:2800:220:1::1"

@@ -21,7 +21,7 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiokafka import ConsumerRecord
 
-from agents.connector import GuardedConnector
+from agents.http.connector import GuardedConnector
 from schemas.codec import encode
 from schemas.document import Document
 from schemas.question import Question

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from agents.egress import endpoint
 from agents.errors import BadOutputError, PermanentError, TransientError
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.knowledge.embeddings import BATCH, REQUEST_S, Meaning, OpenAIEmbeddings
 from tests.support.knowledge import MeaningList
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from qdrant_client import models
 
 from agents.errors import DependencyError, PermanentError, ThrottledError, TransientError
-from agents.http import MAX_RESPONSE_BYTES
+from agents.http.pool import MAX_RESPONSE_BYTES
 from agents.knowledge.server import ServerIndex
 from schemas.document import Document
 from tests.support.knowledge import MeaningList

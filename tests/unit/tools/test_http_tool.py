@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from agents.components import Call, PlannedCall
-from agents.http import HttpPool, HttpResponse
+from agents.http.pool import HttpPool, HttpResponse
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools

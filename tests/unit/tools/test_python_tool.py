@@ -17,8 +17,8 @@ from msgspec import Meta
 
 from agents import loading
 from agents.components import Call, PlannedCall
-from agents.egress import endpoint
-from agents.http import HttpPool
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
 from agents.tools.executor import RegistryExecutor
 from agents.tools.python_tool import PythonTool, ToolError, python_tools, tool
 from agents.tools.registry import ToolRegistry

@@ -3,7 +3,7 @@
 A call through aiohttp's session costs 120 us of CPU, and half of that is the session: redirects, cookies,
 time-outs, a task that writes the body, a response for every use. Here are the connections, TLS and the
 parser of aiohttp alone. `connect` is its documented interface; its protocol's `read` and
-`set_response_params` are not, and the integration tests of `agents.http` would show if they changed.
+`set_response_params` are not, and the integration tests of `agents.http.pool` would show if they changed.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ import tracemalloc
 import orjson
 import pytest
 
-from agents.http import json_body
+from agents.http.pool import json_body
 
 
 @pytest.mark.parametrize("characters", [1, 900, 3_000, 50_000])

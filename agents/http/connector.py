@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp.connector import Connection
 
-from agents.egress import Endpoint, is_public, normalised, refused
+from agents.http.egress import Endpoint, is_public, normalised, refused
 
 
 class RefusedAddressError(aiohttp.ClientConnectionError):

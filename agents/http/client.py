@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import aiohttp
 import httpx
 
-from agents.connector import RefusedAddressError
+from agents.http.connector import RefusedAddressError
 
 TOTAL_S = 300.0
 """What one request may take with its whole response, where nothing cancels it sooner."""

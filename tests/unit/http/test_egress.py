@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.egress import Endpoint, endpoint, is_public, parse_allowed, refused
+from agents.http.egress import Endpoint, endpoint, is_public, parse_allowed, refused
 
 INTERNAL = [
     # Every block of IANA's special-purpose registry for IPv4, by its first and last address.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import orjson
 
 from agents.errors import error_of_status
-from agents.http import HttpResponse
+from agents.http.pool import HttpResponse
 
 TOLD_MAX = 200
 """Characters of a server's own error message that are passed on."""

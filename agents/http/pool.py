@@ -1,8 +1,8 @@
-"""The pooled HTTP transport: one pool a dependency, on aiohttp's connections (`agents.exchange`).
+"""The pooled HTTP transport: one pool a dependency, on aiohttp's connections (`agents.http.exchange`).
 
 Not httpx on the hot path, because a call through `httpx.AsyncClient` costs several times the CPU. No
 redirect is followed, no cookie kept, no proxy read from the environment: a request goes where it was
-sent or nowhere, and only to addresses that may be called (`agents.egress`). There are no time-outs of
+sent or nowhere, and only to addresses that may be called (`agents.http.egress`). There are no time-outs of
 its own: stages cancel, and a cancelled request closes its connection.
 """
 
@@ -19,15 +19,15 @@ import orjson
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
-from agents.connector import GuardedConnector, RefusedAddressError
-from agents.egress import Endpoint
 from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError
-from agents.exchange import NO_TIMEOUT, Exchanges, Reply
+from agents.http.connector import GuardedConnector, RefusedAddressError
+from agents.http.egress import Endpoint
+from agents.http.exchange import NO_TIMEOUT, Exchanges, Reply
 
 if TYPE_CHECKING:
     import httpx
 
-    from agents.http_client import PooledTransport
+    from agents.http.client import PooledTransport
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -161,15 +161,15 @@ class HttpPool:
     def client(self) -> "httpx.AsyncClient":
         """The client that people know, over this pool's connections; closing it leaves the pool open.
 
-        It has httpx's own time-outs and errors. See `agents.http_client`.
+        It has httpx's own time-outs and errors. See `agents.http.client`.
         """
-        from agents.http_client import make_client  # noqa: PLC0415 - 9 MB and 0.2 s that only its users pay
+        from agents.http.client import make_client  # noqa: PLC0415 - 9 MB and 0.2 s that only its users pay
 
         return make_client(self.transport())
 
     def transport(self) -> "PooledTransport":
         """What a client of httpx's kind sends its requests with, to share the pool's connections."""
-        from agents.http_client import PooledTransport  # noqa: PLC0415 - likewise
+        from agents.http.client import PooledTransport  # noqa: PLC0415 - likewise
 
         return PooledTransport(self._opened, self._max_bytes)
 

@@ -1,0 +1,1 @@
+"""HTTP as the hot path uses it: one pool of connections for each dependency."""
