@@ -18,8 +18,7 @@ from agents.errors import (
     TransientError,
     UnfitOutputError,
 )
-from agents.nesting import nests_too_deeply
-from agents.whole_numbers import unrounded
+from agents.json_values import nests_too_deeply, unrounded
 from schemas.answer import Usage
 
 ID_MAX = 128

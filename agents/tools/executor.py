@@ -10,7 +10,7 @@ import orjson
 
 from agents.components import Call, PlannedCall, ToolSpec, percent_encoded
 from agents.errors import BadOutputError, DependencyError, TimedOutError
-from agents.nesting import nests_too_deeply
+from agents.json_values import nests_too_deeply
 from agents.resilience.guard import Guard
 from agents.tools.registry import ToolRegistry
 from agents.tools.tool import DidNotRunError, Reconcilable, RejectedCallError, Tool

@@ -12,8 +12,8 @@ from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError
 from agents.http.pool import HttpPool, HttpResponse, json_body
 from agents.http.status import raise_for_status
+from agents.json_values import unrounded
 from agents.tools.tool import DidNotRunError, RejectedCallError
-from agents.whole_numbers import unrounded
 
 
 class HttpTool:
