@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from streams.cli.context import CommandContext
-from streams.kafka.options import TopicState, acreate_topics, alist_topics
+from streams.kafka.topics import TopicState, acreate_topics, alist_topics
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 

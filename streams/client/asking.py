@@ -24,7 +24,8 @@ from schemas.headers import Header, request_headers
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
 from streams.kafka.authorization import ask_rights
-from streams.kafka.options import acheck_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import acheck_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

@@ -11,7 +11,8 @@ from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import DOCUMENT_MAX_BYTES, Topics
 from streams.kafka.authorization import ingest_rights
-from streams.kafka.options import acheck_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import acheck_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

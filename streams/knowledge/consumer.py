@@ -8,7 +8,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.options import alist_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

@@ -19,7 +19,7 @@ import tomli_w
 
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.local.broker import LocalBroker
 from streams.local.cluster import NOTICE, InProcessCluster
 from streams.local.demo_tools import demo_tools_table

@@ -9,8 +9,9 @@ from aiokafka.errors import KafkaError
 from schemas.codec import DecodeError, decode_answer
 from schemas.topics import Topics
 from streams.kafka.authorization import dead_letter_rights
-from streams.kafka.options import acheck_topics, client_options
+from streams.kafka.options import client_options
 from streams.kafka.reading import aread_to_end
+from streams.kafka.topics import acheck_topics
 from streams.operations.redrive import Decision, Identity, Letter, Place, Sent, decide
 from streams.publishing.outcomes import TRUNCATED
 from streams.settings.errors import OperatorError

@@ -12,7 +12,8 @@ from schemas.topics import Topics
 from streams.consumer.offset_map import OffsetMap, decode
 from streams.kafka.authorization import offsets_rights
 from streams.kafka.header_names import read_any_header_name
-from streams.kafka.options import REQUEST_TIMEOUT_S, acheck_topics, admin_client, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import REQUEST_TIMEOUT_S, acheck_topics, admin_client
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import Topics
 from streams.consumer.watchdog import StuckError
 from streams.kafka.authorization import worker_rights
-from streams.kafka.options import acheck_topics
+from streams.kafka.topics import acheck_topics
 from streams.process.signals import on_signals
 from streams.settings.errors import OperatorError
 from streams.settings.model import Settings

@@ -36,7 +36,7 @@ from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.cli.worker import spare_the_collector
-from streams.kafka.options import acreate_topics, admin_client
+from streams.kafka.topics import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.settings.model import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook

@@ -7,7 +7,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAv
 from schemas.answer import Answer
 from schemas.topics import Topics
 from streams.kafka.authorization import ask_rights
-from streams.kafka.options import acheck_topics, admin_client
+from streams.kafka.topics import acheck_topics, admin_client
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from schemas.topics import Topics
-from streams.kafka.options import acreate_topics, admin_client
+from streams.kafka.topics import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.process.processes import free_port
 from streams.settings.model import Kafka

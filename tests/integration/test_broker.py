@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
-from streams.kafka.options import acreate_topics, alist_topics
+from streams.kafka.topics import acreate_topics, alist_topics
 from streams.local.broker import LocalBroker, serves
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka

@@ -22,7 +22,7 @@ from streams.kafka.authorization import (
     offsets_rights,
     worker_rights,
 )
-from streams.kafka.options import acheck_topics, acreate_topics, alist_topics
+from streams.kafka.topics import acheck_topics, acreate_topics, alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing

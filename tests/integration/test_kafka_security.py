@@ -12,7 +12,8 @@ from aiohttp import web
 
 from schemas.topics import Topics
 from streams.kafka.authorization import Operation, Right
-from streams.kafka.options import acheck_topics, acreate_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import acheck_topics, acreate_topics
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
 from tests.support.engine import (

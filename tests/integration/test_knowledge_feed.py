@@ -17,7 +17,7 @@ from agents.knowledge.version import KnowledgeVersions
 from schemas.codec import encode
 from schemas.document import Document, document_key
 from schemas.topics import Topics
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Kafka, Knowledge, Settings
 from streams.telemetry.hook import Hook

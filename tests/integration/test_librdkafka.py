@@ -7,7 +7,7 @@ import pytest
 
 from schemas.topics import Topics
 from streams.kafka.authorization import ask_rights
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings, Worker
 from tests.benchmarks.librdkafka import acheck_service, options

@@ -19,7 +19,7 @@ from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka.authorization import Right, worker_rights
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.settings.model import Kafka, Settings, Worker
 from tests.integration.test_kafka_acls import GROUP, env_of
 from tests.support.engine import end_offsets, producing, read_topic

@@ -7,7 +7,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.topics import Topics
-from streams.kafka.options import acheck_topics, acreate_topics, alist_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import acheck_topics, acreate_topics, alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 from tests.support.system import free_port

@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.codec import decode_answer
 from schemas.errors import ErrorCode
 from schemas.topics import OUTCOME_MAX_BYTES, RECORD_MAX_BYTES, Topics
-from streams.kafka.options import acreate_topics, client_options
+from streams.kafka.options import client_options
+from streams.kafka.topics import acreate_topics
 from streams.settings.model import Kafka
 from tests.support.batches import SPOIL, SpoiledBatch
 from tests.support.engine import (

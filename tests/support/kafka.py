@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import Topics
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.local.broker import LocalBroker, serves
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka

@@ -20,7 +20,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 
 from streams.kafka.authorization import Right, amissing
-from streams.kafka.options import admin_client
+from streams.kafka.topics import admin_client
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 from tests.support.kafka import QuickBroker, run_apart

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.kafka.options import acreate_topics
+from streams.kafka.topics import acreate_topics
 from streams.settings.model import Kafka
 from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Ledgers, Place, Produced
 from tests.acceptance.oracle.observer import Observer

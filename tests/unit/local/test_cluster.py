@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.topics import Topics
 from streams.kafka.authorization import worker_rights
-from streams.kafka.options import acheck_topics
+from streams.kafka.topics import acheck_topics
 from streams.local.cluster import InProcessCluster
 from streams.process.processes import require_free_port
 from streams.settings.errors import OperatorError

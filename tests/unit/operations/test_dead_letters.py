@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 from streams.operations import dead_letters
 from streams.publishing.outcomes import TRUNCATED, TRUNCATED_BYTES
 from streams.settings.model import Kafka
-from tests.unit.test_redrive import VALUE, letter
+from tests.unit.operations.test_redrive import VALUE, letter
 
 LARGE = b'{"id": "q", "text": "%s"}' % (b"w" * TRUNCATED_BYTES)
 CUT = letter(5, disposition=TRUNCATED, value=LARGE[:TRUNCATED_BYTES])

@@ -1,0 +1,171 @@
+"""The topics of a cluster: checked before anybody uses them, listed, created, widened.
+
+aiokafka logs in a tight loop, for a minute, where a topic is missing: whoever produces or consumes calls
+`acheck_topics` first.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+
+from schemas.topics import Topics
+from streams.kafka.authorization import Operation, Right, amissing, list_rights
+from streams.kafka.login import arefuse_plaintext, arequire_connection
+from streams.kafka.options import client_options
+from streams.settings.errors import OperatorError
+from streams.settings.model import Kafka
+
+REQUEST_TIMEOUT_S = 10.0
+REPLICATION = 3
+"""Copies of a new topic, where the cluster has so many brokers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic of ours as the cluster has it; `partitions` is 0 where it is missing."""
+
+    name: str
+    partitions: int
+    replication: int
+    created: bool = False
+
+
+async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collection[Right] = ()) -> None:
+    """Check within seconds that the cluster answers, has the topics (with their prefix), and allows `rights`.
+
+    Raises:
+        OperatorError: no broker, a right or a topic is missing, or `answers` or `journal` has fewer
+            partitions than `questions`; the message says what to do.
+    """
+    topics = Topics(kafka.topic_prefix)
+    async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, rights)
+        partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
+    missing = [name for name in needed if name not in partitions]
+    if missing:
+        raise OperatorError(
+            f"the cluster at {kafka.bootstrap_servers} lacks the topics {', '.join(missing)}: "
+            "create them with 'kotae topics create'"
+        )
+    if topics.questions not in needed:
+        return
+    asked = partitions[topics.questions]
+    for name in (topics.answers, topics.journal):
+        if name in needed and partitions[name] < asked:
+            raise OperatorError(
+                f"{name} has {partitions[name]} partitions and {topics.questions} has {asked}, but what is "
+                "written of a question goes to its partition: 'kotae topics create' adds what is missing"
+            )
+
+
+async def arequire_rights(kafka: Kafka, admin: AIOKafkaAdminClient, rights: Collection[Right]) -> None:
+    """Check that the cluster allows us all of it.
+
+    Raises:
+        OperatorError: it does not; the message names what lacks, and for whom.
+    """
+    if missing := await amissing(admin, rights):
+        raise OperatorError(_not_allowed(kafka, missing))
+
+
+def _not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
+    user = kafka.sasl_username if kafka.security_protocol.startswith("SASL") else ""
+    return (
+        f"the cluster at {kafka.bootstrap_servers} does not allow {user or 'this client'} "
+        f"{' and '.join(map(str, missing))}: grant it with kafka-acls.sh, as README.md shows"
+    )
+
+
+async def alist_topics(kafka: Kafka) -> list[TopicState]:
+    """Every topic of ours, in the order of `Topics.specs`, the missing ones too."""
+    async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, list_rights(kafka))
+        found = await _describe(admin)
+    return [_state(spec.name, found) for spec in Topics(kafka.topic_prefix).specs(kafka.partitions)]
+
+
+async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> list[TopicState]:
+    """Create the topics that are missing and wait until they can be used; what is there stays.
+
+    `answers` and `journal` are written by partition number, so they are widened to `questions` where they
+    are narrower. Keyed topics never are: their keys would move to other partitions.
+
+    Args:
+        kafka: `partitions` is what `questions` gets where it is missing.
+        replication: copies; None: `REPLICATION`, or the number of brokers where there are fewer.
+
+    Raises:
+        OperatorError: no broker, or it refused.
+    """
+    topics = Topics(kafka.topic_prefix)
+    async with admin_client(kafka) as admin:
+        await arequire_rights(kafka, admin, list_rights(kafka))
+        before = await _describe(admin)
+        wide = len(before.get(topics.questions, ())) or kafka.partitions
+        specs = topics.specs(wide)
+        if replication is None:
+            brokers = len((await admin.describe_cluster())["brokers"])
+            replication = min(REPLICATION, brokers)
+        new = [
+            NewTopic(spec.name, spec.partitions, replication, topic_configs=dict(spec.configs))
+            for spec in specs
+            if spec.name not in before
+        ]
+        if new:
+            response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
+            for name, code, message in response.topic_errors:
+                if code == TopicAuthorizationFailedError.errno:
+                    raise OperatorError(_not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
+        narrow = [name for name in (topics.answers, topics.journal) if 0 < len(before.get(name, ())) < wide]
+        if narrow:
+            await admin.create_partitions({name: NewPartitions(wide) for name in narrow})
+        created = {topic.name for topic in new}
+        while True:
+            found = await _describe(admin)
+            if all(spec.name in found for spec in specs) and all(len(found[name]) >= wide for name in narrow):
+                return [_state(spec.name, found, created) for spec in specs]
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
+    options = client_options(kafka)
+    await arequire_connection(kafka, options)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            await admin.start()
+            brokers = (await admin.describe_cluster())["brokers"]
+            await arefuse_plaintext(kafka, [broker["host"] for broker in brokers])
+            yield admin
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise OperatorError(
+            f"a broker listens at {kafka.bootstrap_servers}, but it cannot be worked with "
+            f"({type(error).__name__}: {error}): check KOTAE_KAFKA__SECURITY_PROTOCOL, the log-in, and that "
+            "the addresses which the brokers advertise can be reached from here"
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[Any]]:
+    """The partitions of every topic that can be used now; asking for all of them creates none."""
+    return {
+        topic["topic"]: topic["partitions"]
+        for topic in await admin.describe_topics()
+        if topic["partitions"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
+    }
+
+
+def _state(name: str, found: dict[str, list[Any]], created: Collection[str] = ()) -> TopicState:
+    partitions = found.get(name, [])
+    replication = min((len(partition["replicas"]) for partition in partitions), default=0)
+    return TopicState(name, len(partitions), replication, name in created)
