@@ -1,5 +1,6 @@
-"""What the documents say of the code is so: the house's picture, the libraries, the reference."""
+"""The documents describe the code as it is: the drawing of the house, the libraries, the reference."""
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -12,22 +13,33 @@ from tests.architecture import reference
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-FLOORS = ("streams", "agents", "schemas")
+HOUSES = ("streams", "agents", "schemas")
 
 
-def floor(name: str) -> dict[str, str]:
-    """A floor of the picture: what stands at the front of each entry, to the entry's text."""
+def drawing(house: str) -> list[str]:
+    """The lines of a house in the drawing, without its name."""
     picture = ARCHITECTURE.partition("\n## The house")[2].partition("\n## ")[0]
-    lines = picture.partition(f"\n    {name}/\n")[2].splitlines()
-    entries: dict[str, str] = {}
+    lines = picture.partition(f"\n    {house}/\n")[2].splitlines()
+    return list(itertools.takewhile(lambda line: not line or line.startswith("      "), lines))
+
+
+def floors(house: str) -> list[dict[str, str]]:
+    """Its floors, the upper ones first: each entry's name at the front, to the entry's text."""
+    found: list[dict[str, str]] = [{}]
     front = ""
-    for line in lines:
-        if line and not line.startswith("      "):
-            break
-        if line.strip() and line[6] != " ":
+    for line in filter(str.strip, drawing(house)):
+        if line.startswith("      --"):
+            found.append({})
+            continue
+        if line[6] != " ":
             front = line.split()[0]
-        entries[front] = f"{entries.get(front, '')} {line}"
-    return entries
+        found[-1][front] = f"{found[-1].get(front, '')} {line}"
+    return found
+
+
+def rooms(house: str) -> dict[str, str]:
+    """All entries of its floors together."""
+    return {front: text for entries in floors(house) for front, text in entries.items()}
 
 
 def stems(folder: Path) -> set[str]:
@@ -38,9 +50,9 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", HOUSES)
 def test_every_module_is_in_the_picture(name: str) -> None:
-    entries = floor(name)
+    entries = rooms(name)
     packages = {path.parent.name: path.parent for path in (ROOT / name).glob("*/__init__.py")}
     outside = " ".join(text for front, text in entries.items() if front.rstrip("/") not in packages)
     assert stems(ROOT / name) <= words(outside)
@@ -52,15 +64,29 @@ def test_every_module_is_in_the_picture(name: str) -> None:
         assert inside <= words(entries[f"{package}/"]), package
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", HOUSES)
 def test_everything_in_the_picture_is_there(name: str) -> None:
     there = {path.stem for path in (ROOT / name).rglob("*.py")} | {
         path.name for path in (ROOT / name).iterdir()
     }
-    for front, text in floor(name).items():
+    for front, text in rooms(name).items():
         assert front.endswith(("/", ".py", ",")), front
         named = re.findall(r"\b\w+\.py\b|\b[a-z]+_[a-z_]+\b", text)
         assert {each.removesuffix(".py") for each in [*named, front.rstrip("/,")]} <= there, front
+
+
+@pytest.mark.parametrize("name", ["streams", "agents"])
+def test_the_linter_enforces_the_floors_that_are_drawn(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    [contract] = [
+        contract
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract.get("containers") == [name]
+    ]
+    assert contract["type"] == "layers"
+    assert contract["exhaustive"]
+    enforced = [set(layer.split(" | ")) for layer in contract["layers"]]
+    assert enforced == [{front.rstrip("/").removesuffix(".py") for front in floor} for floor in floors(name)]
 
 
 def test_every_library_has_its_reason() -> None:
