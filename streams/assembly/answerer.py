@@ -1,16 +1,15 @@
 """The pipeline that the settings describe, with all that it holds open."""
 
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
-from agents.errors import DependencyError
 from agents.graph import Graph, GraphError
 from agents.http.egress import Endpoint, endpoint, parse_allowed
 from agents.http.pool import HttpPool
-from agents.knowledge.embeddings import OpenAIEmbeddings
+from agents.knowledge.embeddings import Embeddings, OpenAIEmbeddings
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever
@@ -33,8 +32,9 @@ from agents.tools.tool import ToolConfigError
 from streams.assembly.cache import Caches
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
+from streams.assembly.stores import STORES, StoreParts, VectorStore, choose_store
 from streams.assembly.trust import build_trust
-from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 
 EMBEDDING_SHARE = 0.5
@@ -45,9 +45,10 @@ Closer = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Answerer:
-    """A pipeline with all that it holds open. `versions` is for whoever feeds the index to keep."""
+    """A pipeline with all that it holds open. The feed of `index` keeps `versions` up to date."""
 
     pipeline: Pipeline
+    store: VectorStore
     index: Index
     guards: Guards
     versions: KnowledgeVersions
@@ -61,9 +62,13 @@ class Answerer:
 
 
 def build_answerer(
-    settings: Settings, environ: Mapping[str, str], observer: Observer, journal: Journal | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    observer: Observer,
+    journal: Journal | None = None,
+    stores: Sequence[VectorStore] = STORES,
 ) -> Answerer:
-    """The pipeline that the settings describe; `environ` is where tools' header values come from.
+    """Build the pipeline that the settings describe; tools' header values come from `environ`.
 
     Blocks while a saved index is loaded: call it before anything is served.
 
@@ -74,14 +79,16 @@ def build_answerer(
     closers: list[Closer] = []
     guards = Guards(settings.resilience, observer)
     tls = build_trust(settings.egress.ca_file)
-    index = _open_index(settings, guards, closers, tls)
+    store = choose_store(settings.knowledge, stores)
+    index = store.open(StoreParts(settings.knowledge, _embeddings(settings, guards, closers, tls), tls))
+    closers.append(index.aclose)
     versions = KnowledgeVersions()
-    caches = Caches(settings, index, versions)
+    caches = Caches(settings, store, index, versions)
     try:
         resources = _resources(
             settings,
             environ,
-            index,
+            _retriever(settings, store, index, guards),
             closers,
             tls=tls,
             guards=guards,
@@ -96,51 +103,33 @@ def build_answerer(
         raise SettingsError(str(error)) from error
     except (LoadingError, GraphError) as error:
         raise SettingsError(f"[components] {error}") from error
-    return Answerer(pipeline, index, guards, versions, caches, closers)
+    return Answerer(pipeline, store, index, guards, versions, caches, closers)
 
 
-def _open_index(
+def _embeddings(
     settings: Settings, guards: Guards, closers: list[Closer], tls: ssl.SSLContext | None
-) -> Index:
-    knowledge, embeddings = settings.knowledge, None
-    if settings.embeddings.base_url:
-        chosen = settings.embeddings
-        pool = _pool("embeddings", closers, {endpoint(chosen.base_url)}, tls)
-        embeddings = GuardedEmbeddings(
-            OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key),
-            guards.search("embeddings"),
-            settings.limits.retrieve_s * EMBEDDING_SHARE,
-        )
-    index: Index
-    if knowledge.qdrant_url:
-        # Imported only where a server is used: its client costs 68 MB and a second.
-        from agents.knowledge.server import ServerIndex  # noqa: PLC0415
+) -> Embeddings | None:
+    chosen = settings.embeddings
+    if not chosen.base_url:
+        return None
+    pool = _pool("embeddings", closers, {endpoint(chosen.base_url)}, tls)
+    return GuardedEmbeddings(
+        OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key),
+        guards.search("embeddings"),
+        settings.limits.retrieve_s * EMBEDDING_SHARE,
+    )
 
-        index = ServerIndex(
-            knowledge.qdrant_url,
-            knowledge.collection,
-            api_key=knowledge.qdrant_api_key,
-            embeddings=embeddings,
-            tls=tls,
-        )
-    else:
-        from agents.knowledge.embedded import EmbeddedIndex  # noqa: PLC0415 - likewise, 4 MB
 
-        try:
-            index = EmbeddedIndex.open(knowledge.path, embeddings)
-        except (OSError, DependencyError) as error:
-            where = knowledge.path or "a temporary directory"
-            raise OperatorError(
-                f"the index cannot be opened in {where}: {error}; name another in KOTAE_KNOWLEDGE__PATH"
-            ) from error
-    closers.append(index.aclose)
-    return index
+def _retriever(settings: Settings, store: VectorStore, index: Index, guards: Guards) -> Retriever:
+    retriever = IndexRetriever(index, settings.knowledge.top_k)
+    # An index in this process is no dependency.
+    return GuardedRetriever(retriever, guards.search(INDEX)) if store.remote else retriever
 
 
 def _resources(
     settings: Settings,
     environ: Mapping[str, str],
-    index: Index,
+    retriever: Retriever,
     closers: list[Closer],
     *,
     tls: ssl.SSLContext | None,
@@ -161,10 +150,6 @@ def _resources(
         ]
     )
     closers.append(registry.aclose)
-    retriever: Retriever = IndexRetriever(index, settings.knowledge.top_k)
-    if settings.knowledge.qdrant_url:
-        # The embedded index is no dependency: it is this process.
-        retriever = GuardedRetriever(retriever, guards.search(INDEX))
     tool_guards = {tool.spec.name: guards.tool(tool) for tool in registry.tools}
     defaults = Resources(
         http=http,

@@ -14,6 +14,7 @@ from agents.knowledge.index import Index
 from agents.knowledge.version import Version
 from agents.loading import Resources
 from agents.models.prompt import PROMPT_VERSION
+from streams.assembly.stores import VectorStore
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 from streams.telemetry import catalogue
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 class Caches:
     """What is kept of answers and of searches, in one memory, as the settings want it."""
 
-    def __init__(self, settings: Settings, index: Index, versions: Versions) -> None:
+    def __init__(self, settings: Settings, store: VectorStore, index: Index, versions: Versions) -> None:
         self._settings = settings
         self._index = index
+        self._found_in = _found_in(settings, store)
         self._versions = _WhileWhole(index, versions)
         self._memory = MemoryStore(settings.cache.max_bytes)
         self._shared: RedisStore | None = None
@@ -47,14 +49,13 @@ class Caches:
         }
 
     def keep_searches(self, retriever: Retriever) -> Retriever:
-        """The retriever, with what it found kept where a search is a call to a server; else as it is."""
+        """Return the retriever, behind a cache of its results where a search may wait for a server."""
         settings = self._settings
-        elsewhere = settings.knowledge.qdrant_url or settings.embeddings.base_url
-        if not elsewhere or not settings.cache.ttl_s:
+        if self._index.immediate or not settings.cache.ttl_s:
             return retriever
         self._searches = CachedRetriever(
             retriever,
-            made_by=_searched_in(settings),
+            made_by=self._found_in,
             versions=self._versions,
             lapses=lambda: self._index.lapses,
             memory=self._memory,
@@ -73,7 +74,7 @@ class Caches:
             return None
         self._shared = _open_shared(cache.redis_url, settings.egress.ca_file)
         self.answers = AnswerCache(
-            AnswerKeys(_made_by(settings), resources.tool_executor, self._versions),
+            AnswerKeys(self._found_in | _made_by(settings), resources.tool_executor, self._versions),
             self._memory,
             self._shared,
             ttl_s=cache.ttl_s,
@@ -120,20 +121,20 @@ def _own_components(settings: Settings) -> dict[str, str]:
     return {name: named for name, named in msgspec.structs.asdict(settings.components).items() if named}
 
 
-def _searched_in(settings: Settings) -> dict[str, Any]:
+def _found_in(settings: Settings, store: VectorStore) -> dict[str, Any]:
+    """The settings that decide on the passages that a search finds; no secrets."""
     embeddings, knowledge = settings.embeddings, settings.knowledge
     return {
         "embeddings": [embeddings.base_url, embeddings.name],
-        "knowledge": [knowledge.qdrant_url, knowledge.collection, knowledge.top_k],
+        "knowledge": [store.name, *store.identity(knowledge), knowledge.top_k],
         "documents": settings.kafka.topic_prefix,
     }
 
 
 def _made_by(settings: Settings) -> dict[str, Any]:
-    """Everything that decides on answers besides question, tools and knowledge; no secret among it."""
+    """The settings that decide on answers besides the passages; no secrets."""
     model = settings.model
     return {
-        **_searched_in(settings),
         "prompt": PROMPT_VERSION,
         "model": [model.base_url, model.name, model.max_tokens, model.temperature],
         "components": _own_components(settings),

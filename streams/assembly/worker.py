@@ -1,6 +1,6 @@
 """A worker as the settings describe it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
+from streams.assembly.stores import STORES, VectorStore
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.kafka.options import client_options
 from streams.knowledge.feed import KnowledgeFeed
@@ -31,7 +32,11 @@ BEYOND_A_REBALANCE_S = 90.0
 
 
 def build_worker(
-    settings: Settings, environ: Mapping[str, str], *, lines_dropped: Callable[[], float]
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    lines_dropped: Callable[[], float],
+    stores: Sequence[VectorStore] = STORES,
 ) -> Worker:
     """A worker as the settings describe it; nothing is connected yet.
 
@@ -45,7 +50,7 @@ def build_worker(
     hook = Hooks([metrics, LogSink()])
     conceal = concealer(secrets_of(settings, environ))
     journal = build_journal(settings, hook, conceal)
-    answerer = build_answerer(settings, environ, hook, journal)
+    answerer = build_answerer(settings, environ, hook, journal, stores)
     engine = Engine(settings, answerer.pipeline, hook, journal, conceal)
     monitor = _monitor(settings, engine, metrics, hook)
     if answerer.caches.answers is not None:
@@ -60,7 +65,13 @@ def build_worker(
     return Worker(
         settings=settings,
         engine=engine,
-        feed=KnowledgeFeed(settings, answerer.index, hook, answerer.versions),
+        feed=KnowledgeFeed(
+            settings.kafka,
+            answerer.index,
+            hook,
+            group=answerer.store.group(settings.worker.group_id),
+            versions=answerer.versions,
+        ),
         monitor=monitor,
         loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,

@@ -54,14 +54,12 @@ def _on_topics(operation: Operation, names: Iterable[str]) -> list[Right]:
     return [Right(operation, "topic", name) for name in names]
 
 
-def worker_rights(settings: Settings) -> list[Right]:
-    """What `kotae worker` needs."""
+def worker_rights(settings: Settings, knowledge_group: str | None = None) -> list[Right]:
+    """What `kotae worker` needs; `knowledge_group` fills an index that workers share, if they do."""
     topics = Topics(settings.kafka.topic_prefix)
     reads = (topics.questions, topics.documents, topics.answers, topics.journal)
     writes = (topics.answers, topics.journal, topics.dead_letters, topics.events, topics.deltas)
-    groups = [settings.worker.group_id]
-    if settings.knowledge_group is not None:
-        groups.append(settings.knowledge_group)
+    groups = [settings.worker.group_id, *([knowledge_group] if knowledge_group else [])]
     return [
         *_on_topics(Operation.READ, reads),
         *_on_topics(Operation.WRITE, (*writes, *settings.kafka.reply_topics)),

@@ -26,7 +26,7 @@ from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import Assigned, by_number, open_consumer
 from streams.knowledge.watch import SharedIndexWatch
 from streams.settings.errors import OperatorError
-from streams.settings.model import Settings
+from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,23 @@ class KnowledgeFeed:
     """
 
     def __init__(
-        self, settings: Settings, index: Index, hook: Hook, versions: KnowledgeVersions | None = None
+        self,
+        kafka: Kafka,
+        index: Index,
+        hook: Hook,
+        *,
+        group: str | None = None,
+        versions: KnowledgeVersions | None = None,
     ) -> None:
-        self._kafka = settings.kafka
-        self._topic = Topics(settings.kafka.topic_prefix).documents
-        self._group = settings.knowledge_group
+        self._kafka = kafka
+        self._topic = Topics(kafka.topic_prefix).documents
+        self.group = group
         self._index = index
         self._hook = hook
         versions = versions or KnowledgeVersions()
         # Of a shared index a feed has only its part: the versions are those of who watches all of it.
-        self._versions = KnowledgeVersions() if self._group else versions
-        self._watch = (
-            SharedIndexWatch(self._kafka, self._topic, self._group, versions) if self._group else None
-        )
+        self._versions = KnowledgeVersions() if self.group else versions
+        self._watch = SharedIndexWatch(self._kafka, self._topic, self.group, versions) if self.group else None
         self._tasks: list[asyncio.Task[None]] = []
         self._caught_up = False
         # The end of each partition when the feed began.
@@ -114,7 +118,7 @@ class KnowledgeFeed:
     async def _run(self) -> None:
         while True:
             try:
-                await (self._share() if self._group else self._follow())
+                await (self._share() if self.group else self._follow())
             except (KafkaError, OperatorError, OSError, DependencyError) as error:
                 await self._pause(str(error) or repr(error))
             except Exception as error:
@@ -147,7 +151,7 @@ class KnowledgeFeed:
 
     async def _share(self) -> None:
         """Read the partitions that the group assigns, and commit what is in the index."""
-        options = {"group_id": self._group, "auto_offset_reset": "earliest"}
+        options = {"group_id": self.group, "auto_offset_reset": "earliest"}
         async with open_consumer(self._kafka, self._topic, **options) as (consumer, partitions):
             begins = by_number(await consumer.beginning_offsets(partitions))
             self._goal = self._goal or by_number(await consumer.end_offsets(partitions))

@@ -8,6 +8,13 @@ Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 TopicName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+TokenUrl = Annotated[str, Meta(extra={"url": "an address such as https://login.example.com/oauth2/token"})]
+OpenAIUrl = Annotated[str, Meta(extra={"url": "an address such as http://127.0.0.1:8000/v1, or empty"})]
+"""May hold a user and password, in place of the `api_key` beside it."""
+StoreUrl = Annotated[
+    str, Meta(extra={"url": "an address such as http://127.0.0.1:8000, or empty", "user": False})
+]
+"""A vector store's; holds no user: `NAME_url` has its key in `NAME_api_key`."""
 
 
 class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +41,7 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The user to log in as."""
     sasl_password: str = ""
     """The password to log in with."""
-    oauth_token_url: str = ""
+    oauth_token_url: TokenUrl = ""
     """For OAUTHBEARER: an identity provider's token endpoint (OIDC, client credentials)."""
     oauth_client_id: str = ""
     """Who we are to the identity provider."""
@@ -95,7 +102,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenAI-compatible chat completions server."""
 
-    base_url: str = ""
+    base_url: OpenAIUrl = ""
     """With the version path, for instance `http://127.0.0.1:8000/v1`; empty: no model, extractive answers."""
     name: str = "default"
     """The model to ask for, as its server calls it."""
@@ -107,7 +114,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """0 answers the same question in the same way."""
     max_concurrency: Count = 1000
     """Calls at once of one worker, at most; fewer while the server says that it is overloaded."""
-    fallback_base_url: str = ""
+    fallback_base_url: OpenAIUrl = ""
     """A second server, asked where the first one fails; empty: the answer is then made by extraction."""
     fallback_name: str = "default"
     """The model to ask the second server for."""
@@ -118,7 +125,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenAI-compatible embeddings server; without one, retrieval is BM25 alone."""
 
-    base_url: str = ""
+    base_url: OpenAIUrl = ""
     """With the version path; empty: no embeddings."""
     name: str = "default"
     """The model to ask for, as its server calls it."""
@@ -129,7 +136,7 @@ class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where documents are indexed and how many passages are read."""
 
-    qdrant_url: str = ""
+    qdrant_url: StoreUrl = ""
     """A Qdrant server; empty: the embedded engine."""
     qdrant_api_key: str = ""
     """Sent to the Qdrant server; empty: none is sent."""
@@ -216,8 +223,3 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resilience: Resilience = field(default_factory=Resilience)
     components: Components = field(default_factory=Components)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def knowledge_group(self) -> str | None:
-        """The consumer group that fills an index that workers share; None: each worker has its own index."""
-        return f"{self.worker.group_id}.knowledge" if self.knowledge.qdrant_url else None

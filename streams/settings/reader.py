@@ -34,6 +34,20 @@ _SECTIONS = {
     for section in msgspec.structs.fields(Settings)
     if section.name != "tools"
 }
+
+
+def _kind(option: msgspec.structs.FieldInfo) -> tuple[inspect.Type, dict[str, Any]]:
+    """Return the type of a setting, and what its declaration says besides."""
+    kind = inspect.type_info(option.type)
+    return (kind.type, kind.extra or {}) if isinstance(kind, inspect.Metadata) else (kind, {})
+
+
+_URLS = {
+    f"{section}.{name}": extra
+    for section, options in _SECTIONS.items()
+    for name, option in options.items()
+    if "url" in (extra := _kind(option)[1])
+}
 _VARIABLES = {
     f"{_PREFIX}{section}__{name}".upper(): (section, name)
     for section, options in _SECTIONS.items()
@@ -150,7 +164,7 @@ def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, d
 def _converted(key: str, given: _Given) -> Any:
     section, _, name = key.partition(".")
     option = _SECTIONS[section][name]
-    kind = inspect.type_info(option.type)
+    kind = _kind(option)[0]
     value = given.value
     if given.is_text:
         value = value.strip()
@@ -166,18 +180,9 @@ def _converted(key: str, given: _Given) -> Any:
 
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
-    url = "an address such as http://127.0.0.1:8000"
     checks: list[tuple[str, Callable[[str], bool], str]] = [
         ("kafka.bootstrap_servers", _is_brokers, "host:port, or several, comma-separated without spaces"),
-        (
-            "kafka.oauth_token_url",
-            _is_url_or_empty,
-            "an address such as https://login.example.com/oauth2/token",
-        ),
-        ("model.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
-        ("model.fallback_base_url", _is_url_or_empty, f"{url}/v1, or empty"),
-        ("embeddings.base_url", _is_url_or_empty, f"{url}/v1, or empty"),
-        ("knowledge.qdrant_url", _is_url_or_empty, f"{url}, or empty"),
+        *((key, _is_url_or_empty, extra["url"]) for key, extra in _URLS.items()),
         ("cache.redis_url", _is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),
     ]
     for key, holds, allowed in checks:
@@ -185,7 +190,8 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         value = getattr(getattr(settings, section), name)
         if not holds(value):
             raise _wrong(key, sources[key], allowed, value)
-        _check_user(settings, key, sources[key], value)
+        if key in _URLS:
+            _check_user(settings, key, sources[key], value)
     try:
         parse_allowed(settings.egress.allow)
     except ValueError as error:
@@ -201,12 +207,12 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
 def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
     """A user in an address where nothing can be done with one: each call would fail."""
     section, _, name = key.partition(".")
-    key_name = name.replace("base_url", "api_key")
+    key_name = name.replace("base_url", "api_key").replace("_url", "_api_key")
     if "@" not in urlsplit(url).netloc:
         return
-    if key == "knowledge.qdrant_url":
-        raise _wrong(key, source, "without user and password; its key is knowledge.qdrant_api_key", url)
-    if key_name != name and getattr(getattr(settings, section), key_name):
+    if _URLS[key].get("user") is False:
+        raise _wrong(key, source, f"without user and password; its key is {section}.{key_name}", url)
+    if getattr(getattr(settings, section), key_name, ""):
         allowed = f"without user and password, or {section}.{key_name} empty: both are sent as Authorization"
         raise _wrong(key, source, allowed, url)
 

@@ -34,6 +34,11 @@ class Feed(Protocol):
     """What keeps the knowledge up to date (`streams.knowledge.feed.KnowledgeFeed`)."""
 
     @property
+    def group(self) -> str | None:
+        """The consumer group that fills an index that workers share; None: this process's own."""
+        ...
+
+    @property
     def caught_up(self) -> bool:
         """Whether all that there was at the start is in the index."""
         ...
@@ -155,7 +160,8 @@ class Worker:
     async def _serve(self) -> int:
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
-        await acheck_topics(kafka, needed=sorted(topics.own), rights=worker_rights(self._settings))
+        rights = worker_rights(self._settings, self._feed.group)
+        await acheck_topics(kafka, needed=sorted(topics.own), rights=rights)
         # Only now is there somebody to be held up, and a worker that cannot start has one thing to say.
         with self._loop_monitor:
             return await self._work()

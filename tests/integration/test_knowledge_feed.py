@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -19,10 +18,12 @@ from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka.topics import acreate_topics
 from streams.knowledge.feed import KnowledgeFeed
-from streams.settings.model import Kafka, Knowledge, Settings
+from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
 
 Put = Callable[..., Awaitable[None]]
+
+GROUP = "kotae.knowledge"
 
 
 class Told(Hook):
@@ -88,7 +89,7 @@ async def test_all_that_the_topic_holds_is_indexed_then_what_follows(
 ) -> None:
     told = Told()
     await put(*numbered(300))
-    feed = KnowledgeFeed(settings, index, told)
+    feed = KnowledgeFeed(settings.kafka, index, told)
     await feed.start()
     await until(lambda: feed.caught_up)
     assert await index.acount() == 300
@@ -104,7 +105,7 @@ async def test_all_that_the_topic_holds_is_indexed_then_what_follows(
 async def test_an_empty_topic_is_caught_up_with_at_once(
     settings: Settings, index: EmbeddedIndex, topics: Topics
 ) -> None:
-    feed = KnowledgeFeed(settings, index, Hook())
+    feed = KnowledgeFeed(settings.kafka, index, Hook())
     await feed.start()
     await until(lambda: feed.caught_up)
     await feed.stop()
@@ -126,7 +127,7 @@ async def test_what_is_no_document_is_counted_and_passed_over(
         (document_key("default", "x"), b"[" * 10_000 + b"]" * 10_000),
         good,
     )
-    feed = KnowledgeFeed(settings, index, told)
+    feed = KnowledgeFeed(settings.kafka, index, told)
     await feed.start()
     await until(lambda: feed.caught_up)
     assert await index.acount() == 1
@@ -140,7 +141,7 @@ async def test_the_last_version_of_a_key_wins(settings: Settings, index: Embedde
     await put(
         first, (key, None), last, Document(id="gone", text="Gone."), (document_key("default", "gone"), None)
     )
-    feed = KnowledgeFeed(settings, index, Hook())
+    feed = KnowledgeFeed(settings.kafka, index, Hook())
     await feed.start()
     await until(lambda: feed.caught_up)
     assert [passage.text for passage in await index.asearch("default", "first last gone", 5)] == ["Last."]
@@ -148,7 +149,7 @@ async def test_the_last_version_of_a_key_wins(settings: Settings, index: Embedde
 
 
 async def test_a_feed_waits_for_its_topic(settings: Settings, index: EmbeddedIndex) -> None:
-    feed = KnowledgeFeed(settings, index, Hook())
+    feed = KnowledgeFeed(settings.kafka, index, Hook())
     await feed.start()
     await until(lambda: feed.state()["problem"])
     assert "documents" in feed.state()["problem"]
@@ -160,7 +161,7 @@ async def test_a_feed_waits_for_its_topic(settings: Settings, index: EmbeddedInd
 
 
 async def test_without_a_broker_it_keeps_trying_and_stops_when_told(index: EmbeddedIndex) -> None:
-    feed = KnowledgeFeed(Settings(kafka=Kafka(bootstrap_servers="127.0.0.1:1")), index, Hook())
+    feed = KnowledgeFeed(Kafka(bootstrap_servers="127.0.0.1:1"), index, Hook())
     await feed.start()
     await until(lambda: feed.state()["problem"])
     async with asyncio.timeout(5):
@@ -172,7 +173,7 @@ class TestRestart:
     async def run_once(self, settings: Settings, path: Path) -> tuple[int, int]:
         """Documents read, and chunks there are, of one life of a worker."""
         index = await asyncio.to_thread(EmbeddedIndex.open, str(path))
-        feed = KnowledgeFeed(settings, index, Hook())
+        feed = KnowledgeFeed(settings.kafka, index, Hook())
         await feed.start()
         await until(lambda: feed.caught_up)
         count = await index.acount()
@@ -196,8 +197,8 @@ class TestRestart:
         ran, restarted = KnowledgeVersions(), KnowledgeVersions()
         saved = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
         feeds = [
-            KnowledgeFeed(settings, index, Hook(), ran),
-            KnowledgeFeed(settings, saved, Hook(), restarted),
+            KnowledgeFeed(settings.kafka, index, Hook(), versions=ran),
+            KnowledgeFeed(settings.kafka, saved, Hook(), versions=restarted),
         ]
         assert ran.of("default") is None
         for feed in feeds:
@@ -250,7 +251,7 @@ async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put
     told = Told()
     await put(*numbered(3), Document(id="poison", text="Poison."), Document(id="last", text="Last."))
     index = await asyncio.to_thread(Refusing.open)
-    feed = KnowledgeFeed(settings, index, told)
+    feed = KnowledgeFeed(settings.kafka, index, told)
     await feed.start()
     await until(lambda: feed.caught_up)
     assert await index.acount() == 4
@@ -276,23 +277,19 @@ class Held(EmbeddedIndex):
 class TestShared:
     """Several feeds of one index share the topic as a consumer group."""
 
-    @pytest.fixture
-    def settings(self, kafka_settings: Kafka) -> Settings:
-        return Settings(kafka=kafka_settings, knowledge=Knowledge(qdrant_url="http://stands-for-a-server"))
-
     async def test_each_document_is_read_by_one_and_once(
         self, settings: Settings, index: EmbeddedIndex, put: Put
     ) -> None:
         told = [Told(), Told()]
         await put(*numbered(50))
-        feeds = [KnowledgeFeed(settings, index, each) for each in told]
+        feeds = [KnowledgeFeed(settings.kafka, index, each, group=GROUP) for each in told]
         for feed in feeds:
             await feed.start()
         await until(lambda: all(feed.caught_up for feed in feeds), 40)
         assert await index.acount() == 50
         for feed in feeds:
             await feed.stop()
-        again = KnowledgeFeed(settings, index, third := Told())
+        again = KnowledgeFeed(settings.kafka, index, third := Told(), group=GROUP)
         await again.start()
         await until(lambda: again.caught_up)
         assert third.documents == 0
@@ -307,7 +304,9 @@ class TestShared:
         index.held.clear()  # both know what the group has committed before it commits anything
         await put(*numbered(3), *numbered(2, "other"))
         versions = [KnowledgeVersions() for _ in range(3)]
-        feeds = [KnowledgeFeed(settings, index, Hook(), each) for each in versions]
+        feeds = [
+            KnowledgeFeed(settings.kafka, index, Hook(), group=GROUP, versions=each) for each in versions
+        ]
         for feed in feeds[:2]:
             await feed.start()
         await until(lambda: all(each.known for each in versions[:2]), 40)
@@ -339,15 +338,9 @@ class TestShared:
     ) -> None:
         await put(*numbered(10))
         for _ in range(2):
-            feed = KnowledgeFeed(settings, index, Hook())
+            feed = KnowledgeFeed(settings.kafka, index, Hook(), group=GROUP)
             await feed.start()
             await until(lambda: feed.caught_up)  # noqa: B023 - called before the next one is made
             await feed.stop()
             assert await index.acount() == 10
             await index.aclear()
-
-
-def test_settings_name_the_group() -> None:
-    settings = msgspec.structs.replace(Settings(), knowledge=Knowledge(qdrant_url="http://q"))
-    assert KnowledgeFeed(settings, object(), Hook())._group == "kotae.knowledge"  # type: ignore[arg-type]
-    assert KnowledgeFeed(Settings(), object(), Hook())._group is None  # type: ignore[arg-type]

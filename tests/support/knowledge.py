@@ -1,11 +1,15 @@
-"""A stand-in for an embeddings model: words that share a meaning by a list get vectors that are near."""
+"""Fakes for the knowledge: an embeddings model, and the index of a vector store."""
 
 import math
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
+from agents.components import Passage
 from agents.errors import TransientError
 from agents.sentences import terms
+from schemas.document import Document
+from streams.assembly.stores import VectorStore
 
 MEANINGS = (
     ("car", "automobile", "vehicle", "汽车"),
@@ -18,7 +22,10 @@ OTHERS = 60
 
 
 class MeaningList:
-    """Implements `agents.knowledge.embeddings.Embeddings`: a dimension a meaning, some for other terms."""
+    """Implements `agents.knowledge.embeddings.Embeddings`: a dimension a meaning, some for other terms.
+
+    Words that share a meaning, by a list, get vectors that are near.
+    """
 
     model = "meanings"
 
@@ -39,3 +46,48 @@ def _vector(text: str) -> list[float]:
         weights[len(MEANINGS) + zlib.crc32(term.encode()) % OTHERS] += 1.0
     length = math.sqrt(sum(weight * weight for weight in weights)) or 1.0
     return [weight / length for weight in weights]
+
+
+class ListIndex:
+    """Implements `agents.knowledge.index.Index` as a server would: a document is a chunk, in a dict."""
+
+    weakened = closed = False
+    lapses = 0
+
+    def __init__(self, *, immediate: bool = False) -> None:
+        self.immediate = immediate
+        self.documents: dict[tuple[str, str], Document] = {}
+
+    async def aupsert(self, documents: Sequence[Document]) -> None:
+        self.documents |= {(document.tenant, document.id): document for document in documents}
+
+    async def adelete(self, tenant: str, document_id: str) -> None:
+        self.documents.pop((tenant, document_id), None)
+
+    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+        wanted = set(terms(text))
+        found = [
+            Passage(f"{each.id}#0", each.id, each.title, each.source, each.text, score)
+            for each in self.documents.values()
+            if each.tenant == tenant and (score := float(len(wanted & set(terms(each.text)))))
+        ]
+        return sorted(found, key=lambda passage: -passage.score)[:limit]
+
+    async def acount(self) -> int:
+        return len(self.documents)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def list_store(index: ListIndex, **fields: Any) -> VectorStore:
+    """A registry's entry, which any settings select, for an index as a server of workers has it."""
+    entry: dict[str, Any] = {
+        "name": "list",
+        "selected": lambda _: True,
+        "open": lambda _: index,
+        "shared": True,
+        "remote": True,
+        "identity": lambda knowledge: (knowledge.collection,),
+    }
+    return VectorStore(**(entry | fields))

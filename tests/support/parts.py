@@ -7,6 +7,7 @@ class NoFeed:
     """A knowledge feed that has nothing to read."""
 
     caught_up = True
+    group = None
 
     async def start(self) -> None: ...
 
