@@ -1,15 +1,20 @@
 """A worker with a vector store that only this test registers, over a real broker."""
 
 import asyncio
+from collections.abc import Sequence
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+import streams.worker.life
 from schemas.codec import decode_answer, encode
 from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.stores import STORES
 from streams.assembly.worker import build_worker
+from streams.kafka.authorization import Operation, Right
+from streams.kafka.topics import acheck_topics
 from streams.settings.model import Kafka, Settings, Worker
 from tests.support.engine import producing, read_topic
 from tests.support.knowledge import ListIndex, list_store
@@ -33,8 +38,15 @@ async def committed(kafka: Kafka, topic: str, group: str) -> int:
 
 
 async def test_a_store_that_is_registered_is_filled_by_its_group_searched_and_cited(
-    kafka_settings: Kafka, topics: Topics
+    kafka_settings: Kafka, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[Right] = []
+
+    async def check(kafka: Kafka, needed: Sequence[str], rights: Sequence[Right]) -> None:
+        asked.extend(rights)
+        await acheck_topics(kafka, needed=needed, rights=rights)
+
+    monkeypatch.setattr(streams.worker.life, "acheck_topics", check)
     async with producing(kafka_settings) as producer:
         for document in DOCUMENTS:
             await producer.send(topics.documents, encode(document), key=f"default/{document.id}".encode())
@@ -59,5 +71,6 @@ async def test_a_store_that_is_registered_is_filled_by_its_group_searched_and_ci
     assert [citation.document_id for citation in answer.citations] == ["warranty"]
     assert set(index.documents) == {("default", document.id) for document in DOCUMENTS}
     assert await committed(kafka_settings, topics.documents, f"{group}.knowledge") == len(DOCUMENTS)
+    assert Right(Operation.READ, "group", f"{group}.knowledge") in asked
     assert "knowledge" in state["dependencies"]
     assert index.closed

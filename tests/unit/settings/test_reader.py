@@ -189,6 +189,11 @@ class TestRefusals:
         )
         load_settings(None, {f"KOTAE_{url}": given[f"KOTAE_{url}"]})
 
+    @pytest.mark.parametrize("key", [key for key in load_settings(None, {}).sources if key.endswith("_url")])
+    def test_every_address_is_checked(self, key: str) -> None:
+        variable = f"KOTAE_{key.replace('.', '__').upper()}"
+        assert f"{key} must be an address such as " in refusal(**{variable: "nonsense"})
+
     def test_the_index_server_knows_no_users(self) -> None:
         message = refusal(KOTAE_KNOWLEDGE__QDRANT_URL="https://me:hunter2@x:6333")
         assert "knowledge.qdrant_api_key" in message
