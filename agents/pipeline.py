@@ -236,19 +236,21 @@ class Pipeline:
         started = run.clock()
         if self._cache is None:
             return await self._arun(asked, run, started)
-        turn = await self._cache.alook_up(run)
-        if turn is None:
+        lookup = await self._cache.alook_up(run)
+        if lookup is None:
             return await self._arun(asked, run, started)
-        if turn.kept is not None:
+        if lookup.kept is not None:
             if asked.on_delta is not None:
-                asked.on_delta(turn.kept.text)
-            return Answered(answer_again(asked, turn.kept, (run.clock() - started) * 1000), tuple(run.traces))
+                asked.on_delta(lookup.kept.text)
+            return Answered(
+                answer_again(asked, lookup.kept, (run.clock() - started) * 1000), tuple(run.traces)
+            )
         answer: Answer | None = None
         try:
             answered = await self._arun(asked, run, started)
             answer = answered.answer if run.keepable else None
         finally:
-            self._cache.settle(turn, answer)
+            self._cache.finish(lookup, answer)
         return answered
 
     async def _arun(self, asked: Asked, run: Run, started: float) -> Answered:

@@ -1,1 +1,1 @@
-"""Answers that are given again, where nothing that they rest on has changed."""
+"""The cache: an answer is given again while nothing that it rests on has changed."""

@@ -1,11 +1,11 @@
-"""The answer cache, in front of the graph: what was answered is given again while nothing has changed.
+"""The answer cache, in front of the graph: an answer is given again while nothing has changed.
 
-Kept are answers that are whole (neither degraded nor failed) and everybody's: those whose tools, if any
-were used, say that their results may be kept (`cacheable`). What rests on nothing, such as "I do not
-know", is kept for a short time only. An answer is kept if the knowledge is at its end what it was
-before its retrieval began.
+The cache keeps an answer that is whole (neither degraded nor failed) and fit for everybody: each tool
+that it used, if any, says that its results may be kept (`cacheable`). An answer that rests on nothing,
+such as "I do not know", is kept for a short time only. The knowledge must not have changed between the
+start of the retrieval and the end of the answer.
 
-Whatever is wrong with the cache, questions are answered as if there were none.
+A cache that fails never fails a question: the graph answers it.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ from schemas.answer import Answer, Citation, ToolCall
 log = logging.getLogger(__name__)
 
 STAGE = "cache"
-"""Its name in traces and metrics."""
+"""The cache's name in traces and metrics."""
 UNSHARED_TTL_S = 60.0
-"""For so long nobody waits for another's answer to a question whose last one could not be shared."""
+"""For this long after an answer that could not be shared, its question is answered each time."""
 
 
 class Kept(Struct, frozen=True, array_like=True):
-    """What is kept of an answer. `expires_at` is in unix seconds, for all levels."""
+    """The kept parts of an answer. `expires_at` is in unix seconds and holds for all levels."""
 
     expires_at: float
     text: str
@@ -46,16 +46,20 @@ class Kept(Struct, frozen=True, array_like=True):
 
 
 RESULTS = ("memory", "shared", "joined", "missed", "passed")
-"""How a look-up ends: found in either level, found by waiting for another's, not found, not looked for."""
+"""How a look-up ends: found in memory or the shared level, joined another's, not found, not looked for."""
 _UNSHARED = b""
-"""Stands in memory for: the last answer was not for everybody."""
+"""Marks, in memory, a question whose last answer was not fit for everybody."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Kept).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A look-up that found `kept`, or the duty to answer and to call `settle` with it."""
+class Lookup:
+    """A look-up in the cache.
+
+    One without `kept` obliges its caller to answer the question, then to call `AnswerCache.finish`. Where
+    it `leads`, others wait for its answer.
+    """
 
     key: AnswerKey
     kept: Kept | None = None
@@ -63,15 +67,15 @@ class Turn:
 
 
 class AnswerCache:
-    """Answers by question, in this process and in what it shares with others.
+    """Answers by question, in this process's memory and in a store that processes share.
 
     Args:
-        keys: tells which questions are the same.
+        keys: decides which questions are the same.
         memory: the first level.
         shared: the second level, if there is one.
-        ttl_s: how long an answer is kept at most.
-        journal: a question of which an earlier run has begun something is answered by that.
-        wall_clock: unix seconds.
+        ttl_s: how long an answer is kept, at most.
+        journal: a question that it has entries of is never looked up: its earlier run is continued.
+        wall_clock: returns unix seconds.
     """
 
     def __init__(
@@ -92,21 +96,21 @@ class AnswerCache:
         self._wall_clock = wall_clock
         self._flights = SingleFlight()
         self.results: Counter[str] = Counter()
-        """How many look-ups ended how, by `RESULTS`."""
+        """The number of look-ups by how they ended (`RESULTS`)."""
 
     def __repr__(self) -> str:
         return f"<AnswerCache {self.memory!r} {self.shared!r}>"
 
     async def aclose(self) -> None:
-        """Let go of what both levels hold."""
+        """Close both levels."""
         await self.memory.aclose()
         if self.shared is not None:
             await self.shared.aclose()
 
-    async def alook_up(self, run: Run) -> Turn | None:
-        """Find the answer to the run's question; None: the cache is not for it.
+    async def alook_up(self, run: Run) -> Lookup | None:
+        """Look for the answer to the run's question; None: the cache does not serve this question.
 
-        A turn without an answer must be settled, whatever happens. Raises nothing but CancelledError.
+        The caller must `finish` a look-up that found no answer, on every path. Raises only CancelledError.
         """
         started = asyncio.get_running_loop().time()
         key = self._key(run)
@@ -114,11 +118,11 @@ class AnswerCache:
         if key is None or value == _UNSHARED:
             self.results["passed"] += 1
             return None
-        if value is not None and (kept := self._read(key, value)) is not None:
+        if value is not None and (kept := self._decoded(key, value)) is not None:
             return self._found("memory", key, kept, run, started)
         joined = await self._flights.ajoin(key.digest, wait_until(started, run.deadline))
         if isinstance(joined, bytes):
-            if (kept := self._read(key, joined)) is not None:
+            if (kept := self._decoded(key, joined)) is not None:
                 return self._found("joined", key, kept, run, started)
             joined = Role.ALONE
         if joined is Role.LEADER and self.shared is not None:
@@ -127,28 +131,28 @@ class AnswerCache:
             except BaseException:
                 self._flights.hand_over(key.digest)
                 raise
-            if value is not None and (kept := self._read(key, value)) is not None:
+            if value is not None and (kept := self._decoded(key, value)) is not None:
                 self.memory.put(key.digest, value, min(self._ttl_s, kept.expires_at - self._wall_clock()))
                 self._flights.land(key.digest, value)
                 return self._found("shared", key, kept, run, started)
         self.results["missed"] += 1
         run.record(STAGE, "ok", started, "miss")
-        return Turn(key, leads=joined is Role.LEADER)
+        return Lookup(key, leads=joined is Role.LEADER)
 
-    def settle(self, turn: Turn, answer: Answer | None) -> None:
-        """End a turn with the answer that came of it; None: there is none."""
-        digest = turn.key.digest
+    def finish(self, lookup: Lookup, answer: Answer | None) -> None:
+        """Keep the answer to a question that was not found; None: it has none to keep."""
+        digest = lookup.key.digest
         value: bytes | None = None
-        if answer is not None and answer.status == "answered" and self._keys.holds(turn.key):
+        if answer is not None and answer.status == "answered" and self._keys.holds(lookup.key):
             ttl_s = lifetime_s(self._ttl_s, found=bool(answer.citations or answer.tool_calls))
-            value = self._written(turn.key, answer, ttl_s)
+            value = self._encoded(lookup.key, answer, ttl_s)
             if value is None:
                 self.memory.put(digest, _UNSHARED, UNSHARED_TTL_S)
             else:
                 self.memory.put(digest, value, ttl_s)
                 if self.shared is not None:
                     self.shared.put(digest, value, ttl_s)
-        if not turn.leads:
+        if not lookup.leads:
             return
         if value is not None:
             self._flights.land(digest, value)
@@ -163,17 +167,17 @@ class AnswerCache:
         try:
             return self._keys.of(run.question)
         except Exception:
-            # A tool of somebody's own may be described by what cannot be written down.
+            # The specification of a custom tool may hold values that cannot be encoded.
             log.exception("question %s has no key", run.question.id)
             return None
 
-    def _found(self, result: str, key: AnswerKey, kept: Kept, run: Run, started: float) -> Turn:
+    def _found(self, result: str, key: AnswerKey, kept: Kept, run: Run, started: float) -> Lookup:
         self.results[result] += 1
         run.record(STAGE, "ok", started, f"hit, {result}")
-        return Turn(key, kept)
+        return Lookup(key, kept)
 
-    def _read(self, key: AnswerKey, value: bytes) -> Kept | None:
-        """What is kept, if it is of this key, whole and not too old."""
+    def _decoded(self, key: AnswerKey, value: bytes) -> Kept | None:
+        """Decode a value; None if it is another key's, damaged or too old."""
         if len(value) > VALUE_BYTES_MAX or not value.startswith(key.digest):
             return None
         try:
@@ -182,8 +186,8 @@ class AnswerCache:
             return None
         return kept if kept.expires_at > self._wall_clock() else None
 
-    def _written(self, key: AnswerKey, answer: Answer, ttl_s: float) -> bytes | None:
-        """The answer as a value; None where it is not everybody's, or cannot be kept."""
+    def _encoded(self, key: AnswerKey, answer: Answer, ttl_s: float) -> bytes | None:
+        """Encode an answer; None if it is not fit for everybody, or cannot be kept."""
         cacheable = {spec.name for spec in key.tools if spec.cacheable} if answer.tool_calls else ()
         if not all(call.status == "ok" and call.name in cacheable for call in answer.tool_calls):
             return None
@@ -197,5 +201,5 @@ class AnswerCache:
         try:
             value = key.digest + _encode(kept)
         except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
-            return None  # a tool's result can hold what this format cannot, such as a number of 30 digits
+            return None  # a tool's result may not fit this format, for instance a number of 30 digits
         return value if len(value) <= VALUE_BYTES_MAX else None

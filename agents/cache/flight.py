@@ -1,8 +1,8 @@
-"""One at a time: of those who need the same value at once, one makes it and the others wait for it.
+"""Single flight: of all callers that need the same value at once, one makes it and the others wait.
 
-Whoever comes first leads. A leader that has a value lands it for all; one that is cancelled or fails
-hands over, and one of those who wait leads next; one whose value is nobody else's lets them all go.
-Nobody waits longer than it chose to.
+The first caller leads. A leader that has a value lands it for all. A leader that fails or is cancelled
+hands over, and the caller that has waited longest leads next. A leader whose value cannot be shared lets
+the others go. Each caller chooses how long it waits.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class Role(Enum):
-    """What somebody who joined is to do: make the value for all who wait, or for itself alone."""
+    """The duty of a caller without a value: to make it for all who wait, or for itself alone."""
 
     LEADER = "leader"
     ALONE = "alone"
@@ -22,9 +22,9 @@ _Waiting = deque["asyncio.Future[bytes | Role]"]
 
 
 class SingleFlight:
-    """Who is at which key now, on one event loop.
+    """The callers that make or await values, by key, on one event loop.
 
-    Every `Role.LEADER` is followed by exactly one of `land`, `hand_over` and `let_go`.
+    A caller that is made `Role.LEADER` calls exactly one of `land`, `hand_over` and `let_go`.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class SingleFlight:
         return len(self._waiting)
 
     async def ajoin(self, key: bytes, until: float) -> bytes | Role:
-        """Lead at once if nobody is at it; else wait for the value, or a role, until then (loop time)."""
+        """Lead at once if nobody makes the value; else wait for it or a role, until `until` (loop time)."""
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = deque()
@@ -45,7 +45,7 @@ class SingleFlight:
         try:
             await asyncio.wait([future], timeout=max(0.0, until - loop.time()))
         except asyncio.CancelledError:
-            # It may have been made the leader before it could notice.
+            # The caller may have been made the leader just before it was cancelled.
             if future.done() and future.result() is Role.LEADER:
                 self.hand_over(key)
             future.cancel()
@@ -56,15 +56,15 @@ class SingleFlight:
         return Role.ALONE
 
     def land(self, key: bytes, value: bytes) -> None:
-        """Here is the value, for all who wait."""
+        """Give the value to all who wait."""
         self._release(key, value)
 
     def let_go(self, key: bytes) -> None:
-        """There is none that could be shared: all who wait make their own."""
+        """Let all who wait make their own value: this one cannot be shared."""
         self._release(key, Role.ALONE)
 
     def hand_over(self, key: bytes) -> None:
-        """There is none this time: the one that has waited longest leads."""
+        """Make the caller that has waited longest the leader: there is no value."""
         waiting = self._waiting[key]
         while waiting:
             future = waiting.popleft()

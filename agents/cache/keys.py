@@ -1,11 +1,11 @@
-"""What makes two questions the same: one hash of everything that an answer depends on. Pure.
+"""The keys of the cache: a hash of everything that an answer depends on. Pure.
 
-Texts are the same after normalisation, which goes no further than what nobody can see: Unicode's
-canonical composition (NFC), line ends, and white space around the text. Everything else may change what
-is asked: case (US, us), compatibility forms (x², x2) and white space within (indented code).
+Two texts are the same if they are equal after normalisation, which changes only invisible differences:
+Unicode's canonical composition (NFC), line ends, and white space around the text. Every other difference
+may change the meaning: case (US, us), compatibility forms (x², x2), white space within (indented code).
 
-The key is a hash, so that no question's text is ever in one; and it holds what it is made of with
-lengths, so that no two different questions make the same bytes.
+A key is a hash, so that it never holds a question's text. Each part is hashed with its length, so that
+two different questions never make the same bytes.
 """
 
 from collections.abc import Sequence
@@ -25,24 +25,24 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Offers(Protocol):
-    """What knows the tools that a question may use (see `agents.components.ToolExecutor`)."""
+    """The tools that each question may use (see `agents.components.ToolExecutor`)."""
 
     def offered(self, question: Question) -> Sequence[ToolSpec]:
-        """Their specifications, in the order in which a planner sees them."""
+        """Return the tools' specifications, in the order in which a planner sees them."""
         ...
 
 
 class Versions(Protocol):
-    """What knows the version of a tenant's knowledge (`agents.knowledge.version.KnowledgeVersions`)."""
+    """The version of each tenant's knowledge (see `agents.knowledge.version.KnowledgeVersions`)."""
 
     def of(self, tenant: str) -> Version | None:
-        """The version of what a search finds now; None: it cannot be told."""
+        """Return the version of the knowledge that a search finds now; None: it is unknown."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """A question's key, and what of it may have changed by the time that there is an answer."""
+    """A question's key, with the parts that decide later whether its answer may be kept."""
 
     digest: bytes
     tenant: str
@@ -54,10 +54,10 @@ class AnswerKeys:
     """Makes the keys of one pipeline.
 
     Args:
-        made_by: what else decides on answers: the model and its parameters, the prompt, settings. It is
-            hashed; two processes that would answer differently must differ in it.
-        offers: gives the tools of a question.
-        versions: gives the version of a tenant's knowledge.
+        made_by: everything else that decides on answers: the model and its parameters, the prompt,
+            settings. It is hashed; two processes that would answer differently must differ in it.
+        offers: returns the tools of a question.
+        versions: returns the version of a tenant's knowledge.
     """
 
     def __init__(self, made_by: object, offers: Offers, versions: Versions) -> None:
@@ -66,7 +66,7 @@ class AnswerKeys:
         self._versions = versions
 
     def of(self, question: Question) -> AnswerKey | None:
-        """The key; None: the state of the knowledge cannot be told, so that nothing can be the same."""
+        """Return the question's key; None: the version of the knowledge is unknown."""
         version = self._versions.of(question.tenant)
         if version is None:
             return None
@@ -77,12 +77,12 @@ class AnswerKeys:
         return AnswerKey(hashed.digest(), question.tenant, version, tools)
 
     def holds(self, key: AnswerKey) -> bool:
-        """Whether the tenant's knowledge is still what it was when the key was made."""
+        """Whether the tenant's knowledge has not changed since the key was made."""
         return self._versions.of(key.tenant) == key.version
 
 
 def normalised(text: str) -> str:
-    """The text without what nobody can see of it."""
+    """Return the text without its invisible differences (see the module's docstring)."""
     text = composed("NFC", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n")

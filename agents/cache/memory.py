@@ -1,4 +1,4 @@
-"""The level of the cache in this process: least recently used first out, bounded in bytes."""
+"""The cache's level in this process: bounded in bytes; the least recently used entry goes first."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from cachetools import TLRUCache
 from agents.cache.store import VALUE_BYTES_MAX
 
 ENTRY_BYTES = 400
-"""What an entry costs besides its value: key, links, expiry."""
+"""The cost of an entry besides its value: key, links, expiry."""
 
 _Entry = tuple[bytes, float]
 
@@ -17,8 +17,8 @@ class MemoryStore:
     """See `agents.cache.store.Store`.
 
     Args:
-        max_bytes: of values, with `ENTRY_BYTES` for each, which bounds their number too.
-        clock: seconds, never going back.
+        max_bytes: limits the values, each counted with `ENTRY_BYTES` more; so their number is limited too.
+        clock: returns seconds and never goes back.
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,16 +33,16 @@ class MemoryStore:
 
     @property
     def used_bytes(self) -> int:
-        """What it holds, with `ENTRY_BYTES` for each value."""
+        """The bytes in use, with `ENTRY_BYTES` for each value."""
         return int(self._entries.currsize)
 
     @property
     def entries(self) -> int:
-        """How many values it holds."""
+        """The number of values."""
         return len(self._entries)
 
     def get(self, key: bytes) -> bytes | None:
-        """What `aget` gives, without a wait."""
+        """Return the same as `aget`, without a wait."""
         entry = self._entries.get(key)
         return None if entry is None else entry[0]
 

@@ -1,8 +1,8 @@
-"""The retrieval cache: what a search found is found again without asking, while the knowledge is the same.
+"""The retrieval cache: a search is not repeated while the knowledge is the same.
 
-It pays where a search is a call to a server, of an index or of embeddings, and questions come again that
-differ in what the answer cache looks at (tools, earlier turns). It is in this process alone: a second
-round trip to a shared level could cost what it is to save.
+It pays where a search calls a server, of an index or of embeddings, and where repeated questions differ
+in parts of the answer cache's key (tools, earlier turns). It is in this process alone: a round trip to a
+shared level could cost as much as the search that it saves.
 """
 
 import asyncio
@@ -27,12 +27,13 @@ class CachedRetriever:
     """A `Retriever` in front of another. Each search is made once at a time.
 
     Args:
-        inner: asked where nothing is kept.
-        made_by: what else decides on what is found; it is hashed.
-        versions: a tenant's knowledge; where it cannot be told, nothing is kept.
-        lapses: grows whenever a search found less than it could (`agents.knowledge.index.Index`).
-        memory: where it is kept; may be shared with others, whose keys are hashes too.
-        ttl_s: how long.
+        inner: searches where nothing is kept.
+        made_by: everything else that decides on the passages; it is hashed.
+        versions: returns the version of a tenant's knowledge; where that is unknown, nothing is kept.
+        lapses: returns a number that grows whenever a search found less than it could have
+            (`agents.knowledge.index.Index`).
+        memory: holds the passages; other users of it must have hashes as keys too.
+        ttl_s: how long passages are kept, at most.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class CachedRetriever:
         self._found = self._missed = 0
 
     def state(self) -> dict[str, int]:
-        """For `/state`: how many searches were spared, and how many were made."""
+        """For `/state`: the number of searches that were spared, and of those that were made."""
         return {"found": self._found, "missed": self._missed}
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:

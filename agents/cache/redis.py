@@ -1,10 +1,11 @@
-"""The level of the cache that processes share: a Redis server, which may be away at any time.
+"""The cache's level that processes share: a Redis server, which may be away at any time.
 
-One task reads and one writes, each over a connection of its own and what has gathered meanwhile in one
-round trip: that costs a third of a client's call for each question, and a server that hangs is met in two
-places only. A read is given up after `READ_S`, and a breaker stops asking a server that fails, so that a
-question loses 2 * `READ_S` at most, and nothing once the breaker is open. Nobody waits for a write, nor for
-longer than that for a connection, which takes several round trips: far away, or with TLS, they add up.
+One task reads and one task writes, each over its own connection. Each sends all commands that have
+gathered in one round trip: that costs a third of one client call for each question, and only two places
+can meet a server that hangs. A read is given up after `READ_S`, and a breaker stops asking a server that
+fails: a question loses 2 * `READ_S` at most, and nothing while the breaker is open. No question waits for a
+write. None waits longer than `READ_S` for a connection either: it takes several round trips, which add up
+if the server is far away or uses TLS.
 """
 
 import asyncio
@@ -28,29 +29,29 @@ log = logging.getLogger(__name__)
 _Command = tuple[str | bytes | int, ...]
 
 PREFIX = b"kotae:1:"
-"""Before every key; grows when keys or values are made differently."""
+"""Stands before every key. Its number grows when keys or values are made differently."""
 READ_S = 0.02
 BACKGROUND_S = 1.0
-"""For what no question waits for: a write, or a connection."""
+"""The limit of a write or a connection; no question waits for either."""
 READ_BATCH = 256
 WRITE_BATCH = 64
 UNWRITTEN_MAX = 1000
 UNWRITTEN_BYTES_MAX = 8 * 1024 * 1024
-"""What may wait to be written; more is not kept."""
+"""The values that may wait to be written; further ones are dropped."""
 
 
 class RedisStore:
-    """See `agents.cache.store.Store`. Used by one event loop; connects when it is first asked.
+    """See `agents.cache.store.Store`. Serves one event loop; connects at its first use.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user and password where they are needed.
-        clock: seconds, never going back; the breaker's.
-        ca_file: authorities to trust besides the system's, as a PEM file, with `rediss://`.
+        clock: returns seconds, never goes back; the breaker uses it.
+        ca_file: a PEM file of authorities to trust besides the system's, with `rediss://`.
         read_s: how long a question waits for one round trip that reads, or for the connection.
-        background_s: how long a connection or a write may take, which then goes on without it.
+        background_s: how long a connection or a write may take.
 
     Raises:
-        ValueError: the URL is none of these.
+        ValueError: the URL has another scheme, or an option that the client does not know.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class RedisStore:
         read_s: float = READ_S,
         background_s: float = BACKGROUND_S,
     ) -> None:
-        # The pool only knows what kind of connections a URL asks for; time is kept here.
+        # The pool only turns the URL into connections; this class keeps the time limits.
         trusted = {"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}
         pool = ConnectionPool.from_url(
             url,
@@ -85,9 +86,9 @@ class RedisStore:
         self._closed = False
         self._connects_slowly = False
         self.errors = 0
-        """Round trips that failed."""
+        """The number of round trips that failed."""
         self.dropped = 0
-        """Values that were not written because too many waited."""
+        """The number of values that were not written because too many waited."""
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._breaker!r} {len(self._wanted)} wanted, {len(self._unwritten)} unwritten>"
@@ -97,7 +98,7 @@ class RedisStore:
         return {"breaker": str(self._breaker.state), "errors": self.errors, "dropped": self.dropped}
 
     async def aget(self, key: bytes) -> bytes | None:
-        """See `Store`: within 2 * `READ_S`."""
+        """See `Store`; returns within 2 * `READ_S`."""
         if self._closed or self._connects_slowly or self._breaker.refuses(self._clock()):
             return None
         loop = asyncio.get_running_loop()
@@ -120,7 +121,7 @@ class RedisStore:
             self._writer = asyncio.get_running_loop().create_task(self._write(), name="cache-writer")
 
     async def aclose(self) -> None:
-        """See `Store`. What is not written yet is lost."""
+        """See `Store`. Values that are not written yet are lost."""
         self._closed = True
         tasks = [task for task in (self._reader, self._writer) if task is not None]
         for task in tasks:
@@ -137,34 +138,34 @@ class RedisStore:
                 return
             while self._wanted:
                 batch = [self._wanted.popleft() for _ in range(min(READ_BATCH, len(self._wanted)))]
-                # Not GET: whatever lies there, no more than this is sent.
+                # Not GET: another program's value may be of any size, and no more than this is read.
                 commands = [("GETRANGE", _named(key), 0, VALUE_BYTES_MAX) for key, _ in batch]
                 replies = await self._attempt(self._reading, commands, self._read_s)
                 if replies is None:
                     return
-                _give(batch, replies)
+                _resolve(batch, replies)
         finally:
             self._reader = None
-            _give(batch, [None] * len(batch))
-            self._give_up()
+            _resolve(batch, [None] * len(batch))
+            self._find_nothing()
 
     async def _connects(self) -> bool:
-        """Connect for reading. Whoever asks meanwhile waits for `READ_S` at most."""
+        """Connect the reader. A question that asks meanwhile waits for `READ_S` at most."""
 
-        def give_up() -> None:
+        def stop_waiting() -> None:
             self._connects_slowly = True
-            self._give_up()
+            self._find_nothing()
 
-        due = asyncio.get_running_loop().call_later(self._read_s, give_up)
+        due = asyncio.get_running_loop().call_later(self._read_s, stop_waiting)
         try:
             return await self._attempt(self._reading, [("PING",)], self._background_s) is not None
         finally:
             due.cancel()
             self._connects_slowly = False
 
-    def _give_up(self) -> None:
-        """Nothing is found of what is wanted and not asked for yet."""
-        _give(self._wanted, [None] * len(self._wanted))
+    def _find_nothing(self) -> None:
+        """Let every look-up that has not been sent yet find nothing."""
+        _resolve(self._wanted, [None] * len(self._wanted))
         self._wanted.clear()
 
     async def _write(self) -> None:
@@ -182,7 +183,7 @@ class RedisStore:
     async def _attempt(
         self, connection: AbstractConnection, commands: Sequence[_Command], limit_s: float
     ) -> list[Any] | None:
-        """The replies to all commands, refusals among them; None: there are none."""
+        """Return the replies to all commands, refusals among them; None: the round trip failed."""
         ticket = self._breaker.enter(self._clock())
         if ticket is None:
             return None
@@ -192,7 +193,7 @@ class RedisStore:
         except asyncio.CancelledError:
             self._breaker.left(ticket)
             raise
-        except Exception as error:  # noqa: BLE001 - what a client makes of a server's garbage is anything
+        except Exception as error:  # noqa: BLE001 - garbage from a server raises any error in the client
             problem = error
         else:
             refusals = [reply for reply in replies if isinstance(reply, ResponseError)]
@@ -203,7 +204,7 @@ class RedisStore:
         self.errors += 1
         self._breaker.failed(ticket, self._clock())
         if self._breaker.refuses(self._clock()):
-            log.warning("Redis is left alone for a while, it fails: %r", problem)
+            log.warning("Redis fails and is not asked for a while: %r", problem)
         return None
 
 
@@ -213,10 +214,10 @@ def _connection(pool: ConnectionPool) -> AbstractConnection:
 
 
 async def _in_time(replies: Awaitable[list[Any]], limit_s: float) -> list[Any]:
-    """The replies, or TimeoutError: of a server that is slow, not of an event loop that is."""
+    """Return the replies; TimeoutError blames a slow server only, never a slow event loop."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as limit:
-        # Not `timeout(limit_s)`, which a loop that comes late lets expire before it hands out what is there.
+        # Not `timeout(limit_s)`: a loop that is late would let it expire before it reads the replies.
         due = loop.call_later(limit_s, lambda: limit.reschedule(loop.time()))
         try:
             return await replies
@@ -225,9 +226,9 @@ async def _in_time(replies: Awaitable[list[Any]], limit_s: float) -> list[Any]:
 
 
 async def _converse(connection: AbstractConnection, commands: Sequence[_Command]) -> list[Any]:
-    """Send all commands and read as many replies. A connection that fails in it is closed."""
+    """Send all commands and read as many replies. A connection that fails meanwhile is closed."""
     try:
-        await connection.connect()  # type: ignore[no-untyped-call]  # half typed; does nothing where it is
+        await connection.connect()  # type: ignore[no-untyped-call]  # half typed; does nothing if connected
         await connection.send_packed_command(connection.pack_commands(commands))
         replies: list[Any] = []
         for _ in commands:
@@ -236,7 +237,7 @@ async def _converse(connection: AbstractConnection, commands: Sequence[_Command]
             except ResponseError as refusal:
                 replies.append(refusal)
     except BaseException:
-        # A reply that was not read would be taken for that of the next command.
+        # The next command would get the reply that was not read here.
         await connection.disconnect(nowait=True)
         raise
     return replies
@@ -246,7 +247,7 @@ def _named(key: bytes) -> bytes:
     return PREFIX + key.hex().encode()
 
 
-def _give(wanted: Any, values: list[Any]) -> None:
+def _resolve(wanted: Any, values: list[Any]) -> None:
     for (_, future), value in zip(wanted, values, strict=True):
         if not future.done():
             future.set_result(value if isinstance(value, bytes) and value else None)
