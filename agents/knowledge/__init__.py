@@ -1,1 +1,1 @@
-"""What answers rest on: documents cut into chunks, an index of them, and the retriever over it."""
+"""Documents cut into chunks, indexes of the chunks, and the retriever that searches them."""

@@ -1,4 +1,4 @@
-"""A document made ready to be indexed: its digest and its chunks, in steps."""
+"""Prepares a document to be indexed: its digest and its chunks, in short steps."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _HASHED_AT_ONCE = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document that is new or not what it was; `version` is its digest."""
+    """A document that is new or has changed; `version` is its digest."""
 
     document: Document
     version: str
@@ -21,7 +21,7 @@ class Change:
 
 
 async def adigest(document: Document, pacer: Pacer) -> str:
-    """What is indexed of a document, as 32 characters: where they agree, nothing has to be done."""
+    """Return 32 characters for the indexed parts of a document; equal digests mean nothing to do."""
     hashed = hashlib.blake2b(f"{len(document.title)}/{len(document.source)}/".encode(), digest_size=16)
     for part in (document.title, document.source, document.text):
         for at in range(0, len(part), _HASHED_AT_ONCE):
@@ -31,7 +31,7 @@ async def adigest(document: Document, pacer: Pacer) -> str:
 
 
 async def achunks(document: Document, pacer: Pacer) -> list[Chunk]:
-    """The document's chunks; none where its text is blank."""
+    """Cut the document into chunks; none if its text is blank."""
     chunks: list[Chunk] = []
     for chunk in chunk_text(document.text):
         chunks.append(chunk)

@@ -1,7 +1,7 @@
-"""Documents cut into chunks of whole sentences, lazily: a large one is cut piece by piece.
+"""Cuts documents into chunks of whole sentences, lazily: a large document is cut piece by piece.
 
-Every chunk's text is an exact substring of its document's, so that a quote found in a chunk is found
-in the document. Sizes are in tokens as a language model counts them, estimated without its tokenizer.
+A chunk's text is an exact substring of its document's, so that a quote from a chunk is also in the
+document. Sizes are in tokens as a language model counts them, estimated without its tokenizer.
 """
 
 import re
@@ -14,14 +14,13 @@ MAX_TOKENS = 512
 OVERLAP_TOKENS = 64
 
 WINDOW = 2_048
-"""Characters that are searched for sentences at once (0.2 ms): sentencex's time grows with their square."""
+"""Characters searched for sentences at once (0.2 ms): sentencex's time grows with their square."""
 
 TOKENS_PER_WORD = 1.3
 CHARACTERS_PER_TOKEN = 6
-"""Of text in words: for what has few spaces, such as URLs, tables and encoded data."""
+"""Limits the estimate of text with few spaces, such as URLs, tables and encoded data."""
 
-# Scripts written without spaces between words, and Hangul, whose syllables are tokens of their own;
-# with the punctuation that goes with them.
+# Scripts without spaces between words, and Hangul, whose syllables are tokens; with their punctuation.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef\U00020000-\U0003134f]"
@@ -33,7 +32,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The `number`-th piece of a document, from 0; `start` is its place in the document's text."""
+    """A piece of a document; `number` counts from 0, `start` is its place in the document's text."""
 
     number: int
     start: int
@@ -41,7 +40,7 @@ class Chunk:
 
 
 def estimate_tokens(text: str) -> float:
-    """About how many tokens a language model makes of `text`."""
+    """Return about how many tokens a language model makes of `text`."""
     spaced, unspaced = (text, 0) if text.isascii() else _UNSPACED.subn(" ", text)
     words = len(spaced.split())
     return unspaced + max(words * TOKENS_PER_WORD, (len(spaced) - unspaced) / CHARACTERS_PER_TOKEN)
@@ -50,9 +49,9 @@ def estimate_tokens(text: str) -> float:
 def chunk_text(
     text: str, max_tokens: int = MAX_TOKENS, overlap_tokens: int = OVERLAP_TOKENS
 ) -> Iterator[Chunk]:
-    """Chunks of at most `max_tokens`, each beginning with up to `overlap_tokens` of the one before.
+    """Yield chunks of at most `max_tokens`, each starting with up to `overlap_tokens` of the one before.
 
-    Only a sentence that is longer than a chunk is ever split, at white space where there is any.
+    Only a sentence that is longer than a chunk is split, at white space if it has any.
     """
     number = 0
     held: list[tuple[int, int, float]] = []
@@ -71,7 +70,7 @@ def chunk_text(
 
 
 def _overlap(held: list[tuple[int, int, float]], budget: float) -> list[tuple[int, int, float]]:
-    """The last sentences that fit `budget`; never all of them, or the next chunk would hold this one."""
+    """Return the last sentences that fit `budget`, never all: the next chunk would repeat this one."""
     kept = len(held)
     while kept > 1 and held[kept - 1][2] <= budget:
         kept -= 1
@@ -80,7 +79,7 @@ def _overlap(held: list[tuple[int, int, float]], budget: float) -> list[tuple[in
 
 
 def _pieces(text: str, max_tokens: int) -> Iterator[Span]:
-    """Sentences in order, those that are longer than a chunk cut into parts."""
+    """Yield the sentences in order; sentences that are longer than a chunk come in parts."""
     for start, end in _sentences(text):
         yield from _split(text, start, end, max_tokens)
 
@@ -92,7 +91,7 @@ def _sentences(text: str) -> Iterator[Span]:
         spans = sentence_spans(window)
         last = position + len(window) == len(text)
         if not last and len(spans) > 1:
-            # The window may have cut the last one short: it is read again with what follows it.
+            # The window may have cut its last sentence short: the next window begins with it.
             *spans, (resume, _) = spans
         else:
             resume = len(window)
@@ -115,7 +114,7 @@ def _split(text: str, start: int, end: int, max_tokens: int) -> Iterator[Span]:
 
 
 def _cut(text: str, start: int, end: int) -> int:
-    """The end of the last white space between the middle of the span and its end, else its end."""
+    """Return the end of the last white space in the second half of the span, else the span's end."""
     for at in range(end, (start + end) // 2, -1):
         if _SPACE.match(text, at - 1):
             return at

@@ -1,9 +1,9 @@
-"""The index in the process: this process's own, on Qdrant's engine.
+"""The embedded index: this process's own, on Qdrant's engine.
 
-Everything runs on the event loop, in steps, for the reason given in `pacing`: the engine holds the
-GIL. A search takes 0.3-0.9 ms of CPU (2,000-50,000 chunks), the longest question up to 4: no thread could
-make the loop wait for less. The one thing that keeps the loop for longer is to save (0.1 s for the first
-50,000 chunks), which is done before a worker is ready and when it ends.
+All work runs on the event loop, in short steps, because the engine holds the GIL (see `pacing`). A search
+takes 0.3-0.9 ms of CPU (2,000-50,000 chunks), and up to 4 ms for the longest question; a thread would make
+the loop wait as long. Only a save holds the loop for longer (0.1 s for the first 50,000 chunks): it happens
+before a worker is ready and when it ends.
 """
 
 import asyncio
@@ -32,20 +32,20 @@ from schemas.document import Document
 log = logging.getLogger(__name__)
 
 SCHEME = 1
-"""Grows when chunks, vectors or payload are made differently: what is on disk is then made anew."""
+"""Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
 POINTS_PER_CALL = 4
-"""Points that one call of the engine writes: 0.4 ms of new ones, 2 ms of replaced ones."""
+"""Points that one call of the engine writes: 0.4 ms for new points, 2 ms for replaced ones."""
 
 REPLACED_PER_FLUSH = 4_000
-"""Points replaced or deleted (14 MB) before a flush lets their space be used again: a pause of 10-15 ms."""
+"""Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
 
 
 class EmbeddedIndex:
-    """See `agents.knowledge.index.OwnIndex`. Made by `open`; used by one event loop.
+    """See `agents.knowledge.index.OwnIndex`. `open` makes it; one event loop uses it.
 
-    With `embeddings`, passages are found by meaning too, and both rankings are fused. While that
-    server is away, searches go by words alone and indexing fails with its error.
+    With `embeddings`, a search also compares meanings, and fuses both rankings. While the embeddings'
+    server is away, a search compares words alone, and indexing fails with the server's error.
     """
 
     def __init__(self, directory: storage.Directory, embeddings: Embeddings | None) -> None:
@@ -59,18 +59,18 @@ class EmbeddedIndex:
         self._replaced = 0
         self._meaning = Meaning(embeddings)
         self._closed = False
-        # With embeddings there is none until the first vectors tell their length.
+        # With embeddings there is no shard until the first vectors show their length.
         self._shard: Shard | None = None
 
     @classmethod
     def open(cls, path: str = "", embeddings: Embeddings | None = None) -> "EmbeddedIndex":
-        """Take up what `path` holds, or begin anew; without a path in a temporary directory.
+        """Load the index in `path`, or begin an empty one; without a path, in a temporary directory.
 
-        Blocks for up to a second (50,000 chunks): call it before anything is served.
+        Blocks for up to a second (50,000 chunks): call it before the worker serves.
 
         Raises:
             OSError: the directory cannot be made or written.
-            DependencyError: the engine cannot be started there.
+            DependencyError: the engine cannot start there.
         """
         index = cls(storage.persistent(path) if path else storage.temporary(), embeddings)
         index._load()
@@ -86,7 +86,7 @@ class EmbeddedIndex:
 
     @property
     def immediate(self) -> bool:
-        """See `Index`: only where there are no embeddings to ask for."""
+        """See `Index`: true without embeddings, which a search would wait for."""
         return self._embeddings is None
 
     @property
@@ -100,7 +100,7 @@ class EmbeddedIndex:
         return self._meaning.lapses
 
     async def aupsert(self, documents: Sequence[Document]) -> None:
-        """See `Index`. A document that is there as it is costs next to nothing."""
+        """See `Index`. An unchanged document costs next to nothing."""
         latest = {(document.tenant, document.id): document for document in documents}
         pacer = Pacer()
         async with self._writing:
@@ -150,10 +150,10 @@ class EmbeddedIndex:
     async def aclear(self) -> None:
         """See `OwnIndex`."""
         async with self._writing:
-            self._begin_anew()
+            self._reset()
 
     async def aclose(self) -> None:
-        """See `Index`; a temporary directory is removed."""
+        """See `Index`. Removes a temporary directory."""
         async with self._writing:
             if not self._closed:
                 self._closed = True
@@ -164,15 +164,15 @@ class EmbeddedIndex:
 
     def _load(self) -> None:
         if self._positions is None:
-            self._begin_anew()
+            self._reset()
         elif self._path.exists():
             try:
                 self._shard = Shard.load(self._path)
             except DependencyError as error:
-                log.warning("the index in %s cannot be read and is built anew: %s", self._path, error)
-                self._begin_anew()
+                log.warning("the index in %s cannot be read and is rebuilt: %s", self._path, error)
+                self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         if self._shard is not None:
             self._shard.close()
         self._directory.clear()
@@ -180,7 +180,7 @@ class EmbeddedIndex:
         self._shard = Shard.create(self._path, None) if self._embeddings is None else None
 
     async def _dense(self, changed: Sequence[Change]) -> Iterator[list[float] | None]:
-        """A vector for every chunk, in order. Makes the shard, where there is none."""
+        """Return a vector for every chunk, in order. The first vectors also create the shard."""
         if self._embeddings is None:
             return itertools.repeat(None)
         texts = [embedded_text(change.document, chunk) for change in changed for chunk in change.chunks]
@@ -195,10 +195,10 @@ class EmbeddedIndex:
         document = change.document
         old = shard.ids(document.tenant, document.id)
         if old:
-            # Whatever interrupts what follows, the document must not pass for one that is complete.
+            # If the replacement is interrupted, the document must not pass for a complete one.
             shard.blank_digest(point_id(document.tenant, document.id, 0))
         made: list[ShardPoint] = []
-        # The vectors of all documents follow each other: this one takes as many as it has chunks.
+        # `vectors` are those of all documents in turn: this document takes one for each of its chunks.
         for chunk, dense in zip(change.chunks, vectors, strict=False):
             words = self._encoder.document(document.title, chunk.text)
             identity = point_id(document.tenant, document.id, chunk.number)
@@ -211,7 +211,7 @@ class EmbeddedIndex:
             shard.upsert(made[at : at + POINTS_PER_CALL])
             await pacer.abreathe()
         await self._delete(shard, old.difference(point.id for point in made), pacer)
-        # The first one, which carries the digest, goes in last.
+        # The first point carries the digest, and so goes in last.
         if made:
             shard.upsert(made[:1])
         self._replaced += len(old)
@@ -228,7 +228,7 @@ class EmbeddedIndex:
             await self._flush(shard)
 
     async def _flush(self, shard: Shard) -> None:
-        # The engine writes to the disk with the GIL held: what a thread has written, it need not.
+        # The engine holds the GIL while it writes to the disk: a thread writes the pages first.
         await asyncio.to_thread(self._directory.sync)
         shard.flush()
         self._replaced = 0

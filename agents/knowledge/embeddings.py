@@ -15,21 +15,21 @@ from agents.http.status import raise_for_status
 log = logging.getLogger(__name__)
 
 BATCH = 64
-"""Texts a request: what the common servers take at once."""
+"""Texts in a request: the common servers take as many."""
 REQUEST_S = 120.0
-"""For one of them: a server without a GPU takes long; one that never answers would hold a worker's start."""
+"""The limit of a request: a server without a GPU is slow; one that hangs must not hold a worker's start."""
 
 
 class Embeddings(Protocol):
-    """Makes a vector of a text. Raises only `agents.errors.DependencyError`."""
+    """Turns texts into vectors. Raises only `agents.errors.DependencyError`."""
 
     @property
     def model(self) -> str:
-        """Its name; vectors of different models are never compared."""
+        """The model's name; vectors of different models are never compared."""
         ...
 
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text, in their order, all of one length."""
+        """Return one vector for each text, in order, all of one length."""
         ...
 
 
@@ -46,7 +46,7 @@ _decode = msgspec.json.Decoder(_Reply).decode
 
 
 class OpenAIEmbeddings:
-    """`POST <base_url>/embeddings`; `base_url` holds the version path, as the model's does."""
+    """Calls `POST <base_url>/embeddings`; `base_url` holds the version path, as the model's does."""
 
     def __init__(self, pool: HttpPool, base_url: str, name: str, api_key: str = "") -> None:
         self._pool = pool
@@ -57,7 +57,7 @@ class OpenAIEmbeddings:
             self._headers["Authorization"] = f"Bearer {api_key}"
 
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-        """See `Embeddings`; several requests where there are many texts."""
+        """See `Embeddings`. Many texts take several requests."""
         vectors: list[list[float]] = []
         for first in range(0, len(texts), BATCH):
             vectors += await self._arequest(texts[first : first + BATCH])
@@ -85,31 +85,31 @@ class OpenAIEmbeddings:
 
 
 class Meaning:
-    """What a search text means, as a vector; None while that cannot be had, and words alone must do.
+    """Turns search texts into vectors; None while the embeddings fail, and a search uses words alone.
 
-    Trouble is logged once, until it is over.
+    The first failure is logged, the ones after it are not, until a call succeeds.
     """
 
     def __init__(self, embeddings: Embeddings | None) -> None:
         self._embeddings = embeddings
         self._in_trouble = False
         self.lapses = 0
-        """Searches that had to go by words alone."""
+        """The number of searches that used words alone."""
 
     @property
     def in_trouble(self) -> bool:
-        """Whether the last search had to go by words alone."""
+        """Whether the last search used words alone."""
         return self._in_trouble
 
     async def avector(self, text: str) -> list[float] | None:
-        """The text's vector. Raises nothing but `asyncio.CancelledError`."""
+        """Return the text's vector. Raises only `asyncio.CancelledError`."""
         if self._embeddings is None:
             return None
         try:
             (vector,) = await self._embeddings.aembed([text])
         except DependencyError as error:
             if not self._in_trouble:
-                log.warning("searching by words alone: %s", error)
+                log.warning("searches use words alone, without meanings: %s", error)
             self._in_trouble = True
             self.lapses += 1
             return None

@@ -1,4 +1,4 @@
-"""The interface of an index, and what every implementation of it stores in the same way."""
+"""The interface of an index, and the points that the indexes on Qdrant store alike."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from agents.knowledge.version import Mark
 from schemas.document import Document
 
 DEPENDENCY = "knowledge"
-"""The index's name in errors."""
+"""The index's name in errors and guards."""
 
 LEXICAL, DENSE = "bm25", "dense"
 """The names of a point's vectors."""
@@ -21,7 +21,7 @@ TITLE, SOURCE, TEXT = "title", "source", "text"
 """The fields of a point's payload."""
 
 FUSED_CANDIDATES = 50
-"""How many passages each of the two searches puts up for fusion by rank."""
+"""Passages that each of the two searches gives to the fusion by rank."""
 
 FUSION_K = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
@@ -30,10 +30,9 @@ _NAMESPACE = uuid.UUID("0f4c3f0e-6f0b-5d5c-9f57-2f2d8a1f7a10")
 
 
 class Index(Protocol):
-    """Chunks of documents, found by what they say. Raises only `agents.errors.DependencyError`.
+    """Finds chunks of documents by their content. Raises only `agents.errors.DependencyError`.
 
-    A tenant is part of every operation: neither passages nor term statistics of another tenant
-    show in a result.
+    Every operation names a tenant: a result shows neither passages nor term statistics of another tenant.
     """
 
     @property
@@ -43,41 +42,43 @@ class Index(Protocol):
 
     @property
     def weakened(self) -> bool:
-        """Whether searches find less than they could, because what they need besides is away."""
+        """Whether searches find less than they could, because a part is away, such as the embeddings."""
         ...
 
     @property
     def lapses(self) -> int:
-        """How many searches found less than they could have, so far."""
+        """The number of searches, so far, that found less than they could have."""
         ...
 
     async def aupsert(self, documents: Sequence[Document]) -> None:
-        """Replace whole documents: nothing of an earlier version is left when this returns."""
+        """Replace whole documents. Nothing of an earlier version is left when this returns."""
         ...
 
     async def adelete(self, tenant: str, document_id: str) -> None:
-        """Remove a document; one that is not there is no error."""
+        """Remove a document. A document that is not there is no error."""
         ...
 
     async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
-        """The passages that fit best, best first; empty where no term is shared."""
+        """Return the best passages, best first; none if no chunk shares a term with the text."""
         ...
 
     async def acount(self) -> int:
-        """How many chunks it holds, of all tenants."""
+        """Return the number of chunks of all tenants."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what it holds; it cannot be used afterwards."""
+        """Release everything; the index cannot be used afterwards."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Up to where an index has read `topic`.
+    """How far an index has read `topic`.
 
-    `offsets` gives the next offset to read of each partition; `saved_at` is in unix seconds; `marks`, by
-    tenant and partition, names the version of each tenant's knowledge (see `agents.knowledge.version`).
+    Attributes:
+        offsets: the next offset to read, by partition.
+        saved_at: unix seconds.
+        marks: the version of each tenant's knowledge, by tenant and partition (see `version`).
     """
 
     topic: str
@@ -88,30 +89,30 @@ class Positions:
 
 @runtime_checkable
 class OwnIndex(Index, Protocol):
-    """An index of this process alone, which knows how far it has been filled."""
+    """An index of this process alone. It keeps how far it has been filled."""
 
     @property
     def positions(self) -> Positions | None:
-        """What was saved when it was opened; None: it was empty."""
+        """The positions that were last saved; None: it was opened empty, or has been cleared."""
         ...
 
     async def asave(self, positions: Positions) -> None:
-        """Put everything upserted so far on disk, then the positions, atomically."""
+        """Write everything upserted so far to disk, then the positions, atomically."""
         ...
 
     async def aclear(self) -> None:
-        """Forget every document and position."""
+        """Remove every document and the positions."""
         ...
 
 
 def point_id(tenant: str, document_id: str, number: int) -> str:
-    """The id of a chunk's point: the same chunk always has the same."""
-    # Lengths rather than a separator: no two different triples give the same name.
+    """Return the id of a chunk's point; a chunk always has the same one."""
+    # Lengths in place of a separator: two different triples never give the same name.
     return str(uuid.uuid5(_NAMESPACE, f"{len(tenant)}/{tenant}/{len(document_id)}/{document_id}/{number}"))
 
 
 def to_payload(document: Document, chunk: Chunk) -> dict[str, object]:
-    """What a chunk's point carries."""
+    """Return the payload of a chunk's point."""
     return {
         TENANT: document.tenant,
         DOCUMENT: document.id,
@@ -123,7 +124,7 @@ def to_payload(document: Document, chunk: Chunk) -> dict[str, object]:
 
 
 def to_passage(payload: Mapping[str, object], score: float) -> Passage:
-    """A point's payload as a passage; its chunk's id is `<document id>#<number>`."""
+    """Turn a point's payload into a passage; its chunk's id is `<document id>#<number>`."""
     document_id = str(payload[DOCUMENT])
     return Passage(
         chunk_id=f"{document_id}#{payload[NUMBER]}",
@@ -136,5 +137,5 @@ def to_passage(payload: Mapping[str, object], score: float) -> Passage:
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What a dense vector is made of: the chunk with its document's title, as BM25 sees it."""
+    """Return the text for a dense vector: the chunk with its document's title, as BM25 sees it."""
     return f"{document.title}\n{chunk.text}" if document.title else chunk.text

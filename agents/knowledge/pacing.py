@@ -1,30 +1,30 @@
-"""Long work on the event loop in short steps.
+"""Splits long work on the event loop into short steps.
 
 Indexing runs on the loop, not in a thread: qdrant-edge and the tokenizer hold the GIL in every call
-(measured: an `optimize` of two seconds stops all threads for two seconds), so that a thread would
-only add the switches between them. Steps that end after `STEP_S` keep the loop free for answers.
+(measured: an `optimize` of two seconds stops all threads for two seconds). A thread would only add the
+switches. Steps that end after `STEP_S` leave the loop free for answers.
 """
 
 import asyncio
 import time
 
 STEP_S = 0.002
-"""Seconds on the loop before others get their turn. One step ends at most one call later."""
+"""Seconds on the loop before other tasks get their turn. A step ends at most one call later."""
 
 
 class Pacer:
-    """Call `abreathe` between small pieces of work: it lets the loop run whenever a step is over."""
+    """Lets the loop run whenever a step is over: call `abreathe` between small pieces of work."""
 
     def __init__(self, step_s: float = STEP_S) -> None:
         self._step_s = step_s
         self._until = time.perf_counter() + step_s
 
     async def abreathe(self) -> None:
-        """Give way if the step is over; else return at once."""
+        """Give way to other tasks if the step is over; else return at once."""
         if time.perf_counter() >= self._until:
             await self.agive_way()
 
     async def agive_way(self) -> None:
-        """Let everything else that is ready run, and begin a new step."""
+        """Let every other ready task run, then begin a new step."""
         await asyncio.sleep(0)
         self._until = time.perf_counter() + self._step_s

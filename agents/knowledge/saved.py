@@ -1,4 +1,4 @@
-"""What an index on disk knows of itself: how it was made, and how far `documents` was read into it."""
+"""The file beside an index on disk: how the index was made, and how far it has read `documents`."""
 
 import logging
 import os
@@ -23,22 +23,22 @@ class _Saved(Struct):
 
 
 def read_positions(directory: Path, scheme: str) -> Positions | None:
-    """What was written last; None where there is nothing, or where it was made by another scheme."""
+    """Return the positions written last; None: there are none, or another scheme made the index."""
     try:
         saved = msgspec.json.decode((directory / _NAME).read_bytes(), type=_Saved)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        log.warning("%s cannot be read, the index is built anew: %s", directory / _NAME, error)
+        log.warning("%s cannot be read, so the index is rebuilt: %s", directory / _NAME, error)
         return None
     if saved.scheme != scheme:
-        log.info("the index in %s was made as %r, not %r, and is built anew", directory, saved.scheme, scheme)
+        log.info("the index in %s has the scheme %r, not %r, and is rebuilt", directory, saved.scheme, scheme)
         return None
     return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks)
 
 
 def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
-    """Replace them: whoever reads sees the old ones or the new ones, after a power cut too."""
+    """Replace the positions atomically: a reader sees old or new ones, even after a power cut."""
     marks = {tenant: dict(each) for tenant, each in positions.marks.items()}
     saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at, marks)
     new = directory / f"{_NAME}.new"

@@ -1,6 +1,6 @@
-"""The index on a Qdrant server, shared by all workers: the scheme of the embedded one, over REST.
+"""The index on a Qdrant server, shared by all workers; it stores the same points as the embedded index.
 
-The client library is imported when the first index is made: it takes 68 MB and 1.3 s.
+The first index that is made imports the client library, which takes 68 MB and 1.3 s.
 """
 
 import asyncio
@@ -52,19 +52,19 @@ if TYPE_CHECKING:
     from qdrant_edge import SparseVector
 
 POINTS_PER_REQUEST = 64
-"""About 0.5 MB; servers take 32 MB."""
+"""A request has about 0.5 MB; servers take 32 MB."""
 
 PORT = 6333
-"""Where a URL names none."""
+"""The port of a URL that names none."""
 TIMEOUT_S = 30
-"""Of one request. Searches are given up sooner, by their stage's deadline."""
+"""The limit of a request in seconds. The deadline of its stage ends a search sooner."""
 
 
 class ServerIndex:
-    """See `agents.knowledge.index.Index`. The collection is made at first use, if it is not there.
+    """See `agents.knowledge.index.Index`. The first use creates the collection if there is none.
 
-    A collection that is there must have the vectors that are needed: else every call is a
-    `PermanentError` that says so. `tls` says whose certificates are trusted (`HttpPool`).
+    An existing collection must have the vectors that the index needs, else every call raises a
+    `PermanentError` that says so. `tls` holds the trusted authorities (see `HttpPool`).
     """
 
     immediate = False
@@ -85,10 +85,10 @@ class ServerIndex:
         self._pool = HttpPool(DEPENDENCY, allowed={endpoint(str(at))}, tls=tls)
         self._client = qdrant_client.AsyncQdrantClient(
             url=str(at),
-            port=at.port,  # the URL is without it where it is its scheme's own
+            port=at.port,  # a URL leaves out the port of its scheme
             api_key=api_key or None,
             timeout=TIMEOUT_S,
-            # The check is a blocking request, made here and now.
+            # The check is a blocking request from this constructor.
             check_compatibility=False,
             # httpx's own pool costs CPU with the square of its connections, and caps no response.
             transport=self._pool.transport(),
@@ -144,7 +144,7 @@ class ServerIndex:
             return []
         models = self._models
         only = models.Filter(must=[self._is(TENANT, tenant)])
-        # How rare a word is in other tenants' documents is theirs to know.
+        # The rarity of words in other tenants' documents must not show in a score.
         own = models.SearchParams(idf=models.IdfCorpusParams(corpus=only))
         words = self._sparse(self._encoder.query(text))
         query: dict[str, Any]
@@ -194,13 +194,13 @@ class ServerIndex:
         return points
 
     async def _update(self, operations: Sequence["UpdateOperation"]) -> None:
-        # Where there is no collection yet, there is nothing to remove either.
+        # Without a collection there is nothing to remove either.
         if operations and await self._prepare(None):
             with _translated():
                 await self._client.batch_update_points(self._collection, operations, wait=True)
 
     def _removal(self, tenant: str, document_id: str, kept: int) -> "UpdateOperation":
-        """Removes a document's chunks from number `kept` on."""
+        """Return an operation that removes a document's chunks from number `kept` on."""
         models = self._models
         beyond = models.FieldCondition(key=NUMBER, range=models.Range(gte=kept))
         which = models.Filter(must=[self._is(TENANT, tenant), self._is(DOCUMENT, document_id), beyond])
@@ -208,7 +208,7 @@ class ServerIndex:
         return operation
 
     async def _prepare(self, vector: list[float] | None) -> bool:
-        """Whether the collection is there and fits. It is made here, once its vectors' length is known."""
+        """Check the collection, or create it once its vectors' length is known; False: there is none yet."""
         if self._ready.is_set():
             return True
         async with self._preparing:
@@ -244,7 +244,7 @@ class ServerIndex:
                     self._collection, vectors_config=dense, sparse_vectors_config={LEXICAL: words}
                 )
         except DependencyError as error:
-            # Another worker was quicker; what it made is checked like any other.
+            # Another worker was quicker; its collection is checked like any other.
             if error.status != HTTPStatus.CONFLICT:
                 raise
 
@@ -258,10 +258,11 @@ class ServerIndex:
             if dense is None:
                 problem = f"no dense vector {DENSE!r}"
             elif vector is not None and dense.size != len(vector):
-                problem = f"dense vectors of {dense.size} numbers, and the embeddings have {len(vector)}"
+                problem = f"dense vectors of {dense.size} numbers, but the embeddings have {len(vector)}"
         if problem:
             raise PermanentError(
-                DEPENDENCY, f"{self._name} has {problem}: name another one in KOTAE_KNOWLEDGE__COLLECTION"
+                DEPENDENCY,
+                f"{self._name} has {problem}: name another collection in KOTAE_KNOWLEDGE__COLLECTION",
             )
 
     def _is(self, field: str, value: str) -> "FieldCondition":
@@ -273,7 +274,7 @@ class ServerIndex:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """The client's errors as ours."""
+    """Translate the client's errors into `DependencyError`."""
     from qdrant_client.common.client_exceptions import (  # noqa: PLC0415 - loaded by now
         QdrantException,
         ResourceExhaustedResponse,

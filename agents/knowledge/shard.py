@@ -1,6 +1,6 @@
-"""Qdrant's engine in the process, as far as an index needs it: one shard, synchronous calls.
+"""Qdrant's engine in the process, reduced to one shard and synchronous calls.
 
-Every call holds the GIL until it is done (measured), so that each one here is kept short.
+Every call holds the GIL until it ends (measured), so that each call here is short.
 """
 
 import contextlib
@@ -26,20 +26,20 @@ from agents.knowledge.index import (
 )
 
 PointId = int | UUID | str
-"""As the engine has them; ours are UUIDs."""
+"""The engine's type; our ids are UUIDs."""
 DIGEST = "digest"
-"""A field of a document's first point: what the version that is there in full comes to."""
+"""A field of a document's first point: the digest of the version that is complete."""
 
 OVERSAMPLING = 2.0
-"""Candidates by quantized vectors for every one that is then scored by its full vector."""
+"""Candidates found by quantized vectors for each one that is then scored by its full vector."""
 
 KEPT_MAX = 2048
-"""Chunks that are kept as passages: to read them from the engine costs as much as to search for them."""
+"""Chunks kept as passages: reading a chunk from the engine costs as much as finding it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPoint:
-    """One chunk as it is stored; `dense` is None in a shard that has words alone."""
+    """One chunk as it is stored; `dense` is None in a shard without dense vectors."""
 
     id: str
     words: edge.SparseVector
@@ -50,10 +50,9 @@ class ShardPoint:
 class Shard:
     """A shard on disk. Raises only `agents.errors.DependencyError`.
 
-    The engine's optimizer is never called: it stops the process for seconds. Not much is lost by it.
-    The one mutable segment that remains is searched faster than optimized ones; freed space is used
-    again after `flush`; and dense vectors, which would want a graph, are quantized to four bits, scanned
-    and rescored, 50,000 of them in about 2 ms.
+    The engine's optimizer is never called, because it stops the process for seconds. The loss is small:
+    the one mutable segment is searched faster than optimized ones; `flush` frees space; and dense vectors,
+    which would need a graph, are quantized to four bits, scanned and rescored, 50,000 in about 2 ms.
     """
 
     def __init__(self, shard: edge.EdgeShard) -> None:
@@ -61,24 +60,24 @@ class Shard:
         with _translated():
             found = shard.facet(edge.FacetRequest(key=TENANT, limit=2, exact=True))
         self._tenants = {str(hit.value) for hit in found.hits}
-        # By point; questions that find the same chunk share its strings, too.
+        # Questions that find the same chunk also share its strings.
         self._kept: dict[PointId, Passage] = {}
 
     @classmethod
     def create(cls, path: Path, dense_size: int | None) -> "Shard":
-        """A new one in a directory that does not exist yet; with dense vectors of `dense_size`, or none."""
+        """Create a shard at a path that does not exist yet; `dense_size` None: without dense vectors."""
         words = edge.EdgeSparseVectorParams(
             modifier=edge.Modifier.Idf,
-            # A tenant with fewer chunks is scanned instead of looked up. At the default of 5,000 a question
-            # takes four times as long, and the longest one 15 times (5 to 12 ms).
+            # A tenant with fewer chunks is scanned, not looked up. The default of 5,000 makes a question take
+            # four times as long, and the longest one 15 times (5 to 12 ms).
             full_scan_threshold=100,
-            # Half the memory of Float32; recall is the same.
+            # Half the memory of Float32, with the same recall.
             datatype=edge.VectorStorageDatatype.Float16,
         )
         config = edge.EdgeConfig(
             vectors=None if dense_size is None else {DENSE: _dense_parameters(dense_size)},
             sparse_vectors={LEXICAL: words},
-            # A pool of search threads costs 165-283 us of CPU a query where one thread takes 27.
+            # A pool of search threads costs 165-283 us of CPU a query, one thread 27.
             max_search_threads=1,
             # `documents` is the write-ahead log.
             wal_enabled=False,
@@ -93,12 +92,12 @@ class Shard:
 
     @classmethod
     def load(cls, path: Path) -> "Shard":
-        """The one that is there; 0.8 s for 50,000 chunks."""
+        """Load an existing shard; 0.8 s for 50,000 chunks."""
         with _translated():
             return cls(edge.EdgeShard.load(str(path)))
 
     def upsert(self, points: Sequence[ShardPoint]) -> None:
-        """Write points, in place of those with the same ids."""
+        """Write points; each replaces the point with its id."""
         self._kept.clear()
         self._tenants.update(str(point.payload[TENANT]) for point in points)
         made = [
@@ -119,19 +118,19 @@ class Shard:
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
     def digest(self, point: str) -> str:
-        """The digest that a document's first point carries; "" where there is none."""
+        """Return the digest in a document's first point; "" if there is none."""
         with _translated():
             for record in self._shard.retrieve([point], with_payload=[DIGEST], with_vector=False):
                 return str((record.payload or {}).get(DIGEST, ""))
         return ""
 
     def blank_digest(self, point: str) -> None:
-        """Mark a document's first point: the document is about to be replaced."""
+        """Empty the digest in a document's first point: the document is about to be replaced."""
         with _translated():
             self._shard.update(edge.UpdateOperation.set_payload([point], {DIGEST: ""}))
 
     def ids(self, tenant: str, document_id: str) -> set[str]:
-        """All points of a document."""
+        """Return the ids of all points of a document."""
         request = edge.ScrollRequest(
             filter=edge.Filter(must=[_is(TENANT, tenant), _is(DOCUMENT, document_id)]),
             limit=1 << 30,
@@ -143,10 +142,10 @@ class Shard:
     def search(
         self, tenant: str, words: edge.SparseVector, dense: list[float] | None, limit: int
     ) -> list[Passage]:
-        """The tenant's best points, by words or by both rankings fused."""
+        """Return the tenant's best chunks, by words, or by both rankings fused."""
         only = edge.Filter(must=[_is(TENANT, tenant)])
-        # How rare a word is in other tenants' documents is theirs to know. Where there are no others the
-        # whole is the same and costs 0.5 ms less (50,000 chunks).
+        # The rarity of words in other tenants' documents must not show in a score. Without other tenants
+        # the statistics of the whole shard are the same and cost 0.5 ms less (50,000 chunks).
         alone = len(self._tenants) <= 1
         idf = None if alone else edge.SearchParams(idf=edge.IdfParams(corpus=only))
         by_words = edge.Query.Nearest(words, using=LEXICAL)
@@ -181,20 +180,20 @@ class Shard:
         return [replace(kept[point], score=score) for point, score in found]
 
     def count(self) -> int:
-        """How many points there are."""
+        """Return the number of points."""
         with _translated():
             return self._shard.count(edge.CountRequest(exact=True))
 
     def flush(self) -> None:
-        """Put everything on disk, and let the space of what was deleted be used again.
+        """Write everything to disk and free the space of deleted points.
 
-        Takes 5-15 ms where the files' pages have been written before, and up to 0.1 s the first time.
+        Takes 5-15 ms if the files' pages have been written before, and up to 0.1 s the first time.
         """
         with _translated():
             self._shard.flush()
 
     def close(self) -> None:
-        """Flush and let go."""
+        """Flush and close the shard."""
         with _translated():
             self._shard.close()
 
@@ -223,7 +222,7 @@ def _translated() -> Iterator[None]:
     except ValueError as error:
         raise PermanentError(DEPENDENCY, str(error)) from error
     except Exception as error:
-        # The engine's own are of no finer class (a full disk, files gone); any other is a bug of ours.
+        # The engine raises plain Exception (a full disk, lost files); any subclass is a bug in our code.
         if type(error) is not Exception:
             raise
         raise TransientError(DEPENDENCY, str(error)) from error

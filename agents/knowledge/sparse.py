@@ -1,14 +1,14 @@
-"""Texts as BM25 vectors, the same for every index: words by Qdrant's own model, the rest here.
+"""BM25 vectors of texts, the same for every index. Qdrant's model makes those of words, this module the rest.
 
-Numbers, because its tokenizer leaves out whatever is digits alone: years, versions, amounts. With them
-recall@1 on XQuAD's English questions is 0.946, without 0.937.
+Numbers: the model's tokenizer leaves out terms of digits alone, such as years, versions and amounts. With
+numbers, recall@1 on XQuAD's English questions is 0.946, without them 0.937.
 
-Han, Kana and Hangul are indexed as overlapping pairs of characters, which is how Lucene's CJK
-analyzer does it, and not by the dictionaries that Qdrant's tokenizer has for them: these take 66 MB of
-memory and stop the process for 0.14 s at the first Chinese and again at the first Japanese text. They
-find no more for it. On headings and removed sentences of two Chinese documentation sites (1,474 and
-1,090), with the same expected length of 128 for both, recall@5 is 0.66 and 0.60, 0.45 and 0.46 by pairs,
-0.66 and 0.61, 0.42 and 0.44 by dictionaries, and which is ahead changes with that length.
+Han, Kana and Hangul: overlapping pairs of characters are indexed, as in Lucene's CJK analyzer. The
+dictionaries of Qdrant's tokenizer take 66 MB of memory, and stop the process for 0.14 s at the first
+Chinese and again at the first Japanese text, but find no more. On headings and removed sentences of two
+Chinese documentation sites (1,474 and 1,090), with the same expected length of 128 for both, recall@5 is
+0.66 and 0.60, 0.45 and 0.46 by pairs, 0.66 and 0.61, 0.42 and 0.44 by dictionaries; which of the two is
+ahead changes with that length.
 """
 
 import re
@@ -22,20 +22,20 @@ from agents.composition import composed
 from agents.knowledge.chunking import estimate_tokens
 
 QUERY_TOKENS = 128
-"""How much of a question is searched for; of a longer one its beginning and its end, in halves.
+"""Tokens of a question that are searched for: of a longer question its beginning and its end, in halves.
 
-Twice as much takes up to 7 ms of 50,000 chunks, and the event loop should not wait for more than 5.
+With twice as many a search of 50,000 chunks takes up to 7 ms; the event loop should wait for at most 5.
 """
 
 K, B = 1.2, 0.75
-"""BM25's saturation and length normalisation: the model's defaults, also for pairs."""
+"""BM25's saturation and length normalisation: the model's defaults, for pairs too."""
 
 AVERAGE_WORDS, AVERAGE_PAIRS = 256.0, 128.0
-"""Expected length of a chunk: the model's default for words. For pairs 64, 100, 128 and 256 differ by up
-to 0.04 in recall@5 on the sites above, mostly in favour of the shorter ones."""
+"""The expected length of a chunk: for words the model's default. For pairs, 64, 100, 128 and 256 differ by
+up to 0.04 in recall@5 on the sites above, mostly in favour of the shorter lengths."""
 
 SINGLE_WEIGHT = 0.25
-"""What a single character counts for in a question, against 1 for a pair or a word."""
+"""The weight of a single character in a question; a pair or a word weighs 1."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _RUN = re.compile(
@@ -44,13 +44,13 @@ _RUN = re.compile(
 
 
 class SparseEncoder:
-    """Makes the vectors. Pure but for the model it holds, whose weights for a text never change."""
+    """Makes the vectors. Pure but for the model in it, whose weights for a text never change."""
 
     def __init__(self) -> None:
         self._words = Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual, k=K, b=B, avg_len=AVERAGE_WORDS))
 
     def document(self, title: str, text: str) -> SparseVector:
-        """A chunk with its document's title, weighted by how often each term is in it."""
+        """Return the vector of a chunk with its document's title; frequent terms weigh more."""
         rest, counts = _own_terms(_normalized(f"{title}\n{text}" if title else text))
         words = self._words.embed_document(rest)
         if not counts:
@@ -65,8 +65,8 @@ class SparseEncoder:
         return SparseVector(list(weights), list(weights.values()))
 
     def query(self, text: str) -> SparseVector:
-        """What a question asks for: every term once. Costs at most about 1 ms, however long it is."""
-        # Shortened again: one compatible form can stand for up to 18 characters.
+        """Return the vector of a question, each term once. Takes at most about 1 ms, for any length."""
+        # Shortened again: normalisation turns one character into up to 18.
         rest, counts = _own_terms(shorten(_normalized(shorten(text))))
         words = self._words.embed_query(rest)
         if not counts:
@@ -78,8 +78,8 @@ class SparseEncoder:
 
 
 def shorten(text: str, tokens: int = QUERY_TOKENS) -> str:
-    """`text` if it is short, else its beginning and end: where people put what they ask."""
-    # No text has more tokens than characters, so that short ones are not counted.
+    """Return `text` if it is short, else its beginning and end, where people put the question."""
+    # A text never has more tokens than characters, so that a short one need not be counted.
     if len(text) <= tokens or (len(text) <= 8 * tokens and estimate_tokens(text) <= tokens):
         return text
     half = tokens // 2
@@ -95,12 +95,12 @@ def _fitting(text: str, tokens: int) -> str:
 
 
 def _normalized(text: str) -> str:
-    """Compatible forms as one: half-width Kana are Kana, full-width digits are digits."""
+    """Replace compatibility forms: half-width Kana become Kana, full-width digits become digits."""
     return composed("NFKC", text)
 
 
 def _own_terms(text: str) -> tuple[str, Counter[str]]:
-    """The text without its East Asian runs; and what is counted here: their characters and pairs, numbers."""
+    """Return the text without East Asian runs, and counts of numbers and of the runs' characters and pairs."""
     counts: Counter[str] = Counter()
     for number in _NUMBER.findall(text):
         counts[number.replace(",", "").replace(".", "")] += 1
@@ -123,5 +123,5 @@ def _is_single(term: str) -> bool:
 
 @lru_cache(maxsize=1 << 15)
 def _index(term: str) -> int:
-    # Qdrant's model hashes words to 31 bits too; a hash shared by two terms is rare and harmless.
+    # Qdrant's model also hashes words to 31 bits; two terms rarely share a hash, and do no harm then.
     return zlib.crc32(term.encode()) & 0x7FFFFFFF

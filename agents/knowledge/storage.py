@@ -1,4 +1,4 @@
-"""Directories for indexes: each one process's own, held by a lock that ends with the process."""
+"""Directories for indexes. A process holds each of its directories by a lock that ends with it."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ _PREFIX = "kotae-knowledge-"
 
 
 class Directory:
-    """A directory that no other process uses. `temporary` ones are removed when they are released."""
+    """A directory that no other process uses. `release` removes a `temporary` one."""
 
     def __init__(self, path: Path, lock: int, *, temporary: bool) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class Directory:
         return f"<Directory {self.path}{' temporary' if self.temporary else ''}>"
 
     def clear(self) -> None:
-        """Remove everything in it but the lock."""
+        """Remove everything in the directory but the lock."""
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -32,25 +32,25 @@ class Directory:
                 entry.unlink()
 
     def sync(self) -> None:
-        """Write every file's pages to the disk, mapped ones included. Slow; lets go of the GIL."""
+        """Write every file's pages to disk, mapped ones included. Slow; releases the GIL."""
         for folder, _, names in os.walk(self.path):
             for name in names:
-                # An engine's own files come and go.
+                # The engine may remove files meanwhile.
                 with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), "rb") as file:
                     os.fsync(file.fileno())
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Leave the directory to other processes."""
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 def persistent(base: str) -> Directory:
-    """The first directory `<base>/<n>` that is free: processes that share a path each keep their own.
+    """Take the first free directory `<base>/<n>`: processes that share a path have one each.
 
     Raises:
-        OSError: it cannot be made or written.
+        OSError: the directory cannot be made or written.
     """
     number = 0
     while True:
@@ -63,11 +63,11 @@ def persistent(base: str) -> Directory:
 
 
 def temporary() -> Directory:
-    """A new directory among the system's temporary ones; those of killed processes are removed."""
+    """Make a new temporary directory, and remove those that killed processes left behind."""
     for path in _abandoned():
         shutil.rmtree(path, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    # Locked under another name first: what has a lock file that is not locked is taken for abandoned.
+    # Locked under another name first: others remove a directory whose lock file is not locked.
     lock = _try_lock(path / f"{_LOCK}.new")
     if lock is None:
         raise OSError(f"{path}: a new directory is locked by another process")

@@ -1,8 +1,8 @@
-"""Which knowledge of a tenant there is, named so that two processes mean the same by it. Pure.
+"""The version of a tenant's knowledge: a name on which all processes agree. Pure.
 
-A tenant's knowledge is what its records on `documents` come to, and these are in order: the last one
-that is in the index names the state of all. Its offset alone would do until the topic is made anew; its
-timestamp tells the two topics apart.
+A tenant's records on `documents` are in order, so that the last record in the index names the state of
+all its documents. The record's offset would be enough until the topic is recreated; its timestamp tells
+the old topic from the new one.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from random import getrandbits
 
 Version = tuple[tuple[int, int, int], ...]
-"""(partition, offset, timestamp in ms) of the last record on each partition that has one of the tenant."""
+"""(partition, offset, timestamp in ms) of the tenant's last record on each partition that has one."""
 
 _FLAW = -1
-"""Stands for a partition, with a number that no other process has."""
+"""Stands for a partition number, beside a random number that no other process has."""
 _BASE = -1
-"""Stands for a timestamp where only an offset is known, below which the tenant's last record is."""
+"""Stands for a timestamp if only an offset is known, and the tenant's last record is below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A record: its offset, and its timestamp in ms."""
+    """A record's offset and timestamp (in ms)."""
 
     offset: int
     timestamp: int
 
 
 class KnowledgeVersions:
-    """The version of each tenant's knowledge, kept by whoever reads `documents`.
+    """The version of each tenant's knowledge; the reader of `documents` keeps it up to date.
 
-    A version is told only while it says all: not before everything has been read, and not while
-    records of the tenant are on their way into the index.
+    A tenant has no version before everything has been read, nor while its records are on their way into
+    the index: a search would then find the old and the new.
     """
 
     def __init__(self) -> None:
@@ -45,59 +45,59 @@ class KnowledgeVersions:
 
     @property
     def known(self) -> bool:
-        """Whether versions are told at all."""
+        """Whether tenants have versions at all."""
         return self._base is not None
 
     @property
     def marks(self) -> Mapping[str, Mapping[int, Mark]]:
-        """The last record of each tenant and partition, for an index that is saved."""
+        """The last record by tenant and partition, to be saved with an index."""
         return self._marks
 
     def of(self, tenant: str) -> Version | None:
-        """The version of what a search finds now; None: it cannot be told, and nothing may rest on it."""
+        """Return the version of the knowledge that a search finds now; None: unknown, so keep no result."""
         if self._base is None or tenant in self._changing:
             return None
         return self._versions.get(tenant, self._unseen)
 
     def restore(self, marks: Mapping[str, Mapping[int, Mark]]) -> None:
-        """Go on from what was saved with the index."""
+        """Go on from the marks that were saved with the index."""
         self._marks = {tenant: dict(each) for tenant, each in marks.items()}
-        self._tell(self._marks)
+        self._update_versions(self._marks)
 
     def begin(self, base: Mapping[int, int] | None = None) -> None:
-        """Tell versions from now on: everything there is has been read.
+        """Give tenants versions from now on: all records have been read.
 
-        `base` gives, for each partition that was not read from its beginning, where reading began.
+        `base` holds the first offset that was read of each partition that was not read from its beginning.
         """
         self._base = dict(base or {})
         self._unseen = self._version({})
-        self._tell(self._marks)
+        self._update_versions(self._marks)
 
     def forget(self) -> None:
-        """The index is filled again, or it is not known any more how far it is."""
+        """Drop all versions: the index is filled again, or its progress is unknown."""
         self._base = None
         self._marks.clear()
         self._versions.clear()
         self._changing.clear()
 
     def changing(self, tenants: Iterable[str]) -> None:
-        """Records of these tenants are about to change the index."""
+        """Withhold these tenants' versions: their records are about to change the index."""
         self._changing.update(tenants)
 
     def changed(self, partition: int, marks: Mapping[str, Mark], flawed: Collection[str] = ()) -> None:
-        """All of these tenants' records up to `marks` are in the index.
+        """Set these tenants' versions: their records up to `marks` are in the index.
 
-        `flawed` are tenants of which the index has refused something. Another process' may have taken
-        it: from now on their versions are this process' own.
+        The index refused a record of each `flawed` tenant. Another process's index may have taken it, so
+        that this process shares no version of the tenant with others from now on.
         """
         for tenant, mark in marks.items():
             self._marks.setdefault(tenant, {})[partition] = mark
         for tenant in flawed:
             self._marks.setdefault(tenant, {})[_FLAW] = Mark(getrandbits(62), 0)
         self._changing.difference_update(marks)
-        self._tell(marks.keys() | set(flawed))
+        self._update_versions(marks.keys() | set(flawed))
 
-    def _tell(self, tenants: Iterable[str]) -> None:
+    def _update_versions(self, tenants: Iterable[str]) -> None:
         if self._base is not None:
             self._versions.update({tenant: self._version(self._marks[tenant]) for tenant in tenants})
 
