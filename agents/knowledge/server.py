@@ -261,8 +261,7 @@ class ServerIndex:
                 problem = f"dense vectors of {dense.size} numbers, but the embeddings have {len(vector)}"
         if problem:
             raise PermanentError(
-                DEPENDENCY,
-                f"{self._name} has {problem}: name another collection in KOTAE_KNOWLEDGE__COLLECTION",
+                DEPENDENCY, f"{self._name} has {problem}: name another one in KOTAE_KNOWLEDGE__COLLECTION"
             )
 
     def _is(self, field: str, value: str) -> "FieldCondition":

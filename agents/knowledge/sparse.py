@@ -100,7 +100,7 @@ def _normalized(text: str) -> str:
 
 
 def _own_terms(text: str) -> tuple[str, Counter[str]]:
-    """Return the text without East Asian runs, and counts of numbers and of the runs' characters and pairs."""
+    """Return the text without East Asian runs, and counts of numbers and the runs' characters and pairs."""
     counts: Counter[str] = Counter()
     for number in _NUMBER.findall(text):
         counts[number.replace(",", "").replace(".", "")] += 1

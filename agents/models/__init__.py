@@ -1,1 +1,1 @@
-"""What writes the answers: a model's server, or extraction where there is none."""
+"""The writers of answers: a model's server, or extraction where there is none."""

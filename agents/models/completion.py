@@ -1,7 +1,7 @@
-"""Chat completions as a server wrote them, whole or streamed, checked and read. Pure.
+"""Checks and reads a server's chat completions, whole or streamed. Pure.
 
-Every deviation from https://platform.openai.com/docs/api-reference/chat ends in a `BadOutputError`; nothing
-that a server sends can raise anything else.
+Every deviation from https://platform.openai.com/docs/api-reference/chat raises a `BadOutputError`. A server
+cannot cause any other error.
 """
 
 from collections.abc import Sequence
@@ -22,24 +22,24 @@ from agents.json_values import nests_too_deeply, unrounded
 from schemas.answer import Usage
 
 ID_MAX = 128
-"""Longest tool-call id that is kept; it travels in headers."""
+"""The longest tool-call id that is kept: ids travel in headers."""
 TOLD_MAX = 200
 REFUSED = "tool_calls_refused"
-"""The answer's model wanted tools besides, which nobody runs: the plan was made before."""
+"""A degrade reason: the model called tools beside its answer. They do not run, since the plan is fixed."""
 
 
 def parse_plan(dependency: str, body: bytes) -> Plan:
-    """The tool calls of a completion; an empty plan where there are none."""
+    """Return the tool calls of a completion as a plan; an empty plan if there are none."""
     completion = unrounded(_object(dependency, body), body)
     wanted = _message(dependency, completion).get("tool_calls")
     return Plan(planned_calls(wanted if isinstance(wanted, list) else []), _usage(completion))
 
 
 def parse_generation(dependency: str, body: bytes, name: str) -> Generation:
-    """The text of a completion. `name` is the model's where the server does not say.
+    """Return the text of a completion. `name` is the model's name if the server gives none.
 
-    Tool calls in it are never run: nothing untrusted may decide on one. Beside a text they are told of
-    (`Generation.degraded`), in place of one they are a `BadOutputError`.
+    Tool calls in it never run, because untrusted text must not decide on a call. Beside a text they
+    degrade the answer (`Generation.degraded`); in place of a text they raise a `BadOutputError`.
     """
     completion = _object(dependency, body)
     message = _message(dependency, completion)
@@ -47,9 +47,9 @@ def parse_generation(dependency: str, body: bytes, name: str) -> Generation:
 
 
 class StreamedGeneration:
-    """A completion that comes in chunks: feed the events' data in order, then take the result.
+    """A completion that comes in chunks: feed it the events' data in order, then take the result.
 
-    `done` is set when the server has said that nothing follows.
+    `done` turns true when the server says that nothing follows.
     """
 
     def __init__(self, dependency: str, name: str) -> None:
@@ -62,7 +62,7 @@ class StreamedGeneration:
         self._called = False
 
     def feed(self, data: bytes) -> str:
-        """The piece of text in an event, "" where there is none; raises what the server reports."""
+        """Return the piece of text in an event, "" if it has none. Raises the error in an error event."""
         if data.strip() == b"[DONE]":
             self.done = self._finished = True
             return ""
@@ -87,16 +87,16 @@ class StreamedGeneration:
         return text
 
     def result(self) -> Generation:
-        """The whole, when the stream has ended; BadOutputError where it ended before the answer did."""
+        """Return the whole after the stream's end; BadOutputError: the stream ended before the answer did."""
         if not self._finished:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
         return _generation(self._dependency, "".join(self._pieces), self._told, self._name, self._called)
 
 
 def planned_calls(written: Sequence[Any]) -> tuple[PlannedCall, ...]:
-    """Tool calls as a model wrote them, each with an id of its own.
+    """Return the tool calls that a model wrote, each with an id that no other has.
 
-    A missing, unfit or repeated id is replaced by one made of its position, so that the same plan
+    An id made of the position replaces one that is missing, unfit or repeated, so that the same plan
     always has the same ids.
     """
     calls: list[PlannedCall] = []
@@ -152,7 +152,7 @@ def _generation(
 
 
 def _calls_tools(message: dict[str, Any]) -> bool:
-    """Whether a message or a piece of one holds tool calls, in today's form or the one before it."""
+    """Whether a message, or a piece of one, holds tool calls, in the current form or the older one."""
     return bool(message.get("tool_calls") or message.get("function_call"))
 
 
@@ -189,7 +189,7 @@ def _usage(completion: dict[str, Any]) -> Usage:
 
 
 def _midway(dependency: str, error: Any) -> DependencyError:
-    """An error in a stream whose status was 200; its code, where there is one, is an HTTP status."""
+    """Turn an error event into an error: the status was 200, but the event may name an HTTP status."""
     code, told = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
     message = f"failed midway: {str(told)[:TOLD_MAX]}"
     throttled = code in (429, "429", 503, "503")

@@ -1,8 +1,8 @@
-"""Which sentences of the passages answer a question, and whether any does. Pure; in any language.
+"""Finds the sentences of the passages that answer a question, if any do. Pure; in any language.
 
-Terms are weighted by their rarity among the sentences at hand and by their length: in every
-language the words that say the least are the shortest (Zipf). Words are compared by their first
-letters, which stands in for stemming in inflected languages and costs others nothing.
+A term weighs more if it is rare among the given sentences, and if it is long: in every language the
+shortest words say the least (Zipf). Words are compared by their first letters, which replaces stemming in
+inflected languages and does no harm in others.
 """
 
 import math
@@ -16,24 +16,25 @@ from agents.sentences import sentence_spans, terms
 
 PASSAGES_READ = 5
 STEM = 5
-"""Letters by which inflected forms of a word are recognised as one."""
+"""The first letters by which inflected forms of a word are recognised."""
 TOLD_BEFORE = 0.5
-"""What a term counts for a sentence that does not have it, where one before it in the passage does:
+"""The share of a term's weight for a sentence without it, if an earlier sentence of the passage has it:
 a text names its subject once."""
 TOLD_IN_TITLE = 0.8
-"""The same for the title's terms."""
+"""The same share, if the title has the term."""
 RANK_COST = 0.1
-"""What a sentence loses for each of the first places of its passage in the ranking, of at most 1."""
+"""A sentence's loss, of a score of at most 1, for each place that its passage is behind the first."""
 RANK_COSTS = 2
+"""The places that are counted."""
 ACRONYM = 4.0
-"""What a word in capitals says at least."""
+"""The least weight of a word in capitals."""
 SECOND_AT_LEAST = 0.65
-"""A further sentence is evidence when its score is this share of the best one's."""
+"""A further sentence is evidence if it has this share of the best sentence's score."""
 SUBJECT = 0.5
-"""What the title's terms count for when it is asked whether a passage answers: naming the subject is not
-answering."""
+"""The weight of the title's terms when a passage is tested for an answer: to name the subject is not to
+answer."""
 SUPPORTED = 0.35
-"""Share of a question's weight that must be in the best sentence and its passage (their mean)."""
+"""The share of a question's weight that the best sentence and its passage must have (their mean)."""
 
 _UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _LEAD = re.compile(r"\A#{1,6}\s|[?？؟]\W*\Z")
@@ -46,13 +47,13 @@ ASKING = re.compile(
     "|請問|為什麼|什麼|怎麼|哪裡|哪個|誰|嗎|們"
     "|[吗呢吧啊的了是有在我你您它和与及或被把从对到为于以会能要个位这那就也都之其还]"
 )
-"""Chinese words that ask, or only bind: without spaces they would be glued to their neighbours, in pairs
-that no text has. Where words are spaced, their shortness is enough."""
+"""Chinese words that ask or only connect: without spaces they would form pairs with their neighbours that no
+text has. In languages with spaces such words weigh little, because they are short."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence: `passages[passage].text[start:end]`, and how well it fits, at most 1."""
+    """A sentence, `passages[passage].text[start:end]`, with its score, at most 1."""
 
     passage: int
     start: int
@@ -62,7 +63,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """Of the question's terms: `own` are the sentence's, `before` those of its passage until then."""
+    """A sentence with the question's terms in it (`own`) and before it in its passage (`before`)."""
 
     passage: int
     start: int
@@ -74,7 +75,7 @@ class _Sentence:
 def find_evidence(
     question: str, passages: Sequence[Passage], limit: int = 2, supported: float = SUPPORTED
 ) -> list[Evidence]:
-    """The sentences that fit the question best, best first; none where too little of it is in them."""
+    """Return the sentences that fit the question best, best first; none if all of them fit too little."""
     asked = asked_terms(question)
     read = passages[:PASSAGES_READ]
     titles = [asked.keys() & term_keys(passage.title) for passage in read]
@@ -107,7 +108,7 @@ def find_evidence(
 
 
 def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]) -> float:
-    """The mean share of the question's weight in a sentence and in its passage with the title, 0 to 1."""
+    """Return the share of the question's weight, 0 to 1: the mean of a sentence's and its passage's."""
     title = asked.keys() & term_keys(passage.title)
     weights = {key: says * (SUBJECT if key in title else 1.0) for key, says in asked.items()}
     near = _weigh(weights, asked.keys() & term_keys(passage.text[span[0] : span[1]]))
@@ -116,9 +117,9 @@ def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]
 
 
 def asked_terms(question: str) -> dict[str, float]:
-    """What a text would have to mention to answer the question, and how much each term says."""
+    """Return the terms that an answer to the question would mention, with their weights."""
     weights = {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", question))}
-    # The shortest words say the least, but for those that are short because they say much.
+    # The shortest words say the least, but acronyms are short and say much.
     for term in terms(" ".join(_ACRONYM.findall(question))):
         weights[term_key(term)] = max(weights.get(term_key(term), 0.0), ACRONYM)
     return weights
@@ -132,7 +133,7 @@ def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
         sentence = text[start:end]
         own = frozenset(asked & term_keys(sentence))
         if _LEAD.search(sentence):
-            # A heading or a question has the asker's words but not the answer: what follows it has.
+            # A heading or a question has the asker's words; the sentence after it has the answer.
             lead = own
         else:
             found.append(_Sentence(number, start, end, own | lead, before))
@@ -142,19 +143,19 @@ def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
 
 
 def term_keys(text: str) -> set[str]:
-    """The keys of a text's terms, and of each character in scripts without spaces."""
+    """Return the keys of a text's terms, and each character of scripts without spaces."""
     found = set(map(term_key, terms(text)))
-    # A single character of a question must be found inside the pairs of a text.
+    # A single character in a question must match inside the pairs of a text.
     return found.union(character for key in found if _UNSPACED.match(key) for character in key)
 
 
 def term_key(term: str) -> str:
-    """What inflected forms of a term have in common."""
+    """Return the key that inflected forms of a term share."""
     return term if term[0].isdecimal() else term[:STEM]
 
 
 def term_weight(term: str) -> float:
-    """How much a term says by itself, from its length and script; 8 is the most."""
+    """Return the weight of a term by its length and script; at most 8."""
     if _HIRAGANA.fullmatch(term):
         return 0.5 * len(term)
     if _UNSPACED.match(term):

@@ -1,6 +1,6 @@
-"""Answers without a model: the sentences that fit best, word for word, and the tools' results.
+"""Answers without a model: the best sentences word for word, and the tools' results.
 
-Used where no model is configured, where the configured one cannot be had, and by the offline model.
+A worker answers so if no model is configured or if the model cannot be reached; so does the offline model.
 """
 
 import re
@@ -16,7 +16,7 @@ from schemas.question import Question
 
 MODEL = "extractive"
 SUPPORTED_BESIDE_TOOLS = 0.45
-"""Where tools answered, passages are more likely to be beside the point."""
+"""The support that a passage needs beside tool results, which make it more likely to be off the subject."""
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
@@ -26,10 +26,10 @@ _CLOSES_UNSPACED = re.compile(r"[\u3000-\u9fff\uff00-\uff60]\Z")
 def extract_answer(
     question: str, passages: Sequence[Passage], max_sentences: int = 2, supported: float = SUPPORTED
 ) -> str:
-    """The sentences that answer best, each with its citation `[n]`; "" where nothing supports one.
+    """Return the sentences that answer best, each with its citation `[n]`; "" if none is supported.
 
     `supported` is the share of the question's weight, 0 to 1, that the best sentence and its passage
-    must have. Sentences of one passage keep their order, and their text is that of the passage.
+    must have. Sentences of one passage keep their order and are quoted verbatim.
     """
     evidence = find_evidence(question, passages, max_sentences, supported)
     if evidence:
@@ -44,7 +44,7 @@ def extract_answer(
 
 
 def answer_without_model(grounding: Grounding) -> str:
-    """What passages and tool results say by themselves; "" where they say nothing."""
+    """Return the answer that passages and tool results give by themselves; "" if they give none."""
     question = grounding.question.text
     results = any(call.status == "ok" for call in grounding.tool_calls)
     extracted = extract_answer(
@@ -57,7 +57,7 @@ def answer_without_model(grounding: Grounding) -> str:
 
 
 def answer_plainly(grounding: Grounding) -> str:
-    """The same, or that nothing is known, in the question's language; never empty."""
+    """Return the same answer, or else say in the question's language that none is known; never empty."""
     question = grounding.question.text
     told = [
         *tell_tools(question, grounding.tool_calls),
@@ -68,7 +68,7 @@ def answer_plainly(grounding: Grounding) -> str:
 
 
 def tell_tools(question: str, calls: Sequence[ToolCall]) -> list[str]:
-    """One line a call: its result, or that there is none, in the question's language."""
+    """Return a line for each call: its result, or a note that it has none, in the question's language."""
     none = "{} 没有返回结果（{}）。" if is_chinese(question) else "{} gave no result ({})."
     return [
         f"{call.name}: {_plain(call.result)}" if call.status == "ok" else none.format(call.name, call.status)
@@ -77,7 +77,7 @@ def tell_tools(question: str, calls: Sequence[ToolCall]) -> list[str]:
 
 
 def tell_missing(question: str, missing: Sequence[str]) -> str:
-    """Says what could not be reached; "" where nothing is missing."""
+    """Name the parts that could not be reached; "" if none is missing."""
     if not missing:
         return ""
     return (
@@ -88,7 +88,7 @@ def tell_missing(question: str, missing: Sequence[str]) -> str:
 
 
 def do_not_know(question: str) -> str:
-    """Says so in the question's language."""
+    """Say in the question's language that the answer is not known."""
     if is_chinese(question):
         return "我不知道：现有资料中没有答案。"
     return "I do not know: nothing that I was given answers this."
@@ -100,23 +100,23 @@ def is_chinese(text: str) -> bool:
 
 
 class NoPlanner:
-    """A Planner for where no model is configured: without one, nobody decides on tools."""
+    """The Planner where no model is configured: it calls no tools."""
 
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:  # noqa: ARG002 - as below
-        """Always the empty plan."""
+        """Return the empty plan."""
         return Plan()
 
 
 class ExtractiveGenerator:
-    """A Generator for where no model is configured; asks nobody, and never fails."""
+    """The Generator where no model is configured. It calls no server and never fails."""
 
     async def agenerate(
         self,
         grounding: Grounding,
-        call: Call,  # noqa: ARG002 - the protocol's; nothing is sent that it could label
+        call: Call,  # noqa: ARG002 - the protocol's; nothing is sent
         on_delta: DeltaSink | None = None,
     ) -> Generation:
-        """The whole answer at once, also as one piece."""
+        """Return the whole answer at once; `on_delta` gets it as one piece."""
         text = answer_plainly(grounding)
         if on_delta is not None:
             on_delta(text)

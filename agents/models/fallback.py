@@ -1,7 +1,7 @@
-"""A second model for when the first one fails: asked with the time that is left.
+"""The fallback: a second model is asked if the first one fails, with the time that is left.
 
-The first has two thirds of the time: of one that hangs there must be something left. Once a piece of an
-answer was sent on, it is the first's alone, with all of the time.
+The first model has two thirds of the time, so that some is left if it hangs. Once a piece of its answer
+has been sent on, the answer is its own, and it has all of the time.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from agents.errors import DependencyError, TimedOutError
 from schemas.question import Question
 
 REASON = "model_fallback"
-"""The reason code of an answer that the second model wrote or planned."""
+"""The degrade reason of an answer that the second model planned or wrote."""
 FIRST_SHARE = 2 / 3
 
 
 class FallbackPlanner:
-    """Plans with `first`, and where that fails with `second`: then the answer is degraded."""
+    """Plans with `first`; if it fails, with `second`, and the answer is degraded."""
 
     def __init__(self, first: Planner, second: Planner) -> None:
         self._first = first
@@ -48,7 +48,7 @@ class FallbackPlanner:
 
 
 class FallbackGenerator:
-    """Answers with `first`, and where that fails with `second`: then the answer is degraded."""
+    """Answers with `first`; if it fails, with `second`, and the answer is degraded."""
 
     def __init__(self, first: Generator, second: Generator) -> None:
         self._first = first
@@ -89,7 +89,7 @@ def _first_limit(call: Call, now: float) -> float:
 
 
 def _next(call: Call, started: float, error: Exception) -> Call:
-    """The call for the second one: its attempts go on counting where those of the first ended."""
+    """Return the call for the second model: it continues the attempt numbers of the first."""
     if call.trail is None:
         return call
     attempt = max(call.attempt, call.trail.failed_attempts(call.stage) + 1)

@@ -1,4 +1,4 @@
-"""Any server with OpenAI's chat completions, asked to plan tool calls and to write answers."""
+"""Plans tool calls and writes answers with any server that offers OpenAI's chat completions."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ class OpenAIModel:
     """A Planner and a Generator.
 
     Args:
-        pool: connections to the server; closing it is its owner's business.
-        base_url: with the version path, for instance `http://127.0.0.1:8000/v1`.
-        name: of the model, as the server knows it.
+        pool: the connections to the server; their owner closes them.
+        base_url: the address with the version path, for instance `http://127.0.0.1:8000/v1`.
+        name: the model's name at the server.
         api_key: sent as a bearer token; empty: none is sent.
-        max_tokens: longest answer or plan.
+        max_tokens: the longest answer or plan.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class OpenAIModel:
         return f"<OpenAIModel {self.name} at {self._url}>"
 
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
-        """The model's tool calls as it wrote them; whether they may run is the executor's to say."""
+        """Return the tool calls as the model wrote them; the executor decides whether they may run."""
         offers = [_offer(tool) for tool in tools]
         response = await self._post(
             self._body(plan_messages(question), tools=offers, tool_choice="auto"), call
@@ -55,9 +55,9 @@ class OpenAIModel:
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
     ) -> Generation:
-        """The model's answer; streamed only with `on_delta`, because a stream costs more to read."""
-        # Nothing here holds the messages or the body while their request runs: thousands of prompts would
-        # be in memory, and twice.
+        """Return the model's answer; streamed only with `on_delta`, because a stream costs more to read."""
+        # No variable holds the messages or the body while the request runs: memory would hold thousands of
+        # prompts, twice.
         if on_delta is None:
             response = await self._post(self._body(generate_messages(grounding)), call)
             return parse_generation(self._pool.dependency, self._content(response), self.name)

@@ -1,10 +1,10 @@
-"""What a model is told. Pure; every change of the wording is a new PROMPT_VERSION.
+"""The messages to a model. Pure; every change of their wording needs a new PROMPT_VERSION.
 
-The plan's messages hold nothing but our own words, the history and the question: what documents
-and tools say reaches a model only when there is nothing left for it to decide. There it comes in
-tagged blocks, in which nothing can be written that closes them, and nowhere can a text hold what a
-server's chat template takes for the end of a message. Escaped rather than fenced by a random mark:
-the same question makes the same prompt, which servers and caches know again.
+The plan's messages hold only our own words, the history and the question. The texts of documents and tools
+reach a model only when it has no decision left to make. They come in tagged blocks, which no text can
+close, and no text can hold a mark that a server's chat template takes for the end of a message. Texts are
+escaped, not fenced by a random mark: the same question makes the same prompt, which servers and caches
+recognise.
 """
 
 import html
@@ -20,14 +20,14 @@ from schemas.question import Question
 PROMPT_VERSION = "3"
 
 HISTORY_MESSAGES = 10
-"""Five turns: a question and its answer each."""
+"""Five questions with their answers."""
 CONTEXT_TOKENS = 32_000
-"""Estimated; for all that is not ours in one request."""
+"""The estimated size of all texts in one request that are not our own words."""
 TOOL_RESULT_TOKENS = 3_000
 HISTORY_TOKENS = 8_000
 BYTES_A_TOKEN = 4
-"""Of UTF-8, in the tokenizers of today: about right in English, on the safe side in Cyrillic, a
-little low in Chinese, where a character is 3 bytes and two thirds to one token."""
+"""Bytes of UTF-8, in current tokenizers: about right for English, safe for Cyrillic, a little low for
+Chinese, where a character is 3 bytes and two thirds to one token."""
 
 Message = dict[str, str]
 
@@ -51,11 +51,11 @@ Cite only ids that were given; never cite a tool result.
 - Be brief. Write in the language of the question."""
 
 _TAGS = "source|tool_result|missing|question"
-# Possessive: split between the two in every way, a text of blanks would cost quadratically.
+# Possessive: else a text of blanks would be split between the two in every way, in quadratic time.
 _INVISIBLE = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*+"
 _OUR_TAG = rf"{_INVISIBLE}/?{_INVISIBLE}(?:{_TAGS})\b"
-# Servers read these in a message's text as they read their own: ChatML and Llama 3 (<|…|>), DeepSeek
-# (<｜…｜>), Gemma, Llama 2, Qwen and Hermes; Mistral's are in brackets.
+# Servers obey these marks in a message's text as they obey their own: ChatML and Llama 3 (<|…|>),
+# DeepSeek (<｜…｜>), Gemma, Llama 2, Qwen and Hermes; Mistral's marks are in brackets.
 _CONTROL = (
     r"[|｜]|/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|tool_call|tool_calls|tool_response|think)>"
     r"|/?SYS>>"
@@ -71,7 +71,7 @@ _ESCAPED = re.compile(rf"&lt;(?={_OUR_TAG}|{_CONTROL})|&#91;(?={_BRACKETED})", r
 
 
 def plan_messages(question: Question) -> list[Message]:
-    """For the request that decides on tools."""
+    """Return the messages of the request that decides on tools."""
     return [
         {"role": "system", "content": _PLAN},
         *_history(question, HISTORY_TOKENS),
@@ -80,10 +80,10 @@ def plan_messages(question: Question) -> list[Message]:
 
 
 def generate_messages(grounding: Grounding) -> list[Message]:
-    """For the request that writes the answer. Passage n is `<source id="n">`, as citations count.
+    """Return the messages of the request that writes the answer. Passage n is `<source id="n">`.
 
-    What does not fit into CONTEXT_TOKENS is left out: the oldest of the history, the passages ranked
-    last, the ends of long tool results.
+    Texts beyond CONTEXT_TOKENS are left out: the oldest turns of the history, the passages ranked last,
+    the ends of long tool results.
     """
     question = grounding.question
     left = CONTEXT_TOKENS - estimate_tokens(question.text)
@@ -110,19 +110,19 @@ def generate_messages(grounding: Grounding) -> list[Message]:
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is, without its model's tokenizer."""
+    """Return about how many tokens a text has, without the model's tokenizer."""
     return (len(text) if text.isascii() else len(text.encode())) // BYTES_A_TOKEN + 1
 
 
 def neutralise(text: str) -> str:
-    """The text with our own tags and chat templates' marks made harmless; all else is left as it is."""
+    """Escape our own tags and the marks of chat templates; leave all else as it is."""
     if "<" not in text and "[" not in text:
         return text
     return _without_brackets(_FORGED.sub("&lt;", text))
 
 
 def restore(text: str) -> str:
-    """What `neutralise` was given."""
+    """Return the text that `neutralise` was given."""
     return _ESCAPED.sub(lambda found: "<" if found[0] == "&lt;" else "[", text) if "&" in text else text
 
 
@@ -153,17 +153,17 @@ def _history(question: Question, tokens: int) -> list[Message]:
         tokens -= estimate_tokens(turn.content)
         if tokens < 0:
             break
-        # An answer may have quoted a document: a mark in it would end the message, in the plan too.
+        # An answer may quote a document, and a mark in it would end the message, even in the plan.
         kept.append({"role": turn.role, "content": _without_controls(turn.content)})
     if len(kept) < len(question.history):
-        # What is left begins with a question: there are chat templates that refuse anything else.
+        # The rest must begin with a question: some chat templates refuse anything else.
         while kept and kept[-1]["role"] != "user":
             kept.pop()
     return kept[::-1]
 
 
 def _attribute(text: str) -> str:
-    if _PLAIN.fullmatch(text):  # as nearly all are: sources have titles, and tools have names
+    if _PLAIN.fullmatch(text):  # nearly all titles and names
         return text
     return _without_brackets(html.escape(" ".join(text.split()), quote=True))
 

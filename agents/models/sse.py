@@ -1,27 +1,27 @@
-"""Server-sent events, decoded from pieces that may be cut anywhere. Pure.
+"""Decodes server-sent events from pieces that may be cut anywhere. Pure.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html. Ids and reconnection times
-are left out: no model's stream can be resumed.
+are ignored: a model's stream cannot be resumed.
 """
 
 import re
 from dataclasses import dataclass
 
-# A carriage return at the end may be the first half of a CRLF: it waits for what follows.
+# A carriage return at the end may be the first half of a CRLF: it waits for the next piece.
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event; `data` as bytes, because it is cut at line ends and never inside a character."""
+    """One event; `data` are bytes, which are cut at line ends and so never inside a character."""
 
     name: str
     data: bytes
 
 
 class EventDecoder:
-    """Takes the pieces of one stream in order, and gives the events that each completes."""
+    """Takes the pieces of one stream in order and returns the events that each piece completes."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -30,9 +30,9 @@ class EventDecoder:
         self._begun = False
 
     def feed(self, piece: bytes) -> list[ServerEvent]:
-        """The events that are complete with this piece."""
+        """Return the events that this piece completes."""
         self._pieces.append(piece)
-        # Joined only when there may be a whole line: a long line that dribbles in costs no more.
+        # Joined only if there may be a whole line: else a long line in many pieces is joined many times.
         if b"\n" not in piece and b"\r" not in piece and not self._pieces[0].endswith(b"\r"):
             return []
         *lines, rest = _LINE_END.split(b"".join(self._pieces))
@@ -40,7 +40,7 @@ class EventDecoder:
         return self._take(lines)
 
     def close(self) -> list[ServerEvent]:
-        """What the stream's end completes: servers forget the empty line after the last event."""
+        """Return the event that the stream's end completes: servers omit the empty line after the last."""
         lines = b"".join(self._pieces).removesuffix(b"\r").split(b"\n")
         self._pieces = []
         return self._take([*lines, b""])
