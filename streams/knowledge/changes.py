@@ -1,4 +1,4 @@
-"""Records of the `documents` topic as changes to an index. Pure but for the pauses it makes."""
+"""Turns records of the `documents` topic into changes of an index. Pure but for its pauses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,10 +13,12 @@ from schemas.document import Document, parse_document_key
 
 @dataclass(slots=True)
 class Changes:
-    """What some records, in their order, come to: one change for each key, the last one.
+    """The changes that some records make, in their order: the last one of each key.
 
-    `problems` holds (offset, what is wrong) of the records that are no documents; `marks` the last
-    record of each tenant.
+    Attributes:
+        latest: the document by tenant and id; None: it is deleted.
+        problems: (offset, problem) of each record that is not a document.
+        marks: the last record of each tenant.
     """
 
     latest: dict[tuple[str, str], Document | None] = field(default_factory=dict)
@@ -25,17 +27,17 @@ class Changes:
 
     @property
     def documents(self) -> list[Document]:
-        """To be indexed."""
+        """The documents to be indexed."""
         return [document for document in self.latest.values() if document is not None]
 
     @property
     def deleted(self) -> list[tuple[str, str]]:
-        """Tenant and id of each document to be removed."""
+        """The tenant and id of each document to be removed."""
         return [key for key, document in self.latest.items() if document is None]
 
 
 async def aread_changes(records: Iterable[ConsumerRecord]) -> Changes:
-    """Decode records; gives way to others between them."""
+    """Decode records, and give way to other tasks between them."""
     changes = Changes()
     pacer = Pacer()
     for record in records:
@@ -51,11 +53,11 @@ async def aread_changes(records: Iterable[ConsumerRecord]) -> Changes:
 
 
 def read_record(key: bytes | None, value: bytes | None) -> tuple[tuple[str, str], Document | None]:
-    """Tenant and id, and the document; None for one that is deleted.
+    """Return tenant and id, and the document; None: it is deleted.
 
     Raises:
-        ValueError: the key is none, the value is no document, or they name different ones: a document
-            under a key that is not its own could never be deleted, and would follow another's order.
+        ValueError: the key or the value cannot be read, or they name different documents. A document
+            under another's key could never be deleted, and would follow the other's order.
     """
     if key is None:
         raise ValueError("there is no key (expected <tenant>/<document id>)")
@@ -67,5 +69,5 @@ def read_record(key: bytes | None, value: bytes | None) -> tuple[tuple[str, str]
     except DecodeError as error:
         raise ValueError(error.message) from error
     if (document.tenant, document.id) != named:
-        raise ValueError(f"the key {key!r} is not that of document {document.id!r} of {document.tenant!r}")
+        raise ValueError(f"the key {key!r} does not name document {document.id!r} of {document.tenant!r}")
     return named, document

@@ -1,4 +1,4 @@
-"""A consumer of `documents`: opened, closed in bounded time, and told what its group assigns."""
+"""Opens a consumer of `documents`, closes it in bounded time, and follows its group's assignments."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,17 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 STOP_S = 5.0
-"""What a consumer gets to leave; aiokafka's may hang where the broker is gone."""
+"""The time that a consumer has to leave its group: without a broker, aiokafka's may hang."""
 
 
 @contextlib.asynccontextmanager
 async def open_consumer(
     kafka: Kafka, topic: str, **options: Any
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-    """A connected consumer that commits nothing by itself, and the topic's partitions.
+    """Yield a connected consumer that never commits by itself, and the topic's partitions.
 
     Raises:
-        OperatorError, KafkaError, OSError: no broker, or no such topic yet.
+        OperatorError, KafkaError, OSError: there is no broker, or no such topic yet.
     """
     counts = {state.name: state.partitions for state in await alist_topics(kafka)}
     if not counts.get(topic):
@@ -42,17 +42,24 @@ async def open_consumer(
                 await consumer.stop()
 
 
-class Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """What the group gives a reader. With `anew`, its first partitions are read from their beginning.
+class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Follows the partitions that the group assigns to a reader.
 
-    `once` turns true with the first assignment, be it empty. `reread` gives the beginnings of partitions
-    that are read again, until something of them has been committed: what was before says nothing.
+    Args:
+        from_beginning: the first partitions that are assigned are read from their beginning.
+
+    Attributes:
+        once: true from the first assignment on, even an empty one.
+        reread: the beginning of each partition that is read again, until the first commit: an older
+            commit says nothing about the progress.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, begins: Mapping[int, int], *, anew: bool) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, begins: Mapping[int, int], *, from_beginning: bool
+    ) -> None:
         self._consumer = consumer
         self._begins = begins
-        self._anew = anew
+        self._from_beginning = from_beginning
         self.once = False
         self.reread: dict[int, int] = {}
 
@@ -62,14 +69,14 @@ class Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self.reread.pop(partition.partition, None)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """See aiokafka: called before anything of the partitions is read."""
-        if self._anew and assigned:
-            self._anew = False
+        """See aiokafka, which calls it before it reads the partitions."""
+        if self._from_beginning and assigned:
+            self._from_beginning = False
             await self._consumer.seek_to_beginning(*assigned)
             self.reread = {each.partition: self._begins[each.partition] for each in assigned}
         self.once = True
 
 
 def by_number(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
-    """Offsets of one topic's partitions, by their numbers."""
+    """Key the offsets of one topic by partition number."""
     return {partition.partition: offset for partition, offset in offsets.items()}

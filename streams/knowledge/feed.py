@@ -1,11 +1,11 @@
-"""The `documents` topic into the index.
+"""Feeds the `documents` topic into the index.
 
-An index of this process alone (embedded) is fed all of the topic, without a group, from where it was
-saved. One that workers share (a Qdrant server) is fed by all of them, as the consumer group
-`<WORKER.GROUP_ID>.knowledge`, which commits what is in the index.
+Without a consumer group, the feed reads the whole topic into an index of this process alone, from where
+that index was saved. All workers fill a shared index together, as one consumer group, which commits the
+records that are in the index.
 
-A record that is no document never stops the feed: it is logged, counted and passed over. Anything that
-may pass (no broker, a topic not made yet, the index's server away) is waited for.
+A record that is not a document never stops the feed: it is logged, counted and skipped. The feed waits for
+anything that may pass: a broker that is away, a topic that is not made yet, an index whose server is away.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from agents.knowledge.index import Index, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
 from streams.knowledge.changes import aread_changes
-from streams.knowledge.consumer import Assigned, by_number, open_consumer
+from streams.knowledge.consumer import GroupAssignments, by_number, open_consumer
 from streams.knowledge.watch import SharedIndexWatch
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
@@ -32,21 +32,22 @@ from streams.telemetry.hook import Hook
 log = logging.getLogger(__name__)
 
 BATCH = 256
-"""Records that are indexed together, at most."""
+"""The most records that are indexed together."""
 
 POLL_MS = 500
 
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""How long to wait after each failure in a row."""
+"""The pause after each failure in a row."""
 
 TOMBSTONES_KEPT_S = 24 * 3600.0
-"""Kafka's default `delete.retention.ms`: an index that was away for longer may have missed deletions."""
+"""Kafka's default `delete.retention.ms`: an index saved longer ago may have missed deletions."""
 
 
 class KnowledgeFeed:
-    """Keeps an index up to date from `start` to `stop`, on one event loop.
+    """Keeps an index and the versions of its knowledge up to date, from `start` to `stop`, on one event loop.
 
-    `versions` is kept up to date with it.
+    Args:
+        group: the consumer group that fills a shared index; None: the index is this process's own.
     """
 
     def __init__(
@@ -64,14 +65,14 @@ class KnowledgeFeed:
         self._index = index
         self._hook = hook
         versions = versions or KnowledgeVersions()
-        # Of a shared index a feed has only its part: the versions are those of who watches all of it.
+        # A feed reads only its part of a shared index; the watch reads all of it, and knows the versions.
         self._versions = KnowledgeVersions() if self.group else versions
         self._watch = SharedIndexWatch(self._kafka, self._topic, self.group, versions) if self.group else None
         self._tasks: list[asyncio.Task[None]] = []
         self._caught_up = False
         # The end of each partition when the feed began.
         self._goal: Mapping[int, int] = {}
-        # The next offset of each partition: what is before it is in the index.
+        # The next offset of each partition: all records before it are in the index.
         self._read: dict[int, int] = {}
         self._failures = 0
         self._problem = ""
@@ -82,11 +83,11 @@ class KnowledgeFeed:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that the topic held when the feed began is in the index; stays true."""
+        """Whether the index holds all that the topic held when the feed began; stays true."""
         return self._caught_up
 
     def state(self) -> dict[str, Any]:
-        """For `/state`: how far it is, and what it is waiting for, if anything."""
+        """For `/state`: the feed's progress, and the problem that it waits for, if any."""
         return {
             "caught_up": self._caught_up,
             "partitions": {
@@ -100,13 +101,13 @@ class KnowledgeFeed:
         }
 
     async def start(self) -> None:
-        """Begin to read; returns at once, whether there is a broker or not."""
+        """Begin to read. Returns at once, with or without a broker."""
         self._tasks = [asyncio.create_task(self._run(), name="knowledge-feed")]
         if self._watch is not None:
             self._tasks.append(asyncio.create_task(self._watch.run(), name="knowledge-watch"))
 
     async def stop(self) -> None:
-        """Stop reading and save how far it came. Takes a few seconds at most."""
+        """Stop reading and save the progress, within a few seconds."""
         tasks, self._tasks = self._tasks, []
         if not tasks:
             return
@@ -122,7 +123,7 @@ class KnowledgeFeed:
             except (KafkaError, OperatorError, OSError, DependencyError) as error:
                 await self._pause(str(error) or repr(error))
             except Exception as error:
-                log.exception("the knowledge feed failed and begins again")
+                log.exception("the knowledge feed failed and starts again")
                 await self._pause(repr(error))
 
     async def _follow(self) -> None:
@@ -141,22 +142,23 @@ class KnowledgeFeed:
             while True:
                 for partition, records in (await self._poll(consumer)).items():
                     await self._index_records(partition.partition, records)
-                # Rather than the last record's: compaction takes records away, transactions leave markers.
+                # Not the last record's offset: compaction removes records, transactions leave markers.
                 for partition in partitions:
                     self._read[partition.partition] = await consumer.position(partition)
                 if not self._versions.known and all(self._read[at] >= end for at, end in ends.items()):
                     self._versions.begin()
-                if self._see_how_far():
+                if self._just_caught_up():
                     await self._save()
 
     async def _share(self) -> None:
-        """Read the partitions that the group assigns, and commit what is in the index."""
+        """Read the partitions that the group assigns, and commit the records that are in the index."""
         options = {"group_id": self.group, "auto_offset_reset": "earliest"}
         async with open_consumer(self._kafka, self._topic, **options) as (consumer, partitions):
             begins = by_number(await consumer.beginning_offsets(partitions))
             self._goal = self._goal or by_number(await consumer.end_offsets(partitions))
-            # A collection that was removed is filled again, whatever the group has committed.
-            assigned = Assigned(consumer, begins, anew=await self._index.acount() == 0)
+            # An index that was emptied is filled again, even if the group has committed all of it.
+            empty = await self._index.acount() == 0
+            assigned = GroupAssignments(consumer, begins, from_beginning=empty)
             consumer.subscribe([self._topic], listener=assigned)
             while True:
                 for partition, records in (await self._poll(consumer)).items():
@@ -169,14 +171,14 @@ class KnowledgeFeed:
                         number: assigned.reread.get(number, at or begins[number])
                         for number, at in committed.items()
                     }
-                    self._see_how_far()
+                    self._just_caught_up()
 
     async def _commit(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
         try:
             await consumer.commit({partition: offset})
         except (CommitFailedError, IllegalStateError) as error:
-            # It has another reader now, who begins where we did: a document replaces itself.
-            log.info("%s was taken away before it could be committed: %s", partition, error)
+            # Its new reader begins where we did, which does no harm: a document replaces itself.
+            log.info("the group revoked %s before the commit: %s", partition, error)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         polled: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
@@ -190,13 +192,13 @@ class KnowledgeFeed:
         flawed = set()
         self._versions.changing(changes.marks)
         for offset, problem in changes.problems:
-            self._skip(f"the record at offset {offset} is no document: {problem}")
+            self._skip(f"the record at offset {offset} is not a document: {problem}")
         indexed = 0
         documents = changes.documents
         if await self._persist(partial(self._index.aupsert, documents)):
             indexed = len(documents)
         else:
-            # One of them is refused: the others must not go with it.
+            # The index refuses one of them: the others must not be lost with it.
             for document in documents:
                 if await self._persist(partial(self._index.aupsert, [document])):
                     indexed += 1
@@ -212,7 +214,7 @@ class KnowledgeFeed:
         self._hook.knowledge_changed(indexed, len(changes.deleted))
 
     async def _persist(self, change: Callable[[], Awaitable[None]]) -> bool:
-        """Make a change, however often it takes; False where the index will never take it."""
+        """Repeat a change until the index has it; False: the index will never take it."""
         while True:
             try:
                 await change()
@@ -226,7 +228,7 @@ class KnowledgeFeed:
                 return True
 
     async def _resumed(self, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
-        """Where to go on; the index is emptied where it cannot be brought up to date from there."""
+        """Return where to go on. An index that cannot be brought up to date is emptied first."""
         read: Mapping[int, int] = self._read
         age = 0.0
         if not read and isinstance(self._index, OwnIndex) and (saved := self._index.positions):
@@ -237,29 +239,30 @@ class KnowledgeFeed:
         if within and 0 <= age <= TOMBSTONES_KEPT_S:
             return {number: read.get(number, begin) for number, begin in begins.items()}
         log.warning(
-            "the index was not made from what %s holds now, or too long ago: it is built anew", self._topic
+            "the index is rebuilt: it was made from other records than %s holds now, or too long ago",
+            self._topic,
         )
         self._versions.forget()
         if isinstance(self._index, OwnIndex):
             await self._index.aclear()
         return dict(begins)
 
-    def _see_how_far(self) -> bool:
-        """Whether the feed has just caught up."""
+    def _just_caught_up(self) -> bool:
+        """Note whether the feed has caught up; true once, when it has."""
         if self._caught_up or any(self._read.get(number, 0) < end for number, end in self._goal.items()):
             return False
         self._caught_up = True
-        log.info("the index holds what %s held at the start: %d documents", self._topic, self._documents)
+        log.info("the index has caught up with %s: %d documents", self._topic, self._documents)
         return True
 
     async def _save(self) -> None:
-        """Note how far an index on disk has come, so that a restart reads only what is new."""
+        """Save the positions of an index on disk, so that a restart reads only newer records."""
         if isinstance(self._index, OwnIndex) and self._read:
             try:
                 saved = Positions(self._topic, dict(self._read), time.time(), self._versions.marks)
                 await self._index.asave(saved)
             except (DependencyError, OSError) as error:
-                log.warning("the index cannot be saved, a restart will build it anew: %s", error)
+                log.warning("the index cannot be saved, so a restart will rebuild it: %s", error)
 
     def _skip(self, problem: str) -> None:
         self._skipped += 1
@@ -276,6 +279,6 @@ class KnowledgeFeed:
 
     def _recovered(self) -> None:
         if self._failures:
-            log.info("the knowledge feed goes on")
+            log.info("the knowledge feed continues")
         self._failures = 0
         self._problem = ""

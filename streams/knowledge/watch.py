@@ -1,8 +1,8 @@
-"""How far an index that workers share has come, for the versions of its knowledge.
+"""Watches an index that workers share, for the versions of its knowledge.
 
-Each worker reads all of `documents` for itself, from where the group that fills the index is, and looks
-at no more than the keys: a tenant of whom there is a new record has no version until the group has
-committed it, because until then some searches find the old and some the new.
+Each worker reads all of `documents` for itself, from the group's committed offsets, and looks only at the
+keys. A tenant with a new record has no version until the group has committed that record: until then,
+some searches find the old knowledge and some the new.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 500
 PENDING_POLL_MS = 50
-"""How often the group is asked how far it is, while there is something that it has not committed."""
+"""The wait between two questions to the group for its commits, while it has some left to make."""
 PAUSE_S = 2.0
 
 
 class SharedIndexWatch:
-    """Keeps `versions` for an index that the consumer group `group` fills."""
+    """Keeps `versions` up to date for an index that the consumer group `group` fills."""
 
     def __init__(self, kafka: Kafka, topic: str, group: str, versions: KnowledgeVersions) -> None:
         self._kafka = kafka
@@ -36,20 +36,20 @@ class SharedIndexWatch:
         self._versions = versions
 
     async def run(self) -> None:
-        """Watch until cancelled. While the topic cannot be read, no version is told."""
+        """Watch until cancelled. While the topic cannot be read, no tenant has a version."""
         while True:
             try:
                 await self._watch()
             except (KafkaError, OperatorError, OSError) as error:
-                log.info("the versions of the knowledge are not known: %s", error)
+                log.info("the versions of the knowledge are unknown: %s", error)
             except Exception:
-                log.exception("the versions of the knowledge are not known")
+                log.exception("the versions of the knowledge are unknown")
             finally:
                 self._versions.forget()
             await asyncio.sleep(PAUSE_S)
 
     async def _watch(self) -> None:
-        # Of the group by name alone: one that assigns its own partitions is no member.
+        # The group ID only reads commits: a consumer that assigns its own partitions is not a member.
         async with open_consumer(
             self._kafka, self._topic, group_id=self._group, auto_offset_reset="earliest"
         ) as (consumer, partitions):
@@ -77,7 +77,7 @@ class SharedIndexWatch:
                         self._versions.changed(number, done)
                         for tenant in done:
                             del marks[tenant]
-                    # One may have records on several partitions, and not all of them are done.
+                    # A tenant may have records on several partitions, some of them not committed yet.
                     self._versions.changing(tenant for marks in pending.values() for tenant in marks)
                 if not self._versions.known:
                     at = [(await consumer.position(each), ends[each.partition]) for each in partitions]
@@ -86,12 +86,12 @@ class SharedIndexWatch:
 
 
 async def _committed(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[int, int]:
-    """Up to where the group has put each partition into the index."""
+    """Return the offset up to which the group has indexed each partition."""
     return {each.partition: await consumer.committed(each) or 0 for each in partitions}
 
 
 def _marks(records: Iterable[ConsumerRecord]) -> dict[str, Mark]:
-    """The last record of each tenant; what has no tenant is nobody's."""
+    """Return the last record of each tenant; records without a readable key are left out."""
     marks = {}
     for record in records:
         try:

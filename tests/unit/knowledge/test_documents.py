@@ -35,8 +35,8 @@ class Record:
         (KEY, b"{", "not JSON"),
         (KEY, b'{"id": "a/b"}', "text"),
         (KEY, b'{"id": "", "text": "x"}', "id"),
-        (document_key("other", "a/b"), encode(GOOD), "is not that of document 'a/b' of 'Ω'"),
-        (document_key("Ω", "a"), encode(GOOD), "is not that of document"),
+        (document_key("other", "a/b"), encode(GOOD), "does not name document 'a/b' of 'Ω'"),
+        (document_key("Ω", "a"), encode(GOOD), "does not name document"),
     ],
 )
 def test_what_is_no_document_says_why(key: bytes | None, value: bytes | None, problem: str) -> None:
