@@ -1,4 +1,4 @@
-"""What every level of the cache does, whatever keeps its values."""
+"""The promises of every level of the cache, in memory and on Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ KEY, OTHER = b"k" * 20, b"o" * 20
 class Subject:
     store: Store
     wait: Callable[[float], Awaitable[None]]
-    """Lets time pass."""
+    """Let time pass."""
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -59,13 +59,13 @@ async def test_a_value_is_found_under_its_own_key_alone(subject: Subject) -> Non
     assert await subject.store.aget(OTHER) is None
 
 
-async def test_the_last_value_counts(subject: Subject) -> None:
+async def test_a_later_value_replaces_an_earlier_one(subject: Subject) -> None:
     subject.store.put(KEY, b"first", 60)
     subject.store.put(KEY, b"second", 60)
     await kept(subject.store, KEY, b"second")
 
 
-async def test_a_value_ends_with_its_time(subject: Subject) -> None:
+async def test_a_value_is_gone_after_its_lifetime(subject: Subject) -> None:
     subject.store.put(KEY, b"short", 0.5)
     subject.store.put(OTHER, b"long", 60)
     await kept(subject.store, OTHER, b"long")
@@ -74,7 +74,7 @@ async def test_a_value_ends_with_its_time(subject: Subject) -> None:
     assert await subject.store.aget(OTHER) == b"long"
 
 
-async def test_what_is_too_long_is_not_kept_and_nothing_old_stands_for_it(subject: Subject) -> None:
+async def test_a_value_that_is_too_long_is_not_kept_nor_an_older_one_given(subject: Subject) -> None:
     longest = b"x" * VALUE_BYTES_MAX
     subject.store.put(OTHER, longest, 60)
     await kept(subject.store, OTHER, longest)
@@ -84,7 +84,7 @@ async def test_what_is_too_long_is_not_kept_and_nothing_old_stands_for_it(subjec
     assert await subject.store.aget(OTHER) in {None, longest}
 
 
-async def test_many_at_once_each_get_their_own(subject: Subject) -> None:
+async def test_many_reads_at_once_each_get_their_own_value(subject: Subject) -> None:
     keys = [n.to_bytes(20) for n in range(300)]
     for key in keys:
         subject.store.put(key, b"of " + key, 60)

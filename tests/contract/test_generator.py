@@ -1,4 +1,4 @@
-"""What every Generator keeps to. Put your own through it: add a factory to GENERATORS."""
+"""The promises of every Generator. Add a factory to GENERATORS to test a custom one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -96,7 +96,7 @@ async def test_an_answer_is_text_that_cites_by_number(generator: Generator) -> N
     assert generation.model
 
 
-async def test_the_deltas_are_the_answer_in_pieces(generator: Generator) -> None:
+async def test_the_deltas_add_up_to_the_answer(generator: Generator) -> None:
     deltas: list[str] = []
     generation = await generator.agenerate(GROUNDING, call(), deltas.append)
     assert "".join(deltas) == generation.text
@@ -150,7 +150,7 @@ FAILURES: list[tuple[Reply, type[DependencyError]]] = [
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize(("reply", "kind"), FAILURES)
-async def test_failures_are_sorted_by_what_to_do_next(
+async def test_failures_become_the_errors_that_callers_act_on(
     reply: Reply, kind: type[DependencyError], streaming: bool
 ) -> None:
     with pytest.raises(DependencyError) as failure:
@@ -169,12 +169,12 @@ async def test_failures_are_sorted_by_what_to_do_next(
         (Reply(headers=EVENTS, pieces=[]), BadOutputError),
     ],
 )
-async def test_a_stream_that_breaks_is_an_error(reply: Reply, kind: type[DependencyError]) -> None:
+async def test_a_broken_stream_raises_an_error(reply: Reply, kind: type[DependencyError]) -> None:
     with pytest.raises(kind):
         await generate(reply, [])
 
 
-async def test_a_refused_connection_is_transient() -> None:
+async def test_a_refused_connection_is_a_transient_error() -> None:
     async with model_at(f"http://127.0.0.1:{free_port()}/v1") as model:
         with pytest.raises(TransientError):
             await model.agenerate(GROUNDING, call())
@@ -186,14 +186,14 @@ async def test_a_server_that_does_not_stream_is_read_whole() -> None:
     assert deltas == ["Three years [1]."]
 
 
-async def test_characters_may_be_cut_between_packets() -> None:
+async def test_a_character_cut_between_packets_is_read() -> None:
     whole = b"".join(stream("质保期", "为三年", "。[1]").pieces)
     deltas: list[str] = []
     await generate(Reply(headers=EVENTS, pieces=[whole[i : i + 7] for i in range(0, len(whole), 7)]), deltas)
     assert "".join(deltas) == "质保期为三年。[1]"
 
 
-async def test_requests_can_be_joined_with_the_servers_log() -> None:
+async def test_requests_carry_the_ids_for_the_servers_log() -> None:
     server = await generate(text("Yes."))
     (request,) = server.requests
     assert request.headers["X-Request-Id"] == "q%2F1/generate/1"
@@ -217,7 +217,7 @@ async def test_streamed_deltas_come_while_the_model_still_writes() -> None:
 
 
 @pytest.mark.parametrize("reply", [Reply(hangs=True), Reply(delay_s=1000), Reply(pieces=[b"{"], hangs=True)])
-async def test_a_cancelled_call_leaves_no_connection(reply: Reply) -> None:
+async def test_a_cancelled_call_closes_its_connection(reply: Reply) -> None:
     async with ModelServer(reply) as server, model_at(server.base_url) as model:
         task = asyncio.create_task(model.agenerate(GROUNDING, call()))
         # Not after a time: on a busy machine, nothing may have been sent by then.
@@ -229,7 +229,7 @@ async def test_a_cancelled_call_leaves_no_connection(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("deltas", [None, []])
-async def test_a_connection_is_used_again(deltas: list[str] | None) -> None:
+async def test_connections_are_reused(deltas: list[str] | None) -> None:
     reply = text("Yes.") if deltas is None else stream("Yes.")
     async with ModelServer(reply) as server, model_at(server.base_url) as model:
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""What every index promises, put to each of them.
+"""The promises of every index, tested on each of them.
 
 The server one runs against the server that `KOTAE_TEST_QDRANT_URL` names, else a container where a Docker
 engine answers, else over HTTP against a shim of the client library's local engine.
@@ -96,7 +96,7 @@ async def test_an_empty_index_finds_nothing(index: Index) -> None:
     await index.adelete("default", "never there")
 
 
-async def test_a_search_that_is_called_immediate_ends_in_one_turn_of_the_loop(index: Index) -> None:
+async def test_an_immediate_search_ends_in_one_turn_of_the_loop(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE])
     searching = asyncio.create_task(index.asearch("default", "lighthouse", 5))
     await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_a_search_that_is_called_immediate_ends_in_one_turn_of_the_loop(in
     assert await searching
 
 
-async def test_the_best_passage_comes_first_with_all_that_is_known_of_it(index: Index) -> None:
+async def test_the_best_passage_comes_first_with_all_its_fields(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY])
     passages = await index.asearch("default", "When is the lamp lit?", 5)
     best = passages[0]
@@ -123,7 +123,7 @@ async def test_chinese_is_found_by_its_words(index: Index) -> None:
 
 
 @pytest.mark.parametrize("index", ["embedded", "server"], indirect=True)
-async def test_numbers_count(index: Index) -> None:
+async def test_numbers_are_searched(index: Index) -> None:
     await index.aupsert([Document(id=f"v{n}", text=f"Release {n} of the product.") for n in range(20)])
     assert (await found(index, "What is in release 13?"))[0] == "v13"
     await index.aupsert(
@@ -133,7 +133,7 @@ async def test_numbers_count(index: Index) -> None:
     assert (await found(index, "１９９９"))[0] == "year"
 
 
-async def test_a_title_is_searched_but_is_no_part_of_the_text(index: Index) -> None:
+async def test_a_title_is_searched_but_not_part_of_the_text(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY, TEA])
     passages = await index.asearch("default", "bakery", 5)
     assert passages[0].document_id == "bakery"
@@ -141,12 +141,12 @@ async def test_a_title_is_searched_but_is_no_part_of_the_text(index: Index) -> N
     assert (await found(index, "茶叶手册"))[0] == "tea"
 
 
-async def test_no_more_than_the_limit(index: Index) -> None:
+async def test_a_search_finds_no_more_than_its_limit(index: Index) -> None:
     await index.aupsert([Document(id=f"d{n}", text=f"A shared word and {n}.") for n in range(8)])
     assert len(await index.asearch("default", "shared word", 3)) == 3
 
 
-async def test_every_chunk_of_a_long_document_is_found_and_is_a_part_of_it(index: Index) -> None:
+async def test_every_chunk_of_a_long_document_is_found_and_is_a_substring(index: Index) -> None:
     document = Document(id="long", text=long_text(300, "gulls"))
     await index.aupsert([document])
     assert await index.acount() > 5
@@ -167,7 +167,7 @@ async def test_a_replaced_document_leaves_nothing_behind(index: Index) -> None:
     ]
 
 
-async def test_a_document_can_grow_and_be_given_again(index: Index) -> None:
+async def test_a_document_can_grow_and_be_upserted_unchanged(index: Index) -> None:
     grown = Document(id="d", text=long_text(300, "gulls"))
     await index.aupsert([Document(id="d", text="Short.")])
     await index.aupsert([grown])
@@ -177,7 +177,7 @@ async def test_a_document_can_grow_and_be_given_again(index: Index) -> None:
     assert await index.acount() == count > 5
 
 
-async def test_the_last_of_several_versions_given_at_once_stays(index: Index) -> None:
+async def test_the_last_of_several_versions_upserted_at_once_stays(index: Index) -> None:
     old, new = Document(id="d", text="The old wording."), Document(id="d", text="The new phrasing.")
     await index.aupsert([old])
     await index.aupsert([new, old, new])
@@ -187,7 +187,7 @@ async def test_the_last_of_several_versions_given_at_once_stays(index: Index) ->
 
 
 @pytest.mark.parametrize("text", ["", " \n\t "])
-async def test_a_document_without_text_is_as_good_as_deleted(index: Index, text: str) -> None:
+async def test_a_document_without_text_is_not_found(index: Index, text: str) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY])
     await index.aupsert([Document(id="lighthouse", title="Keeping the lighthouse", text=text)])
     assert await index.acount() == 1
@@ -219,7 +219,7 @@ async def test_tenants_see_and_touch_their_own_documents_only(index: Index) -> N
     assert await texts(index, "blue", "launch code") == ["The launch code is nine."]
 
 
-async def test_scores_tell_nothing_of_other_tenants(index: Index) -> None:
+async def test_scores_do_not_depend_on_other_tenants(index: Index) -> None:
     mine = [
         Document(id="a", tenant="mine", text="Walrus and harbour."),
         Document(id="b", tenant="mine", text="Harbour and quay."),
@@ -233,7 +233,7 @@ async def test_scores_tell_nothing_of_other_tenants(index: Index) -> None:
     assert after == before
 
 
-async def test_ids_and_tenants_are_any_text(index: Index) -> None:
+async def test_ids_and_tenants_may_be_any_text(index: Index) -> None:
     odd = ["räksmörgås/Ω?#%", "答え 1", "a\nb", "'; DROP TABLE", "🦀" * 20, "a/b", "a%2Fb", "A", "a"]
     documents = [
         Document(id=id_, tenant=tenant, text=f"Oddity {n}.")
@@ -251,19 +251,19 @@ async def test_ids_and_tenants_are_any_text(index: Index) -> None:
 @pytest.mark.parametrize(
     "text", ["", "   ", "?!", "a" * 32_768, "为什么" * 10_000, "word " * 6_000, "\x00\u202e"]
 )
-async def test_any_question_is_searched_for(index: Index, text: str) -> None:
+async def test_any_text_can_be_searched_for(index: Index, text: str) -> None:
     await index.aupsert([LIGHTHOUSE])
     await index.asearch("default", text, 5)
 
 
-async def test_the_end_of_a_long_question_counts(index: Index) -> None:
+async def test_the_end_of_a_long_question_is_searched(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY, TEA])
     preamble = "I was walking along and thought of this and that. " * 600
     assert (await found(index, preamble + "When is the oven cleaned?"))[0] == "bakery"
     assert (await found(index, "When is the oven cleaned? " + preamble))[0] == "bakery"
 
 
-async def test_concurrent_writes_and_searches(index: Index) -> None:
+async def test_searches_work_during_writes(index: Index) -> None:
     async def write(number: int) -> None:
         for version in range(5):
             await index.aupsert([Document(id=f"d{number}", text=f"Version {version} of item {number}.")])
@@ -279,7 +279,7 @@ async def test_concurrent_writes_and_searches(index: Index) -> None:
 
 
 @pytest.mark.parametrize("index", ["embedded+dense", "server+dense"], indirect=True)
-async def test_with_embeddings_meaning_finds_what_words_do_not(index: Index) -> None:
+async def test_with_embeddings_a_search_finds_other_words_of_the_same_meaning(index: Index) -> None:
     await index.aupsert(
         [
             Document(id="garage", text="The automobile stands in the yard."),
@@ -293,7 +293,7 @@ async def test_with_embeddings_meaning_finds_what_words_do_not(index: Index) -> 
 
 
 @pytest.mark.parametrize("index", ["embedded+dense", "server+dense"], indirect=True)
-async def test_while_embeddings_are_away_words_still_find(index: Index) -> None:
+async def test_while_embeddings_are_away_a_search_uses_words(index: Index) -> None:
     await index.aupsert([LIGHTHOUSE, BAKERY])
     index._embeddings.away = True  # type: ignore[attr-defined]
     assert (await found(index, "When is the oven cleaned?"))[0] == "bakery"

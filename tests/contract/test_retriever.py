@@ -1,4 +1,4 @@
-"""What every Retriever promises.
+"""The promises of every Retriever.
 
 To put one of your own through it, subclass `RetrieverContract` and give it a `subject`: a way to
 build a retriever over documents, which may be called more than once in a test.
@@ -47,20 +47,20 @@ class RetrieverContract:
         found = await find(await build(DOCUMENTS, 5), text)
         assert found[0].document_id == document_id
 
-    async def test_passages_say_where_they_are_from(self, build: Build) -> None:
+    async def test_passages_name_their_source(self, build: Build) -> None:
         passage = (await find(await build(DOCUMENTS, 5), "litres of water in the kettle"))[0]
         assert (passage.title, passage.source) == ("Kettle", "kettle.md")
         assert "1.7 litres" in passage.text
         assert passage.chunk_id
 
-    async def test_best_first_and_none_twice(self, build: Build) -> None:
+    async def test_passages_come_best_first_and_once_each(self, build: Build) -> None:
         found = await find(await build(DOCUMENTS, 5), "filler number that mentions the kettle")
         assert len(found) > 1
         scores = [passage.score for passage in found]
         assert scores == sorted(scores, reverse=True)
         assert len({passage.chunk_id for passage in found}) == len(found)
 
-    async def test_no_more_than_configured(self, build: Build) -> None:
+    async def test_no_more_passages_than_configured_are_returned(self, build: Build) -> None:
         assert len(await find(await build(DOCUMENTS, 3), "filler number mentions")) == 3
 
     async def test_a_tenant_finds_its_own_documents_only(self, build: Build) -> None:
@@ -79,7 +79,7 @@ class RetrieverContract:
         for tenant, passages in zip(tenants, found, strict=True):
             assert {"Acme" in passage.text for passage in passages} == {tenant == "acme"}
 
-    async def test_nothing_that_matches_is_no_error(self, build: Build) -> None:
+    async def test_a_question_without_matches_gets_an_empty_result(self, build: Build) -> None:
         assert not list(await find(await build(DOCUMENTS, 5), "zygomorphic quasar"))
         assert not list(await find(await build([], 5), "kettle"))
 
@@ -114,7 +114,7 @@ class RetrieverContract:
         for passage in await find(await build(DOCUMENTS, 5), text):
             orjson.dumps(passage.text)
 
-    async def test_cancelled_and_asked_again(self, build: Build) -> None:
+    async def test_a_cancelled_retrieval_can_be_repeated(self, build: Build) -> None:
         retriever = await build(DOCUMENTS, 5)
         tasks = [asyncio.create_task(find(retriever, "kettle")) for _ in range(10)]
         await asyncio.sleep(0)
@@ -167,7 +167,7 @@ class TestIndexRetriever(RetrieverContract):
             await index.aclose()
 
     @pytest.mark.parametrize("history", [(), (Turn(role="user", content="What does the lamp do?"),)])
-    async def test_it_never_waits_where_it_says_so(self, build: Build, history: tuple[Turn, ...]) -> None:
+    async def test_an_immediate_retriever_never_waits(self, build: Build, history: tuple[Turn, ...]) -> None:
         retriever = await build(DOCUMENTS, 5)
         assert isinstance(retriever, IndexRetriever)
         assert retriever.immediate

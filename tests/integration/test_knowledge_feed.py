@@ -1,4 +1,4 @@
-"""The `documents` topic into the index, over a real broker."""
+"""The feed of the `documents` topic into the index, over a real broker."""
 
 import asyncio
 import time
@@ -84,7 +84,7 @@ def numbered(count: int, tenant: str = "default") -> list[Document]:
     return [Document(id=f"d{n}", tenant=tenant, text=f"Item {n} is here.") for n in range(count)]
 
 
-async def test_all_that_the_topic_holds_is_indexed_then_what_follows(
+async def test_the_topics_records_are_indexed_and_then_its_new_ones(
     settings: Settings, index: EmbeddedIndex, put: Put
 ) -> None:
     told = Told()
@@ -102,7 +102,7 @@ async def test_all_that_the_topic_holds_is_indexed_then_what_follows(
     assert feed.state()["partitions"] == {"0": {"next_offset": 302, "end_at_start": 300}}
 
 
-async def test_an_empty_topic_is_caught_up_with_at_once(
+async def test_a_feed_of_an_empty_topic_has_caught_up_at_once(
     settings: Settings, index: EmbeddedIndex, topics: Topics
 ) -> None:
     feed = KnowledgeFeed(settings.kafka, index, Hook())
@@ -111,7 +111,7 @@ async def test_an_empty_topic_is_caught_up_with_at_once(
     await feed.stop()
 
 
-async def test_what_is_no_document_is_counted_and_passed_over(
+async def test_records_that_are_not_documents_are_counted_and_skipped(
     settings: Settings, index: EmbeddedIndex, put: Put
 ) -> None:
     told = Told()
@@ -160,7 +160,7 @@ async def test_a_feed_waits_for_its_topic(settings: Settings, index: EmbeddedInd
     await feed.stop()
 
 
-async def test_without_a_broker_it_keeps_trying_and_stops_when_told(index: EmbeddedIndex) -> None:
+async def test_without_a_broker_the_feed_keeps_trying_until_stopped(index: EmbeddedIndex) -> None:
     feed = KnowledgeFeed(Kafka(bootstrap_servers="127.0.0.1:1"), index, Hook())
     await feed.start()
     await until(lambda: feed.state()["problem"])
@@ -181,14 +181,14 @@ class TestRestart:
         await index.aclose()
         return feed.state()["documents"], count
 
-    async def test_only_what_is_new_is_read(self, settings: Settings, put: Put, tmp_path: Path) -> None:
+    async def test_only_new_records_are_read(self, settings: Settings, put: Put, tmp_path: Path) -> None:
         await put(*numbered(20))
         assert await self.run_once(settings, tmp_path) == (20, 20)
         await put(Document(id="new", text="New."), (document_key("default", "d3"), None))
         assert await self.run_once(settings, tmp_path) == (1, 20)
         assert await self.run_once(settings, tmp_path) == (0, 20)
 
-    async def test_its_version_is_that_of_whoever_has_read_the_same(
+    async def test_a_restarted_feed_has_the_version_of_one_that_ran_on(
         self, settings: Settings, index: EmbeddedIndex, put: Put, tmp_path: Path
     ) -> None:
         await put(*numbered(3), *numbered(2, "other"))
@@ -214,7 +214,7 @@ class TestRestart:
             await feed.stop()
         await saved.aclose()
 
-    async def test_an_index_of_another_topic_or_of_an_earlier_one_of_this_name_is_built_anew(
+    async def test_an_index_of_another_or_a_recreated_topic_is_rebuilt(
         self, settings: Settings, put: Put, tmp_path: Path
     ) -> None:
         index = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
@@ -234,7 +234,7 @@ class TestRestart:
 
 
 class Refusing(EmbeddedIndex):
-    """Refuses a document for good, and everything once for now."""
+    """Refuses one document for good, and everything once for the moment."""
 
     away = True
 
@@ -247,7 +247,7 @@ class Refusing(EmbeddedIndex):
         await super().aupsert(documents)
 
 
-async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put: Put) -> None:
+async def test_a_refused_document_does_not_stop_the_others(settings: Settings, put: Put) -> None:
     told = Told()
     await put(*numbered(3), Document(id="poison", text="Poison."), Document(id="last", text="Last."))
     index = await asyncio.to_thread(Refusing.open)
@@ -262,7 +262,7 @@ async def test_a_refused_document_takes_no_other_with_it(settings: Settings, put
 
 
 class Held(EmbeddedIndex):
-    """Takes nothing in while it is held."""
+    """Accepts no document while it is held."""
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
@@ -277,7 +277,7 @@ class Held(EmbeddedIndex):
 class TestShared:
     """Several feeds of one index share the topic as a consumer group."""
 
-    async def test_each_document_is_read_by_one_and_once(
+    async def test_each_document_is_read_once_by_one_feed(
         self, settings: Settings, index: EmbeddedIndex, put: Put
     ) -> None:
         told = [Told(), Told()]
@@ -297,11 +297,11 @@ class TestShared:
         await until(lambda: third.documents == 1)
         await again.stop()
 
-    async def test_a_version_is_told_of_what_is_in_the_index_to_all_alike(
+    async def test_all_feeds_agree_on_the_version_of_the_shared_index(
         self, settings: Settings, put: Put
     ) -> None:
         index = await asyncio.to_thread(Held.open)
-        index.held.clear()  # both know what the group has committed before it commits anything
+        index.held.clear()  # both read the group's commits before it commits anything
         await put(*numbered(3), *numbered(2, "other"))
         versions = [KnowledgeVersions() for _ in range(3)]
         feeds = [
@@ -320,7 +320,7 @@ class TestShared:
         await put(Document(id="d0", tenant="other", text="Changed."))
         await until(lambda: all(each.of("other") is None for each in versions[:2]))
         assert [each.of("default") for each in versions[:2]] == [before[0]] * 2
-        await feeds[2].start()  # it begins while there is something that is not in the index yet
+        await feeds[2].start()  # it begins before the index holds all records
         await until(lambda: versions[2].of("default"))
         assert versions[2].of("other") is None
         index.held.set()

@@ -1,4 +1,4 @@
-"""A consumer that is stuck is replaced in place, and what runs goes on."""
+"""A stuck consumer is replaced in place, and running questions go on."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,12 +44,12 @@ def consumer_of(engine: Engine) -> Any:
 
 
 def lose_coordination(consumer: Any) -> None:
-    """As in aiokafka's issues 847 and 848: it ends and nobody hears of it."""
+    """End the coordination without a word, as in aiokafka's issues 847 and 848."""
     consumer._coordinator._coordination_task.cancel()
 
 
 def lose_a_rejoin(consumer: Any) -> None:
-    """It waits for an answer that never comes."""
+    """Let a rejoin wait for an answer that never comes."""
 
     async def wait_for_ever() -> None:
         await asyncio.Event().wait()
@@ -59,13 +59,13 @@ def lose_a_rejoin(consumer: Any) -> None:
 
 
 def lose_the_fetcher(consumer: Any) -> None:
-    """It ends, and with it what it has asked for."""
+    """End the fetcher and its open requests."""
     for task in (consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks):
         task.cancel()
 
 
 class Script:
-    """Answers at once, but for what is held."""
+    """Answers every tenth question only after `release`, the others at once."""
 
     def __init__(self) -> None:
         self.release = asyncio.Event()
@@ -90,7 +90,7 @@ async def answered_once(kafka: Kafka, topics: Topics) -> None:
 
 
 @pytest.mark.parametrize("stuck", [lose_coordination, lose_a_rejoin, lose_the_fetcher])
-async def test_what_runs_goes_on_and_nothing_is_asked_twice(
+async def test_running_questions_go_on_and_none_runs_twice(
     kafka_settings: Kafka, topics: Topics, stuck: Callable[[Any], None]
 ) -> None:
     settings = settings_for(kafka_settings)
@@ -112,7 +112,9 @@ async def test_what_runs_goes_on_and_nothing_is_asked_twice(
     assert sum((await committed_offsets(settings)).values()) == COUNT
 
 
-async def test_a_broker_that_refuses_is_asked_again(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_a_broker_that_refuses_the_new_consumer_is_asked_again(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     settings = settings_for(kafka_settings)
     script = Script()
     pipeline = ScriptedPipeline(script)
@@ -143,7 +145,9 @@ async def test_a_broker_that_refuses_is_asked_again(kafka_settings: Kafka, topic
     assert len(pipeline.asked) == COUNT, "what ran was adopted"
 
 
-async def test_an_end_in_the_middle_finishes_what_runs(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_a_drain_during_the_replacement_finishes_running_questions(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     settings = settings_for(kafka_settings)
     script = Script()
     pipeline = ScriptedPipeline(script)
@@ -191,7 +195,7 @@ def monitor_for(engine: Engine, kafka: Kafka, topics: Topics, hook: Hook, limits
     ("stuck", "symptom"),
     [(lose_coordination, "ended"), (lose_a_rejoin, "group"), (lose_the_fetcher, "records")],
 )
-async def test_one_that_is_stuck_is_noticed_and_replaced(
+async def test_a_stuck_consumer_is_noticed_and_replaced(
     kafka_settings: Kafka, topics: Topics, stuck: Callable[[Any], None], symptom: str
 ) -> None:
     told = Told()
@@ -211,7 +215,7 @@ async def test_one_that_is_stuck_is_noticed_and_replaced(
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def test_where_nothing_helps_the_worker_ends_and_says_why(
+async def test_a_worker_whose_consumer_stays_stuck_ends_with_the_reason(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     settings = settings_for(kafka_settings)

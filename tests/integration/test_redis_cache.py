@@ -37,7 +37,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 KEY = b"k" * 20
 ASKED = 50
 ADDED_S = 0.05
-"""What a question may lose to a Redis that does not work; the mean is compared, on whatever machine."""
+"""The mean time that a question may lose to a Redis that does not work, on any machine."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisSto
 
 @asynccontextmanager
 async def listening(serve: Serve) -> AsyncIterator[str]:
-    """A server of the test's own; its connections end with it."""
+    """Run a server for one test; its connections end with it."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +81,7 @@ async def listening(serve: Serve) -> AsyncIterator[str]:
 
 
 async def until_kept(store: RedisStore, clock: Clock, key: bytes, value: bytes, limit_s: float = 20) -> None:
-    """On a busy machine a look-up may come too late, and too many of them open the breaker."""
+    """Repeat until it is read: on a busy machine late look-ups may open the breaker."""
     async with asyncio.timeout(limit_s):
         while await store.aget(key) != value:
             clock.ahead_s += 61
@@ -90,7 +90,7 @@ async def until_kept(store: RedisStore, clock: Clock, key: bytes, value: bytes, 
 
 
 async def costs_little(store: RedisStore) -> None:
-    """Nothing is found, the mean look-up is within bounds, and soon none costs anything."""
+    """Check that nothing is found, in bounded mean time, and soon in no time at all."""
     store.put(KEY, b"value", 60)
     began = time.perf_counter()
     for _ in range(ASKED):
@@ -103,7 +103,7 @@ async def costs_little(store: RedisStore) -> None:
     assert store.errors == errors
 
 
-async def test_one_that_is_stopped_costs_little_and_is_used_again_when_it_goes_on(
+async def test_a_stopped_redis_delays_questions_little_and_is_used_again_later(
     redis_server: RedisServer,
 ) -> None:
     clock = Clock()
@@ -115,7 +115,7 @@ async def test_one_that_is_stopped_costs_little_and_is_used_again_when_it_goes_o
         await until_kept(store, clock, KEY, b"after")
 
 
-async def test_one_that_is_killed_costs_little_and_is_used_again_when_it_is_back(
+async def test_a_killed_redis_delays_questions_little_and_is_used_again_later(
     redis_server: RedisServer,
 ) -> None:
     clock = Clock()
@@ -146,7 +146,7 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write(b"-NOAUTH Authentication required.\r\n")
 
 
-async def test_whoever_waits_when_it_is_closed_has_nothing() -> None:
+async def test_closing_the_store_ends_waiting_reads_without_a_value() -> None:
     asked = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,7 +166,7 @@ async def test_whoever_waits_when_it_is_closed_has_nothing() -> None:
 
 
 def forwarding(port: int, *, connecting_s: float = 0.0, delay_s: Callable[[], float] = lambda: 0.0) -> Serve:
-    """A way to the server there that takes long: until it is open, or for whatever goes through it."""
+    """A slow way to the server there: slow to open, or slow for each packet."""
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(connecting_s)
@@ -186,12 +186,12 @@ def forwarding(port: int, *, connecting_s: float = 0.0, delay_s: Callable[[], fl
 
 
 @pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
-async def test_what_is_no_redis_costs_little(serve: Serve) -> None:
+async def test_a_server_that_is_not_redis_delays_questions_little(serve: Serve) -> None:
     async with listening(serve) as url, opened(url) as store:
         await costs_little(store)
 
 
-async def test_one_to_which_a_connection_takes_long_is_used_and_costs_little(
+async def test_a_slow_connection_is_used_and_delays_questions_little(
     redis_server: RedisServer,
 ) -> None:
     async with listening(forwarding(redis_server.port, connecting_s=20 * READ_S)) as url:
@@ -202,7 +202,7 @@ async def test_one_to_which_a_connection_takes_long_is_used_and_costs_little(
             await until_kept(store, clock, KEY, b"value")
 
 
-async def test_one_that_is_well_is_not_taken_for_slow_where_the_event_loop_is(
+async def test_a_slow_event_loop_is_not_blamed_on_redis(
     redis_server: RedisServer,
 ) -> None:
     clock = Clock()
@@ -216,11 +216,11 @@ async def test_one_that_is_well_is_not_taken_for_slow_where_the_event_loop_is(
                 await asyncio.sleep(0)  # until the request is sent
             time.sleep(3 * READ_S)  # noqa: ASYNC251 - the loop is held on purpose
             found.append(await asked)
-        # All of them, where Redis has a processor.
+        # All of them, if Redis has a processor.
         assert b"value" in found
 
 
-async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
+async def test_a_slow_redis_delays_questions_little_and_never_mixes_up_values(
     redis_server: RedisServer,
 ) -> None:
     delay_s = 0.0
@@ -244,7 +244,7 @@ async def test_one_that_is_slow_costs_little_and_never_gives_another_keys_value(
 
 @dataclass
 class Worker:
-    """A pipeline with a cache of its own over a shared one."""
+    """A pipeline with its own cache in front of a shared one."""
 
     url: str
     read_s: float = 10.0
@@ -303,7 +303,7 @@ async def test_workers_share_answers_of_the_same_knowledge_only(redis_server: Re
         assert [len(worker.generator.calls) for worker in (one, same, ahead)] == [1, 1, 1]
 
 
-async def test_neither_question_nor_tenant_is_in_a_key_and_every_key_ends(redis_server: RedisServer) -> None:
+async def test_keys_hold_neither_question_nor_tenant_and_every_key_expires(redis_server: RedisServer) -> None:
     async with workers(redis_server.url, 1) as (worker,):
         await worker.ask("Where is the canary?", "tenant-canary")
         (found,) = await until_stored(redis_server.url, 1)
@@ -313,7 +313,7 @@ async def test_neither_question_nor_tenant_is_in_a_key_and_every_key_ends(redis_
             assert 0 < await client.pttl(found) <= 600_000
 
 
-async def test_garbage_in_it_is_as_if_there_was_nothing(redis_server: RedisServer) -> None:
+async def test_garbage_in_redis_counts_as_missing(redis_server: RedisServer) -> None:
     async with workers(redis_server.url, 1) as (worker,):
         await worker.ask()
         ((key, value),) = (await until_stored(redis_server.url, 1)).items()
@@ -332,7 +332,7 @@ async def test_garbage_in_it_is_as_if_there_was_nothing(redis_server: RedisServe
             assert len(worker.generator.calls) == 1
 
 
-async def test_questions_are_answered_while_it_hangs(redis_server: RedisServer) -> None:
+async def test_questions_are_answered_while_redis_hangs(redis_server: RedisServer) -> None:
     redis_server.signal(signal.SIGSTOP)
     async with workers(redis_server.url, 1, read_s=READ_S) as (worker,):
         answers = await asyncio.gather(*(worker.ask(f"Question {n}?") for n in range(200)))
@@ -342,7 +342,7 @@ async def test_questions_are_answered_while_it_hangs(redis_server: RedisServer) 
 
 @dataclass
 class OfTenants:
-    """A retriever and generator in one, that knows each tenant's secret and nothing else."""
+    """A retriever and generator that knows each tenant's secret and nothing else."""
 
     calls: int = 0
 

@@ -90,7 +90,7 @@ class World:
         return len(self.generator.calls)
 
 
-async def test_the_same_question_is_answered_again_as_its_own() -> None:
+async def test_a_repeated_question_gets_the_kept_answer_under_its_own_id() -> None:
     world = World()
     first = await world.ask()
     other = Question(id="other", text=f" {QUESTION.text}\n", conversation_id="c2", metadata={"n": 1})
@@ -117,7 +117,7 @@ async def test_the_same_question_is_answered_again_as_its_own() -> None:
     assert world.cache.results == {"missed": 1, "memory": 1}
 
 
-async def test_a_streaming_question_gets_what_is_kept_as_one_piece() -> None:
+async def test_a_streaming_question_gets_a_kept_answer_as_one_piece() -> None:
     world = World()
     text = (await world.ask()).answer.text
     pieces: list[str] = []
@@ -132,14 +132,14 @@ async def test_a_streaming_question_gets_what_is_kept_as_one_piece() -> None:
         Question(id="q", text="How long is the guarantee?"),
     ],
 )
-async def test_another_question_is_asked_anew(question: Question) -> None:
+async def test_a_different_question_is_answered_anew(question: Question) -> None:
     world = World()
     await world.ask()
     await world.ask(question)
     assert world.model_calls == 2
 
 
-async def test_an_answer_ends_with_its_time() -> None:
+async def test_an_answer_is_forgotten_after_its_lifetime() -> None:
     world = World()
     await world.ask()
     await asyncio.sleep(TTL_S + 1)
@@ -147,7 +147,7 @@ async def test_an_answer_ends_with_its_time() -> None:
     assert world.model_calls == 2
 
 
-async def test_an_answer_that_rests_on_nothing_ends_soon() -> None:
+async def test_an_answer_that_rests_on_nothing_has_a_short_lifetime() -> None:
     world = World(generator=FakeGenerator(text="I do not know."))
     await world.ask()
     await world.ask()
@@ -157,7 +157,7 @@ async def test_an_answer_that_rests_on_nothing_ends_soon() -> None:
     assert world.model_calls == 2
 
 
-async def test_a_document_that_changed_is_never_answered_from_the_past() -> None:
+async def test_no_kept_answer_is_given_after_a_document_changed() -> None:
     world = World()
     await world.ask()
     world.versions.changing(["default"])
@@ -170,7 +170,7 @@ async def test_a_document_that_changed_is_never_answered_from_the_past() -> None
     assert world.model_calls == 3
 
 
-async def test_an_answer_during_which_the_knowledge_changed_is_nobody_elses() -> None:
+async def test_an_answer_is_not_kept_if_the_knowledge_changed_meanwhile() -> None:
     world = World(FakeRetriever(delay_s=0.0))
     running = asyncio.create_task(world.ask())
     waiting = asyncio.create_task(world.ask())
@@ -202,7 +202,9 @@ async def test_a_failed_answer_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(("cacheable", "calls"), [(True, 1), (False, 2)])
-async def test_what_tools_said_is_kept_only_if_they_allow_it(cacheable: bool, calls: int) -> None:
+async def test_an_answer_with_tool_results_is_kept_only_if_the_tools_allow_it(
+    cacheable: bool, calls: int
+) -> None:
     world = World()
     world.use_tool(cacheable=cacheable)
     first = (await world.ask()).answer
@@ -214,7 +216,7 @@ async def test_what_tools_said_is_kept_only_if_they_allow_it(cacheable: bool, ca
     assert (first.usage, second.usage) == (Usage(13, 8), Usage() if cacheable else Usage(13, 8))
 
 
-async def test_a_tools_late_result_is_not_kept() -> None:
+async def test_an_answer_with_a_late_tool_is_not_kept() -> None:
     world = World()
     world.use_tool(cacheable=True, weather=Behaviour(error=RuntimeError()))
     assert (await world.ask()).answer.status == "degraded"
@@ -222,7 +224,7 @@ async def test_a_tools_late_result_is_not_kept() -> None:
     assert (await world.ask()).answer.status == "answered"
 
 
-async def test_those_who_ask_at_once_share_one_answer() -> None:
+async def test_questions_asked_at_once_share_one_answer() -> None:
     world = World()
     answers = await asyncio.gather(*(world.ask(replace_id(f"q{n}")) for n in range(20)))
     assert world.model_calls == 1
@@ -231,7 +233,7 @@ async def test_those_who_ask_at_once_share_one_answer() -> None:
     assert world.cache.results == {"missed": 1, "joined": 19}
 
 
-async def test_nobody_waits_for_an_answer_that_could_not_be_shared_last_time() -> None:
+async def test_no_question_waits_if_the_last_answer_could_not_be_shared() -> None:
     world = World()
     world.use_tool(cacheable=False)
     await asyncio.gather(*(world.ask() for _ in range(5)))
@@ -244,7 +246,7 @@ async def test_nobody_waits_for_an_answer_that_could_not_be_shared_last_time() -
     assert world.cache.results["missed"] == 6
 
 
-async def test_a_leader_that_is_cancelled_costs_the_others_nothing_but_time() -> None:
+async def test_after_a_leader_is_cancelled_the_others_are_still_answered() -> None:
     world = World()
     leader = asyncio.create_task(world.ask())
     others = [asyncio.create_task(world.ask()) for _ in range(3)]
@@ -256,7 +258,7 @@ async def test_a_leader_that_is_cancelled_costs_the_others_nothing_but_time() ->
     assert world.generator.cancelled == 1
 
 
-async def test_a_leader_that_fails_costs_the_others_nothing_but_time() -> None:
+async def test_after_a_leader_fails_the_others_are_still_answered() -> None:
     world = World(generator=FakeGenerator(delay_s=1.0, error=TransientError("model", "503")))
     asked = [asyncio.create_task(world.ask()) for _ in range(4)]
     await asyncio.sleep(1.5)
@@ -265,7 +267,7 @@ async def test_a_leader_that_fails_costs_the_others_nothing_but_time() -> None:
     assert statuses == ["degraded", "answered", "answered", "answered"]
 
 
-async def test_whoever_waits_keeps_time_for_an_answer_of_its_own() -> None:
+async def test_a_waiting_question_keeps_time_to_make_its_own_answer() -> None:
     world = World(generator=FakeGenerator(delay_s=1000.0))
     asked = [world.ask(deadline_s=10.0 + n) for n in range(5)]
     statuses = {answered.answer.status for answered in await asyncio.gather(*asked)}
@@ -273,7 +275,7 @@ async def test_whoever_waits_keeps_time_for_an_answer_of_its_own() -> None:
     assert world.model_calls == 5
 
 
-async def test_a_question_that_has_begun_something_is_answered_by_that() -> None:
+async def test_a_question_with_journal_entries_is_never_looked_up() -> None:
     world = World(journal=Remembering())
     await world.ask()
     await world.ask()
@@ -281,7 +283,7 @@ async def test_a_question_that_has_begun_something_is_answered_by_that() -> None
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x95\x01", b"\x91" * 5000])
-async def test_what_cannot_be_read_is_as_if_it_was_not_there(garbage: bytes) -> None:
+async def test_an_unreadable_value_counts_as_missing(garbage: bytes) -> None:
     world = World()
     key = AnswerKeys("fakes", world.tools, world.versions).of(QUESTION)
     assert key is not None
@@ -292,7 +294,7 @@ async def test_what_cannot_be_read_is_as_if_it_was_not_there(garbage: bytes) -> 
     assert world.model_calls == 2
 
 
-async def test_a_result_that_cannot_be_kept_is_told_all_the_same() -> None:
+async def test_an_answer_that_cannot_be_encoded_is_still_given() -> None:
     world = World(tools=HugeNumbers())
     world.use_tool(cacheable=True)
 
@@ -304,7 +306,7 @@ def replace_id(identifier: str) -> Question:
     return Question(id=identifier, text=QUESTION.text)
 
 
-async def test_an_answer_that_rests_on_a_search_by_words_alone_is_not_kept() -> None:
+async def test_an_answer_from_a_search_by_words_alone_is_not_kept() -> None:
     class Lessened(FakeRetriever):
         async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
             if not self.calls:
@@ -313,7 +315,7 @@ async def test_an_answer_that_rests_on_a_search_by_words_alone_is_not_kept() -> 
             return await super().aretrieve(question, call)
 
     world = World(retriever=Lessened())
-    # The second waited for the first, and makes what the third is given.
+    # The second question waited for the first; it then makes the answer that the third gets.
     answers = await asyncio.gather(world.ask(), world.ask())
     answers += [await world.ask()]
     assert {answered.answer.status for answered in answers} == {"answered"}

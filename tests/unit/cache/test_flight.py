@@ -1,4 +1,4 @@
-"""Who makes a value while others wait for it: nobody is forgotten, whoever fails."""
+"""Single flight: every waiting caller gets a value or a role, even if a leader fails."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_all_who_wait_get_what_lands() -> None:
+async def test_all_who_wait_get_the_value_that_lands() -> None:
     flights = SingleFlight()
     assert await flights.ajoin(KEY, now() + 9) is Role.LEADER
     waiting = [asyncio.create_task(flights.ajoin(KEY, now() + 9)) for _ in range(3)]
@@ -25,13 +25,13 @@ async def test_all_who_wait_get_what_lands() -> None:
     assert len(flights) == 0
 
 
-async def test_another_key_waits_for_nobody() -> None:
+async def test_a_caller_with_another_key_does_not_wait() -> None:
     flights = SingleFlight()
     assert await flights.ajoin(KEY, now() + 9) is Role.LEADER
     assert await flights.ajoin(b"other", now() + 9) is Role.LEADER
 
 
-async def test_a_leader_that_fails_is_followed_by_the_one_that_has_waited_longest() -> None:
+async def test_after_a_leader_fails_the_longest_waiting_caller_leads() -> None:
     flights = SingleFlight()
     await flights.ajoin(KEY, now() + 9)
     waiting = [asyncio.create_task(flights.ajoin(KEY, now() + 9)) for _ in range(3)]
@@ -44,7 +44,7 @@ async def test_a_leader_that_fails_is_followed_by_the_one_that_has_waited_longes
     assert await asyncio.gather(*waiting[1:]) == [Role.ALONE] * 2
 
 
-async def test_nobody_waits_longer_than_it_chose_to() -> None:
+async def test_no_caller_waits_longer_than_it_chose_to() -> None:
     flights = SingleFlight()
     await flights.ajoin(KEY, now() + 9)
     began = now()
@@ -54,7 +54,7 @@ async def test_nobody_waits_longer_than_it_chose_to() -> None:
     assert len(flights) == 0
 
 
-async def test_one_that_is_cancelled_as_it_becomes_the_leader_hands_over() -> None:
+async def test_a_caller_cancelled_as_it_becomes_the_leader_hands_over() -> None:
     flights = SingleFlight()
     await flights.ajoin(KEY, now() + 9)
     first, second = [asyncio.create_task(flights.ajoin(KEY, now() + 9)) for _ in range(2)]
@@ -67,7 +67,7 @@ async def test_one_that_is_cancelled_as_it_becomes_the_leader_hands_over() -> No
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_happens_everybody_gets_a_value_or_a_turn(seed: int) -> None:
+async def test_every_caller_gets_a_value_or_a_role_through_failures_and_cancellations(seed: int) -> None:
     chance = random.Random(seed)
     flights = SingleFlight()
     leading = most = 0

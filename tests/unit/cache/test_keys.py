@@ -1,4 +1,4 @@
-"""Which questions are the same: those that nobody can tell apart, of one tenant, in one state of things."""
+"""Two questions have one key if they look the same and tenant, tools and knowledge are the same."""
 
 import unicodedata
 from dataclasses import dataclass, field, replace
@@ -45,7 +45,7 @@ QUESTION = Question(id="q", text="How long is the warranty?", history=(Turn("use
         ("\u00c5", "\u212b"),  # the angstrom sign is canonically the letter
     ],
 )
-def test_what_nobody_can_see_makes_no_difference(left: str, right: str) -> None:
+def test_invisible_differences_make_no_other_key(left: str, right: str) -> None:
     assert digest(Question(id="1", text=left)) == digest(Question(id="2", text=right))
 
 
@@ -60,7 +60,7 @@ def test_what_nobody_can_see_makes_no_difference(left: str, right: str) -> None:
         ("ﬁ", "fi"),
     ],
 )
-def test_what_may_change_the_meaning_does(left: str, right: str) -> None:
+def test_differences_that_may_change_the_meaning_make_another_key(left: str, right: str) -> None:
     assert digest(Question(id="1", text=left)) != digest(Question(id="1", text=right))
 
 
@@ -71,7 +71,7 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert unicodedata.is_normalized("NFC", once)
 
 
-def test_who_asks_and_how_the_answer_is_delivered_make_no_difference() -> None:
+def test_asker_and_delivery_are_not_in_the_key() -> None:
     other = Question(
         id="other",
         text=QUESTION.text,
@@ -92,7 +92,7 @@ def test_no_two_tenants_share_a_key(left: tuple[str, str], right: tuple[str, str
     assert (digest(one) == digest(other)) == same
 
 
-def test_everything_that_an_answer_depends_on_makes_a_difference() -> None:
+def test_everything_that_an_answer_depends_on_is_in_the_key() -> None:
     tool = tool_spec("weather")
     seen = {
         digest(QUESTION),
@@ -110,7 +110,7 @@ def test_everything_that_an_answer_depends_on_makes_a_difference() -> None:
     assert len(seen) == 11
 
 
-def test_tools_that_are_not_allowed_are_as_if_they_were_not_there() -> None:
+def test_tools_that_are_not_allowed_are_not_in_the_key() -> None:
     world = World([tool_spec("weather"), tool_spec("sky")])
     allowed = [
         Question(id="q", text="?", tools=tools) for tools in (("sky", "weather"), ("weather", "sky"), None)
@@ -121,6 +121,6 @@ def test_tools_that_are_not_allowed_are_as_if_they_were_not_there() -> None:
     )
 
 
-def test_without_a_version_nothing_is_the_same() -> None:
+def test_a_tenant_without_a_version_has_no_key() -> None:
     world = World(versions={"default": None})
     assert AnswerKeys("", world, world).of(QUESTION) is None

@@ -1,4 +1,4 @@
-"""The level in memory stays within its bytes, whatever is put into it."""
+"""The level in memory stays within its bytes."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ MAX = 10_000
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12_000), st.integers(1, 9)), max_size=80))
-def test_never_more_bytes_than_allowed(puts: list[tuple[int, int, int]]) -> None:
+def test_the_memory_never_holds_more_bytes_than_allowed(puts: list[tuple[int, int, int]]) -> None:
     now = 0.0
     store = MemoryStore(MAX, clock=lambda: now)
     last: dict[bytes, bytes] = {}
@@ -24,7 +24,7 @@ def test_never_more_bytes_than_allowed(puts: list[tuple[int, int, int]]) -> None
             assert store.get(each) in {None, value}
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_entry_goes_first() -> None:
     store = MemoryStore(3 * (ENTRY_BYTES + 1))
     for key in (b"a", b"b", b"c"):
         store.put(key, key, 60)

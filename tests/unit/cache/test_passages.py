@@ -1,4 +1,4 @@
-"""What a search found is found again, by the same tenant, of the same knowledge, and by nobody else."""
+"""A search is not repeated for the same tenant and the same version of its knowledge."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.looptime
 
 @dataclass
 class Knowledge:
-    """A tenant's version is what it is set to."""
+    """Gives each tenant the version that a test sets."""
 
     version: Version | None = ((0, 1, 1),)
     lapses: int = 0
@@ -56,13 +56,13 @@ class Parts:
         return len(self.inner.calls)
 
 
-async def test_a_search_is_made_once_and_found_again_in_full() -> None:
+async def test_a_repeated_search_finds_all_passages_without_searching_again() -> None:
     parts = Parts()
     assert await parts.find() == await parts.find(" How long?\r\n") == [PASSAGE.text]
     assert parts.searches == 1
 
 
-async def test_another_tenant_text_turn_or_knowledge_is_searched_for_itself() -> None:
+async def test_another_tenant_text_turn_or_version_is_searched_again() -> None:
     parts = Parts()
     await parts.find()
     await parts.find(tenant="b")
@@ -74,7 +74,7 @@ async def test_another_tenant_text_turn_or_knowledge_is_searched_for_itself() ->
     assert parts.searches == 5
 
 
-async def test_nothing_is_kept_of_knowledge_that_cannot_be_told_or_has_changed_meanwhile() -> None:
+async def test_nothing_is_kept_while_the_version_is_unknown_or_changes() -> None:
     parts = Parts()
     parts.knowledge.version = None
     await parts.find()
@@ -90,7 +90,7 @@ async def test_nothing_is_kept_of_knowledge_that_cannot_be_told_or_has_changed_m
     assert parts.searches == 4
 
 
-async def test_nothing_is_kept_of_a_search_that_found_less_than_it_could() -> None:
+async def test_a_search_that_found_less_than_it_could_is_not_kept() -> None:
     parts = Parts(FakeRetriever(delay_s=1.0))
     asked = asyncio.create_task(parts.find())
     await asyncio.sleep(0.5)
@@ -100,7 +100,7 @@ async def test_nothing_is_kept_of_a_search_that_found_less_than_it_could() -> No
     assert parts.searches == 2
 
 
-async def test_those_who_ask_at_once_share_one_search_and_a_failure_is_nobodys_but_its_own() -> None:
+async def test_searches_at_once_are_made_once_and_a_failure_is_not_shared() -> None:
     parts = Parts(FakeRetriever(delay_s=1.0))
     found = await asyncio.gather(*[parts.find() for _ in range(5)])
     assert found == [[PASSAGE.text]] * 5
@@ -114,7 +114,7 @@ async def test_those_who_ask_at_once_share_one_search_and_a_failure_is_nobodys_b
     assert parts.searches == 2
 
 
-async def test_that_nothing_was_found_is_believed_for_a_short_time() -> None:
+async def test_an_empty_result_has_a_short_lifetime() -> None:
     parts = Parts(FakeRetriever(passages=()))
     assert await parts.find() == await parts.find() == []
     assert parts.searches == 1

@@ -1,4 +1,4 @@
-"""Documents into chunks."""
+"""Documents are cut into chunks."""
 
 import itertools
 
@@ -36,12 +36,12 @@ texts = st.lists(
         ("x" * 600, 100, 100),
     ],
 )
-def test_an_estimate_for_every_script(text: str, least: float, most: float) -> None:
+def test_token_estimates_fit_every_script(text: str, least: float, most: float) -> None:
     assert least <= estimate_tokens(text) <= most
 
 
 @given(texts, st.integers(min_value=5, max_value=60))
-def test_every_chunk_is_a_part_of_the_text_and_no_larger_than_allowed(text: str, size: int) -> None:
+def test_every_chunk_is_a_substring_within_the_limit(text: str, size: int) -> None:
     chunks = list(chunk_text(text, size, size // 8))
     for chunk in chunks:
         assert text[chunk.start : chunk.start + len(chunk.text)] == chunk.text
@@ -51,7 +51,7 @@ def test_every_chunk_is_a_part_of_the_text_and_no_larger_than_allowed(text: str,
 
 
 @given(texts, st.integers(min_value=5, max_value=60))
-def test_nothing_but_white_space_is_left_out(text: str, size: int) -> None:
+def test_chunks_leave_out_only_white_space(text: str, size: int) -> None:
     covered = bytearray(len(text))
     for chunk in chunk_text(text, size, size // 8):
         covered[chunk.start : chunk.start + len(chunk.text)] = b"\1" * len(chunk.text)
@@ -61,7 +61,7 @@ def test_nothing_but_white_space_is_left_out(text: str, size: int) -> None:
 
 
 @given(texts)
-def test_chunks_go_forward(text: str) -> None:
+def test_each_chunk_starts_after_the_one_before(text: str) -> None:
     chunks = list(chunk_text(text, 20, 10))
     ends = [chunk.start + len(chunk.text) for chunk in chunks]
     assert ends == sorted(set(ends))
@@ -88,7 +88,7 @@ def test_a_short_text_is_one_chunk_without_the_space_around_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\u3000 "])
-def test_a_blank_text_has_none(text: str) -> None:
+def test_a_blank_text_has_no_chunks(text: str) -> None:
     assert list(chunk_text(text)) == []
 
 

@@ -1,4 +1,4 @@
-"""Records of `documents` as changes."""
+"""Records of `documents` become changes of an index."""
 
 from dataclasses import dataclass
 
@@ -39,17 +39,19 @@ class Record:
         (document_key("Ω", "a"), encode(GOOD), "does not name document"),
     ],
 )
-def test_what_is_no_document_says_why(key: bytes | None, value: bytes | None, problem: str) -> None:
+def test_a_record_that_is_not_a_document_has_a_problem(
+    key: bytes | None, value: bytes | None, problem: str
+) -> None:
     with pytest.raises(ValueError, match=".*" + problem):
         read_record(key, value)
 
 
-def test_a_document_and_a_tombstone() -> None:
+def test_documents_and_tombstones_are_read() -> None:
     assert read_record(KEY, encode(GOOD)) == (("Ω", "a/b"), GOOD)
     assert read_record(KEY, None) == (("Ω", "a/b"), None)
 
 
-async def test_the_last_change_of_a_key_counts_and_problems_keep_their_offsets() -> None:
+async def test_the_last_change_of_a_key_wins_and_problems_keep_their_offsets() -> None:
     other = Document(id="other", text="Other.")
     records = [
         Record(1, KEY, encode(GOOD)),

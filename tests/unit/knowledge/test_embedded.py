@@ -1,4 +1,4 @@
-"""The embedded index: what is kept between lives, and what it does to the loop."""
+"""The embedded index: saved and loaded again, and no burden to the event loop."""
 
 import asyncio
 import sys
@@ -22,12 +22,12 @@ def numbered(count: int) -> list[Document]:
 
 
 async def opened(path: Path, embeddings: MeaningList | None = None) -> EmbeddedIndex:
-    """As a worker does it: before there is a loop to block."""
+    """Open the index in a thread: a worker opens it before there is a loop to block."""
     return await asyncio.to_thread(EmbeddedIndex.open, str(path), embeddings)
 
 
 @pytest.mark.parametrize("dense", [False, True])
-async def test_what_was_saved_is_there_again(tmp_path: Path, dense: bool) -> None:
+async def test_a_saved_index_is_loaded_again(tmp_path: Path, dense: bool) -> None:
     embeddings = MeaningList() if dense else None
     index = await opened(tmp_path, embeddings)
     assert index.positions is None
@@ -43,7 +43,7 @@ async def test_what_was_saved_is_there_again(tmp_path: Path, dense: bool) -> Non
     await again.aclose()
 
 
-async def test_what_was_made_otherwise_or_not_saved_is_made_anew(tmp_path: Path) -> None:
+async def test_an_index_of_another_scheme_or_unsaved_is_rebuilt(tmp_path: Path) -> None:
     index = await opened(tmp_path)
     await index.aupsert(numbered(9))
     await index.aclose()
@@ -56,7 +56,7 @@ async def test_what_was_made_otherwise_or_not_saved_is_made_anew(tmp_path: Path)
     await index.aclose()
 
 
-async def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
+async def test_a_damaged_index_is_rebuilt(tmp_path: Path) -> None:
     index = await opened(tmp_path)
     await index.aupsert(numbered(9))
     await index.asave(POSITIONS)
@@ -73,7 +73,7 @@ async def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
     await index.aclose()
 
 
-async def test_after_a_kill_reading_on_from_what_was_saved_makes_it_whole(tmp_path: Path) -> None:
+async def test_after_a_kill_reading_from_the_saved_positions_completes_the_index(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
 from agents.knowledge.embedded import EmbeddedIndex
@@ -129,7 +129,7 @@ async def test_an_interrupted_replacement_is_not_taken_for_a_complete_one() -> N
     await index.aclose()
 
 
-async def test_what_is_there_already_is_not_embedded_again() -> None:
+async def test_an_unchanged_document_is_not_embedded_again() -> None:
     embeddings = MeaningList()
     index = await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
     await index.aupsert(numbered(5))
@@ -151,7 +151,7 @@ async def test_without_its_embeddings_indexing_fails_and_can_be_repeated() -> No
     await index.aclose()
 
 
-async def test_a_closed_index_says_so() -> None:
+async def test_a_search_in_a_closed_index_raises_an_error() -> None:
     index = await asyncio.to_thread(EmbeddedIndex.open)
     await index.aclose()
     await index.aclose()
@@ -159,7 +159,7 @@ async def test_a_closed_index_says_so() -> None:
         await index.asearch("default", "item", 5)
 
 
-async def test_space_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_space_of_replaced_points_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "REPLACED_PER_FLUSH", 100)
     index = await asyncio.to_thread(EmbeddedIndex.open)
 
@@ -174,7 +174,7 @@ async def test_space_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     await index.aclose()
 
 
-async def test_indexing_gives_way_to_others() -> None:
+async def test_indexing_gives_way_to_other_tasks() -> None:
     index = await asyncio.to_thread(EmbeddedIndex.open)
     turns = 0
 

@@ -49,7 +49,7 @@ async def embeddings(server: Server) -> AsyncIterator[OpenAIEmbeddings]:
     await runner.cleanup()
 
 
-async def test_texts_go_in_batches_and_vectors_come_in_their_order(
+async def test_texts_are_sent_in_batches_and_vectors_keep_their_order(
     server: Server, embeddings: OpenAIEmbeddings
 ) -> None:
     texts = ["x" * n for n in range(BATCH + 3)]
@@ -73,7 +73,7 @@ async def test_texts_go_in_batches_and_vectors_come_in_their_order(
         (200, b'{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}', BadOutputError),
     ],
 )
-async def test_what_is_no_answer_is_an_error(
+async def test_a_wrong_response_raises_an_error(
     server: Server, embeddings: OpenAIEmbeddings, status: int, body: bytes, error: type[Exception]
 ) -> None:
     server.status, server.body = status, body
@@ -82,7 +82,7 @@ async def test_what_is_no_answer_is_an_error(
 
 
 @pytest.mark.looptime
-async def test_a_server_that_never_answers_is_given_up() -> None:
+async def test_a_request_without_an_answer_times_out() -> None:
     pool = SimpleNamespace(dependency="embeddings", arequest=lambda *_, **__: asyncio.Event().wait())
     embeddings = OpenAIEmbeddings(cast(HttpPool, pool), "http://127.0.0.1:9/v1", "small")
     with pytest.raises(TransientError, match="no vectors of 2 texts"):
@@ -90,7 +90,9 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
     assert asyncio.get_running_loop().time() == REQUEST_S
 
 
-async def test_trouble_is_logged_once_and_words_must_do(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_server_is_logged_once_and_searches_use_words_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     embeddings = MeaningList()
     meaning = Meaning(embeddings)
     assert await meaning.avector("a car")

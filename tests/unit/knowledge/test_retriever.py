@@ -1,4 +1,4 @@
-"""Questions that lean on history."""
+"""Retrieval for follow-up questions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def passage(name: str, score: float) -> Passage:
     return Passage(f"{name}#0", name, "", "", name, score)
 
 
-async def test_a_follow_up_finds_what_it_leans_on() -> None:
+async def test_a_follow_up_finds_passages_for_the_turn_before_it() -> None:
     index = await asyncio.to_thread(EmbeddedIndex.open)
     await index.aupsert(
         [
@@ -68,11 +68,11 @@ async def test_a_follow_up_finds_what_it_leans_on() -> None:
         (question("x" * 30_000, "y" * 5_000), "y" * 600),
     ],
 )
-def test_only_a_short_question_leans_on_the_user_s_last_turn(asked: Question, leant_on: str) -> None:
+def test_only_a_short_question_is_a_follow_up_to_the_users_last_turn(asked: Question, leant_on: str) -> None:
     assert last_turn(asked) == leant_on
 
 
-def test_what_both_searches_find_comes_first() -> None:
+def test_passages_that_both_searches_find_come_first() -> None:
     both = weigh([passage("a", 3.0), passage("b", 2.9)], [passage("b", 2.0), passage("c", 9.0)])
     assert [(each.document_id, round(each.score, 2)) for each in both] == [
         ("b", 3.6),
@@ -82,7 +82,7 @@ def test_what_both_searches_find_comes_first() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_search_by_words_alone_is_told_of_though_others_have_their_vectors() -> None:
+async def test_a_search_by_words_alone_is_reported_beside_successful_ones() -> None:
     class Faltering:
         model = "m"
 

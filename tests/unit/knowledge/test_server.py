@@ -1,4 +1,4 @@
-"""The server index: what its server's trouble becomes, and what it asks of a collection."""
+"""The server index: its errors, and the collection that it creates or refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,7 +41,7 @@ async def index(served: tuple[str, QdrantShim]) -> AsyncIterator[ServerIndex]:
         (404, PermanentError),
     ],
 )
-async def test_statuses_are_sorted(
+async def test_http_statuses_become_the_right_errors(
     index: ServerIndex, served: tuple[str, QdrantShim], status: int, error: type[Exception]
 ) -> None:
     served[1].failing = status
@@ -52,7 +52,7 @@ async def test_statuses_are_sorted(
     assert await index.asearch("default", "text", 5)
 
 
-async def test_no_server_is_transient() -> None:
+async def test_a_missing_server_is_a_transient_error() -> None:
     index = ServerIndex("http://127.0.0.1:9", "kotae")
     with pytest.raises(TransientError):
         await index.aupsert([DOCUMENT])
@@ -60,11 +60,11 @@ async def test_no_server_is_transient() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:80", "https://127.0.0.1:443/prefix", "http://127.0.0.1"])
-async def test_the_port_that_a_url_names_is_the_one_that_is_called(url: str) -> None:
+async def test_only_the_port_in_the_url_is_called(url: str) -> None:
     index = ServerIndex(url, "kotae")
     with pytest.raises(DependencyError) as failure:
         await index.asearch("default", "text", 5)
-    # No other port may be called.
+    # A call to another port would be refused.
     assert "egress" not in str(failure.value)
     await index.aclose()
 
@@ -91,7 +91,7 @@ async def test_the_collection_is_made_once_with_indexes_on_tenant_and_document(
         ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, {"size": 768}, "768"),
     ],
 )
-async def test_a_collection_that_does_not_fit_is_refused(
+async def test_an_unfit_collection_is_refused(
     served: tuple[str, QdrantShim],
     words: dict[str, models.SparseVectorParams],
     dense: dict[str, int] | None,
@@ -124,7 +124,7 @@ async def answering(response: Callable[[], web.Response]) -> AsyncIterator[Serve
         await runner.cleanup()
 
 
-async def test_a_response_without_end_is_not_read_to_it() -> None:
+async def test_an_endless_response_is_not_read_for_ever() -> None:
     async with answering(lambda: web.Response(body=b" " * (MAX_RESPONSE_BYTES + 1))) as index:
         with pytest.raises(PermanentError, match="longer than"):
             await index.asearch("default", "text", 5)
@@ -134,9 +134,11 @@ async def test_a_response_without_end_is_not_read_to_it() -> None:
 @pytest.mark.parametrize(
     ("value", "wait_s"), [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)]
 )
-async def test_it_is_left_alone_for_as_long_as_it_asks(status: int, value: str, wait_s: float | None) -> None:
+async def test_a_throttling_server_is_given_the_time_it_asks_for(
+    status: int, value: str, wait_s: float | None
+) -> None:
     async with answering(lambda: web.Response(status=status, headers={"Retry-After": value})) as index:
         with pytest.raises(ThrottledError) as throttled:
             await index.asearch("default", "text", 5)
-    # The client library reads a number alone with 429, and tells of nothing else.
+    # The client library reads only a number, and only with 429.
     assert throttled.value.retry_after_s == (None if status == 429 and value != "7" else wait_s)

@@ -35,28 +35,28 @@ def document(text: str, title: str = "") -> dict[int, float]:
         ("MP3", "an mp3 file"),
     ],
 )
-def test_what_is_asked_for_is_in_what_is_written(asked: str, written: str) -> None:
+def test_terms_of_a_question_match_terms_of_a_text(asked: str, written: str) -> None:
     wanted = {index for index, weight in query(asked).items() if weight == 1.0} or set(query(asked))
     assert wanted
     assert wanted <= set(document(written))
 
 
 @pytest.mark.parametrize(("one", "other"), [("12", "13"), ("上海", "海上"), ("cat", "dog")])
-def test_what_differs_has_different_terms(one: str, other: str) -> None:
+def test_different_words_have_different_terms(one: str, other: str) -> None:
     assert {i for i, w in query(one).items() if w == 1.0}.isdisjoint(
         i for i, w in query(other).items() if w == 1.0
     )
 
 
-def test_a_single_character_counts_for_less_than_a_pair() -> None:
+def test_a_single_character_weighs_less_than_a_pair() -> None:
     assert sorted(query("灯塔").values()) == [0.25, 0.25, 1.0]
 
 
-def test_a_title_is_part_of_what_is_indexed() -> None:
+def test_the_title_is_indexed() -> None:
     assert set(query("保修 warranty")) <= set(document("Text.", title="保修 warranty"))
 
 
-def test_repeating_a_term_and_a_shorter_text_weigh_more() -> None:
+def test_a_term_weighs_more_if_repeated_and_in_a_shorter_text() -> None:
     (term,) = (index for index, weight in query("灯塔").items() if weight == 1.0)
     assert (
         document("灯塔灯塔的光")[term] > document("灯塔的光的光")[term] > document("灯塔" + "的光" * 90)[term]
@@ -76,7 +76,7 @@ def test_any_text_has_a_vector(text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("a bc.字漢\u3000\n"), max_size=6_000))
-def test_a_shortened_text_is_short_and_a_short_one_is_left_alone(text: str) -> None:
+def test_shortening_changes_only_long_texts(text: str) -> None:
     short = shorten(text)
     assert estimate_tokens(short) <= QUERY_TOKENS + 2
     if estimate_tokens(text) <= QUERY_TOKENS and len(text) <= 8 * QUERY_TOKENS:
@@ -86,5 +86,5 @@ def test_a_shortened_text_is_short_and_a_short_one_is_left_alone(text: str) -> N
 @pytest.mark.parametrize(
     "text", ["word " * 6_000, "字" * 32_768, "x" * 32_768, " " * 32_768, "\ufdfa" * 32_768]
 )
-def test_the_longest_question_is_a_bounded_search(text: str) -> None:
+def test_the_longest_question_has_a_bounded_number_of_terms(text: str) -> None:
     assert len(query("start " + text + " finish")) < 1_000

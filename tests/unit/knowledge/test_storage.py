@@ -1,4 +1,4 @@
-"""Directories that belong to one process, and what is noted in them."""
+"""Directories that belong to one process, and the positions saved in them."""
 
 import os
 import signal
@@ -31,14 +31,14 @@ def test_processes_that_share_a_path_have_a_directory_each(tmp_path: Path) -> No
     assert first.path.exists()
 
 
-def test_a_temporary_directory_goes_when_it_is_released() -> None:
+def test_releasing_a_temporary_directory_removes_it() -> None:
     directory = storage.temporary()
     (directory.path / "file").write_text("x")
     directory.release()
     assert not directory.path.exists()
 
 
-def test_those_of_killed_processes_are_removed_and_others_left(tmp_path: Path) -> None:
+def test_only_directories_of_killed_processes_are_removed(tmp_path: Path) -> None:
     program = (
         "import sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
         "from agents.knowledge import storage; print(storage.temporary().path, flush=True); sys.stdin.read()"
@@ -70,14 +70,14 @@ def test_clearing_leaves_the_lock(tmp_path: Path) -> None:
 
 
 class TestPositions:
-    def test_what_is_written_is_read(self, tmp_path: Path) -> None:
+    def test_written_positions_are_read_back(self, tmp_path: Path) -> None:
         positions = Positions("documents", {0: 12, 3: 0}, 1_700_000_000.5)
         write_positions(tmp_path, "1/", Positions("documents", {}, 0.0))
         write_positions(tmp_path, "1/", positions)
         assert read_positions(tmp_path, "1/") == positions
         assert [path.name for path in tmp_path.iterdir()] == ["positions.json"]
 
-    def test_those_of_another_scheme_or_none_or_broken_ones_count_for_nothing(self, tmp_path: Path) -> None:
+    def test_missing_broken_or_other_schemes_positions_are_ignored(self, tmp_path: Path) -> None:
         assert read_positions(tmp_path, "1/") is None
         write_positions(tmp_path, "1/", Positions("documents", {0: 12}, 1.0))
         assert read_positions(tmp_path, "2/") is None

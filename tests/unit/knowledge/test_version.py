@@ -1,4 +1,4 @@
-"""The version of a tenant's knowledge: the same for all who have read the same, and for nobody else."""
+"""Processes agree on a tenant's version exactly if they have read the same records."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ LOG = st.lists(st.sampled_from(TENANTS), max_size=30)
 
 
 def reader(log: list[str], upto: int, *, start: int = 0, batch: int = 1) -> KnowledgeVersions:
-    """Has read the log (whose offset n has the timestamp 100 + n) from `start` up to `upto`."""
+    """Read the log, whose offset n has the timestamp 100 + n, from `start` up to `upto`."""
     versions = KnowledgeVersions()
     versions.begin({0: start} if start else None)
     for at in range(start, upto, batch):
@@ -32,18 +32,16 @@ def test_versions_agree_exactly_where_the_tenants_own_records_do(
 
 
 @given(LOG, st.integers(1, 30))
-def test_a_reader_that_began_later_agrees_on_what_it_has_seen_and_never_on_anything_else(
-    log: list[str], start: int
-) -> None:
+def test_a_later_reader_agrees_exactly_on_the_records_it_has_seen(log: list[str], start: int) -> None:
     start = min(start, len(log))
     whole, late = reader(log, len(log)), reader(log, len(log), start=start)
     for tenant in TENANTS:
         seen = tenant in log[start:]
-        # From the very beginning nothing is missed, and everybody is sure of everything.
+        # A reader from the very beginning has missed nothing.
         assert (whole.of(tenant) == late.of(tenant)) == (seen or start == 0)
 
 
-def test_nothing_is_told_before_all_is_read_nor_while_it_changes() -> None:
+def test_there_is_no_version_before_all_is_read_nor_during_a_change() -> None:
     versions = KnowledgeVersions()
     versions.changed(0, {"a": Mark(3, 5)})
     assert versions.of("a") is None
@@ -60,7 +58,7 @@ def test_nothing_is_told_before_all_is_read_nor_while_it_changes() -> None:
     assert not versions.known
 
 
-def test_a_change_that_never_ends_is_told_of_no_version_whatever_else_changes() -> None:
+def test_during_a_change_other_changes_give_no_version() -> None:
     versions = reader([], 0)
     versions.changing(["a"])
     versions.changing(["b"])
@@ -69,7 +67,7 @@ def test_a_change_that_never_ends_is_told_of_no_version_whatever_else_changes() 
     assert versions.of("b") == ((0, 1, 1),)
 
 
-def test_the_same_offset_of_another_topic_is_another_version() -> None:
+def test_the_same_offset_of_a_recreated_topic_is_another_version() -> None:
     versions = [KnowledgeVersions(), KnowledgeVersions()]
     for timestamp, each in enumerate(versions):
         each.begin()
@@ -77,7 +75,7 @@ def test_the_same_offset_of_another_topic_is_another_version() -> None:
     assert versions[0].of("a") != versions[1].of("a")
 
 
-def test_what_an_index_refused_is_nobody_elses_version_from_then_on() -> None:
+def test_after_a_refused_record_a_version_is_shared_with_no_process() -> None:
     flawed, well = reader(["a"], 1), reader(["a"], 1)
     for each, refused in ((flawed, {"a"}), (well, set())):
         each.changed(0, {"a": Mark(1, 1)}, refused)

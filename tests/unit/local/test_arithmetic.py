@@ -52,7 +52,7 @@ from streams.local.arithmetic import ArithmeticProblem, evaluate, show
         ("0 ** 0", "= 1"),
     ],
 )
-def test_values(expression: str, told: str) -> None:
+def test_expressions_have_their_values(expression: str, told: str) -> None:
     assert show(evaluate(expression)) == told
 
 
@@ -84,14 +84,14 @@ def test_values(expression: str, told: str) -> None:
         ("1" * 201, "longer than 200"),
     ],
 )
-def test_problems_are_told(expression: str, problem: str) -> None:
+def test_wrong_expressions_raise_a_clear_problem(expression: str, problem: str) -> None:
     with pytest.raises(ArithmeticProblem, match=problem) as refused:
         evaluate(expression)
     assert len(str(refused.value)) < 300
 
 
 @given(st.text(alphabet="0123456789.+-*/%()^ ,×÷％", max_size=200))
-def test_nothing_written_takes_long_or_breaks_it(expression: str) -> None:
+def test_any_text_ends_soon_in_a_value_or_a_problem(expression: str) -> None:
     began = time.process_time()
     with contextlib.suppress(ArithmeticProblem):
         show(evaluate(expression))
@@ -99,7 +99,7 @@ def test_nothing_written_takes_long_or_breaks_it(expression: str) -> None:
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(1, 10**9), st.sampled_from("+-*/"))
-def test_it_agrees_with_exact_arithmetic(left: int, right: int, sign: str) -> None:
+def test_values_agree_with_exact_arithmetic(left: int, right: int, sign: str) -> None:
     expected = {
         "+": Fraction(left + right),
         "-": Fraction(left - right),

@@ -1,4 +1,4 @@
-"""The in-process cluster is enough for what the demo does with one worker."""
+"""The in-process cluster is enough for the demo with one worker."""
 
 import asyncio
 import sys
@@ -47,7 +47,7 @@ async def test_an_idempotent_producer_and_a_group_member_work_with_it() -> None:
     assert committed == sent.offset + 1
 
 
-async def test_it_is_gone_once_stopped() -> None:
+async def test_a_stopped_cluster_is_gone() -> None:
     cluster = InProcessCluster([])
     await cluster.start()
     port = int(cluster.bootstrap_servers.rpartition(":")[2])
@@ -66,7 +66,7 @@ async def test_it_is_gone_once_stopped() -> None:
     await eventually(free, 10, "its threads have ended")
 
 
-async def test_without_the_wheel_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_wheel_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(OperatorError, match=r"Java 17 and Maven, or 'kotae\[demo\]'"):
         await InProcessCluster([]).start()

@@ -1,4 +1,4 @@
-"""The demo's knowledge, and the questions that it asks of it."""
+"""The demo's documents, and its questions about them."""
 
 import re
 
@@ -46,7 +46,7 @@ def test_the_five_kinds_of_question_are_there() -> None:
 
 
 @pytest.mark.parametrize("question", DEMO_QUESTIONS, ids=lambda question: question.note)
-def test_what_is_expected_can_be_had(question: DemoQuestion) -> None:
+def test_each_question_expects_known_tools_and_facts_of_one_document(question: DemoQuestion) -> None:
     assert set(question.expected_tools) <= set(TOOLS)
     assert (question.expected_status == "degraded") == bool(question.expected_degraded)
     if question.expected_document is None:
@@ -58,7 +58,7 @@ def test_what_is_expected_can_be_had(question: DemoQuestion) -> None:
 
 
 @pytest.mark.parametrize("question", DEMO_QUESTIONS, ids=lambda question: question.note)
-def test_the_offline_model_plans_just_the_tools_expected(question: DemoQuestion) -> None:
+def test_the_offline_model_plans_the_expected_tools_only(question: DemoQuestion) -> None:
     tools = table_tools(TOOLS, environ={}, http=unused_client, default_timeout_s=1.0)
     offers = [
         {

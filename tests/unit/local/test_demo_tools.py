@@ -34,7 +34,7 @@ def registry() -> ToolRegistry:
     )
 
 
-async def test_the_calculator_says_what_it_calculated(registry: ToolRegistry) -> None:
+async def test_the_calculator_gives_the_expression_with_its_value(registry: ToolRegistry) -> None:
     result = await run(registry, "calculator", expression="17.5% of  2,480 =?")
     assert (result.status, result.result) == ("ok", "17.5% of 2,480 = 434")
     wrong = await run(registry, "calculator", expression="1/0")
@@ -42,7 +42,7 @@ async def test_the_calculator_says_what_it_calculated(registry: ToolRegistry) ->
     assert (await run(registry, "calculator", expression=5)).status == "rejected"
 
 
-def test_the_clock_says_where_it_looked() -> None:
+def test_the_clock_names_its_zone() -> None:
     assert tell_time("Tokyo", NOON) == "Tokyo: 2026-07-01 (Wednesday) 21:00:05, UTC+09:00 (Asia/Tokyo)"
     assert tell_time("纽约", NOON) == "纽约: 2026-07-01 (Wednesday) 08:00:05, UTC-04:00 (America/New_York)"
 
@@ -53,7 +53,7 @@ async def test_the_clock_suggests_places_that_it_knows(registry: ToolRegistry) -
     assert "Asia/Tokyo" in unknown.result
 
 
-async def test_the_clock_goes(registry: ToolRegistry) -> None:
+async def test_the_clock_tells_the_current_time(registry: ToolRegistry) -> None:
     result = await run(registry, "clock")
     told = datetime.strptime(result.result, "UTC: %Y-%m-%d (%A) %H:%M:%S, UTC+00:00 (UTC)").replace(
         tzinfo=UTC
@@ -76,7 +76,7 @@ async def test_the_clock_goes(registry: ToolRegistry) -> None:
         ("utc", "UTC"),
     ],
 )
-def test_places(place: str, zone: str) -> None:
+def test_places_have_time_zones(place: str, zone: str) -> None:
     assert find_zone(place).utcoffset(NOON) == find_zone(zone).utcoffset(NOON)
 
 
@@ -87,7 +87,7 @@ def test_unknown_places_get_suggestions(place: str) -> None:
     assert len(str(refused.value)) < 300
 
 
-async def test_the_tool_that_hangs_is_given_up_in_time() -> None:
+async def test_a_tool_that_hangs_times_out() -> None:
     async with run_slow_tool() as table:
         registry = ToolRegistry(table_tools(table, environ={}, http=unused_client, default_timeout_s=8.0))
         assert table[NAME]["timeout_s"] == 1.5

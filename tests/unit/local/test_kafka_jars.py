@@ -1,4 +1,4 @@
-"""What the local broker needs, and what is said where it is missing."""
+"""The local broker's Java and jars: found, resolved, or named in an error."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def program(folder: Path, name: str, script: str) -> Path:
 
 @pytest.fixture
 def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place where programs of a test's own are found, before the system's basic ones."""
+    """The folder of a test's fake programs, found before the system's basic ones."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "mkdir", "touch", "sleep"):
@@ -38,7 +38,7 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def maven(bin_folder: Path) -> Path:
-    """A Maven that notes each run, takes its time, and leaves one jar where it is told to."""
+    """A fake Maven that notes each run, is slow, and writes one jar to its output folder."""
     return program(
         bin_folder,
         "mvn",
@@ -52,7 +52,7 @@ def runs(bin_folder: Path) -> int:
     return len((bin_folder / "runs").read_text().splitlines())
 
 
-async def test_no_java(bin_folder: Path) -> None:
+async def test_without_java_the_error_says_so(bin_folder: Path) -> None:
     with pytest.raises(OperatorError, match=rf"no Java was found.*17.*{ALTERNATIVE}"):
         await find_java()
 
@@ -60,7 +60,7 @@ async def test_no_java(bin_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("banner", "major"), [('openjdk version "11.0.2"', "11"), ('java version "1.8.0_292"', "8")]
 )
-async def test_java_is_too_old(bin_folder: Path, banner: str, major: str) -> None:
+async def test_an_old_java_is_refused(bin_folder: Path, banner: str, major: str) -> None:
     program(bin_folder, "java", f"echo '{banner}' >&2")
     with pytest.raises(OperatorError, match=rf"is Java {major}, .*17 or newer.*{ALTERNATIVE}"):
         await find_java()
@@ -69,7 +69,7 @@ async def test_java_is_too_old(bin_folder: Path, banner: str, major: str) -> Non
 @pytest.mark.parametrize(
     "banner", ['openjdk version "17.0.15" 2025-04-15', 'openjdk version "25" 2025-09-16']
 )
-async def test_java_is_new_enough(bin_folder: Path, banner: str) -> None:
+async def test_a_new_enough_java_is_found(bin_folder: Path, banner: str) -> None:
     java = program(bin_folder, "java", f"echo '{banner}' >&2")
     assert await find_java() == str(java)
 
@@ -97,7 +97,7 @@ def test_kafka_can_run_with_a_java_and_the_jars_or_maven(
     assert can_run_kafka()
 
 
-async def test_no_maven(bin_folder: Path, tmp_path: Path) -> None:
+async def test_without_maven_the_error_says_so(bin_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=rf"Maven \(mvn\) was not found.*{ALTERNATIVE}"):
         await resolve_jars(tmp_path / "cache")
 
@@ -111,7 +111,7 @@ async def test_jars_are_resolved_once(maven: Path, bin_folder: Path, tmp_path: P
     assert runs(bin_folder) == len(said) == 1
 
 
-async def test_several_may_resolve_at_once(maven: Path, bin_folder: Path, tmp_path: Path) -> None:
+async def test_concurrent_resolutions_leave_one_cache(maven: Path, bin_folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     found = await asyncio.gather(*(resolve_jars(cache) for _ in range(3)))
     assert len(set(found)) == 1

@@ -1,4 +1,4 @@
-"""Answers without a model: what is found, in English and Chinese, and what is not claimed."""
+"""Answers without a model, in English and Chinese: found if supported, else not claimed."""
 
 import re
 
@@ -80,7 +80,7 @@ def test_the_answer_is_found_and_cited(texts: list[tuple[str, str]], question: s
 
 
 @pytest.mark.parametrize(("texts", "question"), UNANSWERED)
-def test_nothing_is_claimed_that_nothing_supports(texts: list[tuple[str, str]], question: str) -> None:
+def test_an_unsupported_question_gets_no_answer(texts: list[tuple[str, str]], question: str) -> None:
     assert extract_answer(question, passages(texts)) == ""
 
 
@@ -89,12 +89,12 @@ def test_a_question_without_words_has_no_answer(question: str) -> None:
     assert extract_answer(question, passages(ENGLISH + CHINESE)) == ""
 
 
-def test_no_passages_no_answer() -> None:
+def test_without_passages_there_is_no_answer() -> None:
     assert extract_answer("Where are the headquarters?", []) == ""
     assert extract_answer("Where are the headquarters?", passages([("", " \n ")])) == ""
 
 
-def test_headings_and_questions_lead_to_the_answer_but_are_none() -> None:
+def test_headings_and_questions_point_to_the_answer_but_are_never_it() -> None:
     texts = [
         (
             "FAQ",
@@ -121,7 +121,7 @@ async def generate(given: Grounding) -> tuple[str, list[str]]:
     return generation.text, deltas
 
 
-async def test_tool_results_are_told_and_late_ones_admitted() -> None:
+async def test_an_answer_gives_tool_results_and_names_late_tools() -> None:
     text, deltas = await generate(
         grounding(
             "What time is it?", [], call("ok", {"time": "12:00", "zone": ["UTC"]}), call("timeout", None)
@@ -135,15 +135,15 @@ async def test_tool_results_are_told_and_late_ones_admitted() -> None:
     ("question", "words"),
     [("Who is it?", "I do not know"), ("是谁？", "我不知道"), ("だれですか？", "I do not know")],
 )
-async def test_not_knowing_is_said_in_the_questions_language(question: str, words: str) -> None:
+async def test_an_unknown_answer_is_said_in_the_questions_language(question: str, words: str) -> None:
     text, _ = await generate(grounding(question, []))
     assert text.startswith(words)
 
 
-async def test_what_could_not_be_reached_is_said() -> None:
+async def test_an_answer_names_the_parts_that_could_not_be_reached() -> None:
     text, _ = await generate(grounding("Where is it?", [], missing=("the knowledge base",)))
     assert "the knowledge base" in text
 
 
-def test_a_failed_tool_alone_is_no_answer() -> None:
+def test_a_failed_tool_alone_gives_no_answer() -> None:
     assert answer_without_model(grounding("What time is it?", [], call("error", "down"))) == ""

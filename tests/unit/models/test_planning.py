@@ -1,4 +1,4 @@
-"""Plans by matching: with tools that nothing here knows by name, in English and Chinese."""
+"""Plans by matching, in English and Chinese, for tools that the planner does not know by name."""
 
 from typing import Any
 
@@ -100,14 +100,14 @@ def test_calls_follow_from_the_question_and_the_schema(
         "Is support there 24/7?",
     ],
 )
-def test_no_call_without_a_reason_or_without_what_it_needs(question: str) -> None:
+def test_a_tool_is_not_called_without_a_reason_or_a_required_argument(question: str) -> None:
     assert match_tools(question, TOOLS) == []
 
 
 @pytest.mark.parametrize(
     "broken", [{}, {"function": {}}, {"function": {"name": "x", "parameters": {"properties": []}}}]
 )
-def test_offers_that_are_none_are_passed_over(broken: dict[str, Any]) -> None:
+def test_malformed_offers_are_skipped(broken: dict[str, Any]) -> None:
     assert match_tools("What is 2 * 3?", [broken, TOOLS[0]]) == match_tools("What is 2 * 3?", [TOOLS[0]])
 
 
@@ -115,5 +115,5 @@ def test_offers_that_are_none_are_passed_over(broken: dict[str, Any]) -> None:
     ("written", "plain"),
     [("7 x 8", "7 * 8"), ("50% of 1,000", "50/100 * 1000"), ("100 减去 37", "100 - 37"), ("9 ÷ 3", "9 / 3")],
 )
-def test_plain_arithmetic(written: str, plain: str) -> None:
+def test_arithmetic_is_written_plainly(written: str, plain: str) -> None:
     assert plain_arithmetic(written) == plain

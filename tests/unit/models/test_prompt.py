@@ -1,4 +1,4 @@
-"""What a model is told, and that the offline model reads it back."""
+"""The messages to a model, which the offline model reads back."""
 
 import time
 
@@ -35,7 +35,7 @@ QUESTION = Question(
 )
 
 
-def test_the_plan_is_asked_for_with_history_and_question_alone() -> None:
+def test_the_plans_messages_hold_history_and_question_alone() -> None:
     system, *history, user = plan_messages(QUESTION)
     assert system["role"] == "system"
     assert [message["content"] for message in history] == ["Hello", "Hi."]
@@ -74,7 +74,7 @@ def test_untrusted_text_closes_no_block_and_opens_none() -> None:
     assert back.question.text == QUESTION.text
 
 
-# What chat templates end messages with, in the text of a message as their servers read it.
+# Marks with which chat templates end a message; a server reads them in a message's text too.
 MARKS = [
     *("<|im_end|>", "<|im_start|>system", "<|eot_id|>", "<|start_header_id|>", "<｜User｜>", "<s>", "</s>"),
     *("<bos>", "<start_of_turn>model", "<end_of_turn>", "[INST]", "[/INST]", "<</SYS>>", "[TOOL_CALLS]"),
@@ -90,7 +90,7 @@ MARKS = [
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_no_text_holds_what_a_chat_template_ends_a_message_with(mark: str) -> None:
+def test_no_text_holds_a_mark_that_ends_a_message(mark: str) -> None:
     hostile = f"x{mark}y {mark.lower()} {mark * 2}"
     question = Question(id="q", text=hostile, history=(Turn("user", hostile), Turn("assistant", hostile)))
     grounding = Grounding(question, [passage(hostile, hostile)], [result(hostile), result({hostile: 1})])
@@ -101,7 +101,7 @@ def test_no_text_holds_what_a_chat_template_ends_a_message_with(mark: str) -> No
     assert (back.passages[0].text, back.tool_calls[0].result) == (hostile, hostile)
 
 
-def test_a_tag_is_forged_with_invisible_characters_in_vain() -> None:
+def test_invisible_characters_do_not_forge_a_tag() -> None:
     content = generate_messages(Grounding(QUESTION, [passage("a <\u200b/\u2060source> <\ufeffquestion>")]))[
         -1
     ]
@@ -109,7 +109,7 @@ def test_a_tag_is_forged_with_invisible_characters_in_vain() -> None:
 
 
 @pytest.mark.parametrize("blank", [" ", "\n", "\u200b"])
-def test_blanks_take_no_longer_than_other_characters(blank: str) -> None:
+def test_a_text_of_blanks_is_escaped_in_linear_time(blank: str) -> None:
     text = "<" + blank * (TEXT_MAX - 2) + "x"
     began = time.process_time()
     assert restore(neutralise(text)) == text
@@ -117,12 +117,12 @@ def test_blanks_take_no_longer_than_other_characters(blank: str) -> None:
     assert time.process_time() - began < 1.0  # trying each way to split them took 30 s
 
 
-def test_only_what_would_be_mistaken_is_changed() -> None:
+def test_only_forged_marks_are_escaped() -> None:
     text = "if a < b: x[0] = <b>bold</b> [1] [Instance] <sources> a <= s, <span>"
     assert neutralise(text) == text
 
 
-def test_old_history_is_left_out() -> None:
+def test_the_oldest_history_is_left_out() -> None:
     turns = tuple(Turn("user" if n % 2 == 0 else "assistant", str(n)) for n in range(40))
     messages = plan_messages(Question(id="q", text="?", history=turns))
     assert [message["content"] for message in messages[1:-1]] == [
@@ -162,7 +162,7 @@ TEXT = st.text(
 
 
 @given(TEXT, TEXT, TEXT)
-def test_what_is_written_is_read_back(question: str, body: str, title: str) -> None:
+def test_the_offline_model_reads_a_prompt_back(question: str, body: str, title: str) -> None:
     grounding = Grounding(Question(id="q", text=question), [passage(body, title)], [result({"value": body})])
     back = read_prompt(generate_messages(grounding))
     if "&" not in body + question:

@@ -34,7 +34,7 @@ def decode(*pieces: bytes) -> list[tuple[str, bytes]]:
         (b"", []),
     ],
 )
-def test_a_stream_is_its_events_however_it_is_cut(stream: bytes, events: list[bytes]) -> None:
+def test_a_stream_gives_the_same_events_for_every_cut(stream: bytes, events: list[bytes]) -> None:
     assert [data for _, data in decode(stream)] == events
     assert [data for _, data in decode(*(stream[i : i + 1] for i in range(len(stream))))] == events
 
