@@ -1,1 +1,1 @@
-"""Parts for one machine: a broker, an in-process cluster, a model server. No worker needs any of them."""
+"""Parts for one machine: a broker, an in-process cluster, a model server, the demo. No worker needs them."""

@@ -1,4 +1,4 @@
-"""Arithmetic as people write it, evaluated exactly and within bounds. Pure."""
+"""Evaluates arithmetic as people write it, exactly and within bounds. Pure."""
 
 import ast
 import operator
@@ -10,7 +10,7 @@ from fractions import Fraction
 
 LENGTH_MAX = 200
 BITS_MAX = 4096
-"""Of a numerator or denominator: some 1,200 digits; evaluation takes well under a millisecond."""
+"""The largest numerator or denominator: some 1,200 digits, evaluated in well under a millisecond."""
 _DIGITS_SHOWN = 12
 _WHOLE_DIGITS_SHOWN = 40
 
@@ -25,7 +25,7 @@ _WRITTEN: list[tuple[str, str]] = [
     (r"\btimes\b|\bmultiplied by\b|乘以?|×|·|⋅", "*"),
     (r"\bpercent\b|\bper cent\b", "%"),
     (r"%\s*(?:of\b|的)", "% *"),
-    # A percent sign is the remainder only where something follows that it could divide by.
+    # A percent sign means the remainder only if a divisor follows.
     (r"%(?!\s*[\d.(])", "/100"),
     (r"(?<![\d.])0+(?=\d)", ""),
     (r"[=?\s]+$", ""),
@@ -48,14 +48,14 @@ class ArithmeticProblem(ValueError):  # noqa: N818 - the asker's mistake, in wor
 
 
 def evaluate(expression: str) -> Fraction:
-    """The exact value of an expression of + - * / // % ** and brackets.
+    """Return the exact value of an expression of + - * / // % ** and brackets.
 
-    Full-width characters, × ÷, thousands separators, percentages ("17.5% of 2,480") and the words for
-    the operators in English and Chinese are understood. Only a root (a power that is not whole) is
-    rounded, to the precision of a float.
+    It may hold full-width characters, × ÷, thousands separators, percentages ("17.5% of 2,480") and the
+    operators' words in English and Chinese. Only a root (a power that is not whole) is rounded, to the
+    precision of a float.
 
     Raises:
-        ArithmeticProblem: not arithmetic, a division by zero, or out of bounds.
+        ArithmeticProblem: the text is not arithmetic, divides by zero, or exceeds the bounds.
     """
     if len(expression) > LENGTH_MAX:
         raise ArithmeticProblem(f"the expression is longer than {LENGTH_MAX} characters")
@@ -73,7 +73,7 @@ def evaluate(expression: str) -> Fraction:
 
 
 def show(value: Fraction) -> str:
-    """The value after its sign: "= 434", or "≈ 3.33333333333" where it has been rounded."""
+    """Write the value after its sign: "= 434", or "≈ 3.33333333333" if it is rounded."""
     with localcontext() as context:
         context.prec = _WHOLE_DIGITS_SHOWN if value.denominator == 1 else _DIGITS_SHOWN
         rounded = Decimal(value.numerator) / Decimal(value.denominator)
@@ -88,7 +88,7 @@ def show(value: Fraction) -> str:
 def _value(node: ast.expr, source: str) -> Fraction:
     match node:
         case ast.Constant(value=int() | float()):
-            # From the text, because the parser has already rounded it.
+            # The text is read again, because the parser has rounded the number.
             return Fraction(ast.get_source_segment(source, node) or "0")
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, source)
@@ -110,7 +110,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
         raise ArithmeticProblem("a division by zero")
     if exponent.denominator == 1:
         bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-        # Known before it is computed: what is too large is never computed.
+        # The size is known in advance, so that a value that is too large is never computed.
         if base not in {0, 1, -1} and bits * abs(exponent.numerator) > BITS_MAX * 2:
             raise ArithmeticProblem("the result is too large")
         return Fraction(base**exponent.numerator) if abs(base) != 1 else base ** (exponent.numerator % 2)

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on this machine: one KRaft node, started and ended with whoever wants it."""
+"""A real Apache Kafka on this machine: one KRaft node that ends with its owner."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ from streams.settings.errors import OperatorError
 
 START_TIMEOUT_S = 60.0
 
-# One node with a small heap: internal topics need no spread, and the log cleaner's default buffer (128 MB)
-# would be a quarter of the heap. The 8 MiB leave room for a dead letter above the largest question. A node
-# that was killed may register again only when its old session has ended, so that session is short.
+# One node with a small heap: internal topics need one partition only, and the log cleaner's default buffer
+# (128 MB) would be a quarter of the heap. The 8 MiB leave room for a dead letter, which is larger than its
+# question. A killed node may register again only after its old session has ended, so the session is short.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -63,10 +63,10 @@ class LocalBroker:
     """Kafka on a loopback port, from start to stop; use it with `async with`.
 
     Args:
-        port: 0 takes any free one.
-        data: where the log is kept; None: a temporary directory, removed by `stop`.
-        cache: where jars are kept; None: the user's cache directory.
-        say: told, in a line each, what takes time.
+        port: the port to listen on; 0: any free port.
+        data: the directory of the log; None: a temporary directory, removed by `stop`.
+        cache: the directory of the jars; None: the user's cache directory.
+        say: gets a line for each step that takes time.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LocalBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients are told."""
+        """The address for clients."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -98,13 +98,13 @@ class LocalBroker:
 
     @property
     def log(self) -> Path:
-        """What the broker wrote: warnings and worse."""
+        """The file of the broker's log: warnings and worse."""
         if self.data is None:
             raise RuntimeError("the broker was never started")
         return self.data / "broker.log"
 
     def last_words(self) -> str:
-        """The last line of its log, for an error message."""
+        """Return the last line of the broker's log, for an error message."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'it wrote nothing'} (log: {self.log})"
 
@@ -122,10 +122,10 @@ class LocalBroker:
         await self.stop()
 
     async def start(self) -> None:
-        """Start it, and wait until it answers Kafka's protocol.
+        """Start the broker, and wait until it answers Kafka's protocol.
 
         Raises:
-            OperatorError: Java or Maven is missing, the port is taken, or it did not come up.
+            OperatorError: Java or Maven is missing, the port is taken, or the broker did not start.
         """
         if self.port:
             require_free_port(self.port, "--port")
@@ -140,26 +140,26 @@ class LocalBroker:
         await self._launch(self.data)
 
     async def kill(self) -> None:
-        """SIGKILL the JVM, as a crash would; `restart` brings it back with what it had on disk."""
+        """SIGKILL the JVM, as a crash would; `restart` starts it again with its data on disk."""
         if self._child is not None:
             await self._child.kill()
 
     async def restart(self) -> None:
-        """Start again after `kill`, on the same port and data."""
+        """Start again after `kill`, on the same port with the same data."""
         if self.data is None or self.pid is not None:
             raise RuntimeError("only a broker that was started and killed can be started again")
         await self._launch(self.data)
 
     async def wait(self) -> int:
-        """Wait until the JVM ends by itself; its exit code."""
+        """Wait until the JVM ends by itself, and return its exit code."""
         if self._child is None:
             raise RuntimeError("the broker was never started")
         return await self._child.wait()
 
     async def stop(self) -> None:
-        """End the JVM and remove the data directory if it is a temporary one. May be called twice."""
+        """End the JVM, and remove a temporary data directory. May be called twice."""
         if self._child is not None:
-            # What is thrown away needs no orderly end, which takes a second.
+            # An orderly end takes a second, which temporary data does not need.
             await (self._child.kill() if self.temporary else self._child.stop())
             self._child = None
         if self.temporary and self.data is not None:
@@ -176,9 +176,9 @@ class LocalBroker:
             return
         self._configure(directory)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        # With "=": one id in 64 begins with a dash, and would be read as an option.
+        # With "=", because one id in 64 begins with a dash, and would be taken for an option.
         arguments = ["format", f"--cluster-id={cluster}", "--config", str(directory / "server.properties")]
-        # So short a run ends before an optimising compiler or a parallel collector would pay for its start.
+        # The run is too short for an optimising compiler or a parallel collector to pay off.
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         command = self._command(directory, "kafka.tools.StorageTool", *arguments, options=quick)
         with self.log.open("ab") as output:
@@ -213,10 +213,10 @@ class LocalBroker:
 
 
 async def serves(bootstrap_servers: str) -> bool:
-    """Whether a broker answers a metadata request there, and not only accepts the connection."""
+    """Whether a broker there answers a metadata request, rather than only accepts a connection."""
     host, _, port = bootstrap_servers.rpartition(":")
     try:
-        # aiokafka logs an error for every refused connection, so it is asked only once one is accepted.
+        # aiokafka logs an error for each refused connection, so this plain connection is tried first.
         _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
         return False

@@ -1,7 +1,7 @@
-"""A stand-in for a broker where there is neither Java nor Maven: the cluster inside confluent-kafka's wheel.
+"""A replacement for a broker without Java or Maven: the cluster inside confluent-kafka's wheel.
 
 librdkafka's mock cluster speaks the protocol well enough for one producer, one consumer and commits. Its
-rebalances are unreliable and it knows no topic settings, so it serves the demo with one worker, nothing else.
+rebalances are unreliable, and it knows no topic settings: it serves only the demo, with one worker.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class InProcessCluster:
     """One mock broker in this process, on a loopback port; use it with `async with`.
 
     Args:
-        topics: the topics to have, each with the four partitions that the cluster gives every topic.
+        topics: the topics to make; the cluster gives every topic four partitions.
     """
 
     def __init__(self, topics: Iterable[str]) -> None:
@@ -40,7 +40,7 @@ class InProcessCluster:
         await self.stop()
 
     async def start(self) -> None:
-        """Start it and make the topics.
+        """Start the cluster and make the topics.
 
         Raises:
             OperatorError: confluent-kafka is not installed.
@@ -49,8 +49,8 @@ class InProcessCluster:
             from confluent_kafka import Producer  # noqa: PLC0415 - an extra that only the demo needs
         except ImportError as error:
             raise OperatorError(
-                "no broker can be had: install Java 17 and Maven, or 'kotae[demo]' for the in-process "
-                "cluster, or name a cluster of yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
+                "there is no broker: install Java 17 and Maven, or 'kotae[demo]' for the in-process "
+                "cluster, or name your cluster in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
             ) from error
         self._owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         described = await asyncio.to_thread(self._owner.list_topics, timeout=_TIMEOUT_S)
@@ -58,11 +58,11 @@ class InProcessCluster:
             f"{broker.host}:{broker.port}" for broker in described.brokers.values()
         )
         for topic in self._topics:
-            # Asking for a topic makes it: there is no other way.
+            # The only way to make a topic here is to ask for it.
             await asyncio.to_thread(self._owner.list_topics, topic, timeout=_TIMEOUT_S)
 
     async def stop(self) -> None:
-        """End it; whatever it held is gone. May be called twice."""
-        # The cluster lives as long as the client that made it, and ends with its last reference.
+        """End the cluster, and with it all records. May be called twice."""
+        # The cluster ends with the last reference to the client that made it.
         owner, self._owner = self._owner, None
         del owner

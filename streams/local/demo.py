@@ -1,7 +1,6 @@
 """The whole system on one machine, for the demo: cluster, topics, model, knowledge, worker.
 
-Model and worker are the real programs, in processes of their own that are tied to this one: whatever
-ends this process ends them.
+Model and worker are the real programs, in child processes that cannot outlive this process.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings
 
 PREFIX = "kotae-demo."
-"""On a cluster of the user's own, the demo keeps to topics of its own."""
+"""The prefix of the demo's topics on the user's own cluster."""
 READY_S = 60.0
 POLL_S = 0.03
 
@@ -40,13 +39,13 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class _Program:
-    """A `kotae` command as a child process, and where its output goes."""
+    """A `kotae` command as a child process, with its log file."""
 
     child: Child
     log: Path
 
     async def ready(self, url: str) -> None:
-        """Wait until it answers there with 200."""
+        """Wait until the program answers at `url` with 200."""
         async with httpx.AsyncClient(trust_env=False) as client:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(READY_S):
@@ -57,20 +56,20 @@ class _Program:
                         await asyncio.sleep(POLL_S)
         lines = self.log.read_text(errors="replace").strip().splitlines()
         raise OperatorError(
-            f"{self.log.stem} did not become ready: {lines[-1] if lines else 'it said nothing'}"
+            f"{self.log.stem} did not become ready: {lines[-1] if lines else 'it wrote nothing'}"
         )
 
 
 class DemoSystem:
-    """Everything that the demo needs, from start to the end of its `async with` block.
+    """Runs everything that the demo needs, in its `async with` block.
 
     Args:
-        own_cluster: whether the settings name a cluster; else one is started.
-        environ: what the child processes inherit.
-        say: told, in a line each, what is being started.
+        own_cluster: whether the settings name a cluster; else the demo starts one.
+        environ: the environment of the child processes.
+        say: gets a line for each part that starts.
 
     Attributes:
-        kafka: where to ask.
+        kafka: the settings for clients that ask.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class DemoSystem:
         config = self._folder / "demo.toml"
         config.write_text(tomli_w.dumps({"tools": tables}), encoding="utf-8")
         documents = await asyncio.to_thread(read_documents)
-        self._say(f"knowledge: {len(documents)} documents of a company that does not exist")
+        self._say(f"knowledge: {len(documents)} documents of a fictitious company")
         async with DocumentSender(self.kafka) as sender:
             for document in documents:
                 await sender.send(document)
@@ -138,7 +137,7 @@ class DemoSystem:
         return kafka
 
     async def _start_model(self, stack: AsyncExitStack) -> dict[str, str]:
-        """The settings by which the worker finds the model."""
+        """Start the model, and return the settings by which the worker finds it."""
         if self._settings.model.base_url:
             self._say(f"model: yours at {self._settings.model.base_url}")
             model = self._settings.model

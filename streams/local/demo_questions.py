@@ -1,4 +1,4 @@
-"""The questions that the demo asks, and what makes an answer to each of them right."""
+"""The demo's questions, each with the marks of a right answer."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class DemoQuestion:
     """A question with its expected outcome.
 
     Attributes:
-        note: what it is asked for, in a few words for whoever watches.
-        expected: every one of these must be in the answer's text.
-        expected_document: id of the document that must be cited; None: none need be.
-        expected_tools: names of exactly the tools that must be called.
-        expected_degraded: reason codes of the answer.
+        note: the point of the question, in a few words for the user.
+        expected: texts that must all be in the answer.
+        expected_document: the id of the document that must be cited; None: no citation is needed.
+        expected_tools: the names of the tools that must be called, and no others.
+        expected_degraded: the answer's degrade reasons.
     """
 
     text: str
@@ -64,7 +64,7 @@ DEMO_QUESTIONS = (
 
 
 def problems(question: DemoQuestion, answer: Answer) -> list[str]:
-    """What is wrong with an answer to the question, a line each; empty: nothing."""
+    """Return the problems of an answer to the question, a line each; empty: it is right."""
     found = [f"its text lacks {text!r}" for text in question.expected if text not in answer.text]
     if answer.status != question.expected_status:
         found.append(f"its status is {answer.status}, not {question.expected_status}")

@@ -1,8 +1,7 @@
 """Two real tools for the demo: a calculator and a clock.
 
-The demo names them in its worker's settings: as entry points they would turn up in every
-installation. Their descriptions are in English and Chinese, because the offline model plans by
-matching words.
+The demo names them in its worker's settings: entry points would add them to every installation. Their
+descriptions are in English and Chinese, because the offline model plans by matching words.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from streams.local.zones import UnknownPlace, find_zone
 
 
 def demo_tools_table() -> dict[str, dict[str, Any]]:
-    """Their part of the `[tools]` table."""
+    """Return the tools' part of the `[tools]` table."""
     return {
         function.__name__: {"python": f"{__name__}:{function.__name__}"} for function in (calculator, clock)
     }
@@ -68,7 +67,7 @@ async def clock(
 
 
 def tell_time(place: str, now: datetime) -> str:
-    """The date and time in the place when it is `now`, which has a zone; UnknownPlace where none is known."""
+    """Return date and time in the place at `now`, which has a zone. Raises UnknownPlace."""
     there = now.astimezone(find_zone(place))
     offset = there.strftime("%z")
     return f"{place}: {there:%Y-%m-%d (%A) %H:%M:%S}, UTC{offset[:3]}:{offset[3:]} ({there.tzinfo})"

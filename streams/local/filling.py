@@ -1,7 +1,7 @@
-"""Values for a tool's arguments, found in the question by what their JSON Schema says of them. Pure.
+"""Finds values for a tool's arguments in the question, by their JSON Schema. Pure.
 
-No tool is known by name here. What a parameter wants is read from its type, enum, pattern, format,
-examples, name and description, in English or Chinese.
+This module knows no tool by name. It reads the type, enum, pattern, format, examples, name and description
+of each parameter, in English or Chinese.
 """
 
 import re
@@ -21,19 +21,19 @@ from streams.local.spotting import (
 
 
 class Certainty(IntEnum):
-    """How surely a value is meant for the parameter."""
+    """The certainty that a value is meant for the parameter."""
 
     GENERAL = 0
-    """Any text would do, such as a search query."""
+    """The parameter takes any text, such as a search query."""
     FITTING = 1
-    """It has the shape that is asked for; whether the tool is meant must be told otherwise."""
+    """The value has the right shape; other words must show that the tool is meant."""
     EVIDENT = 2
-    """Nobody would write it who did not want it computed."""
+    """The value by itself asks to be computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that was found, and how surely it is meant."""
+    """A value in the question, with the certainty that it is meant."""
 
     value: Any
     certainty: Certainty
@@ -62,9 +62,9 @@ _NUMBER_ALONE = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w.]*\d)")
 
 
 def find_values(name: str, schema: dict[str, Any], question: str, known: Set[str]) -> list[Value]:
-    """All values in the question that would do for a parameter, in order; the first is the best guess.
+    """Return all values in the question that fit a parameter, in order; the first is the best guess.
 
-    `known` are the keys of the tool's own words: they name what is wanted, not of what.
+    `known` are the keys of the words that describe the tool: they name the wish, not its object.
     """
     if isinstance(schema.get("enum"), list):
         return [Value(choice, Certainty.FITTING) for choice in schema["enum"] if _mentions(question, choice)]
@@ -137,7 +137,7 @@ def _mentions(question: str, choice: Any) -> bool:
 
 
 def _shape(schema: dict[str, Any]) -> str | None:
-    """A regular expression for values with a shape of their own; None where any text would do."""
+    """Return a regular expression for values of a special shape; None: the parameter takes any text."""
     if schema.get("format") in _FORMATS:
         return _FORMATS[schema["format"]]
     pattern = schema.get("pattern")
@@ -147,7 +147,7 @@ def _shape(schema: dict[str, Any]) -> str | None:
             told = re.compile(f"(?:{bare})")
         except re.error:
             return None
-        # A pattern that takes any words says nothing of where to look.
+        # A pattern that fits any words does not show where the value is.
         if told.groups == 0 and not told.fullmatch("some words") and not told.fullmatch("words"):
             return rf"{_EDGE}(?:{bare})(?![A-Za-z0-9_])"
     examples = [example for example in schema.get("examples", ()) if isinstance(example, str)]
@@ -156,8 +156,3 @@ def _shape(schema: dict[str, Any]) -> str | None:
         return None
     shapes = {re.sub(r"[A-Za-z]+", "[A-Za-z]+", re.sub(r"\d+", r"\\d+", example)) for example in coded}
     return rf"{_EDGE}(?:{'|'.join(sorted(shapes))})(?![A-Za-z0-9_])"
-
-
-def _takes_words(schema: dict[str, Any]) -> bool:
-    examples = " ".join(example for example in schema.get("examples", ()) if isinstance(example, str))
-    return bool(re.search(r"[%×÷]", examples))

@@ -1,4 +1,4 @@
-"""What the local broker is made of: a Java new enough, and jars that Maven resolves once into a cache."""
+"""Finds Java for the local broker, and lets Maven resolve its jars once, into a cache."""
 
 import contextlib
 import os
@@ -13,18 +13,18 @@ from streams.process.processes import run_to_end
 from streams.settings.errors import OperatorError
 
 JAVA_AT_LEAST = 17
-_ALTERNATIVE = "or name a cluster of yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
+_ALTERNATIVE = "or name your cluster in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
 
 
 def pom_path() -> Path:
-    """The pom that names the jars: beside this module in a wheel, under compose/ in the source tree."""
+    """Return the path of the pom that names the jars: beside this module in a wheel, else in compose/."""
     here = Path(__file__).resolve()
     packaged = here.parent / "kafka" / "pom.xml"
     return packaged if packaged.is_file() else here.parents[2] / "compose" / "kafka" / "pom.xml"
 
 
 def kafka_version(pom: Path) -> str:
-    """The version that the pom asks for."""
+    """Return the version of Kafka in the pom."""
     found = ElementTree.parse(pom).findtext(  # noqa: S314 - the file is our own
         "{*}properties/{*}kafka.version"
     )
@@ -34,13 +34,13 @@ def kafka_version(pom: Path) -> str:
 
 
 def cache_root() -> Path:
-    """Where downloaded jars are kept: `$XDG_CACHE_HOME/kotae`, by default `~/.cache/kotae`."""
+    """Return the directory of the jars: `$XDG_CACHE_HOME/kotae`, by default `~/.cache/kotae`."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "kotae"
 
 
 def can_run_kafka() -> bool:
-    """Whether there is a Java, and the jars or a Maven to fetch them; `find_java` says if it is too old."""
+    """Whether there is a Java, and the jars or a Maven; `find_java` refuses a Java that is too old."""
     jars = cache_root() / f"kafka-{kafka_version(pom_path())}"
     return _java() is not None and (jars.is_dir() or shutil.which("mvn") is not None)
 
@@ -52,10 +52,10 @@ def _java() -> str | None:
 
 
 async def find_java() -> str:
-    """The Java to run, from `JAVA_HOME` or the path.
+    """Return the Java to run, from `JAVA_HOME` or `PATH`.
 
     Raises:
-        OperatorError: there is none, or it is too old.
+        OperatorError: there is no Java, or it is too old.
     """
     java = _java()
     if java is None:
@@ -78,10 +78,10 @@ async def find_java() -> str:
 
 
 async def resolve_jars(cache: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Path:
-    """The directory with Kafka's jars; Maven runs only where the cache does not hold them yet.
+    """Return the directory of Kafka's jars; Maven runs only if the cache does not hold them yet.
 
-    Several processes may do this at once: each resolves into a directory of its own, and the first to
-    rename it wins.
+    Several processes may do this at once: each resolves into its own directory, and the first to rename it
+    wins.
 
     Raises:
         OperatorError: Maven is missing or failed.
@@ -95,7 +95,7 @@ async def resolve_jars(cache: Path | None = None, say: Callable[[str], None] = l
     maven = shutil.which("mvn")
     if maven is None:
         raise OperatorError(
-            "Maven (mvn) was not found, and the local broker's jars come through it: install it (Debian: "
+            "Maven (mvn) was not found, and it fetches the local broker's jars: install it (Debian: "
             f"apt install maven; macOS: brew install maven), {_ALTERNATIVE}"
         )
     say(f"fetching Apache Kafka {version} with Maven into {jars} (once) …")
@@ -109,11 +109,11 @@ async def resolve_jars(cache: Path | None = None, say: Callable[[str], None] = l
             if await run_to_end(command, output=output, directory=work):
                 output.seek(0)
                 raise OperatorError(f"Maven could not fetch Kafka: {_maven_error(output.read().decode())}")
-        with contextlib.suppress(OSError):  # another process was quicker: its jars are as good
+        with contextlib.suppress(OSError):  # another process was quicker: its jars are the same
             (work / "jars").rename(jars)
     return jars
 
 
 def _maven_error(log: str) -> str:
     errors = [line.removeprefix("[ERROR]").strip() for line in log.splitlines() if line.startswith("[ERROR]")]
-    return errors[0] if errors else (log.strip().splitlines() or ["it said nothing"])[-1]
+    return errors[0] if errors else (log.strip().splitlines() or ["it wrote nothing"])[-1]

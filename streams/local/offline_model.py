@@ -1,8 +1,8 @@
-"""A model server without a model: OpenAI's chat completions, answered by extraction and matching.
+"""A model server without a model: answers OpenAI's chat completions by extraction and matching.
 
-It is a process of its own and real HTTP, so that what stands in front of it cannot tell it from a
-model server but by what it says of itself. A request with `tools` is a request for a plan; any other
-wants an answer, from the sources and tool results in its last message.
+It is a real HTTP server in a process of its own: its clients know only by its name that there is no model.
+A request with `tools` gets a plan. Any other request gets an answer, from the sources and tool results in
+its last message.
 """
 
 import re
@@ -24,16 +24,16 @@ from streams.settings.errors import OperatorError
 MODEL = "kotae-offline-extractive"
 DEFAULT_PORT = 8399
 REQUEST_BYTES_MAX = 16 * 1024 * 1024
-# A word with the space after it; a few characters where there are no spaces.
+# A word with the space after it, or a few characters of a script without spaces.
 _PIECES = re.compile(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|[\u2e80-\u9fff\uff00-\uffef]{1,3}\s*|\s+")
 
 
 @asynccontextmanager
 async def serve_offline_model(host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> AsyncIterator[str]:
-    """Serve it; gives its base URL with the version path. Port 0 is any free one.
+    """Serve the offline model, and yield its base URL with the version path. Port 0: any free port.
 
     Raises:
-        OperatorError: the address cannot be listened on.
+        OperatorError: the address is in use or not available.
     """
     runner = web.AppRunner(make_app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -43,7 +43,7 @@ async def serve_offline_model(host: str = "127.0.0.1", port: int = DEFAULT_PORT)
         except OSError as error:
             raise OperatorError(
                 f"cannot serve the offline model at {host}:{port}: {error.strerror or error}; "
-                "stop what listens there, or choose another port with --port"
+                "stop the program that listens there, or choose another port with --port"
             ) from error
         served = runner.addresses[0][1]
         yield f"http://{f'[{host}]' if ':' in host else host}:{served}/v1"
@@ -52,7 +52,7 @@ async def serve_offline_model(host: str = "127.0.0.1", port: int = DEFAULT_PORT)
 
 
 def make_app() -> web.Application:
-    """Its routes: /v1/chat/completions, /v1/models and /health."""
+    """Make the server's routes: /v1/chat/completions, /v1/models and /health."""
     app = web.Application(client_max_size=REQUEST_BYTES_MAX)
     app.router.add_post("/v1/chat/completions", _complete)
     app.router.add_get("/v1/models", _models)
@@ -98,7 +98,7 @@ def _problem(asked: Any) -> str:
 
 
 def _reply(asked: dict[str, Any]) -> dict[str, Any]:
-    """The message that answers a request; pure."""
+    """Return the message that answers a request. Pure."""
     offers = [offer for offer in asked.get("tools") or () if isinstance(offer, dict)]
     if not offers or asked.get("tool_choice") == "none":
         return {"role": "assistant", "content": answer_plainly(read_prompt(asked["messages"]))}
@@ -150,7 +150,7 @@ def _head(kind: str) -> dict[str, Any]:
 
 
 def _usage(asked: dict[str, Any], message: dict[str, Any]) -> dict[str, int]:
-    """Counted by length, because there is no tokenizer."""
+    """Count tokens by length, because there is no tokenizer."""
     prompt = sum(estimate_tokens(last_message([part])) for part in asked["messages"])
     written = orjson.dumps(message.get("tool_calls") or message["content"]).decode()
     completion = estimate_tokens(written)

@@ -1,8 +1,8 @@
-"""Tool calls by matching: which of the offered tools a question asks for, and with what. Pure.
+"""Plans tool calls by matching the question with the tools that are offered. Pure.
 
-A tool is called when all that it requires is found in the question, and the question either holds
-something that only that tool is for (an expression to compute), or shares telling words with the
-tool's description. Several calls may come of one question, of one tool too.
+A tool is called if the question holds a value for every required argument, and either an expression that
+only this tool can compute, or enough significant words of the tool's description. A question may lead to
+several calls, even of one tool.
 """
 
 from collections.abc import Sequence, Set
@@ -17,16 +17,16 @@ from streams.local.spotting import FUNCTION_WORDS
 
 CALLS_A_TOOL = 4
 SHARED_ENOUGH = 2.5
-"""Weight of the words that question and tool share; a word of four letters has it."""
+"""The weight of shared words that is enough for a call; one word of four letters has it."""
 SHARE_ENOUGH = 0.5
-"""Share of the question that a tool's words must be where the question gives it nothing to work on."""
+"""The share of the question that must be the tool's words if the question holds no value for it."""
 
 _WEAK = frozenset({"多少", "什么", "哪个", "一个", "可以", "查询", "某个", "请问", "怎么"})
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedCall:
-    """A call to make: the tool's name, and arguments by its schema."""
+    """A call to make: the tool's name, and arguments that fit its schema."""
 
     name: str
     arguments: dict[str, Any]
@@ -41,7 +41,7 @@ class _Tool:
 
 
 def match_tools(question: str, offers: Sequence[dict[str, Any]]) -> list[MatchedCall]:
-    """The calls that the question asks for; `offers` is the `tools` list of a chat completion request."""
+    """Return the calls that the question asks for; `offers` is a chat completion request's `tools`."""
     tools = [tool for tool in map(_read_offer, offers) if tool is not None]
     return [call for tool in tools for call in _match(question, tool)]
 
@@ -66,7 +66,7 @@ def _combined(found: dict[str, list[Value]], tool: _Tool) -> list[dict[str, Any]
     filled = {name: values for name, values in found.items() if values}
     numeric = [name for name in filled if tool.properties[name].get("type") in {"integer", "number"}]
     for position, name in enumerate(numeric):
-        # Numbers are given in the order of the parameters, one to each.
+        # Each numeric parameter takes one number, in order.
         filled[name] = filled[name][position : position + 1]
     filled = {name: values for name, values in filled.items() if values}
     if len(filled) > 1:

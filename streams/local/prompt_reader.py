@@ -1,4 +1,4 @@
-"""The prompt of `agents.models.prompt`, read back by the model at the other end of the wire. Pure."""
+"""Reads back the prompt of `agents.models.prompt`, for the model at the other end. Pure."""
 
 import html
 import re
@@ -21,7 +21,7 @@ _QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
 
 
 def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
-    """The question with what its answer may rest on; of another prompt, the last message alone."""
+    """Return the question with its sources and tool results; for another prompt, the last message alone."""
     content = last_message(messages)
     asked = _QUESTION.search(content)
     text = restore(asked[1]) if asked else content
@@ -44,7 +44,7 @@ def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
 
 
 def last_message(messages: Sequence[dict[str, Any]]) -> str:
-    """The text of the last message; its parts joined where it comes in parts."""
+    """Return the text of the last message; a message in parts is joined."""
     content = messages[-1].get("content")
     if isinstance(content, list):
         return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))

@@ -1,4 +1,4 @@
-"""A tool's server that takes every request and never answers: what the demo degrades around."""
+"""The server of a tool that accepts every request and never answers, to show a degraded answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,10 +13,10 @@ _TIMEOUT_S = 1.5
 
 @asynccontextmanager
 async def run_slow_tool(host: str = "127.0.0.1") -> AsyncIterator[dict[str, dict[str, Any]]]:
-    """Serve it on a free port; gives its part of the `[tools]` table."""
+    """Serve the tool on a free port, and yield its part of the `[tools]` table."""
     app = web.Application()
     app.router.add_get("/stock", _never)
-    # Handlers are cancelled when their client gives up, so none is left when the server stops.
+    # A client that gives up cancels its handler, so that none is left when the server stops.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     try:
@@ -29,7 +29,7 @@ async def run_slow_tool(host: str = "127.0.0.1") -> AsyncIterator[dict[str, dict
 
 
 def slow_tool_table(url: str) -> dict[str, Any]:
-    """The table `[tools.stock_level]` for a server at this address."""
+    """Return the table `[tools.stock_level]` for a server at this address."""
     return {
         "description": (
             "Looks up how many units of a product are in stock in a warehouse right now. "
@@ -61,4 +61,4 @@ def slow_tool_table(url: str) -> dict[str, Any]:
 
 async def _never(_: web.Request) -> web.Response:
     await asyncio.Event().wait()
-    raise AssertionError("an event that nobody sets")
+    raise AssertionError("this event is never set")

@@ -1,4 +1,4 @@
-"""What a question may hold, found by its look: arithmetic, places, names. Pure; English and Chinese."""
+"""Finds arithmetic, places and names in a question by their form. Pure; English and Chinese."""
 
 import re
 import unicodedata
@@ -19,12 +19,12 @@ FUNCTION_WORDS = frozenset(
     were what when where which who whom whose why will with would you your
     """.split()  # noqa: SIM905 - read as a text, not as a list of a hundred lines
 )
-"""English words that are neither a name nor a reason to call a tool."""
+"""English words that are neither names nor a reason to call a tool."""
 
 _WORD_OPERATORS = r"\b(?:plus|minus|times|multiplied by|divided by|to the power of)\b|加上?|减去?|乘以?|除以"
 _OPERATOR = rf"\s*(?:\*\*|//|%\s*(?:of\b|的)|[-+*/×÷·^−–x%]|{_WORD_OPERATORS})\s*"
 _OPERAND = r"[(\s]*[-+]?\d+(?:,\d{3})*(?:\.\d+)?%?[)\s]*"
-# Not `\b`: a Chinese character is a word's too, and stands right beside the digits.
+# Not `\b`: a Chinese character beside the digits also counts as a word's character.
 _EXPRESSION = re.compile(
     rf"(?<![A-Za-z0-9_.]){_OPERAND}(?:{_OPERATOR}{_OPERAND})+(?![A-Za-z0-9_])", re.IGNORECASE
 )
@@ -52,14 +52,14 @@ _FILLER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Arithmetic as it is written; `sure` where it can hardly be a date, a range or a number with a dash."""
+    """Arithmetic as it is written; `sure`: it is hardly a date, a range or a number with a dash."""
 
     text: str
     sure: bool
 
 
 def find_expressions(question: str) -> list[Expression]:
-    """Everything that could be computed, in order."""
+    """Return everything that could be computed, in order."""
     found = []
     for match in _EXPRESSION.finditer(unicodedata.normalize("NFKC", question)):
         text = match.group().strip()
@@ -70,19 +70,19 @@ def find_expressions(question: str) -> list[Expression]:
 
 
 def plain_arithmetic(written: str) -> str:
-    """An expression with nothing in it but numbers, brackets and + - * / **."""
+    """Rewrite an expression with numbers, brackets and + - * / ** alone."""
     for pattern, plain in _PLAIN:
         written = pattern.sub(plain, written)
     return " ".join(written.split())
 
 
 def find_places(question: str) -> list[tuple[str, str]]:
-    """Places with a time zone of their own: each as it is written, and its IANA zone."""
+    """Return the places whose time zone is known: each as it is written, with its IANA zone."""
     capitals = any(character.isupper() for character in question[1:])
     return [
         (match.group(), known_places()[" ".join(match.group().casefold().replace("_", " ").split())])
         for match in _places().finditer(question)
-        # Some places are called like words: Easter, Nome. Short names are abbreviations: UK, EST.
+        # Some places have the names of words: Easter, Nome. Short names are abbreviations: UK, EST.
         if not (capitals and match.group().islower())
         and (len(match.group()) > 3 or match.group().isupper() or not match.group().isascii())
     ]
@@ -97,12 +97,14 @@ def _places() -> re.Pattern[str]:
 
 
 def find_names(question: str, known: Set[str]) -> list[str]:
-    """What is named in the question, apart from the words whose keys are `known`: capitalised words, else
-    the longest run of characters in a script without spaces."""
+    """Return the names in the question, without words whose keys are `known`.
+
+    Names are capitalised words, else the longest run of characters in a script without spaces.
+    """
     named = []
     for match in _NAME.finditer(question):
         words = match.group().split()
-        # The first word of a sentence is capitalised whatever it is.
+        # The first word of a sentence is always capitalised.
         while words and not _tells(words[0], known):
             words.pop(0)
         if words:
@@ -111,7 +113,7 @@ def find_names(question: str, known: Set[str]) -> list[str]:
 
 
 def find_subject(question: str, known: Set[str]) -> list[str]:
-    """The longest run of words that are neither `known` nor function words."""
+    """Return the longest run of words that are neither `known` nor function words."""
     runs: list[list[str]] = [[]]
     for word in re.findall(r"[^\W_][\w'-]*", question):
         if _tells(word, known) and not _UNSPACED_RUN.search(word):

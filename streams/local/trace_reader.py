@@ -1,4 +1,4 @@
-"""Reads the traces of questions as they are written to `events`."""
+"""Reads the traces of questions from `events` while they are written."""
 
 import asyncio
 from types import TracebackType
@@ -16,7 +16,7 @@ POLL_MS = 50
 
 
 class TraceReader:
-    """Finds the trace of a question that is asked after the start. An async context manager."""
+    """Finds the traces of questions that are asked after its start. An async context manager."""
 
     def __init__(self, kafka: Kafka) -> None:
         self._topic = Topics(kafka.topic_prefix).events
@@ -29,7 +29,7 @@ class TraceReader:
             TopicPartition(self._topic, number)
             for number in self._consumer.partitions_for_topic(self._topic) or ()
         ]
-        # Without a position of its own, each partition would begin at the end of its first fetch.
+        # Without a seek, each partition would begin at its end at the time of its first fetch.
         for partition, end in (await self._consumer.end_offsets(partitions)).items():
             self._consumer.seek(partition, end)
         return self
@@ -40,7 +40,7 @@ class TraceReader:
         await self._consumer.stop()
 
     async def afind(self, question_id: str, timeout_s: float) -> QuestionTrace | None:
-        """The question's trace; None where it has not come in time: traces may be lost."""
+        """Return the question's trace; None: it did not come in time, since traces may be lost."""
         until = asyncio.get_running_loop().time() + timeout_s
         while question_id not in self._read and asyncio.get_running_loop().time() < until:
             for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():

@@ -1,4 +1,4 @@
-"""Places to time zones: IANA names, the cities in them, and those that people ask for by other names."""
+"""Time zones of places: IANA names, their cities, and other names that people use."""
 
 import difflib
 from collections.abc import Mapping
@@ -39,14 +39,14 @@ _ALSO = {
 
 
 class UnknownPlace(LookupError):  # noqa: N818 - the asker's mistake, in words for the asker
-    """No time zone is known for a place; the message names the nearest that are."""
+    """The time zone of a place is unknown; the message suggests similar names."""
 
 
 def find_zone(place: str) -> ZoneInfo:
-    """The time zone of an IANA name or a city, in any case, in English or Chinese.
+    """Return the time zone of an IANA name or a city, in any case, in English or Chinese.
 
     Raises:
-        UnknownPlace: with suggestions.
+        UnknownPlace: the zone is unknown.
     """
     zone = _NAMES.get(_folded(place)) or _NAMES.get(_folded(place).removesuffix("市"))
     if zone is None:
@@ -57,7 +57,7 @@ def find_zone(place: str) -> ZoneInfo:
 
 
 def known_places() -> Mapping[str, str]:
-    """Every name that `find_zone` knows, case-folded, with its IANA zone."""
+    """Return every name that `find_zone` knows, case-folded, with its IANA zone."""
     return _NAMES
 
 
@@ -72,5 +72,5 @@ def _names() -> dict[str, str]:
     return names | {_folded(name): zone for zone, also in _ALSO.items() for name in also.split(",")}
 
 
-# With the module, and not with the first question: it reads a file.
+# Made when the module is imported, not at the first question, because it reads a file.
 _NAMES = _names()

@@ -1,4 +1,4 @@
-"""The demo's knowledge: handbook and manuals of a company that does not exist, in English and Chinese."""
+"""The demo's knowledge: handbook and manuals of a fictitious company, in English and Chinese."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ DIRECTORY = Path(__file__).parent
 
 
 def read_documents(tenant: str = "default") -> list[Document]:
-    """Every document, in the order of the names; a document's id is its file's name without `.md`."""
+    """Return every document, ordered by name; a document's id is its file's name without `.md`."""
     return [_document(path, tenant) for path in sorted(DIRECTORY.glob("*.md"))]
 
 
