@@ -16,14 +16,14 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 _IN_WORDS = {
-    "$.text": f"TEXT must have between 1 and {TEXT_MAX} characters, and not only white space",
-    "$.tenant": "--tenant must have between 1 and 128 characters",
-    "$.conversation_id": "--conversation must have 128 characters at most",
+    "$.text": f"TEXT must have 1 to {TEXT_MAX:,} characters, and not only white space",
+    "$.tenant": "--tenant must have 1 to 128 characters",
+    "$.conversation_id": "--conversation must have at most 128 characters",
 }
 
 
 def _in_words(error: str) -> str:
-    """What the contract refuses, by the names of the command line."""
+    """The contract's error, told with the names of the command line."""
     field = error.rpartition("`")[0].rpartition("`")[2]
     return _IN_WORDS.get(field, error)
 
@@ -32,20 +32,25 @@ def _in_words(error: str) -> str:
 @click.argument("text")
 @click.option(
     "--conversation",
-    help="Conversation id, which keeps the order of answers and remembers nothing; default: a new one.",
+    help="Conversation id: its answers come in the order of its questions; no earlier turn is remembered. "
+    "Default: a new one.",
 )
-@click.option("--tenant", default="default", show_default=True, help="Whose documents and tools are used.")
+@click.option(
+    "--tenant", default="default", show_default=True, help="The tenant whose documents and tools to use."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
     show_default=True,
-    help="The question's deadline, in seconds; its answer is waited for 3 s longer.",
+    help="The question's deadline, in seconds. The command waits 3 s longer for the answer.",
 )
-@click.option("--tool", "tools", multiple=True, help="Allow this tool only; may be given several times.")
-@click.option("--stream", is_flag=True, help="Print the answer as it is written.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print the answer's message (and each piece, a line each)."
+    "--tool", "tools", multiple=True, help="Allow only this tool; repeat the option to allow several."
+)
+@click.option("--stream", is_flag=True, help="Print the answer while it is being written.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the answer as JSON; with --stream, also a line a delta."
 )
 @click.pass_obj
 def command(
@@ -61,10 +66,10 @@ def command(
 ) -> int:
     """Ask a question over Kafka and print its answer.
 
-    The exit code is 1 when the question failed or no answer came.
+    The exit code is 1 if the question failed or no answer came.
     """
     try:
-        # Through the contract, so that wrong options are told before anything is written.
+        # The contract checks the options, so that a wrong one is reported before anything is written.
         question = msgspec.convert(
             {
                 "id": str(uuid.uuid4()),

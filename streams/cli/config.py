@@ -12,14 +12,16 @@ from streams.settings.secrets import masked
 
 @click.group()
 def command() -> None:
-    """Show the settings and where each comes from."""
+    """Show the settings and where each one was set."""
 
 
 @command.command()
-@click.option("--json", "as_json", is_flag=True, help="Print an object: name to value and source.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object: each name with its value and source."
+)
 @click.pass_obj
 def show(context: CommandContext, *, as_json: bool) -> None:
-    """Print every setting with value and source.
+    """Print every setting with its value and source.
 
     Secrets are masked.
     """

@@ -1,4 +1,4 @@
-"""What the root command hands to every other one."""
+"""The root command's options and settings, which every other command receives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class CommandContext:
-    """The root options; settings are read when first asked for, so that `--help` needs none.
+    """The root options. The settings are read when a command first asks for them, so `--help` reads none.
 
-    `config` is the file that `--config` named; None: that of `KOTAE_CONFIG`, or none.
+    `config` is the file that `--config` named; None: the file that `KOTAE_CONFIG` names, if any.
     """
 
     config: Path | None = None
@@ -25,7 +25,7 @@ class CommandContext:
         """The settings with their sources.
 
         Raises:
-            SettingsError: something in them is wrong.
+            SettingsError: a setting is wrong.
         """
         from streams.settings.reader import load_settings  # noqa: PLC0415 - keeps `kotae --help` quick
 
@@ -38,5 +38,5 @@ class CommandContext:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment that the settings came from, for what they refer to."""
+        """The environment that the settings were read from; settings may refer to its variables."""
         return self.loaded.environ

@@ -26,13 +26,13 @@ TRACE_S = 3.0
 @click.command()
 @click.pass_obj
 def command(context: CommandContext) -> int:
-    """Start everything on this machine, ask five questions, show the answers; then it is your turn.
+    """Start everything on this machine, ask five questions and show the answers; then you can ask.
 
-    It uses the cluster that KOTAE_KAFKA__BOOTSTRAP_SERVERS names, else starts Kafka from Maven's jars, else
-    the in-process cluster of confluent-kafka. Without a terminal it ends after the five questions; the exit
-    code is 1 where an answer was not what it should be.
+    It uses the cluster that KOTAE_KAFKA__BOOTSTRAP_SERVERS names. Without one it starts Kafka from Maven's
+    jars, or, if that is impossible, the in-process cluster of confluent-kafka. Without a terminal it ends
+    after the five questions. The exit code is 1 if an answer was wrong.
     """
-    # The clients' own log would come between the answers; what is wrong is told where it shows.
+    # The clients' own log lines would come between the answers; the demo itself reports their failures.
     with Path(os.devnull).open("w") as nowhere, Logging(stream=nowhere):
         return asyncio.run(_demo(context))
 
@@ -53,14 +53,14 @@ async def _demo(context: CommandContext) -> int:
             click.echo(f"{click.style(title, bold=True)}  {click.style(question.note, dim=True)}")
             wrong += await _ask(client, traces, question)
         right = len(DEMO_QUESTIONS) - wrong
-        click.echo(f"\n{right} of {len(DEMO_QUESTIONS)} answers are as they should be.")
+        click.echo(f"\n{right} of {len(DEMO_QUESTIONS)} answers are as expected.")
         if sys.stdin.isatty() and sys.stdout.isatty():
             await _converse(client, traces)
     return 1 if wrong else 0
 
 
 async def _ask(client: AskClient, traces: TraceReader, question: DemoQuestion) -> bool:
-    """Whether something was wrong with the answer."""
+    """Ask one of the demo's questions; whether its answer was wrong."""
     try:
         found = await _show(client, traces, _question(question.text, question.tenant), question)
     except TimeoutError as error:
@@ -84,13 +84,13 @@ async def _show(
             click.echo(click.style(line, dim=True))
     colour = {"answered": "green", "degraded": "yellow"}.get(answer.status, "red")
     total = answer.timings_ms.total or 0.0
-    click.echo(f"  {click.style(answer.status, fg=colour)} in {total:.0f} ms by {answer.model or 'nobody'}")
+    click.echo(f"  {click.style(answer.status, fg=colour)} in {total:.0f} ms by {answer.model or 'no model'}")
     return problems(expected, answer) if expected is not None else []
 
 
 async def _converse(client: AskClient, traces: TraceReader) -> None:
     """Let the user ask until the input ends."""
-    click.echo("Now you: ask about the company's devices, offices and rules; an empty line ends the demo.")
+    click.echo("Your turn: ask about the company's devices, offices and rules. An empty line ends the demo.")
     conversation = str(uuid.uuid4())
     while True:
         click.echo("? ", nl=False)
@@ -104,7 +104,7 @@ async def _converse(client: AskClient, traces: TraceReader) -> None:
 
 
 async def _line() -> str:
-    """A line from the terminal; empty at its end. Not by a thread, which Ctrl-C would wait for."""
+    """A line from the terminal; empty at the end of input. No thread reads it: Ctrl-C would wait for that."""
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str] = loop.create_future()
 

@@ -1,4 +1,4 @@
-"""`kotae dlq`: what failed, why, and once more."""
+"""`kotae dlq`: look at dead letters and send them back."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ MESSAGE_SHOWN = 100
 
 @click.group()
 def command() -> None:
-    """Look at the questions that failed, and send them back to be tried again."""
+    """Look at the questions that failed, and send them back to be answered again."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 @click.pass_obj
 def list_letters(context: CommandContext, *, as_json: bool) -> None:
     """List the dead letters.
 
-    Says what `redrive` would do with each. Changes nothing.
+    The word in brackets says how `redrive` would treat the letter. Nothing is changed.
     """
     import orjson  # noqa: PLC0415 - keeps `kotae --help` quick
 
@@ -50,10 +50,10 @@ def list_letters(context: CommandContext, *, as_json: bool) -> None:
 
 @command.command()
 @click.argument("position", metavar="PARTITION/OFFSET")
-@click.option("--json", "as_json", is_flag=True, help="Print an object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_obj
 def show(context: CommandContext, *, position: str, as_json: bool) -> None:
-    """Show one dead letter: every header and the value."""
+    """Show one dead letter: all its headers and its value."""
     import orjson  # noqa: PLC0415 - as above
 
     letter = _chosen(asyncio.run(_letters(context.settings.kafka)), [position])[0]
@@ -69,27 +69,29 @@ def show(context: CommandContext, *, position: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("positions", metavar="[PARTITION/OFFSET]…", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every letter that may be sent back.")
+@click.option("--all", "everything", is_flag=True, help="Send back every letter that may be sent back.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Letters a second.",
+    help="Letters to send a second.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and send nothing.")
 @click.pass_obj
 def redrive(
     context: CommandContext, *, positions: tuple[str, ...], everything: bool, rate: float, dry_run: bool
 ) -> None:
     """Send questions back to be answered again.
 
-    They go in their order, each at most three times in all. A letter
-    whose question has been answered since, or waits to be, stays where it is. An absolute deadline
-    (ce_expirytime) is left out: it would be over; `timeout_ms` begins anew.
+    They go back in the order in which they were asked, each at most three times in all. A letter is left
+    alone if its question has been answered since, or was sent back and has no outcome yet. An absolute
+    deadline (ce_expirytime) is removed, because it has passed; timeout_ms counts anew.
     """
-    if bool(positions) == everything:
-        raise click.UsageError("name the letters to send back, or give --all (kotae dlq list shows them)")
+    if positions and everything:
+        raise click.UsageError("give either --all or the letters to send back, not both")
+    if not positions and not everything:
+        raise click.UsageError("name the letters to send back, or give --all ('kotae dlq list' shows them)")
     asyncio.run(_redrive(context.settings.kafka, positions, rate, dry_run=dry_run))
 
 
@@ -104,7 +106,7 @@ async def _redrive(kafka: "Kafka", positions: Sequence[str], rate: float, *, dry
         decisions = [one for one in decisions if one.letter.position in chosen]
     for one in decisions:
         if one.action != "redrive" and (positions or dry_run):
-            click.echo(f"{one.letter.position} stays: {one.reason}")
+            click.echo(f"{one.letter.position} is not sent back: {one.reason}")
     count = 0
     if dry_run:
         for one in decisions:
@@ -133,7 +135,7 @@ async def _decisions(kafka: "Kafka") -> list["Decision"]:
 def _chosen(letters: Sequence["Letter"], positions: Sequence[str]) -> list["Letter"]:
     known = {letter.position: letter for letter in letters}
     if missing := [position for position in positions if position not in known]:
-        raise click.UsageError(f"there is no dead letter {', '.join(missing)} (kotae dlq list shows them)")
+        raise click.UsageError(f"there is no dead letter {', '.join(missing)} ('kotae dlq list' shows them)")
     return [known[position] for position in positions]
 
 

@@ -19,12 +19,12 @@ from streams.settings.model import Kafka
 from streams.telemetry.terminal import harmless
 
 READ_AT_ONCE = 32
-"""Documents that are read by the thread before the loop sends them."""
+"""Documents that the reading thread collects before the event loop sends them."""
 
 
 @dataclass
 class Report:
-    """What became of it all."""
+    """The result of one run: how much was sent, and every problem."""
 
     topic: str
     files: int = 0
@@ -32,19 +32,21 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
 
 
-@click.command(epilog=f"It takes {KINDS}; of directories, every such file at any depth.")
+@click.command(epilog=f"Kinds of files: {KINDS}. A directory stands for all such files in it, at any depth.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
-@click.option("--tenant", help="Whose documents they are; default: what a JSON line says, else `default`.")
-@click.option("--json", "as_json", is_flag=True, help="Print an object.")
+@click.option(
+    "--tenant", help="The tenant that owns the documents; default: the one in the JSON line, else `default`."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_obj
 def command(context: CommandContext, *, paths: Sequence[Path], tenant: str | None, as_json: bool) -> int:
-    """Put files into the knowledge that answers rest on.
+    """Add files to the documents that answers rest on.
 
     The documents go to the topic `documents`; workers index them from there. A file that is ingested again
-    replaces what it was. A JSON line is an object with at least `text`, and with `id`, `title`, `source`,
-    `tenant`, `metadata` where they are known.
+    replaces its earlier version. A line of a JSON Lines file is an object with `text`, and optionally `id`,
+    `title`, `source`, `tenant` and `metadata`.
 
-    Whatever cannot be read is named, the rest is ingested, and the exit code is 1.
+    A file that cannot be read is reported, all others are ingested, and the exit code is 1.
     """
     if tenant is not None and not 1 <= len(tenant) <= 128:
         raise click.BadParameter("it must have 1 to 128 characters", param_hint="--tenant")
@@ -63,7 +65,7 @@ async def _ingest(kafka: Kafka, files: Sequence[Path], tenant: str | None) -> Re
         with _progress(len(files)) as advance:
             for path in files:
                 documents = read_documents(path, tenant)
-                # Read by a thread: a large PDF takes long, and the producer has its own work to do.
+                # A thread reads: a large PDF takes long, and the producer needs the event loop meanwhile.
                 while some := await asyncio.to_thread(_take, documents):
                     for document in some:
                         if isinstance(document, Document):
@@ -75,7 +77,7 @@ async def _ingest(kafka: Kafka, files: Sequence[Path], tenant: str | None) -> Re
                 advance(path.name)
     for _, document_id in sender.too_large:
         report.documents -= 1
-        report.problems.append(Problem(document_id, f"is too large for {sender.topic}: split it"))
+        report.problems.append(Problem(document_id, f"is too large for the topic {sender.topic}: split it"))
     return report
 
 
@@ -85,7 +87,7 @@ def _take(documents: Iterator[Document | Problem]) -> list[Document | Problem]:
 
 @contextmanager
 def _progress(files: int) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal, nothing elsewhere; what it yields is told each file that is done."""
+    """A progress bar on a terminal, nothing elsewhere; yields a function to call with each finished file."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -106,4 +108,4 @@ def _show(report: Report, *, as_json: bool) -> None:
         click.echo(harmless(f"kotae: {problem}"), err=True)
     documents = "1 document" if report.documents == 1 else f"{report.documents:,} documents"
     files = "1 file" if report.files == 1 else f"{report.files:,} files"
-    click.echo(f"{documents} from {files} put on the topic {report.topic}")
+    click.echo(f"wrote {documents} from {files} to the topic {report.topic}")

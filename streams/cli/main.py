@@ -1,4 +1,4 @@
-"""The command `kotae`: finds the module of a command, and turns its errors into a line and an exit code.
+"""The command `kotae`: finds a command's module, and turns its errors into one line and an exit code.
 
 Exit codes: 0, 1 failure, 2 wrong usage or settings, 130 interrupted.
 """
@@ -18,17 +18,17 @@ from streams.settings.errors import OperatorError
 INTERRUPTED = 130
 
 _COMMANDS = {
-    "demo": "Start everything on this machine, ask, and show the answers.",
+    "demo": "Start everything on this machine, ask five questions, show the answers.",
     "worker": "Answer questions from Kafka until told to stop.",
     "ask": "Ask a question over Kafka and print its answer.",
-    "ingest": "Put files into the knowledge that answers rest on.",
+    "ingest": "Add files to the documents that answers rest on.",
     "topics": "Create and list the topics.",
-    "offsets": "Show how far the workers have come, and what is incomplete.",
-    "dlq": "Look at what failed, and send it back to be tried again.",
+    "offsets": "Show how far the workers are and which questions are incomplete.",
+    "dlq": "Look at the questions that failed, and send them back.",
     "broker": "Run Kafka in the foreground, from Maven's jars.",
-    "offline-model": "Run a model server that answers by extraction.",
+    "offline-model": "Run a stand-in for a model server, which answers by extraction.",
     "schemas": "Export JSON Schema and AsyncAPI.",
-    "config": "Show the settings and where each comes from.",
+    "config": "Show the settings and where each one was set.",
 }
 
 
@@ -56,7 +56,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     try:
         click.echo(f"kotae {version('kotae')}")
     except PackageNotFoundError:
-        click.echo("kotae, from a checkout that is not installed")
+        click.echo("kotae (version unknown: the package is not installed)")
     context.exit()
 
 
@@ -85,12 +85,12 @@ def kotae(context: click.Context, config: Path | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; `arguments` default to those of the process."""
+    """Run the command line and exit; `arguments`: default, those of the process."""
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code. A command may return its own, as an integer."""
+    """Run the command line and return the exit code. A command may return its own code, as an integer."""
     try:
         result = kotae.main(
             args=None if arguments is None else list(arguments), prog_name="kotae", standalone_mode=False
@@ -102,12 +102,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
-            click.echo("It stands before the command: kotae --config FILE COMMAND", err=True)
+            click.echo("--config comes before the command: kotae --config FILE COMMAND", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has enough. What is left must not fail again when Python exits.
+        # The reader of the output has closed it. The rest must not fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return result if isinstance(result, int) else 0

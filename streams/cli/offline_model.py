@@ -12,13 +12,17 @@ from streams.local.offline_model import DEFAULT_PORT, MODEL, serve_offline_model
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0: any.",
 )
 def command(*, host: str, port: int) -> None:
     """Run a stand-in for a model server in the foreground until Ctrl-C.
 
-    It speaks OpenAI's chat completions, but invents nothing: it answers with the sentences of the given
-    sources that fit best, cited, and plans tool calls by matching words, in English and Chinese.
+    It speaks OpenAI's chat completions and generates no text of its own. It answers with the best fitting
+    sentences of the given sources, cited, and plans tool calls by matching words, in English and Chinese.
     """
     asyncio.run(_serve(host, port))
 
@@ -30,5 +34,7 @@ async def _serve(host: str, port: int) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stopped.set)
     async with serve_offline_model(host, port) as base_url:
-        click.echo(f"{MODEL} answers at {base_url} (by extraction: no language model); Ctrl-C ends it")
+        click.echo(
+            f"{MODEL} listens on {base_url} (it extracts sentences: no language model); Ctrl-C stops it"
+        )
         await stopped.wait()

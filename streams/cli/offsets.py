@@ -15,27 +15,29 @@ if TYPE_CHECKING:
 
 RANGES_SHOWN = 12
 _MAP = {
-    "stripped": "the map was too long and is left out: what is done above the commit point may run again",
-    "foreign": "the commit carries no map of ours: what is done above the commit point may run again",
+    "stripped": "the offset map was too long to be committed: finished questions above the commit point may "
+    "run again",
+    "foreign": "the commit's metadata is not an offset map of Kotae: finished questions above the commit "
+    "point may run again",
 }
 
 
 @click.group()
 def command() -> None:
-    """Show how far the workers have come."""
+    """Show how far the workers are and which questions are incomplete."""
 
 
 @command.command()
 @click.option("--group", help="The consumer group; default: KOTAE_WORKER__GROUP_ID.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects, with every range.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, with every range.")
 @click.pass_obj
 def show(context: CommandContext, *, group: str | None, as_json: bool) -> None:
-    """Show what is committed, done beyond it, incomplete.
+    """Show each partition's commit point, lag and incomplete questions.
 
-    A line tells of one partition. The age is
-    that of the oldest question without an outcome. What the map marks as done is not run again
-    after a crash; beyond that, the next recovery scan reads the answers from the position shown. Changes
-    nothing.
+    `lag` counts questions without an outcome, `done above` those above the commit point that have one, and
+    `oldest` is the age of the oldest question without an outcome. After a crash, questions that the offset
+    map marks as done do not run again; the recovery scan finds later ones in `answers`, from the offset
+    `scan from` on. Nothing is changed.
     """
     import orjson  # noqa: PLC0415 - keeps `kotae --help` quick
 
@@ -54,7 +56,7 @@ def show(context: CommandContext, *, group: str | None, as_json: bool) -> None:
 
 
 def lines(group_id: str, partitions: Sequence["PartitionOffsets"], now: float) -> Iterator[str]:
-    """The partitions for people; `now` in unix seconds."""
+    """The table of partitions, line by line; `now` in unix seconds."""
     yield f"group {group_id}"
     rows = [("partition", "committed", "end", "lag", "done above", "oldest", "scan from")]
     rows += [
@@ -89,11 +91,11 @@ def _notes(partition: "PartitionOffsets", indent: str) -> Iterator[str]:
     if partition.commit_point is None:
         return
     if partition.commit_point > partition.end_offset:
-        yield f"{indent}the log ends before the commit point: was the topic made anew?"
+        yield f"{indent}the log ends before the commit point: was the topic deleted and created again?"
     elif partition.commit_point < partition.start_offset:
         yield (
             f"{indent}the log now begins at {partition.start_offset}: "
-            f"{partition.start_offset - partition.commit_point} offsets passed their retention"
+            f"{partition.start_offset - partition.commit_point} uncommitted offsets passed their retention"
         )
 
 

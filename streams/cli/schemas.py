@@ -23,15 +23,15 @@ def command() -> None:
 def export(context: CommandContext, directory: Path, *, as_json: bool) -> None:
     """Write JSON Schema and AsyncAPI to DIRECTORY.
 
-    There is a schema for every message. The
-    AsyncAPI document names the topics with the prefix of the settings, as they are on the cluster.
+    Every message has a schema. The AsyncAPI document names the topics with the configured prefix, as they
+    are on the cluster.
     """
     kafka = context.settings.kafka
     try:
         written = export_schemas(directory, Topics(kafka.topic_prefix), partitions=kafka.partitions)
     except OSError as error:
         raise OperatorError(
-            f"{error.filename or directory}: {error.strerror}; name a directory that can be written"
+            f"cannot write {error.filename or directory}: {error.strerror}; name a writable directory"
         ) from None
     if as_json:
         click.echo(orjson.dumps([str(path) for path in written]))

@@ -1,4 +1,4 @@
-"""How an answer is shown to a person: its text while it streams, what belongs to it, its stages in time."""
+"""Answers shown to a person: the text while it streams, the citations and tool calls, the stages in time."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ class StreamWriter:
             click.echo(encode(delta))
             return
         if self._shown and delta.epoch != self._epoch:
-            click.echo("\n[the answer is written again]")
+            click.echo("\n[the question runs again: its answer starts anew]")
             self._shown = ""
         self._epoch = delta.epoch
         self._shown += delta.text
         click.echo(harmless(delta.text), nl=False)
 
     def end(self, answer: Answer) -> None:
-        """Print what is still missing of the text: pieces may be late or lost, the answer is the truth."""
+        """Print the rest of the text. Pieces may be late or lost; the text of `answer` is the final one."""
         if self._shown and not answer.text.startswith(self._shown):
             click.echo()
             self._shown = ""
@@ -42,7 +42,7 @@ class StreamWriter:
 
 
 def details(answer: Answer) -> Iterator[str]:
-    """What there is to say besides the text, a line each."""
+    """Citations, tool calls, degrade reasons and the error of an answer, a line each."""
     return map(harmless, _details(answer))
 
 
@@ -56,11 +56,11 @@ def _details(answer: Answer) -> Iterator[str]:
     if answer.degraded:
         yield f"  degraded: {', '.join(answer.degraded)}"
     if answer.error is not None:
-        yield f"  failed: {answer.error.code} in {answer.error.stage}: {answer.error.message}"
+        yield f"  failed: {answer.error.code} in stage {answer.error.stage}: {answer.error.message}"
 
 
 def timeline(trace: QuestionTrace) -> Iterator[str]:
-    """The stages that ran, a line each: a bar from its start to its end on the question's own scale."""
+    """The stages that ran, a line each: a bar from the stage's start to its end on the question's time."""
     ran = [stage for stage in trace.stages if stage.status != "skipped"]
     if not ran:
         return
@@ -75,7 +75,7 @@ def timeline(trace: QuestionTrace) -> Iterator[str]:
 
 
 def _bar(start: float, length: float) -> str:
-    """A bar on a line of `TIMELINE_WIDTH` characters; both are shares of it."""
+    """A bar on a line of `TIMELINE_WIDTH` characters; `start` and `length` are shares of that width."""
     before = min(round(start * TIMELINE_WIDTH), TIMELINE_WIDTH - 1)
     long = min(max(1, round(length * TIMELINE_WIDTH)), TIMELINE_WIDTH - before)
     return f"{'·' * before}{'━' * long}{'·' * (TIMELINE_WIDTH - before - long)}"

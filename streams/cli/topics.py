@@ -10,7 +10,7 @@ import orjson
 from streams.cli.context import CommandContext
 from streams.kafka.topics import TopicState, acreate_topics, alist_topics
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 
 
 @click.group()
@@ -36,8 +36,8 @@ def create(
 ) -> None:
     """Create the topics that are missing.
 
-    Those that exist are left as they are. Only
-    `answers` and `journal` are given more partitions, where they have fewer than `questions`.
+    Existing topics are not changed, with one exception: `answers` and `journal` get more partitions if they
+    have fewer than `questions`.
     """
     kafka = context.settings.kafka
     if partitions is not None:
@@ -49,7 +49,7 @@ def create(
 @_as_json
 @click.pass_obj
 def list_(context: CommandContext, *, as_json: bool) -> None:
-    """List the topics as the cluster has them."""
+    """List Kotae's topics, as they are on the cluster."""
     _show(asyncio.run(alist_topics(context.settings.kafka)), as_json=as_json)
 
 

@@ -19,19 +19,21 @@ PORT_MAX = 65_535
     type=click.IntRange(min=1),
     help="Worker processes to keep running; default: KOTAE_WORKER__PROCESSES.",
 )
-@click.option("--index", type=int, hidden=True, help="Which of several processes this is.")
+@click.option("--index", type=int, hidden=True, help="This process's number among several.")
 @click.pass_obj
 def command(context: CommandContext, processes: int | None, index: int | None) -> int:
     """Answer questions from Kafka until told to stop.
 
-    SIGTERM or Ctrl-C finishes what can finish within KOTAE_WORKER__GRACE_S and leaves the group; a second
-    one leaves at once. The exit code is 1 when an answer could not be published, 3 when the worker's consumer
-    is stuck and a new one does not help: it is to be started again.
+    On SIGTERM or Ctrl-C the worker takes no more questions, finishes the running ones within
+    KOTAE_WORKER__GRACE_S and leaves the group; a second signal makes it leave at once. The exit code is 1 if
+    an outcome could not be published, and 3 if the consumer is stuck and a new one did not help: start the
+    worker again.
 
-    Several processes serve /metrics and /health on ports of their own, from KOTAE_WORKER__HTTP_PORT upwards.
-    One that crashes or is stuck is started again; one that cannot start at all ends all of them.
+    With several processes, each serves /metrics and /health on a port of its own, counted from
+    KOTAE_WORKER__HTTP_PORT. A process that crashes or is stuck is restarted. If one cannot start at all, all
+    of them end.
     """
-    # Imported here: it takes a while, which `kotae --help` should not.
+    # Imported here, because they take a while that `kotae --help` should not take.
     from streams.settings.secrets import secrets_of  # noqa: PLC0415 - as above
     from streams.telemetry.logs import Logging  # noqa: PLC0415 - as above
 
@@ -69,8 +71,8 @@ def _supervise(context: CommandContext, count: int) -> int:
     port = context.settings.worker.http_port
     if port + count - 1 > PORT_MAX:
         raise SettingsError(
-            f"worker.http_port (KOTAE_WORKER__HTTP_PORT) is {port}, which leaves no port for each of {count} "
-            f"processes: choose one up to {PORT_MAX - count + 1}"
+            f"worker.http_port (KOTAE_WORKER__HTTP_PORT) is {port}, which is too high for {count} processes "
+            f"with a port each: it must be at most {PORT_MAX - count + 1}"
         )
     config = [] if context.config is None else ["--config", str(context.config)]
     kotae = [sys.executable, "-m", "streams", *config]
@@ -92,8 +94,8 @@ def _supervise(context: CommandContext, count: int) -> int:
 
 
 def spare_the_collector() -> None:
-    """Have the garbage collector leave alone what is here by now, and look at the rest less often."""
-    # With thousands of questions in flight, the default thresholds have it walk all of them again and
-    # again: a third of the engine's time. Each is walked twice, and few at a time: that holds the loop.
+    """Make the garbage collector skip the objects that exist now, and examine later ones less often."""
+    # With the default thresholds and thousands of questions in flight, the collector walks all of them again
+    # and again: a third of the engine's time. Now it walks each twice, few at a time: a walk holds the loop.
     gc.freeze()
     gc.set_threshold(20_000, 2, 1_000)

@@ -1,7 +1,7 @@
 """Ask over Kafka and wait for the answer, as any client can do with the documented contract.
 
-An outcome's identity is its source: the answer awaited is the one that names the record that was written.
-Until the broker has said where that is, the correlation header tells which answers may be it.
+An outcome's identity is its source: the client waits for the answer whose source is the question's record.
+Until the broker has acknowledged that record, answers with the question's correlation id are kept.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 DeltaListener = Callable[[AnswerDelta], None]
-"""Takes the pieces of an answer in order. A piece with a higher epoch replaces all that came before."""
+"""Takes an answer's deltas in order. A delta with a higher epoch replaces all earlier ones."""
 
 PATIENCE_S = 3.0
-"""How much longer than the question's own deadline its outcome is waited for."""
+"""How long the client waits for the outcome after the question's deadline."""
 _STOP_TIMEOUT_S = 5.0
 
 
 class Pending:
-    """One question whose answer is awaited."""
+    """A question that waits for its answer."""
 
     def __init__(self, on_delta: DeltaListener | None) -> None:
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -48,32 +48,32 @@ class Pending:
         self._newest = (0, -1)
 
     def written(self, source: Source) -> None:
-        """The question is this record; an answer to it may have come before this was known."""
+        """Note the question's record; its answer may have come before."""
         self._source = source
         for answer in self._early:
             self.answered(answer)
 
     def answered(self, answer: Answer) -> None:
-        """An answer that may be the one; others, and a second one, are dropped."""
+        """Take an answer with the question's correlation id; drop one with another source, or a second."""
         if self._source is None:
             self._early.append(answer)
         elif answer.source == self._source and not self.answer.done():
             self.answer.set_result(answer)
 
     def streamed(self, delta: AnswerDelta) -> None:
-        """A piece of the answer; one of an earlier epoch, or one that came before, is dropped."""
+        """Take a delta; drop one of an earlier epoch, or one that came before."""
         if self._on_delta is not None and (delta.epoch, delta.sequence) > self._newest:
             self._newest = (delta.epoch, delta.sequence)
             self._on_delta(delta)
 
     def failed(self, error: Exception) -> None:
-        """There will be no answer."""
+        """Raise `error` for the question: its answer will not come."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
 
 class Replies:
-    """Gives each record that is read to the question that awaits it; the rest is for others."""
+    """Gives each record read from the topics to the question that waits for it; ignores the others."""
 
     def __init__(self, deltas_topic: str) -> None:
         self._deltas_topic = deltas_topic
@@ -82,7 +82,7 @@ class Replies:
 
     @contextlib.contextmanager
     def expect(self, correlation_id: str, on_delta: DeltaListener | None = None) -> Iterator[Pending]:
-        """The question that this correlation id stands for, while the block lasts."""
+        """Wait for the records with this correlation id while the block lasts."""
         key = correlation_id.encode()
         pending = self._pending[key] = Pending(on_delta)
         if self._failure is not None:
@@ -92,10 +92,10 @@ class Replies:
         finally:
             del self._pending[key]
             if not pending.answer.cancel() and not pending.answer.cancelled():
-                pending.answer.exception()  # or asyncio would log one that nobody waited for
+                pending.answer.exception()  # or asyncio would log an error that nobody fetched
 
     def take(self, topic: str, headers: Sequence[Header], value: bytes | None) -> None:
-        """Take in a record of `answers` or `answers.deltas`. Never raises."""
+        """Take a record of `answers` or `answers.deltas`. Never raises."""
         correlation_id = dict(headers).get("correlation_id")
         pending = self._pending.get(correlation_id) if correlation_id is not None else None
         if pending is None:
@@ -105,11 +105,11 @@ class Replies:
                 pending.streamed(decode_delta(value))
             else:
                 pending.answered(decode_answer(value))
-        except Exception as error:  # noqa: BLE001 - a listener's defect, too, is for whoever asked
+        except Exception as error:  # noqa: BLE001 - also a listener's defect goes to the asker
             pending.failed(error)
 
     def fail(self, error: Exception) -> None:
-        """Nothing more can be read: every question fails, those that are asked from now on too."""
+        """Fail every question, later ones too, because nothing more can be read."""
         self._failure = error
         for pending in self._pending.values():
             pending.failed(error)
@@ -122,11 +122,11 @@ def _source(written: RecordMetadata) -> Source:
 class AskClient:
     """A producer of questions and a consumer of answers, for any number of questions at once.
 
-    Use it with `async with`. It reads from where the topics end when it starts, without a group, and does
-    not see partitions that are added later.
+    Use it with `async with`. It reads from the end that the topics have when it starts, without a group. It
+    does not see partitions that are added later.
 
     Args:
-        streaming: whether `answers.deltas` is read too, so that `on_delta` has something to tell.
+        streaming: whether to read `answers.deltas` too, which `on_delta` needs.
     """
 
     def __init__(self, kafka: Kafka, *, streaming: bool = True) -> None:
@@ -175,20 +175,20 @@ class AskClient:
             for number in await self._producer.partitions_for(topic)
         ]
         consumer.assign(partitions)
-        # Before the first question is written, or its answer could be behind us.
+        # Before the first question is written, or the client could miss its answer.
         for partition, end in (await consumer.end_offsets(partitions)).items():
             consumer.seek(partition, end)
         self._reader = asyncio.create_task(self._keep_reading(consumer))
 
     async def stop(self) -> None:
-        """Disconnect; questions that are pending fail. May be called twice."""
+        """Disconnect; pending questions fail. May be called twice."""
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])
         self._replies.fail(ConnectionError("the client was stopped"))
         stopping = [asyncio.create_task(part.stop()) for part in (self._consumer, self._producer) if part]
         if stopping:
-            # With the broker gone it can hang or fail, and there is nothing left to lose.
+            # Without a broker a client can hang or fail here; nothing is left to lose.
             _, hanging = await asyncio.wait(stopping, timeout=_STOP_TIMEOUT_S)
             for task in hanging:
                 task.cancel()
@@ -202,18 +202,18 @@ class AskClient:
         timeout_s: float = 30.0,
         on_delta: DeltaListener | None = None,
     ) -> Answer:
-        """Ask, and wait for the answer; failed and degraded ones are answers too.
+        """Ask, and wait for the answer, which may be a failed or degraded one.
 
         Args:
-            question: its text, or all of it.
-            timeout_s: the question's deadline, in seconds from now, which the worker keeps.
-            on_delta: told the pieces of the answer as they come; asks for a stream of them.
+            question: its text, or the whole message.
+            timeout_s: the question's deadline, in seconds from now; the worker keeps it.
+            on_delta: called with each delta; makes the worker stream the answer.
 
         Raises:
-            TimeoutError: no outcome within `timeout_s` and `PATIENCE_S`.
-            OperatorError: the question is too large to be written.
+            TimeoutError: no outcome within `timeout_s` + `PATIENCE_S`.
+            OperatorError: the question is too large.
             KafkaError: the broker did not take the question.
-            Exception: answers cannot be read any more; what the consumer raised, mostly a KafkaError.
+            Exception: answers can no longer be read; the consumer's error, mostly a KafkaError.
         """
         producer = self._producer
         if producer is None:
@@ -239,7 +239,7 @@ class AskClient:
                         )
                     )
                     try:
-                        # A producer that is stopped meanwhile leaves the write undone for ever.
+                        # A producer that is stopped meanwhile never finishes the write.
                         await asyncio.wait([writing, pending.answer], return_when=asyncio.FIRST_COMPLETED)
                         if writing.done():
                             source = _source(writing.result())
@@ -249,7 +249,7 @@ class AskClient:
                     finally:
                         writing.cancel()
             except MessageSizeTooLargeError as error:
-                raise OperatorError(f"the question is larger than {RECORD_MAX_BYTES} bytes") from error
+                raise OperatorError(f"the question is larger than {RECORD_MAX_BYTES:,} bytes") from error
             except TimeoutError as error:
                 raise TimeoutError(
                     f"no answer to question {question.id} ({where}) within {timeout_s + PATIENCE_S:g} s: "
@@ -262,5 +262,5 @@ class AskClient:
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
                     for record in records:
                         self._replies.take(record.topic, record.headers, record.value)
-        except Exception as error:  # noqa: BLE001 - whoever asks would wait in vain
+        except Exception as error:  # noqa: BLE001 - the askers would wait in vain
             self._replies.fail(error)

@@ -1,1 +1,1 @@
-"""Files into documents: which there are (files), what is in them (formats), onto the topic (sending)."""
+"""From files to the topic `documents`: finding them (files), reading them (formats), sending (sending)."""

@@ -1,4 +1,4 @@
-"""Which documents the paths of a command line come to."""
+"""Finds the files that a command line names, and reads their documents."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What could not be ingested, why, and what to do about it."""
+    """A file, or a line of it, that could not be ingested; the message gives the reason and the remedy."""
 
     path: str
     message: str
@@ -30,20 +30,20 @@ class Problem:
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
-    """The files that the paths name; of directories those of a kind that can be read, at any depth.
+    """The files that the paths name, and all files of a readable kind in the directories that they name.
 
-    Hidden files and directories in them are left out.
+    A directory is searched at any depth, without hidden files and directories.
     """
     for path in paths:
         if path.is_dir():
             found = list(_walk(path))
             yield from found
             if not found:
-                yield Problem(_written(path), f"holds no file that can be read: it takes {KINDS}")
+                yield Problem(_written(path), f"has no file of a readable kind ({KINDS})")
         elif not path.exists():
             yield Problem(_written(path), "does not exist")
         elif path.suffix.lower() not in READERS:
-            yield Problem(_written(path), f"is of a kind that cannot be read: it takes {KINDS}")
+            yield Problem(_written(path), f"is not of a readable kind ({KINDS})")
         else:
             yield path
 
@@ -51,8 +51,8 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
 def read_documents(path: Path, tenant: str | None) -> Iterator[Document | Problem]:
     """The documents in one file.
 
-    A document's id is what the file says, else the file's path (see `stable_name`), with `#<line>` where
-    the file holds several. `tenant` counts for all of them; None leaves it to the file.
+    A document's id is the one in the file, else the file's path (see `stable_name`), with `#<line>` if the
+    file holds several documents. `tenant` replaces the tenant in the file; None keeps that.
     """
     name = stable_name(path)
     try:
@@ -68,9 +68,9 @@ def read_documents(path: Path, tenant: str | None) -> Iterator[Document | Proble
 
 
 def stable_name(path: Path) -> str:
-    """The path from the working directory, or the whole one for a file outside of it; with slashes.
+    """The path relative to the working directory, or absolute for a file outside of it; with slashes.
 
-    So that the same file, named alone or by its directory, is the same document each time.
+    The same file gets the same document id, whether it is named itself or by its directory.
     """
     full = Path(os.path.abspath(path))
     here = Path.cwd()
@@ -78,7 +78,7 @@ def stable_name(path: Path) -> str:
 
 
 def _written(path: Path) -> str:
-    """With slashes; a byte of a name that is no UTF-8 as `\\udc` and its number, so that names stay apart."""
+    """The path with slashes, and a byte that is not UTF-8 as `\\udc` and its number: names stay distinct."""
     return path.as_posix().encode(errors="backslashreplace").decode()
 
 
@@ -102,12 +102,12 @@ def _document(part: Part, name: str, tenant: str | None, path: Path) -> Document
         "metadata": content.metadata,
     }
     try:
-        # Through the message's own checks, which know how long an id may be.
+        # The message's own checks apply: they know how long an id may be.
         return msgspec.convert(fields, Document)
     except msgspec.ValidationError as error:
         return Problem(f"{_written(path)}{line}", f"cannot be a document: {error}")
 
 
 def _encodable(text: str) -> str:
-    # Titles come from names, and texts from PDFs, which hold half of a character now and then.
+    # Titles come from file names, and texts from PDFs, which now and then hold half of a surrogate pair.
     return _HALVES.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""What is in a file, for each kind that can be read."""
+"""Reads the text of a file, for each readable kind."""
 
 import codecs
 import logging
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class UnreadableError(Exception):
-    """A file, or a line of it, cannot become a document; the message says why, and what to do."""
+    """A file, or a line of it, cannot become a document; the message gives the reason and the remedy."""
 
 
 class Content(Struct, frozen=True):
-    """A document as its file has it: empty is what the file does not say."""
+    """A document as its file has it; a field that the file lacks is empty."""
 
     text: str
     title: str = ""
@@ -32,14 +32,14 @@ class Content(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One document of a file; `line` is that of a file which holds several."""
+    """One document of a file; `line` is its line number if the file holds several."""
 
     content: Content
     line: int | None = None
 
 
 Reader = Callable[[Path], Iterator[Part | UnreadableError]]
-"""Reads a file as far as it can: what cannot be read of it comes as an error, in its place."""
+"""Reads a file as far as it can, and yields an error in place of each part that it cannot read."""
 
 _HEADING = re.compile(
     r"^(?:#{1,6}[ \t]+(?P<atx>[^ \t\n].*)|(?P<setext>\S.*)\n(?:=+|-+)[ \t]*$)", re.MULTILINE
@@ -60,22 +60,22 @@ _BLOCKS = (
 
 
 def read_text(path: Path) -> Iterator[Part | UnreadableError]:
-    """A plain text file."""
+    """Read a plain text file."""
     yield _whole(_decoded(path), title=path.stem)
 
 
 def read_markdown(path: Path) -> Iterator[Part | UnreadableError]:
-    """A Markdown file, left as it is; its first heading is the title."""
+    """Read a Markdown file, unchanged; its first heading is the title."""
     text = _FRONT_MATTER.sub("", _decoded(path))
     heading = _HEADING.search(_CODE.sub("", text))
     title = (heading["atx"] or heading["setext"]).strip() if heading else path.stem
-    # Here and not in the pattern, which would try every way to part a long run of blanks.
+    # Not in the pattern, which would try every way to split a long run of blanks.
     bare = title.rstrip("#")
     yield _whole(text, title=bare.rstrip() if bare.endswith((" ", "\t")) else title)
 
 
 def read_html(path: Path) -> Iterator[Part | UnreadableError]:
-    """The text of a web page, blocks apart, without scripts, styles and navigation."""
+    """Read the text of a web page, without scripts, styles and navigation; blocks are separated."""
     from bs4 import BeautifulSoup  # noqa: PLC0415 - 0.1 s that other kinds need not pay
     from bs4.exceptions import ParserRejectedMarkup  # noqa: PLC0415 - as above
 
@@ -83,19 +83,19 @@ def read_html(path: Path) -> Iterator[Part | UnreadableError]:
         # The bytes, because the page may name its own encoding.
         soup = BeautifulSoup(path.read_bytes(), "html.parser")
     except ParserRejectedMarkup as error:
-        raise UnreadableError("is no HTML that can be read: save the page anew from a browser") from error
+        raise UnreadableError("is not readable HTML: save the page again from a browser") from error
     title = soup.title.get_text() if soup.title else ""
     text = _SPACES.sub(_one_blank_line, "".join(_page_text(soup))).strip()
     yield _whole(text, title=_SPACES.sub(" ", title).strip() or path.stem)
 
 
 def _one_blank_line(blanks: re.Match[str]) -> str:
-    """In place of several; what is within a line, or between two, stays as it is."""
+    """One blank line instead of several; other white space stays as it is."""
     return "\n\n" if blanks[0].count("\n") > 1 else blanks[0]
 
 
 def _page_text(soup: "Tag") -> Iterator[str]:
-    # Changing the tree instead is quadratic in the children of one element: a minute for 600 kB.
+    # Changing the tree instead would be quadratic in the children of one element: a minute for 600 kB.
     from bs4.element import NavigableString, Tag  # noqa: PLC0415 - loaded by now
 
     waiting: list[tuple[PageElement | str, bool]] = [(soup, False)]
@@ -109,13 +109,13 @@ def _page_text(soup: "Tag") -> Iterator[str]:
                 waiting.append((_BREAK, True))
             inner = preformatted or element.name == "pre"
             waiting.extend((child, inner) for child in reversed(element.contents))
-        # Comments and the like are of finer classes.
+        # Comments and the like have subclasses of these.
         elif type(element) in {NavigableString, str}:
             yield str(element) if preformatted else _SPACES.sub(" ", str(element))
 
 
 def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:
-    """One document a line: at least `text`; `id`, `title`, `source`, `tenant`, `metadata` where there are."""
+    """Read one document a line: `text`, and optionally `id`, `title`, `source`, `tenant`, `metadata`."""
     decoder = msgspec.json.Decoder(Content)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -124,7 +124,7 @@ def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:
             try:
                 content = decoder.decode(line.removeprefix(codecs.BOM_UTF8))
             except (ValueError, RecursionError) as error:
-                yield UnreadableError(f"line {number} is no object with a `text`: {error}")
+                yield UnreadableError(f"line {number} is not a JSON object with a `text`: {error}")
                 continue
             if content.text.strip():
                 yield Part(content, number)
@@ -133,7 +133,7 @@ def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:
 
 
 def read_pdf(path: Path) -> Iterator[Part | UnreadableError]:
-    """The text of a PDF's pages."""
+    """Read the text of a PDF's pages."""
     from pypdf import PdfReader  # noqa: PLC0415 - 0.1 s that other kinds need not pay
     from pypdf.errors import PyPdfError  # noqa: PLC0415 - as above
 
@@ -141,19 +141,19 @@ def read_pdf(path: Path) -> Iterator[Part | UnreadableError]:
     try:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise UnreadableError("is protected by a password: save it without one")
+            raise UnreadableError("is protected by a password: save it without a password")
         pages = [page.extract_text() for page in reader.pages]
         title = (reader.metadata.title if reader.metadata else "") or ""
     except UnreadableError:
         raise
     except PyPdfError as error:
-        raise UnreadableError(f"is no PDF that can be read ({error}): print it to a new PDF") from error
-    except Exception as error:  # the parser meets whatever the file holds, and answers with whatever
+        raise UnreadableError(f"is not a readable PDF ({error}): print it to a new PDF") from error
+    except Exception as error:  # on a damaged file the parser may raise any exception
         raise UnreadableError(f"is a damaged PDF ({error!r}): print it to a new PDF") from error
     text = "\n\n".join(page.strip() for page in pages if page.strip())
     if not text:
         raise UnreadableError(
-            "has no text, only pictures of it: run OCR over it first (for instance ocrmypdf)"
+            "has no text, only images: recognise the text first (for instance with ocrmypdf)"
         )
     yield _whole(text, title=title.strip() or path.stem)
 
@@ -169,7 +169,7 @@ READERS: Mapping[str, Reader] = {
     ".ndjson": read_jsonl,
     ".pdf": read_pdf,
 }
-"""By the end of a file's name, in lower case."""
+"""The reader for each suffix of a file's name, in lower case."""
 
 
 def _whole(text: str, title: str) -> Part:
@@ -184,4 +184,4 @@ def _decoded(path: Path) -> str:
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UnreadableError("is not text in UTF-8: convert it first (for instance with iconv)") from error
+        raise UnreadableError("is not UTF-8 text: convert it first (for instance with iconv)") from error

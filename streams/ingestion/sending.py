@@ -1,4 +1,4 @@
-"""Documents onto their topic."""
+"""Writes documents to their topic."""
 
 import asyncio
 from types import TracebackType
@@ -17,21 +17,20 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 IN_FLIGHT = 500
-"""Documents that are sent and not acknowledged yet."""
-
+"""The most documents that are sent and not yet acknowledged."""
 
 REQUEST_MAX_BYTES = DOCUMENT_MAX_BYTES - 1024
-"""The topic's limit is that of a whole batch, headers included."""
+"""The topic's limit counts a whole batch, headers included."""
 
 
 class DocumentSender:
     """Writes documents, acknowledged by all replicas, at most `IN_FLIGHT` at once. An async context manager.
 
-    Leaving it without an error waits until all of them are written. `too_large` then names (tenant, id) of
-    those that the topic does not take.
+    Leaving it without an error waits until all documents are written. `too_large` then lists (tenant, id) of
+    the documents that are too large for the topic.
 
     Raises:
-        OperatorError: no broker, no topic, or the broker refuses what is sent.
+        OperatorError: no broker, no topic, or the broker refuses a document.
     """
 
     def __init__(self, kafka: Kafka) -> None:
@@ -59,16 +58,16 @@ class DocumentSender:
         assert self._producer is not None  # noqa: S101 - a context that was entered
         try:
             if kind is None:
-                await self._settle(0)
+                await self._wait_for_at_most(0)
         finally:
             for future in self._pending:
                 future.cancel()
             await self._producer.stop()
 
     async def send(self, document: Document) -> None:
-        """Hand a document over; waits while too many are on their way."""
+        """Send a document; waits while `IN_FLIGHT` documents are not acknowledged."""
         assert self._producer is not None  # noqa: S101 - a context that was entered
-        await self._settle(IN_FLIGHT - 1)
+        await self._wait_for_at_most(IN_FLIGHT - 1)
         key = document_key(document.tenant, document.id)
         try:
             future = await self._producer.send(self.topic, encode(document), key)
@@ -79,8 +78,8 @@ class DocumentSender:
         else:
             self._pending[future] = (document.tenant, document.id)
 
-    async def _settle(self, most: int) -> None:
-        """Wait until at most so many are on their way."""
+    async def _wait_for_at_most(self, most: int) -> None:
+        """Wait until at most `most` documents are not acknowledged."""
         while len(self._pending) > most:
             done, _ = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
@@ -93,6 +92,6 @@ class DocumentSender:
 
     def _refused(self, error: BaseException) -> OperatorError:
         return OperatorError(
-            f"the cluster at {self._kafka.bootstrap_servers} does not take documents on {self.topic}: "
+            f"the cluster at {self._kafka.bootstrap_servers} refused a document for the topic {self.topic}: "
             f"{type(error).__name__} {error}"
         )

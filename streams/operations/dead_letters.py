@@ -1,4 +1,4 @@
-"""Reads the dead letters, and sends those back that may be: the shell around `operations.redrive`."""
+"""Reads dead letters and sends them back: the I/O around the decisions of `streams.operations.redrive`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,8 +18,8 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 SKEW_MS = 3_900_000
-"""How much later a time a letter may bear than an answer written after it, by another worker's clock: a
-broker refuses what is more than an hour ahead of its own (`message.timestamp.after.max.ms`)."""
+"""How far a letter's timestamp may lie after that of an answer written later, by a worker with another clock:
+a broker refuses records more than an hour ahead of its own clock (`message.timestamp.after.max.ms`)."""
 
 
 async def aread_letters(kafka: Kafka) -> list[Letter]:
@@ -43,11 +43,11 @@ async def aread_letters(kafka: Kafka) -> list[Letter]:
             async for record in aread_to_end(kafka, topics.dead_letters)
         ]
     except KafkaError as error:
-        raise OperatorError(f"{topics.dead_letters} cannot be read: {error!r}") from error
+        raise OperatorError(f"cannot read the topic {topics.dead_letters}: {error!r}") from error
 
 
 async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
-    """What may be done with each letter, by what `answers` and `questions` hold since they were written.
+    """Decide on each letter, from the records written to `answers` and `questions` since it failed.
 
     Raises:
         OperatorError: there is no broker, or a topic is missing.
@@ -64,7 +64,7 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
     for letter in letters:
         if letter.source[0] >= 0:
             values = failed.setdefault(letter.source, set())
-            if letter.said.get("qa.dlq.disposition") != TRUNCATED:  # it would be like no record
+            if letter.said.get("qa.dlq.disposition") != TRUNCATED:  # it would equal no record
                 values.add(letter.value)
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
@@ -75,20 +75,20 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
             if answer.status != "failed" and answer.source.topic == topics.questions:
                 place = answer.source.partition, answer.source.offset
                 answered |= {place, (answer.tenant, answer.question_id)}
-        # By offsets, not by times, because the clock of whoever sends one back may be any.
+        # From an offset, not from a time, because the clock of the machine that sent one back may be wrong.
         async for record in aread_to_end(kafka, topics.questions, since=dict(sorted(failed, reverse=True))):
             made_anew |= not failed.get((record.partition, record.offset), set()) <= {record.value}
             sent |= _sent_back(record)
-        if made_anew:  # its offsets say nothing of when
+        if made_anew:  # its offsets do not tell which records are later
             async for record in aread_to_end(kafka, topics.questions):
                 sent |= _sent_back(record)
     except KafkaError as error:
-        raise OperatorError(f"what became of the dead letters cannot be read: {error!r}") from error
+        raise OperatorError(f"cannot read the outcomes of the dead letters' questions: {error!r}") from error
     return decide(letters, answered=answered, sent=sent)
 
 
 def _sent_back(record: ConsumerRecord) -> set[Sent]:
-    """Nothing, where it was not."""
+    """The record's entry if it was sent back, else nothing."""
     again = Letter(record.partition, record.offset, None, record.value, tuple(record.headers), 0)
     return {(again.origin, again.identity, again.redrives)} if "qa.dlq.origin" in again.said else set()
 
@@ -96,12 +96,12 @@ def _sent_back(record: ConsumerRecord) -> set[Sent]:
 async def aredrive(
     kafka: Kafka, decisions: Sequence[Decision], *, rate_per_s: float
 ) -> AsyncIterator[Letter]:
-    """Send back those that may be, in their order; each is given when the broker has it.
+    """Send back the letters decided to be redriven, in order; yields each when the broker has it.
 
-    They go to the partition that they came from, so that a conversation stays in order.
+    A record goes to the partition that it came from, so that a conversation stays in order.
 
     Raises:
-        OperatorError: one cannot be written; those given before it are.
+        OperatorError: a record cannot be written; the ones yielded before it are written.
     """
     topic = Topics(kafka.topic_prefix).questions
     await acheck_topics(kafka, needed=[topic], rights=dead_letter_rights(kafka, redrive=True))
@@ -123,6 +123,6 @@ async def aredrive(
             yield letter
             await asyncio.sleep(1 / rate_per_s)
     except KafkaError as error:
-        raise OperatorError(f"{topic} cannot be written to: {error!r}") from error
+        raise OperatorError(f"cannot write to the topic {topic}: {error!r}") from error
     finally:
         await producer.stop()

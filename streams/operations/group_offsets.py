@@ -1,4 +1,4 @@
-"""How far a group of workers has come, read from outside: its commits, what they carry, what is left."""
+"""The progress of a group of workers, read from outside: commits, offset maps, and incomplete questions."""
 
 import asyncio
 import contextlib
@@ -18,16 +18,16 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 OLDEST_TIMEOUT_S = 10.0
-"""For reading the oldest records; the age of what is not read by then is unknown."""
+"""Time to read the oldest records; the age of a record not read by then is unknown."""
 _POLL_MS = 200
 
 OffsetRange = tuple[int, int]
-"""The first and the last offset of a run."""
+"""The first and the last offset of a range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a group has committed for a partition."""
+    """A group's commit for one partition."""
 
     offset: int
     metadata: str
@@ -35,20 +35,21 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffsets:
-    """One partition of `questions` as a group has left it.
+    """One partition of `questions`, as a group has left it.
 
     Attributes:
-        commit_point: what is committed; None: nothing.
+        commit_point: the committed offset; None: nothing is committed.
         start_offset, end_offset: the first offset that the log still has, and the next one to be written.
-        lag: offsets of the log that are not done.
-        map: what the commit carries: `read`; `stripped`, having been too long; `none`; or `foreign`, which
-            is not ours, or damaged.
+        lag: how many offsets of the log are not done.
+        map: the offset map in the commit: `read`; `stripped`, because it was too long; `none`; or `foreign`,
+            written by another program, or damaged.
         completed: how many offsets above the commit point are done.
-        incomplete: what is not, from the commit point up to the highest that is. Offsets that hold no record
-            (compacted away, markers of transactions) count among them: no map names them.
+        incomplete: the offsets not done between the commit point and the highest one done. Offsets without a
+            record (compacted away, markers of transactions) are among them: no map names these.
         oldest_timestamp_ms: when the oldest record that is not done was written; None: there is none, or it
             could not be read.
-        scan_from: where in the partition of `answers` the next recovery scan starts; None: not known.
+        scan_from: the offset in the partition of `answers` at which the next recovery scan starts; None: not
+            known.
     """
 
     partition: int
@@ -64,7 +65,7 @@ class PartitionOffsets:
 
 
 async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffsets]:
-    """Every partition of `questions`, in order.
+    """Read the state of every partition of `questions`, in order.
 
     Raises:
         OperatorError: no broker, no topic, or no group of this name.
@@ -78,7 +79,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
         **client_options(kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        # A broker gives a whole batch all the same, and more than one record is not wanted.
+        # One record is enough; a broker sends a whole batch even so.
         max_partition_fetch_bytes=1,
     )
     partitions = {number: TopicPartition(topic, number) for number in numbers}
@@ -95,7 +96,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
             consumer, {each: at for each, at in wanted.items() if at < ends[each]}, ends, maps
         )
     except (KafkaError, TimeoutError, OSError) as error:
-        raise OperatorError(f"{topic} cannot be read ({type(error).__name__}: {error})") from error
+        raise OperatorError(f"cannot read the topic {topic}: {type(error).__name__}: {error}") from error
     finally:
         await consumer.stop()
     return [
@@ -113,7 +114,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
 def describe(
     partition: int, commit: Commit | None, *, start: int, end: int, oldest_timestamp_ms: int | None
 ) -> PartitionOffsets:
-    """What a commit says of a partition whose log goes from `start` to before `end`. Pure."""
+    """The state of a partition whose log goes from `start` to before `end`, from its commit. Pure."""
     offset_map = None if commit is None else decode(commit.metadata, commit.offset)
     completed = sorted(offset_map.completed) if offset_map else []
     first = start if commit is None else max(commit.offset, start)
@@ -154,8 +155,8 @@ async def _commits(kafka: Kafka, group_id: str, topic: str) -> tuple[dict[int, C
         committed = await admin.list_consumer_group_offsets(group_id)
         if not committed and group_id not in {group[0] for group in await admin.list_consumer_groups()}:
             raise OperatorError(
-                f"the cluster at {kafka.bootstrap_servers} has no group {group_id!r}: workers make it when "
-                "they join; name another with --group or KOTAE_WORKER__GROUP_ID"
+                f"the cluster at {kafka.bootstrap_servers} has no group {group_id!r}: a worker creates it "
+                "when it joins; name another group with --group or KOTAE_WORKER__GROUP_ID"
             )
         [described] = await admin.describe_topics([topic])
     commits = {
@@ -172,7 +173,7 @@ async def _oldest(
     ends: Mapping[TopicPartition, int],
     maps: Mapping[int, OffsetMap | None],
 ) -> dict[int, int]:
-    """When the first record at or after these offsets that is not done was written (ms), by partition."""
+    """The timestamp (ms) of the first record not done at or after the given offset, for each partition."""
     found: dict[int, int] = {}
     if not wanted:
         return found
@@ -186,7 +187,7 @@ async def _oldest(
                 for partition, records in (await consumer.getmany(*open_, timeout_ms=_POLL_MS)).items():
                     offset_map = maps.get(partition.partition)
                     for record in records:
-                        # The offset that is committed may hold no record, and what comes next may be done.
+                        # The committed offset may hold no record, and the next record may be done.
                         if offset_map is None or record.offset not in offset_map.completed:
                             if record.timestamp >= 0:
                                 found[partition.partition] = record.timestamp

@@ -1,8 +1,8 @@
-"""Dead letters: what they say, and which of them may be sent back to be answered again. Pure.
+"""Dead letters: reads their headers and decides which of them may be sent back to be answered again. Pure.
 
-A letter is sent back as the record that it was, with the same question id, at most `REDRIVES_MAX` times;
-nothing is sent back by itself. `qa.dlq.origin` names the first record of them all, so that its letters are
-known for the same question however often it has failed.
+A letter is sent back as its original record, with the same question id, at most `REDRIVES_MAX` times, and
+only on an operator's command. `qa.dlq.origin` names the first record that was asked, so that all letters of
+one question are recognised however often it has failed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,23 +20,23 @@ Action = Literal["redrive", "superseded", "pending", "answered", "parked", "dama
 Place = tuple[int, int]
 """(partition, offset) on `questions`."""
 Identity = tuple[str, str]
-"""A question's tenant and id: those of different tenants may have the same id."""
+"""A question's tenant and id: questions of different tenants may have the same id."""
 Sent = tuple[str, Identity | None, int]
-"""Of a record that was sent back: its origin, its question, and which time it was."""
+"""A record that was sent back: its origin, its question, and how many times it had then been sent back."""
 
 _REASONS: dict[Action, str] = {
     "redrive": "sent back",
-    "superseded": "it was sent back, and failed again: a later letter tells",
-    "pending": "it was sent back, and has no outcome yet",
-    "answered": "it has been answered since",
-    "parked": f"it was sent back {REDRIVES_MAX} times",
+    "superseded": "it was sent back and failed again: a later letter replaces this one",
+    "pending": "it was sent back and has no outcome yet",
+    "answered": "its question has been answered since",
+    "parked": f"it was already sent back {REDRIVES_MAX} times",
     "damaged": "the letter holds only a part of the record",
 }
 
 
 @dataclass(frozen=True)
 class Letter:
-    """One record of `questions.dlq`; `timestamp_ms` is when it was written."""
+    """One record of `questions.dlq`; `timestamp_ms` is its timestamp."""
 
     partition: int
     offset: int
@@ -47,17 +47,17 @@ class Letter:
 
     @property
     def position(self) -> str:
-        """As commands name it: `partition/offset`."""
+        """The letter's place on its topic, as commands name it: `partition/offset`."""
         return f"{self.partition}/{self.offset}"
 
     @cached_property
     def said(self) -> Mapping[str, str]:
-        """The headers as text; of a name that is there twice, the last."""
+        """The headers as text; if a name occurs twice, the last one counts."""
         return {name: (value or b"").decode(errors="replace") for name, value in self.headers}
 
     @property
     def source(self) -> Place:
-        """The record that failed; (-1, -1) where the letter does not say."""
+        """The place of the record that failed; (-1, -1) if the letter does not name it."""
         said = self.said
         try:
             return int(said["__connect.errors.partition"]), int(said["__connect.errors.offset"])
@@ -66,18 +66,18 @@ class Letter:
 
     @property
     def origin(self) -> str:
-        """The record that was asked first, `partition/offset`."""
+        """The place of the record that was asked first, `partition/offset`."""
         return self.said.get("qa.dlq.origin") or "{}/{}".format(*self.source)
 
     @property
     def redrives(self) -> int:
-        """How often it had been sent back."""
+        """How often the record had been sent back when it failed."""
         count = self.said.get("qa.dlq.redrives", "")
         return int(count) if count.isdecimal() else 0
 
     @cached_property
     def identity(self) -> Identity | None:
-        """The question's, where the value holds one."""
+        """The question's tenant and id; None if the value holds no question id."""
         try:
             question = decode_question(self.value)
         except DecodeError as error:
@@ -87,14 +87,14 @@ class Letter:
 
     @property
     def question_id(self) -> str | None:
-        """The question's id, where the value holds one."""
+        """The question's id; None if the value holds none."""
         return self.identity and self.identity[1]
 
     @property
     def redriven_headers(self) -> list[Header]:
-        """What the record is sent back with.
+        """The headers of the record that is sent back.
 
-        Without what the letter says of its failure, and without an absolute deadline: it would be over.
+        They leave out the letter's headers about the failure, and an absolute deadline, which has passed.
         """
         kept = [
             (name, value)
@@ -110,27 +110,27 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with a letter."""
+    """The action for one letter."""
 
     letter: Letter
     action: Action
 
     @property
     def reason(self) -> str:
-        """Why, for people."""
+        """The reason for the action, for people."""
         return _REASONS[self.action]
 
 
 def decide(
     letters: Iterable[Letter], *, answered: Collection[Place | Identity], sent: Collection[Sent]
 ) -> list[Decision]:
-    """What to do with each letter, in the order of the records that failed.
+    """Decide on each letter, in the order of the records that failed.
 
-    Where `questions` was made anew, other questions are at the same places: a place says something of
-    those alone that have no identity.
+    If `questions` was deleted and created again, other questions are at the same places. A place therefore
+    identifies a question only if its identity is unknown.
 
     Args:
-        answered: the sources, and the questions, that have an outcome which is not a failure.
+        answered: places and identities of the questions with an outcome other than `failed`.
         sent: every record that was sent back.
     """
     ordered = sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset))

@@ -1,4 +1,4 @@
-"""Every setting, with its unit, default and reason. `settings_reader` fills them in."""
+"""Every setting, with its unit, default and reason. `streams.settings.reader` reads the values."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,46 +21,49 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The cluster and the topics."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
-    """`host:port` of a broker, or of several, comma-separated: by them the whole cluster is found."""
+    """`host:port` of one or several brokers, comma-separated; the client finds the rest of the cluster."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """How to talk to the brokers."""
+    """Encryption and login of the connections to the brokers."""
     ssl_cafile: str = ""
-    """The authority that signed the brokers' certificates, as a PEM file; empty: the system's. It is trusted
-    for `oauth_token_url` too, besides the system's."""
+    """PEM file of the authority that signed the brokers' certificates; empty: the system's authorities. For
+    `oauth_token_url` it is trusted in addition to the system's."""
     ssl_certfile: str = ""
-    """This client's certificate, with its key in the same file or in `ssl_keyfile`; empty: none."""
+    """PEM file of this client's certificate, whose key is in the same file or in `ssl_keyfile`; empty: no
+    certificate."""
     ssl_keyfile: str = ""
-    """The key to `ssl_certfile`, as a PEM file; empty: it is in that file."""
+    """PEM file of the key to `ssl_certfile`; empty: the key is in that file."""
     ssl_key_password: str = ""
-    """Opens an encrypted key; empty: it is not encrypted."""
+    """Password of an encrypted key; empty: the key is not encrypted."""
     allow_plaintext: bool = False
-    """Whether `PLAINTEXT` and `SASL_PLAINTEXT` may leave this machine: anybody on the way reads them."""
+    """Allow `PLAINTEXT` and `SASL_PLAINTEXT` to brokers on other machines: anybody on the network can read
+    such connections."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
-    """How to log in, where `security_protocol` says SASL."""
+    """How to log in, if `security_protocol` is one of the SASL ones."""
     sasl_username: str = ""
     """The user to log in as."""
     sasl_password: str = ""
     """The password to log in with."""
     oauth_token_url: TokenUrl = ""
-    """For OAUTHBEARER: an identity provider's token endpoint (OIDC, client credentials)."""
+    """For OAUTHBEARER: the token endpoint of an identity provider (OIDC, client credentials)."""
     oauth_client_id: str = ""
-    """Who we are to the identity provider."""
+    """The client id to send to the identity provider."""
     oauth_client_secret: str = ""
-    """What proves it."""
+    """The client secret to send to the identity provider."""
     oauth_scope: str = ""
     """The scope to ask for; empty: none."""
     oauth_token_file: str = ""
-    """For OAUTHBEARER, in place of `oauth_token_url`: a file that always holds a valid token."""
+    """For OAUTHBEARER, instead of `oauth_token_url`: a file that always holds a valid token."""
     oauth_extensions: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z]+=.+$")], ...] = ()
-    """`name=value` pairs for the broker, beside the token, such as Confluent Cloud's `logicalCluster=lkc`."""
+    """`name=value` pairs to send to the broker with the token, such as Confluent Cloud's
+    `logicalCluster=lkc`."""
     topic_prefix: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)] = ""
-    """Put before the name of every topic as it stands, so that several services share a cluster."""
+    """Text put unchanged before the name of every topic, so that several services can share a cluster."""
     reply_topics: tuple[TopicName, ...] = ()
-    """Topics that `reply_to` may name; empty: none."""
+    """Topics that a question's `reply_to` may name; empty: none."""
     partitions: Count = 6
-    """Partitions that `kotae topics create` gives the topics that are keyed by conversation."""
+    """Partitions of the topics keyed by conversation, as `kotae topics create` makes them."""
     session_timeout_s: Seconds = 10.0
-    """A worker that is silent for this long is taken for dead."""
+    """The group takes a worker for dead after this much silence, and gives its partitions to others."""
 
 
 class Worker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,148 +72,154 @@ class Worker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group_id: Annotated[str, Meta(min_length=1, max_length=200)] = "kotae"
     """The consumer group; workers of one group share the questions."""
     max_in_flight: Count = 1000
-    """Questions being answered at once, where the event loop carries as many; the others wait in the log."""
+    """The most questions answered at once; fewer while the event loop is overloaded. The others wait in the
+    log."""
     processes: Count = 1
     """Worker processes that `kotae worker` keeps running, each with its own event loop."""
     grace_s: Seconds = 30.0
-    """What SIGTERM leaves running questions to finish."""
+    """How long running questions may take to finish after SIGTERM."""
     http_port: Port = 9464
-    """Where /metrics, /health/* and /state are served; 0 turns them off."""
+    """Port that serves `/metrics`, `/health/*` and `/state`; 0: none."""
     http_host: str = "127.0.0.1"
-    """The address that they are served on; loopback alone by default, because `/state` tells a lot."""
+    """Address that serves them. The default is reachable from this machine only, because `/state` shows a lot
+    of the worker."""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long things may take, in seconds, and how many at once."""
+    """Limits of time, in seconds, and of work at once."""
 
     deadline_s: Seconds = 30.0
-    """The most that a question has from when work on it starts, and all that one without a deadline of its
-    own has."""
+    """The most time for one question, from the start of work on it. A question's own deadline may shorten
+    it."""
     retrieve_s: Seconds = 3.0
-    """Finding passages; then the answer goes without them."""
+    """Time to find passages; after it the question is answered without them."""
     plan_s: Seconds = 4.0
-    """Deciding on tools; then none is called."""
+    """Time to decide which tools to call; after it none is called."""
     tool_s: Seconds = 8.0
-    """All tools of a question together, and each one that names no `timeout_s` of its own."""
+    """Time for all tools of a question together, and for each tool without a `timeout_s` of its own."""
     tool_concurrency: Count = 10
-    """Tools of one question that run at once."""
+    """The most tools of one question that run at once."""
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 0.8
-    """Of the questions that may run now (`kotae_in_flight_limit`), the most that one tenant may have while
-    there are questions of others."""
+    """The largest share that one tenant may have of the questions running at once (`kotae_in_flight_limit`)
+    while other tenants' questions wait."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenAI-compatible chat completions server."""
 
     base_url: OpenAIUrl = ""
-    """With the version path, for instance `http://127.0.0.1:8000/v1`; empty: no model, extractive answers."""
+    """Address with the version path, for instance `http://127.0.0.1:8000/v1`; empty: no model, and answers
+    are extracted from the passages."""
     name: str = "default"
-    """The model to ask for, as its server calls it."""
+    """Name of the model on its server."""
     api_key: str = ""
-    """Sent as a bearer token; empty: none is sent."""
+    """Key to send as a bearer token; empty: no key."""
     max_tokens: Count = 1024
-    """Longest answer, in the model's tokens."""
+    """The longest answer, in the model's tokens."""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.0
-    """0 answers the same question in the same way."""
+    """Randomness of the model's choice of words; with 0, equal questions get equal answers."""
     max_concurrency: Count = 1000
     """Calls at once of one worker, at most; fewer while the server says that it is overloaded."""
-    fallback_base_url: OpenAIUrl = ""
-    """A second server, asked where the first one fails; empty: the answer is then made by extraction."""
+    fallback_base_url: str = ""
+    """Address of a second server, which is asked when the first fails; empty: answers are then extracted from
+    the passages."""
     fallback_name: str = "default"
-    """The model to ask the second server for."""
+    """Name of the model on the second server."""
     fallback_api_key: str = ""
-    """Sent to the second server as a bearer token; empty: none is sent."""
+    """Key to send to the second server as a bearer token; empty: no key."""
 
 
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An OpenAI-compatible embeddings server; without one, retrieval is BM25 alone."""
+    """An OpenAI-compatible embeddings server; without one, passages are found by BM25 alone."""
 
     base_url: OpenAIUrl = ""
-    """With the version path; empty: no embeddings."""
+    """Address with the version path; empty: no embeddings."""
     name: str = "default"
-    """The model to ask for, as its server calls it."""
+    """Name of the model on its server."""
     api_key: str = ""
-    """Sent as a bearer token; empty: none is sent."""
+    """Key to send as a bearer token; empty: no key."""
 
 
 class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where documents are indexed and how many passages are read."""
+    """The index of the documents, and how many passages an answer uses."""
 
     qdrant_url: StoreUrl = ""
-    """A Qdrant server; empty: the embedded engine."""
+    """Address of a Qdrant server; empty: an index embedded in each worker."""
     qdrant_api_key: str = ""
-    """Sent to the Qdrant server; empty: none is sent."""
+    """Key to send to the Qdrant server; empty: no key."""
     collection: str = "kotae"
-    """The collection on the Qdrant server; made if it is not there."""
+    """The collection on the Qdrant server; created if it is missing."""
     path: str = ""
-    """Directory of the embedded index; empty: a temporary one, rebuilt from `documents` at every start."""
+    """Directory of the embedded index; empty: a temporary one, and the index is rebuilt from `documents` at
+    every start."""
     top_k: Count = 5
-    """Passages that an answer may rest on."""
+    """The most passages that an answer may use."""
 
 
 class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Answers that are given again while nothing that they rest on has changed."""
+    """The answer cache: an answer is reused while nothing that it depends on has changed."""
 
     redis_url: str = ""
-    """`redis://host:6379/0`, or `rediss://` for TLS: workers share answers there; empty: each has its own."""
+    """Address of a Redis in which workers share answers, `redis://host:6379/0`, or `rediss://` for TLS;
+    empty: each worker has its own cache only."""
     ttl_s: Annotated[float, Meta(ge=0, le=36_000)] = 3600.0
-    """How long an answer is kept, and what a search in a server found; 0: none is. At most 36,000: after a
-    day, Kafka may forget a deletion."""
+    """How long answers, and results of searches on a server, are kept; 0: no cache. At most 36,000, because
+    Kafka may forget the deletion of a document after a day."""
     max_bytes: Annotated[int, Meta(ge=65_536)] = 67_108_864
-    """What a worker process keeps of them in its memory, in bytes."""
+    """The most memory that one worker process uses for the cache, in bytes."""
     own_components: bool = False
-    """Keep answers too that parts of one's own (`components`) had a hand in: only they know what else
-    than the question and `documents` these rest on."""
+    """Keep also answers made with custom components (`components`). Only their author knows whether these
+    depend on anything besides the question and `documents`."""
 
 
 class Egress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where requests may go, and whose certificates are trusted there.
+    """Servers that requests may go to, and authorities that sign their certificates.
 
-    The addresses of models, indexes and HTTP tools need not be allowed: those settings say it already.
+    The addresses of models, indexes and HTTP tools in the settings are always allowed.
     """
 
     allow: tuple[str, ...] = ()
-    """For Python tools and components: `host:port` of servers that are not public and may be called all the
-    same; public ones always may."""
+    """`host:port` of internal servers that Python tools and components may call; public servers are always
+    allowed."""
     ca_file: str = ""
-    """A PEM file of authorities to trust besides the system's, for https to models, embeddings, Qdrant and
-    tools, and for Redis over TLS; empty: the system's alone. For Kafka and its `OAUTH_TOKEN_URL`, see
+    """PEM file of authorities to trust in addition to the system's, for HTTPS to models, embeddings, Qdrant
+    and tools, and for Redis over TLS; empty: only the system's. For Kafka and its `OAUTH_TOKEN_URL`, set
     `KAFKA.SSL_CAFILE`."""
 
 
 class Resilience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What guards the calls to model, tools and servers; turned off to see what it costs."""
+    """Guards of the calls to model, tools and servers; turn one off to measure its cost."""
 
     breakers: bool = True
-    """Leave a dependency alone for a while that fails half of its calls."""
+    """Stop calling a dependency for a while when half of its calls fail."""
     retries: bool = True
-    """Repeat what may pass, within a budget; without it nothing is hedged either."""
+    """Repeat calls whose failure may be temporary, within a budget; without it nothing is hedged either."""
     hedging: bool = True
-    """A second request for a search or GET tool that takes longer than 95 % of those before it."""
+    """Send a second request when a search or GET tool takes longer than 95 % of its earlier calls."""
     adaptive_concurrency: bool = True
-    """Fewer calls at once to a model that is overloaded."""
+    """Make fewer calls at once while a model is overloaded."""
 
 
 class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parts of one's own: `module:factory`, or a name of the entry-point group `kotae.components`.
+    """Custom components: `module:factory`, or a name in the entry-point group `kotae.components`.
 
-    A factory is called with `agents.loading.Resources` and returns the component.
+    A factory takes `agents.loading.Resources` and returns the component.
     """
 
     retriever: str = ""
-    """Finds passages; empty: the index that `knowledge` names."""
+    """Finds passages; empty: a search in the index that `knowledge` sets."""
     planner: str = ""
     """Decides which tools to call; empty: the model."""
     tool_executor: str = ""
-    """Knows the tools and runs them; empty: those of `[tools]` and of the entry points."""
+    """Lists the tools and runs them; empty: the tools of `[tools]` and of the entry points."""
     generator: str = ""
-    """Writes the answer; empty: the model, or extraction where there is none."""
+    """Writes the answer; empty: the model, or extraction without a model."""
     graph: str = ""
     """Replaces the whole stage graph."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of them; `tools` is the raw TOML table `[tools.NAME]`, checked by `agents.tools`."""
+    """All settings; `tools` is the raw TOML table `[tools.NAME]`, which `agents.tools` checks."""
 
     kafka: Kafka = field(default_factory=Kafka)
     worker: Worker = field(default_factory=Worker)

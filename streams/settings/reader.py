@@ -1,7 +1,6 @@
-"""Reads the settings: environment over TOML file over defaults. The only reader of either.
+"""Reads the settings: environment over TOML file over defaults. No other module reads either.
 
-Whatever is wrong is a `SettingsError` of one line that names the setting, where it was set and what is
-allowed there.
+A wrong setting is a `SettingsError` of one line that names the setting, its source and the allowed values.
 """
 
 import math
@@ -24,7 +23,7 @@ from streams.settings.model import Settings
 from streams.settings.secrets import is_secret, masked
 
 DEFAULT = "default"
-"""The source of a setting that nobody set."""
+"""The source of a setting that has its default value."""
 
 _PREFIX = "KOTAE_"
 _CONFIG = "KOTAE_CONFIG"
@@ -53,7 +52,7 @@ _VARIABLES = {
     for section, options in _SECTIONS.items()
     for name in options
 }
-# Kubernetes puts these into every pod of a namespace that has a service named `kotae…`; none holds `__`.
+# Kubernetes sets these in every pod of a namespace with a service named `kotae…`; none contains `__`.
 _KUBERNETES = re.compile(
     r"KOTAE(_[A-Z0-9]+)*_(SERVICE_(HOST|PORT)(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
 )
@@ -64,12 +63,12 @@ _BROKERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings and where each comes from.
+    """The settings and the source of each.
 
     Attributes:
         settings: the values.
         sources: by `section.name` (and `tools.NAME`): the environment variable, the file, or `DEFAULT`.
-        environ: the environment that they were read from, for what refers to it (`{env = "NAME"}`).
+        environ: the environment that was read; `{env = "NAME"}` refers to its variables.
     """
 
     settings: Settings
@@ -85,10 +84,10 @@ class _Given:
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
-    """Read everything; `path` is the TOML file (default: the one that `KOTAE_CONFIG` names, else none).
+    """Read all settings; `path` is the TOML file (default: the one that `KOTAE_CONFIG` names, else none).
 
     Raises:
-        SettingsError: the first thing that is wrong.
+        SettingsError: the first wrong setting.
     """
     environ = os.environ if environ is None else environ
     given: dict[str, _Given] = {}
@@ -135,7 +134,7 @@ def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, d
         tables = tomllib.loads(Path(file).read_text("utf-8-sig"))
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise SettingsError(f"{file}: {reason}; {named_by} must name a TOML file that can be read") from None
+        raise SettingsError(f"{file}: {reason}; {named_by} must name a readable TOML file") from None
     except ValueError as error:  # TOMLDecodeError, and UnicodeDecodeError
         raise SettingsError(f"{file}: not a TOML file: {error}") from None
     given = {}
@@ -181,7 +180,7 @@ def _converted(key: str, given: _Given) -> Any:
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     checks: list[tuple[str, Callable[[str], bool], str]] = [
-        ("kafka.bootstrap_servers", _is_brokers, "host:port, or several, comma-separated without spaces"),
+        ("kafka.bootstrap_servers", _is_brokers, "one or several host:port, comma-separated without spaces"),
         *((key, _is_url_or_empty, extra["url"]) for key, extra in _URLS.items()),
         ("cache.redis_url", _is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),
     ]
@@ -195,22 +194,22 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     try:
         parse_allowed(settings.egress.allow)
     except ValueError as error:
-        allowed = "a list, each host:port, such as erp.internal:443"
+        allowed = "a list of host:port, such as erp.internal:443"
         raise _wrong("egress.allow", sources["egress.allow"], allowed, str(error)) from None
     worker = settings.worker
     if worker.http_port and worker.http_port + worker.processes - 1 > 65535:
         source = sources["worker.http_port"] if sources["worker.http_port"] != DEFAULT else None
-        allowed = f"at most {65536 - worker.processes}, so that each of {worker.processes} processes has one"
+        allowed = f"at most {65536 - worker.processes} for {worker.processes} processes with a port each"
         raise _wrong("worker.http_port", source or sources["worker.processes"], allowed, worker.http_port)
 
 
 def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
-    """A user in an address where nothing can be done with one: each call would fail."""
+    """Refuse a user in an address that cannot use one: every call would fail."""
     section, _, name = key.partition(".")
     key_name = name.replace("base_url", "api_key").replace("_url", "_api_key")
     if "@" not in urlsplit(url).netloc:
         return
-    if _URLS[key].get("user") is False:
+    if key == "knowledge.qdrant_url":
         raise _wrong(key, source, f"without user and password; its key is {section}.{key_name}", url)
     if getattr(getattr(settings, section), key_name, ""):
         allowed = f"without user and password, or {section}.{key_name} empty: both are sent as Authorization"
@@ -254,7 +253,7 @@ def _one_line(value: Any) -> str:
 
 
 def _variable_meant(variable: str) -> str:
-    """As `_suggestion`, but the sections where nothing is like it: the variables would fill a screen."""
+    """As `_suggestion`, but lists the sections if no variable is similar: all names would fill a screen."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES}
     close = get_close_matches(variable.removeprefix(_PREFIX), known, n=1)
     if close:
@@ -268,13 +267,13 @@ def _suggestion(name: str, known: Mapping[str, Any] | list[str]) -> str:
 
 
 def _allowed(kind: inspect.Type) -> str:
-    """What a setting of this type may be, in words."""
+    """The values that a setting of this type may have, in words."""
     words = "text"
     match kind:
         case inspect.LiteralType(values=values):
             words = f"one of {', '.join(map(str, values))}"
         case inspect.VarTupleType(item_type=item):
-            words = f"a list, each {_allowed(item)}"
+            words = f"a list, each item {_allowed(item)}"
         case inspect.BoolType():
             words = "true or false"
         case inspect.IntType():
@@ -282,9 +281,9 @@ def _allowed(kind: inspect.Type) -> str:
         case inspect.FloatType():
             words = f"a number{_bounds(kind)}"
         case inspect.StrType():
-            like = f" like {kind.pattern}" if kind.pattern else ""
+            like = f" that matches {kind.pattern}" if kind.pattern else ""
             length = f" of {kind.min_length or 0} to {kind.max_length} characters" if kind.max_length else ""
-            words = f"text{like}{length}"
+            words = f"text{length}{like}"
     return words
 
 

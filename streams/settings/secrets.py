@@ -1,4 +1,4 @@
-"""Which values are secret, and what is put in their place wherever they turn up."""
+"""Secret values: how they are recognised, and how they are masked in texts and messages."""
 
 import re
 from base64 import b64encode
@@ -15,7 +15,7 @@ from streams.settings.model import Settings
 MASK = "***"
 
 CONCEAL_MIN = 12
-"""A shorter secret is masked where it is logged, but in a message it could be a word of the answer."""
+"""A shorter secret is masked in the log, but not in messages, where it could be a word of the answer."""
 _SECRET_MIN = 4
 
 _SECRET_NAME = re.compile(r"(api_?key|password|secret|token|authorization)$", re.IGNORECASE)
@@ -23,7 +23,7 @@ _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting or header of this name holds a secret."""
+    """Whether a setting or header with this name holds a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
@@ -48,9 +48,9 @@ def masked(name: str, value: Any) -> Any:
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """Every secret value that the settings hold or name: passwords, keys, texts of secret HTTP headers.
+    """Every secret value that the settings hold or refer to: passwords, keys, texts of secret HTTP headers.
 
-    A header that only says a type, a tenant or a program is none: these words are in answers, too.
+    A header that names a type, a tenant or a program is no secret: such words are in answers, too.
     """
     return frozenset(_secrets(msgspec.to_builtins(settings), environ, hidden=False))
 
@@ -67,31 +67,31 @@ def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool, headers: b
         for inner in value:
             yield from _secrets(inner, environ, hidden=hidden)
     elif isinstance(value, str):
-        # A key read from a file often ends in a line break, which does not come back in a message.
+        # A key from a file often ends in a line break, which is missing where the key turns up in a message.
         secret = value.strip()
-        # A shorter one would mask half the words of any line, and guards nothing.
+        # A shorter one would mask half the words of any line, and protects nothing.
         if hidden and len(secret) >= _SECRET_MIN:
             yield secret
         if userinfo := re.search(r"://([^/@\s]*):([^/@\s]+)@", value):
             user, password = userinfo.groups()
             yield password
-            # As it is sent to a server, which may repeat it.
+            # The form in which it is sent to a server, which may repeat it.
             yield b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
 
 
 def masker(secrets: Collection[str]) -> Callable[[str], str]:
-    """A function that replaces every secret in a text."""
+    """A function that masks every secret in a text."""
     if not secrets:
         return str
-    # The longest first, or the rest of one that another begins with would stay.
+    # The longest first: if one secret begins with another, its rest would stay.
     pattern = re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
     return lambda text: pattern.sub(MASK, text)
 
 
 def concealer(secrets: Collection[str]) -> Callable[[bytes], bytes]:
-    """A function that replaces every secret in what is about to leave, as text or in JSON.
+    """A function that masks every secret in a message that leaves the worker, as text or as JSON.
 
-    It gives back the very same bytes where there is none, which costs a search a secret.
+    It returns the very same bytes if they hold no secret, at the cost of one search for each secret.
     """
     mask = MASK.encode()
     long = [secret for secret in secrets if len(secret) >= CONCEAL_MIN]
@@ -99,7 +99,7 @@ def concealer(secrets: Collection[str]) -> Callable[[bytes], bytes]:
     in_text = sorted({*in_json, *(secret.encode() for secret in long)}, key=len, reverse=True)
 
     def conceal(text: bytes) -> bytes:
-        # In an object, the quotation marks of one that has some could be those that hold it.
+        # In an object, a secret's own quotation marks could be mistaken for those around a JSON string.
         for form in in_json if text.startswith(b"{") else in_text:
             if form in text:
                 text = text.replace(form, mask)

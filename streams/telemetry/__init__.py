@@ -1,1 +1,1 @@
-"""Observability: one hook that everything reports to, and the sinks that read it."""
+"""Observability: the hook that every part reports to, and its sinks, metrics and logs."""

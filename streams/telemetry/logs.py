@@ -1,7 +1,7 @@
-"""Log lines, written by a thread of their own: a slow terminal or a full pipe never holds up an answer.
+"""Log lines, written by a thread of their own: a slow terminal or a full pipe never delays an answer.
 
-One line is a JSON object where nobody watches, and plain text on a terminal. Secrets of the settings are
-replaced wherever they turn up, in messages, stacks and extra fields.
+A line is plain text on a terminal and a JSON object elsewhere. Secrets of the settings are masked in
+messages, stacks and extra fields.
 """
 
 import logging
@@ -24,23 +24,23 @@ from streams.telemetry.repeats import Repeats
 from streams.telemetry.terminal import harmless
 
 LINES_MAX = 10_000
-"""Log records that may wait to be written; what comes on top is dropped and counted."""
+"""Log records that may wait to be written; further ones are dropped and counted."""
 FLUSH_S = 2.0
-"""What the end of the process leaves for writing the rest."""
+"""How long the end of the process waits for the remaining lines to be written."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 log = logging.getLogger(__name__)
 
 
 class JsonLines(logging.Formatter):
-    """A JSON object a line: time, level, logger, message, the stack if any, and extra fields."""
+    """Formats a record as a JSON object: time, level, logger, message, the stack if any, extra fields."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
         self._mask = _writable(mask)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a line break."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -54,14 +54,14 @@ class JsonLines(logging.Formatter):
 
 
 class PlainLines(logging.Formatter):
-    """Text for a person: time of day, level, logger, message, extra fields, the stack below."""
+    """Formats a record for a person: time of day, level, logger, message, extra fields, the stack below."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
         self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line or lines, without the end."""
+        """The line or lines, without a final line break."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         extra = "".join(f" {name}={value}" for name, value in _extra(record, self._mask).items())
         stack = f"\n{record.exc_text}" if record.exc_text else ""
@@ -70,7 +70,7 @@ class PlainLines(logging.Formatter):
 
 
 def _writable(mask: Callable[[str], str]) -> Callable[[str], str]:
-    """What `mask` leaves, without what JSON cannot hold (a file's name can): else the line would be lost."""
+    """`mask`, then escapes for characters that JSON cannot hold (from file names): else the line is lost."""
 
     def masked(text: str) -> str:
         return mask(text).encode(errors="backslashreplace").decode()
@@ -87,7 +87,7 @@ def _extra(record: logging.LogRecord, mask: Callable[[str], str]) -> dict[str, A
 
 
 class _Enqueue(logging.handlers.QueueHandler):
-    """Puts records on the queue, or drops them: it never waits."""
+    """Puts records on the queue; drops them if it is full. It never waits."""
 
     dropped = 0
 
@@ -96,12 +96,12 @@ class _Enqueue(logging.handlers.QueueHandler):
     ) -> None:
         super().__init__(waiting)
         self._fields = fields
-        # While its broker is away aiokafka says the same a hundred times a second, and what is told of each
-        # question can be the same of all.
+        # While the broker is away aiokafka repeats a line a hundred times a second, and all questions may
+        # fail with the same line.
         self.addFilter(Repeats("aiokafka", __name__))
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        # What the record refers to may change before it is written, so its text is made now.
+        # The record's arguments may change before it is written, so its text is made now.
         record.msg, record.args = record.getMessage(), None
         if record.exc_info and not record.exc_text:
             record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip()
@@ -117,13 +117,13 @@ class _Enqueue(logging.handlers.QueueHandler):
 
 
 class Logging:
-    """The process's logging while the block lasts; what was set up before is put back at its end.
+    """Sets up the process's logging while the block lasts, and restores the earlier set-up at its end.
 
     Args:
         secrets: values that must not be written (see `streams.settings.secrets.secrets_of`).
         fields: extra fields of every line.
-        as_json: None: JSON lines unless `stream` is a terminal.
-        level: of the root logger.
+        as_json: whether to write JSON lines; None: yes, unless `stream` is a terminal.
+        level: the root logger's level.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Logging:
 
     @property
     def dropped(self) -> int:
-        """Records that were dropped because the queue was full."""
+        """How many records were dropped because the queue was full."""
         return self._enqueue.dropped
 
     def __enter__(self) -> Self:
@@ -156,11 +156,11 @@ class Logging:
         self._before = root.level, root.handlers
         root.handlers = [self._enqueue]
         root.setLevel(self._level)
-        # It writes whole requests, the bytes of a SASL log-in included.
+        # At DEBUG it writes whole requests, among them the bytes of a SASL login.
         logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
-        # A line for every request of a tool, with the whole address, which may hold a key.
+        # At INFO it writes a line for every request of a tool, with the whole address, which may hold a key.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        # A line for every reader of a partition, at each rebalance.
+        # At INFO it writes a line for every reader of a partition, at each rebalance.
         logging.getLogger("aiokafka.consumer.subscription_state").setLevel(logging.WARNING)
         self._writer.start()
         return self
@@ -173,7 +173,7 @@ class Logging:
         try:
             self._queue.put(None, timeout=FLUSH_S)
         except queue.Full:
-            return  # nobody reads what is written: the thread ends with the process
+            return  # nobody reads the output: the thread ends with the process
         self._writer.join(FLUSH_S)
 
     def _write(self) -> None:
@@ -187,13 +187,13 @@ class Logging:
 
 
 class LogSink(Hook):
-    """Writes what an operator wants to find in the log: what failed, and which partitions are ours."""
+    """Logs the events that an operator looks for: failures, and which partitions this worker has."""
 
     def question_finished(self, answer: Answer, duration_s: float) -> None:  # noqa: ARG002, D102 - see the hook
         if answer.error is not None:
             source = answer.source
             log.warning(
-                "question %s failed in %s: %s: %s",
+                "question %s failed in stage %s: %s: %s",
                 answer.question_id,
                 answer.error.stage,
                 answer.error.code,
@@ -203,27 +203,27 @@ class LogSink(Hook):
 
     def breaker_changed(self, dependency: str, state: str, cause: str) -> None:  # noqa: D102 - see the hook
         if state == "open":
-            log.warning("%s fails too often and is left alone for a while: %s", dependency, cause)
+            log.warning("%s fails too often and is not called for a while: %s", dependency, cause)
         elif state == "closed":
             log.info("%s is called again", dependency)
 
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: D102 - see the hook
-        log.error("a record for %s could not be written: %s: %s", topic, type(error).__name__, error)
+        log.error("could not write a record to the topic %s: %s: %s", topic, type(error).__name__, error)
 
     def reply_refused(self, topic: str) -> None:  # noqa: D102 - see the hook
-        log.warning("no reply was sent to %s: KOTAE_KAFKA__REPLY_TOPICS does not name it", topic)
+        log.warning("no reply was sent to the topic %s: KOTAE_KAFKA__REPLY_TOPICS does not name it", topic)
 
     def partitions_assigned(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
-        log.info("assigned the partitions %s", list(partitions))
+        log.info("assigned to this worker: partitions %s of questions", list(partitions))
 
     def partitions_revoked(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
-        log.info("lost the partitions %s", list(partitions))
+        log.info("taken from this worker: partitions %s of questions", list(partitions))
 
     def partition_recovered(  # noqa: D102 - see the hook
         self, partition: int, scanned: int, completed: int, duration_s: float
     ) -> None:
         log.info(
-            "partition %d begins: %d answers read in %.0f ms, %d questions were done",
+            "partition %d is recovered: %d answers read in %.0f ms, %d questions done above the commit point",
             partition,
             scanned,
             duration_s * 1000,
@@ -232,22 +232,26 @@ class LogSink(Hook):
 
     def recovery_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.error(
-            "what was done of our partitions cannot be read, they wait: %s: %s", type(error).__name__, error
+            "the recovery scan failed; the partitions wait until it succeeds: %s: %s",
+            type(error).__name__,
+            error,
         )
 
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:  # noqa: D102 - see the hook
         log.error(
-            "partition %d: offset %d, the next to be read, is not in the log; reading goes on at %d",
+            "partition %d: the log no longer has offset %d, the next to be read; reading goes on at %d",
             partition,
             committed,
             start,
         )
 
     def commit_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
-        log.warning("a commit was refused, the next one repeats it: %s: %s", type(error).__name__, error)
+        log.warning(
+            "the broker refused a commit; the next one repeats it: %s: %s", type(error).__name__, error
+        )
 
     def consumer_rebuilt(self, symptom: str, detail: str) -> None:  # noqa: D102 - see the hook
-        log.error("the consumer is stuck (%s) and is replaced: %s", symptom, detail)
+        log.error("the consumer is stuck (%s) and is being replaced: %s", symptom, detail)
 
     def document_skipped(self, problem: str) -> None:  # noqa: D102 - see the hook
-        log.warning("a document was skipped: %s", problem)
+        log.warning("skipped a record of documents: %s", problem)

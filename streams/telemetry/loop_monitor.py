@@ -1,7 +1,7 @@
-"""Watches how promptly the event loop serves its timers, and catches what holds it up.
+"""Measures how promptly the event loop serves its timers, and records the code that holds it up.
 
-A timer measures on the loop how late it is called. A thread sees a call missing while the loop is still
-held, and takes the stack of whatever holds it: afterwards nobody could tell.
+A timer on the loop measures how late it is called. A thread notices a late call while the loop is still
+held, and takes the loop's stack: afterwards the cause could not be found.
 """
 
 import asyncio
@@ -20,16 +20,17 @@ from typing import Any, Self
 from streams.telemetry.hook import Hook
 
 BEAT_S = 0.025
-"""Between two calls of the timer; what holds the loop for longer than `HELD_S` and this is never missed."""
+"""Time between two calls of the timer; a stall longer than `HELD_S` plus this is never missed."""
 HELD_S = 0.1
 """A loop that serves a timer later than this was held: every answer in the process waited for it."""
 REPORT_EVERY_S = 10.0
-"""Reports in the log come no more often; the others are in `/state` and in the metrics."""
+"""The shortest time between two reports in the log; `/state` and the metrics have the others."""
 LOOK_S = 0.025
 """How late the timer is when the thread begins to look, and how often it looks then."""
 STUCK_S = 5.0
-"""What lasts this long is told before it ends, because it may never end."""
+"""A stall that lasts this long is logged before it ends, because it may never end."""
 KEPT = 10
+"""How many stalls `/state` shows."""
 FRAMES_MAX = 30
 
 log = logging.getLogger(__name__)
@@ -37,16 +38,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """One time that the loop was held.
+    """One period in which the event loop was held.
 
     Attributes:
         at: when it was noticed, RFC 3339.
-        duration_s: how late the timer was; None: it is still held.
+        duration_s: how late the timer was; None: the loop is still held.
         cpu_s: processor time that the loop's thread used meanwhile. Much: it computed. Little: it waited in a
             call that blocks, or the process did not get to run. None: not known yet.
-        alone: whether one callback held it; else many in turn, and `stack` is where one of them was seen.
-        stack: what held it, outermost first, `file:line function`; empty where the loop itself was seen
-            waiting (the process was stopped, or the machine was busy) or nothing could be seen.
+        alone: whether one callback held the loop; else many held it in turn, and `stack` shows one of them.
+        stack: the frames that held the loop, outermost first, `file:line function`; empty if the loop itself
+            was waiting (the process was stopped, or the machine was busy) or no stack could be taken.
     """
 
     at: str
@@ -60,8 +61,8 @@ class LoopMonitor:
     """Watches the running event loop while its `with` block lasts.
 
     Args:
-        hook: told how late each call of the timer was, and of each stall when it has ended.
-        lagged: told the first of these too.
+        hook: receives how late each call of the timer was, and each stall when it has ended.
+        lagged: called with the lateness too, in seconds.
     """
 
     def __init__(self, hook: Hook, lagged: Callable[[float], None] = lambda _: None) -> None:
@@ -73,7 +74,7 @@ class LoopMonitor:
         self._thread_id = 0
         self._due = 0.0
         self._cpu = 0.0
-        # What the thread saw, and while which call of the timer was due.
+        # The stall that the thread saw, with the due time of the call that it delayed.
         self._caught: tuple[float, Stall] | None = None
         self._reported = -REPORT_EVERY_S
         self._unreported = 0
@@ -95,16 +96,16 @@ class LoopMonitor:
 
     @property
     def stalls(self) -> list[Stall]:
-        """The last few, oldest first, one that is going on included."""
+        """The last `KEPT` stalls, oldest first, and one that is still going on."""
         current = self._held()
         return [*self._stalls, *([current] if current is not None else [])]
 
     def state(self) -> dict[str, Any]:
-        """For `/state`."""
+        """The stalls for `/state`."""
         return {"held_over_s": HELD_S, "stalls": [asdict(stall) for stall in self.stalls]}
 
     def _held(self) -> Stall | None:
-        """The stall that is going on, if the thread has seen it."""
+        """The stall that is still going on, if the thread has seen it."""
         caught = self._caught
         return caught[1] if caught is not None and caught[0] == self._due else None
 
@@ -153,7 +154,7 @@ class LoopMonitor:
                 seen = None
                 continue
             frames = _callback(sys._current_frames().get(self._thread_id))
-            # The frame is kept, so that no other can take its place in memory and pass for it.
+            # The frame is kept alive: a new frame at the same address could pass for it.
             running = frames[0] if frames else None
             if running is not seen:
                 seen, since = running, now
@@ -171,7 +172,7 @@ def _now() -> str:
 
 
 def _callback(frame: FrameType | None) -> list[FrameType]:
-    """The frames from the loop's call of a callback inwards; none where the loop is waiting."""
+    """The frames from the loop's call of a callback inwards; none while the loop waits for events."""
     frames = [inner for inner, _ in traceback.walk_stack(frame)][::-1] if frame is not None else []
     calls = [n for n, inner in enumerate(frames) if inner.f_code is asyncio.Handle._run.__code__]
     return frames[calls[-1] :] if calls else []
@@ -186,5 +187,5 @@ def _stack(frames: list[FrameType]) -> tuple[str, ...]:
 
 def _described(stall: Stall) -> str:
     if not stall.stack:
-        return "nothing that could be seen: the process was stopped, or the machine was busy"
+        return "an unknown cause: the process was stopped, or the machine was busy"
     return "\n  ".join(["" if stall.alone else "many callbacks in turn, among them", *stall.stack])

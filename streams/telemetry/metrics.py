@@ -1,7 +1,7 @@
-"""The sink that counts, and what Prometheus reads of it.
+"""The sink that counts events, and its output for Prometheus.
 
 Counting is plain arithmetic on the event loop, without locks or look-ups of label children: Prometheus'
-own objects are made only when somebody reads them, on that same loop.
+own objects are made only when the metrics are read, on that same loop.
 """
 
 from bisect import bisect_left
@@ -22,7 +22,7 @@ Labels = tuple[str, ...]
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 SERIES_MAX = 200
-"""Label values a metric may have: more come only from names that a model or a pipeline made up."""
+"""Label values that a metric may have; only names invented by a model or a pipeline exceed it."""
 OTHER = "other"
 
 _OPENNESS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
@@ -32,7 +32,7 @@ class Counts(dict[Labels, float]):
     """A counter or gauge: its value for each tuple of label values."""
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
-        """Count; beyond `SERIES_MAX` the label values become `OTHER`."""
+        """Add `amount`; beyond `SERIES_MAX` the label values become `OTHER`."""
         try:
             self[labels] += amount
         except KeyError:
@@ -42,7 +42,7 @@ class Counts(dict[Labels, float]):
 
 
 class Distribution:
-    """A histogram's buckets for one tuple of label values; a bound belongs to the bucket below it."""
+    """A histogram's buckets for one tuple of label values; a bucket includes its upper bound."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -53,7 +53,7 @@ class Distribution:
 
     @property
     def cumulative(self) -> list[tuple[str, float]]:
-        """(upper bound, how many were at most that), as Prometheus wants them."""
+        """(upper bound, number of values at most that), as Prometheus expects them."""
         names = [*(str(bound) for bound in self._bounds), "+Inf"]
         return [(name, float(count)) for name, count in zip(names, accumulate(self.counts), strict=True)]
 
@@ -77,9 +77,9 @@ class Distributions(dict[Labels, Distribution]):
 
 
 class Metrics(Hook, Collector):
-    """Counts what it is told; `render` gives it in Prometheus' text format.
+    """Counts the hook's events; `render` returns the metrics in Prometheus' text format.
 
-    Gauges that only others know are read when somebody asks: see `watch`.
+    Gauges of other parts are read whenever the metrics are read: see `watch`.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Metrics(Hook, Collector):
         self._watched: dict[str, dict[Labels, Callable[[], float]]] = {}
         for metric in CATALOGUE:
             if metric.kind != "histogram" and not metric.labels:
-                self._counts[metric.name].add((), 0.0)  # so that a rate has something to start from
+                self._counts[metric.name].add((), 0.0)  # so that a rate has a value to start from
         self._started = self._counts[catalogue.QUESTIONS_STARTED.name]
         self._finished = self._counts[catalogue.QUESTIONS_FINISHED.name]
         self._failed = self._counts[catalogue.QUESTIONS_FAILED.name]
@@ -109,7 +109,7 @@ class Metrics(Hook, Collector):
         ProcessCollector(registry=self._registry)
 
     def watch(self, metric: Metric, read: Callable[[], float], labels: Labels = ()) -> None:
-        """Read the metric from `read`, on the event loop, whenever the metrics are asked for."""
+        """Call `read` for the metric's value, on the event loop, whenever the metrics are read."""
         self._watched.setdefault(metric.name, {})[labels] = read
 
     def render(self) -> bytes:
@@ -118,7 +118,7 @@ class Metrics(Hook, Collector):
 
     @property
     def finished(self) -> float:
-        """Questions whose outcome the broker has."""
+        """How many questions have an outcome that the broker acknowledged."""
         return sum(self._finished.values())
 
     def collect(self) -> Iterator[Family]:
@@ -139,7 +139,7 @@ class Metrics(Hook, Collector):
                 family.add_metric(labels, value)
             yield family
 
-    def records_fetched(self, count: int) -> None:  # noqa: D102 - the hook says what each event is
+    def records_fetched(self, count: int) -> None:  # noqa: D102 - the hook documents each event
         self._counts[catalogue.RECORDS_FETCHED.name].add((), count)
 
     def question_started(self, source: Source, queue_ms: float) -> None:  # noqa: ARG002, D102 - as above
