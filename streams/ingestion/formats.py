@@ -153,7 +153,7 @@ def read_pdf(path: Path) -> Iterator[Part | UnreadableError]:
     text = "\n\n".join(page.strip() for page in pages if page.strip())
     if not text:
         raise UnreadableError(
-            "has no text, only images: recognise the text first (for instance with ocrmypdf)"
+            "has no text, only images: run text recognition (OCR) first, for instance with ocrmypdf"
         )
     yield _whole(text, title=title.strip() or path.stem)
 

@@ -210,9 +210,13 @@ def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
     if "@" not in urlsplit(url).netloc:
         return
     if key == "knowledge.qdrant_url":
-        raise _wrong(key, source, f"without user and password; its key is {section}.{key_name}", url)
+        allowed = f"an address without user and password (set {section}.{key_name})"
+        raise _wrong(key, source, allowed, url)
     if getattr(getattr(settings, section), key_name, ""):
-        allowed = f"without user and password, or {section}.{key_name} empty: both are sent as Authorization"
+        allowed = (
+            f"an address without user and password while {section}.{key_name} is set "
+            "(Authorization holds one login)"
+        )
         raise _wrong(key, source, allowed, url)
 
 

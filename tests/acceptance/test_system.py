@@ -142,5 +142,5 @@ def test_the_demo_judges_its_own_answers(kafka_bootstrap: str, tmp_path: Path) -
     )
     done = kotae("demo", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 of 5 answers are as they should be." in done.stdout
+    assert "5 of 5 answers are as expected." in done.stdout
     assert done.stdout.count("━") > 50

@@ -72,7 +72,7 @@ async def test_from_outside_it_starts_keeps_its_data_and_ends_on_ctrl_c(tmp_path
             tmp_path / "broker.log",
         )
         try:
-            await program.printed(f"Kafka serves 127.0.0.1:{port} (data in {data})")
+            await program.printed(f"Kafka listens on 127.0.0.1:{port} (its data is in {data})")
             kafka = Kafka(bootstrap_servers=f"127.0.0.1:{port}", partitions=1)
             states = await acreate_topics(kafka)
             os.kill(program.pid, signal.SIGINT)
@@ -103,7 +103,7 @@ async def test_no_jvm_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
     settings = environment(TMPDIR=str(tmp_path))
     program = Program(["streams", "broker", "--port", str(port)], settings, tmp_path / "log")
     try:
-        await program.printed("Kafka serves")
+        await program.printed("Kafka listens")
         os.kill(program.pid, signal.SIGKILL)
         async with asyncio.timeout(10):
             while await serves(f"127.0.0.1:{port}"):  # noqa: ASYNC110 - nobody is left to tell

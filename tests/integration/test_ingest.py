@@ -82,7 +82,7 @@ async def test_all_well_is_exit_code_0(
     assert await asyncio.to_thread(ingest, str(tmp_path)) == 0
     told = capsys.readouterr()
     assert told.err == ""
-    assert told.out == f"1 document from 1 file put on the topic {topics.documents}\n"
+    assert told.out == f"wrote 1 document from 1 file to the topic {topics.documents}\n"
 
 
 def test_a_missing_topic_says_what_to_do(

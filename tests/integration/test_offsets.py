@@ -117,7 +117,7 @@ async def test_what_is_committed_is_shown_a_partition_at_a_time(
     assert await asyncio.to_thread(show, "--group", group) == 0
     shown = capsys.readouterr().out
     assert "incomplete: 10, 13-14" in shown
-    assert "no map of ours" in shown
+    assert "is not an offset map of Kotae" in shown
 
 
 async def test_the_oldest_is_a_record_where_the_commit_point_is_none(

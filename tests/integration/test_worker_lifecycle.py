@@ -199,7 +199,7 @@ class OwnBroker:
         arguments = ["streams", "broker", "--port", str(self._port), "--data", str(self._folder / "data")]
         program = Program(arguments, environment(), self._folder / f"broker-{len(self._programs)}.log")
         self._programs.append(program)
-        await program.printed("Kafka serves")
+        await program.printed("Kafka listens")
         await acreate_topics(self.kafka)
 
     def _port_is_free(self) -> bool:

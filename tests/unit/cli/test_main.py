@@ -111,9 +111,9 @@ def test_a_file_that_is_named_behind_the_command(capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([" "], "TEXT must have between 1 and 32768 characters, and not only white space"),
-        (["x", "--tenant", ""], "--tenant must have between 1 and 128 characters"),
-        (["x", "--conversation", "x" * 129], "--conversation must have 128 characters at most"),
+        ([" "], "TEXT must have 1 to 32,768 characters, and not only white space"),
+        (["x", "--tenant", ""], "--tenant must have 1 to 128 characters"),
+        (["x", "--conversation", "x" * 129], "--conversation must have at most 128 characters"),
     ],
 )
 def test_a_question_that_the_contract_refuses(arguments: list[str], says: str, capsys) -> None:

@@ -62,7 +62,7 @@ def test_a_map_that_was_left_out_is_said() -> None:
 def test_another_tools_metadata_is_said() -> None:
     partition = describe(0, Commit(5, "written by somebody"), start=0, end=9, oldest_timestamp_ms=None)
     assert (partition.map, partition.lag) == ("foreign", 4)
-    assert "no map of ours" in shown(partition)[1]
+    assert "is not an offset map of Kotae" in shown(partition)[1]
 
 
 def test_an_empty_metadata_needs_no_word() -> None:
@@ -74,10 +74,10 @@ def test_an_empty_metadata_needs_no_word() -> None:
 def test_what_retention_took_is_no_lag_but_is_said() -> None:
     partition = left(10, [12, 60], start=50)
     assert partition.lag == 49
-    assert shown(partition)[-1].strip() == "the log now begins at 50: 40 offsets passed their retention"
+    assert shown(partition)[-1].strip() == "the log now begins at 50: 40 uncommitted offsets passed their retention"
 
 
 def test_a_log_that_ends_before_the_commit_point_is_said() -> None:
     partition = left(200, [202])
     assert partition.lag == 0
-    assert "made anew" in shown(partition)[-1]
+    assert "deleted and created again" in shown(partition)[-1]

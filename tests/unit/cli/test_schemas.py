@@ -23,4 +23,4 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, capsys) -> None:
     error = capsys.readouterr().err
     assert error.startswith("kotae: ")
     assert error.count("\n") == 1
-    assert "name a directory that can be written" in error
+    assert "name a writable directory" in error

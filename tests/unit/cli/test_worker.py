@@ -23,7 +23,7 @@ def test_each_process_needs_a_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["worker", "--processes", "3"]) == 2
     shown = capsys.readouterr().err
     assert "KOTAE_WORKER__HTTP_PORT" in shown
-    assert "up to 65533" in shown
+    assert "at most 65533" in shown
 
 
 def test_help_does_not_show_what_only_the_supervisor_uses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,7 +116,7 @@ class TestHtml:
         assert one(write("page.htm", page)).text == "绿茶"
 
     def test_a_page_that_the_parser_rejects_stops_no_other(self) -> None:
-        assert problem(write("a.html", "<p>a <![ b")).startswith("a.html: is no HTML that can be read")
+        assert problem(write("a.html", "<p>a <![ b")).startswith("a.html: is not readable HTML")
 
     def test_blanks_in_a_line_are_kept_however_many(self) -> None:
         blanks = " " * 200_000
@@ -198,8 +198,8 @@ class TestFinding:
         Path("empty").mkdir()
         found = [str(each) for each in find_files([Path("none.md"), Path("image.png"), Path("empty")])]
         assert found[0] == "none.md: does not exist"
-        assert found[1].startswith("image.png: is of a kind that cannot be read: it takes .htm, ")
-        assert found[2].startswith("empty: holds no file")
+        assert found[1].startswith("image.png: is not of a readable kind (.htm, ")
+        assert found[2].startswith("empty: has no file of a readable kind")
 
     def test_a_file_that_goes_away_is_a_problem(self) -> None:
         assert problem(Path("gone.txt")) == "gone.txt: cannot be read: No such file or directory"

@@ -95,9 +95,9 @@ class TestRefusals:
             ("LIMITS__DEADLINE_S", "inf", "a number above 0"),
             ("MODEL__TEMPERATURE", "3", "a number of at least 0 and of at most 2"),
             ("KAFKA__SECURITY_PROTOCOL", "TLS", "one of PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL, not 'TLS'"),
-            ("KAFKA__TOPIC_PREFIX", "a b", "text like"),
-            ("KAFKA__REPLY_TOPICS", "a,b c", "a list, each text like"),
-            ("KAFKA__OAUTH_EXTENSIONS", "a", "a list, each text like ^[A-Za-z]+=.+$, not 'a'"),
+            ("KAFKA__TOPIC_PREFIX", "a b", "text of 0 to 100 characters that matches"),
+            ("KAFKA__REPLY_TOPICS", "a,b c", "a list, each item text of 0 to 249 characters that matches"),
+            ("KAFKA__OAUTH_EXTENSIONS", "a", "a list, each item text that matches ^[A-Za-z]+=.+$, not 'a'"),
             ("WORKER__GROUP_ID", "", "text of 1 to 200 characters"),
             ("KAFKA__BOOTSTRAP_SERVERS", "kafka", "host:port"),
             ("KAFKA__BOOTSTRAP_SERVERS", "", "host:port"),
@@ -106,7 +106,7 @@ class TestRefusals:
             ("MODEL__BASE_URL", "ftp://x", "http://"),
             ("EMBEDDINGS__BASE_URL", "http://", "http://"),
             ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
-            ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "each host:port, such as erp.internal:443"),
+            ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "a list of host:port, such as erp.internal:443"),
             ("CACHE__REDIS_URL", "127.0.0.1:6379", "redis://"),
             ("CACHE__TTL_S", "86400", "of at most 36000"),
         ],
@@ -161,7 +161,7 @@ class TestRefusals:
     def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
         missing = tmp_path / "missing.toml"
         assert refusal(missing) == (
-            f"{missing}: No such file or directory; --config must name a TOML file that can be read"
+            f"{missing}: No such file or directory; --config must name a readable TOML file"
         )
         assert "KOTAE_CONFIG must name" in refusal(KOTAE_CONFIG=str(tmp_path))
         (tmp_path / "binary.toml").write_bytes(b"\xff")
@@ -184,8 +184,8 @@ class TestRefusals:
         given = {f"KOTAE_{url}": "https://me:hunter2@x/v1", f"KOTAE_{key}": "sk-1"}
         setting, key_setting = (name.lower().replace("__", ".") for name in (url, key))
         assert refusal(**given) == (
-            f"environment variable KOTAE_{url}: {setting} must be without user and password, "
-            f"or {key_setting} empty: both are sent as Authorization, not 'https://***@x/v1'"
+            f"environment variable KOTAE_{url}: {setting} must be an address without user and password "
+            f"while {key_setting} is set (Authorization holds one login), not 'https://***@x/v1'"
         )
         load_settings(None, {f"KOTAE_{url}": given[f"KOTAE_{url}"]})
 

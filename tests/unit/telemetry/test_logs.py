@@ -213,7 +213,7 @@ async def test_what_an_operator_looks_for_is_told() -> None:
         for _ in range(100):
             sink.reply_refused("elsewhere")
     written = lines(stream)
-    assert written[0]["message"] == "question q-7 failed in generate: internal: defect"
+    assert written[0]["message"] == "question q-7 failed in stage generate: internal: defect"
     assert written[0]["source"] == "questions/2/9"
     assert [line["level"] for line in written] == ["WARNING", "INFO", "INFO", "ERROR", *["WARNING"] * 4]
     assert "connection refused" in written[-2]["message"]
