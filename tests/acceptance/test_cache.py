@@ -116,7 +116,7 @@ async def shared(stage: Stage, text: str) -> bool:
     return made == 1 and "hit, shared" in found
 
 
-async def test_answers_are_shared_until_a_document_changes_whatever_redis_does(stage: Stage) -> None:
+async def test_answers_are_shared_until_a_document_changes_in_every_fault_of_redis(stage: Stage) -> None:
     # A worker waits 20 ms for Redis, which a busy machine may take: then a later answer is shared.
     async with asyncio.timeout(120):
         attempts = 0

@@ -94,7 +94,7 @@ async def slow_model(delay_s: float) -> AsyncIterator[ModelServer]:
         yield model
 
 
-async def test_without_its_model_every_question_is_answered_from_the_documents(stage: Stage) -> None:
+async def test_without_a_model_every_question_is_answered_from_the_documents(stage: Stage) -> None:
     await stage.worker(f"http://127.0.0.1:{free_port()}/v1")
     ids = await stage.ask(50)
     answers = await stage.answers(50)
@@ -104,7 +104,9 @@ async def test_without_its_model_every_question_is_answered_from_the_documents(s
 
 
 @pytest.mark.parametrize("pieces", [(), (b'{"choices":',)], ids=["silent", "dribbling"])
-async def test_a_hung_model_costs_no_question_its_deadline(stage: Stage, pieces: Sequence[bytes]) -> None:
+async def test_with_a_hung_model_every_question_meets_its_deadline(
+    stage: Stage, pieces: Sequence[bytes]
+) -> None:
     async with ModelServer(Reply(pieces=pieces, hangs=True)) as model:
         await stage.worker(model.base_url)
         with watch_stalls() as stalls:
@@ -142,7 +144,7 @@ async def test_a_worker_that_ends_under_load_loses_nothing(stage: Stage, ending:
     assert written == 100, "what has its outcome is not answered again"
 
 
-async def test_requests_to_the_model_can_be_joined_with_our_log(stage: Stage) -> None:
+async def test_request_ids_join_the_models_log_with_the_workers(stage: Stage) -> None:
     seen: list[Recorded] = []
 
     def script(request: Recorded) -> Reply:

@@ -66,7 +66,7 @@ def test_kcat_asks_and_reads_as_the_readme_says(system: System) -> None:
     assert "three years" in json.loads(value)["text"]
 
 
-def test_a_worker_tells_of_itself(system: System) -> None:
+def test_a_worker_serves_metrics_health_and_state(system: System) -> None:
     system.kotae("ask", "How long is the warranty in Europe?")
     metrics = dict(line.rsplit(" ", 1) for line in system.get("/metrics").splitlines() if line[0] != "#")
     assert float(metrics['kotae_questions_finished_total{status="answered"}']) >= 1
@@ -95,7 +95,7 @@ def test_the_state_keeps_its_fields(system: System) -> None:
     assert sorted(fields_of(system.state())) == golden["state"]
 
 
-def test_secrets_turn_up_nowhere(system: System) -> None:
+def test_secrets_appear_in_no_output_log_or_topic(system: System) -> None:
     shown = system.kotae("config", "show")
     asked = system.kotae("ask", "How long is the warranty in Europe?", "--json")
     written = [shown.stdout, shown.stderr, asked.stdout, asked.stderr, system.get("/metrics")]
@@ -117,7 +117,7 @@ def test_secrets_turn_up_nowhere(system: System) -> None:
         (["broker", "--port", "0"], {"PATH": "/nonexistent", "JAVA_HOME": ""}, 1, "Java"),
     ],
 )
-def test_what_is_wrong_is_one_line_that_says_what_to_do(
+def test_an_operators_mistake_is_one_line_with_its_remedy(
     system: System, arguments: list[str], settings: dict[str, str], code: int, said: str
 ) -> None:
     done = system.kotae(*arguments, **settings)
@@ -128,14 +128,14 @@ def test_what_is_wrong_is_one_line_that_says_what_to_do(
         assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_status_port_that_is_taken_is_told(system: System) -> None:
+def test_a_taken_status_port_is_reported(system: System) -> None:
     port = system.status.rpartition(":")[2]
     done = system.kotae("worker", KOTAE_WORKER__HTTP_PORT=port)
     assert done.returncode == 1
     assert "KOTAE_WORKER__HTTP_PORT" in done.stderr.strip().splitlines()[-1]
 
 
-def test_the_demo_judges_its_own_answers(kafka_bootstrap: str, tmp_path: Path) -> None:
+def test_the_demo_finds_its_answers_as_expected(kafka_bootstrap: str, tmp_path: Path) -> None:
     # On the run's own broker, to which the settings point it, with topics of its own.
     env = environment(
         KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka_bootstrap, KOTAE_KAFKA__TOPIC_PREFIX=f"demo-{tmp_path.name}."

@@ -65,7 +65,7 @@ def test_every_module_is_in_the_picture(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOUSES)
-def test_everything_in_the_picture_is_there(name: str) -> None:
+def test_everything_in_the_picture_exists(name: str) -> None:
     there = {path.stem for path in (ROOT / name).rglob("*.py")} | {
         path.name for path in (ROOT / name).iterdir()
     }
@@ -89,7 +89,7 @@ def test_the_linter_enforces_the_floors_that_are_drawn(name: str) -> None:
     assert enforced == [{front.rstrip("/").removesuffix(".py") for front in floor} for floor in floors(name)]
 
 
-def test_every_library_has_its_reason() -> None:
+def test_every_library_has_a_row_in_the_table_of_libraries() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     table = ARCHITECTURE.partition("\n## Libraries")[2].partition("\n## ")[0].lower()
     named = {"redis": "redis-py", "beautifulsoup4": "beautiful soup"}
@@ -99,12 +99,12 @@ def test_every_library_has_its_reason() -> None:
         assert named.get(library[0], library[0]) in table, library[0]
 
 
-def test_the_reference_is_what_the_code_says() -> None:
+def test_the_reference_is_generated_from_the_code() -> None:
     assert reference.FILE.read_text("utf-8") == reference.render(), "make reference"
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"])
-def test_settings_and_metrics_that_are_named_are_there(document: str) -> None:
+def test_settings_and_metrics_named_in_the_documents_exist(document: str) -> None:
     known = set(re.findall(r"(?<=`)(?:KOTAE|kotae)_\w+(?=`)", reference.render()))
     text = (ROOT / document).read_text("utf-8")
     for name, rest in re.findall(r"(KOTAE_[A-Z]+__[A-Z_]*|\bkotae_[a-z_]+)([*…]?)", text):

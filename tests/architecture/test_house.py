@@ -33,28 +33,28 @@ def calls(module: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_a_module_can_be_read_at_one_sitting(path: Path) -> None:
+def test_a_module_has_at_most_300_lines(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LINES_MAX
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_a_module_says_what_it_is(path: Path) -> None:
+def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(tree(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_nothing_sleeps_or_blocks(path: Path) -> None:
+def test_no_module_calls_a_blocking_function(path: Path) -> None:
     assert BLOCKING.isdisjoint(calls(tree(path)))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_one_place_reads_the_environment(path: Path) -> None:
+def test_only_the_settings_reader_reads_the_environment(path: Path) -> None:
     reads = {"os.environ", "os.getenv", "tomllib.loads", "tomllib.load"} & set(calls(tree(path)))
     assert not reads or str(path.relative_to(ROOT)) in READS_THE_ENVIRONMENT
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_no_module_keeps_state(path: Path) -> None:
+def test_no_module_has_global_state(path: Path) -> None:
     module = tree(path)
     assert not [node for node in ast.walk(module) if isinstance(node, ast.Global)]
     empty = []
@@ -68,14 +68,14 @@ def test_no_module_keeps_state(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_names_say_what_is_inside(path: Path) -> None:
+def test_no_module_has_a_catch_all_name(path: Path) -> None:
     assert not {"utils", "helpers", "common", "manager", "misc"} & set(
         path.relative_to(ROOT).with_suffix("").parts
     )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_what_is_switched_off_has_a_reason(path: Path) -> None:
+def test_every_suppressed_warning_has_a_reason(path: Path) -> None:
     bare = re.compile(r"# (noqa: [A-Z]+\d+(, ?[A-Z]+\d+)*|type: ignore\[[\w, -]+\])$")
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     above = ["", *lines]

@@ -74,7 +74,7 @@ async def test_pieces_come_in_order_before_the_answer(client: AskClient, kafka_s
     ]
 
 
-async def test_no_worker_is_a_timeout_that_says_where_to_look(
+async def test_without_a_worker_the_timeout_says_where_to_look(
     client: AskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.client.asking.PATIENCE_S", 0.1)
@@ -86,12 +86,12 @@ async def test_no_worker_is_a_timeout_that_says_where_to_look(
     pytest.fail(str(told.value))
 
 
-async def test_a_question_too_large_for_the_topic_is_told_before_it_is_sent(client: AskClient) -> None:
+async def test_a_question_too_large_for_the_topic_is_refused_before_it_is_sent(client: AskClient) -> None:
     with pytest.raises(OperatorError, match="larger than"):
         await client.aask(Question(id="q", text="x", metadata={"much": "x" * 1_100_000}))
 
 
-async def test_a_client_that_is_stopped_fails_what_is_pending(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_stopping_the_client_fails_pending_questions(kafka_settings: Kafka, topics: Topics) -> None:
     client = AskClient(kafka_settings, streaming=False)
     await client.start()
     asking = asyncio.create_task(client.aask("never"))
@@ -117,7 +117,7 @@ class TestCommand:
         await eventually(lambda: program.exit_code is not None, 30, "the command has ended")
         return await program.stop(), program.output
 
-    async def test_it_prints_all_that_an_answer_holds(
+    async def test_ask_prints_text_citations_tool_calls_and_degrade_reasons(
         self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
     ) -> None:
         def full(question: Question, source: Source) -> Sequence[Reply]:
@@ -164,7 +164,7 @@ class TestCommand:
             "  degraded: plan_timeout",
         ]
 
-    async def test_streamed_text_is_printed_once_and_again_where_a_piece_was_lost(
+    async def test_streamed_text_is_printed_once_or_again_if_a_delta_was_lost(
         self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
     ) -> None:
         def stream(question: Question, source: Source) -> Sequence[Reply]:
@@ -196,7 +196,7 @@ class TestCommand:
         assert code == 1
         assert orjson.loads(output)["error"]["code"] == "model_rejected"
 
-    async def test_wrong_options_are_usage_and_missing_topics_a_line(
+    async def test_wrong_options_are_usage_errors_and_missing_topics_are_one_line(
         self, kafka_settings: Kafka, tmp_path: Path
     ) -> None:
         code, output = await self.run(kafka_settings, tmp_path, " ")

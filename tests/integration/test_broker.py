@@ -32,7 +32,7 @@ async def ended(program: Program) -> None:
     await eventually(lambda: program.exit_code is not None, 20, "the command has ended")
 
 
-async def test_it_makes_no_topic_unasked_and_keeps_what_it_acknowledged_through_a_kill(
+async def test_the_broker_creates_no_topic_unasked_and_keeps_acknowledged_records_through_a_kill(
     broker: LocalBroker,
 ) -> None:
     address, data = broker.bootstrap_servers, broker.data
@@ -63,7 +63,7 @@ async def test_it_makes_no_topic_unasked_and_keeps_what_it_acknowledged_through_
     await broker.stop()
 
 
-async def test_from_outside_it_starts_keeps_its_data_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+async def test_the_command_starts_a_broker_that_keeps_its_data_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "kept"
     for _ in range(2):
         program = Program(
@@ -85,7 +85,7 @@ async def test_from_outside_it_starts_keeps_its_data_and_ends_on_ctrl_c(tmp_path
     assert not any(topic.created for topic in states)
 
 
-async def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+async def test_a_taken_broker_port_is_reported_in_one_line(tmp_path: Path) -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

@@ -46,7 +46,7 @@ def command(
     return call
 
 
-async def test_what_failed_goes_back_until_it_is_answered_or_parked(
+async def test_a_failed_question_is_sent_back_until_it_is_answered_or_parked(
     kafka_settings: Kafka, topics: Topics, command: Command
 ) -> None:
     broken = {"stays broken", "heals"}
@@ -112,7 +112,7 @@ def failed_at(topic: str, partition: int, offset: int) -> list[Header]:
     return dead_letter_headers([], failed)
 
 
-async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
+async def test_a_pending_question_is_not_sent_back_again_with_any_clock(
     kafka_settings: Kafka, topics: Topics, command: Command
 ) -> None:
     ahead_ms = int(time.time() * 1000) + 3_000_000
@@ -134,7 +134,7 @@ async def test_what_was_sent_back_is_not_sent_again_whatever_the_clocks_say(
 
 
 @pytest.mark.parametrize("others", [1, 8])
-async def test_what_was_sent_back_is_seen_though_questions_were_made_anew_and_have_grown_again(
+async def test_a_redriven_question_is_found_on_a_new_topic_that_has_grown_again(
     kafka_settings: Kafka, topics: Topics, command: Command, others: int
 ) -> None:
     async with producing(kafka_settings) as producer:
@@ -149,7 +149,7 @@ async def test_what_was_sent_back_is_seen_though_questions_were_made_anew_and_ha
     assert (code, out.count("sent back (")) == (0, 0), out
 
 
-async def test_a_letter_that_is_not_there_is_told(
+async def test_a_missing_letter_is_a_usage_error(
     kafka_settings: Kafka, topics: Topics, command: Command
 ) -> None:
     code, out = await command("redrive", "7/7")

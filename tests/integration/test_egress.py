@@ -87,7 +87,7 @@ async def failure(sending: Awaitable[Any]) -> BaseException:
     return raised.value
 
 
-async def test_the_canary_would_be_reached_by_another_client(network: Network, canary: Canary) -> None:
+async def test_an_unguarded_client_reaches_the_canary(network: Network, canary: Canary) -> None:
     async with aiohttp.ClientSession() as session:
         for host in ("loopback.example", "mapped.example", "[::ffff:127.0.0.1]", "0x7f000001"):
             async with session.get(f"http://{host}:{canary.port}/") as response:
@@ -96,7 +96,9 @@ async def test_the_canary_would_be_reached_by_another_client(network: Network, c
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_no_url_reaches_it(network: Network, canary: Canary, pool_for: Pools, host: str) -> None:
+async def test_no_url_reaches_the_canary(
+    network: Network, canary: Canary, pool_for: Pools, host: str
+) -> None:
     url = f"http://{host}:{canary.port}/"
     pool = pool_for()
     told = await failure(pool.arequest("GET", url))
@@ -111,7 +113,7 @@ async def test_no_url_reaches_it(network: Network, canary: Canary, pool_for: Poo
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_no_redirect_reaches_it(
+async def test_no_redirect_reaches_the_canary(
     network: Network, canary: Canary, redirector: Redirector, pool_for: Pools, host: str
 ) -> None:
     redirector.location = f"http://{host}:{canary.port}/"
@@ -134,7 +136,7 @@ async def test_a_redirect_to_the_allowed_host_on_another_port_is_refused(
     assert canary.heard == []
 
 
-async def test_a_name_that_changes_is_connected_to_where_it_was_checked(
+async def test_a_name_that_changes_is_connected_to_at_the_checked_address(
     network: Network, canary: Canary, pool_for: Pools
 ) -> None:
     network.answers["rebinding.example"] = itertools.chain([[PUBLIC]], itertools.repeat(["127.0.0.1"]))
@@ -150,7 +152,9 @@ async def test_a_name_that_changes_is_connected_to_where_it_was_checked(
     assert canary.heard == []
 
 
-async def test_many_at_once_for_a_name_that_flips(network: Network, canary: Canary, pool_for: Pools) -> None:
+async def test_many_requests_at_once_to_a_flipping_name_never_reach_the_canary(
+    network: Network, canary: Canary, pool_for: Pools
+) -> None:
     network.answers["flipping.example"] = itertools.cycle([[PUBLIC], ["127.0.0.1"], [PUBLIC_TOO, "::1"]])
     url = f"http://flipping.example:{canary.port}/"
     for _ in range(6):
@@ -164,7 +168,7 @@ async def test_many_at_once_for_a_name_that_flips(network: Network, canary: Cana
 @pytest.mark.parametrize(
     "variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
 )
-async def test_a_proxy_of_the_environment_is_not_asked(
+async def test_a_proxy_in_the_environment_is_not_used(
     network: Network, canary: Canary, pool_for: Pools, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, f"http://127.0.0.1:{canary.port}")
@@ -178,7 +182,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(
     assert canary.heard == []
 
 
-async def test_what_is_allowed_is_reached_wherever_it_is(
+async def test_an_allowed_host_is_reached_though_it_is_internal(
     network: Network, canary: Canary, pool_for: Pools
 ) -> None:
     for host in ("127.0.0.1", "[::1]", "loopback.example", "LOOPBACK.example."):
@@ -192,7 +196,7 @@ async def test_what_is_allowed_is_reached_wherever_it_is(
                 assert isinstance(await failure(client.get(f"http://{other}:{canary.port}/")), RefusedError)
 
 
-async def test_a_tool_tells_that_an_address_is_refused_and_not_what_it_is(
+async def test_a_tools_error_says_that_an_address_is_refused_without_naming_it(
     network: Network, canary: Canary, pool_for: Pools
 ) -> None:
     async def fetch(url: str, http: httpx.AsyncClient) -> str:
@@ -207,7 +211,7 @@ async def test_a_tool_tells_that_an_address_is_refused_and_not_what_it_is(
     assert "hidden" not in str(told.value)
 
 
-async def test_tls_checks_the_name_though_the_address_is_pinned(
+async def test_tls_checks_the_name_of_a_pinned_address(
     network: Network, pool_for: Pools, tmp_path: Path
 ) -> None:
     request = (

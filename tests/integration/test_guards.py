@@ -43,7 +43,7 @@ def request_ids(server: ModelServer) -> list[str]:
     return [request.headers["X-Request-Id"] for request in server.requests]
 
 
-async def test_a_model_that_stumbles_is_asked_again_and_the_trace_tells() -> None:
+async def test_a_failed_model_call_is_repeated_and_traced() -> None:
     replies = [BROKEN, ANSWER]
     async with (
         ModelServer(lambda _: replies.pop(0)) as server,
@@ -56,7 +56,7 @@ async def test_a_model_that_stumbles_is_asked_again_and_the_trace_tells() -> Non
         assert traced == [("error", 1), ("ok", 2)]
 
 
-async def test_a_model_that_fails_everything_is_hardly_called_and_told_of() -> None:
+async def test_a_model_that_always_fails_is_rarely_called_and_reported() -> None:
     observer = RecordingObserver()
     async with (
         ModelServer(BROKEN) as server,
@@ -71,7 +71,7 @@ async def test_a_model_that_fails_everything_is_hardly_called_and_told_of() -> N
         assert observer.of("breaker") == ["open"]
 
 
-async def test_a_fallback_model_answers_where_the_first_is_gone() -> None:
+async def test_the_fallback_model_answers_when_the_first_is_unreachable() -> None:
     gone = f"http://127.0.0.1:{free_port()}/v1"
     async with ModelServer(ANSWER) as server:
         model = Model(base_url=gone, fallback_base_url=server.base_url, fallback_api_key="second")
@@ -119,7 +119,7 @@ class ClosingServer:
         await writer.wait_closed()
 
 
-async def test_a_get_that_met_a_closed_connection_is_not_sent_again_below_the_guards() -> None:
+async def test_a_get_on_a_closed_connection_is_not_repeated_below_the_guards() -> None:
     subject = ClosingServer()
     async with await asyncio.start_server(subject.serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tool"

@@ -89,7 +89,7 @@ def content(response: HttpResponse) -> Any:
     return orjson.loads(response.body)
 
 
-async def test_a_request_carries_what_it_is_given(pool: HttpPool, url: str) -> None:
+async def test_a_request_carries_its_headers_body_and_query(pool: HttpPool, url: str) -> None:
     response = await pool.arequest(
         "POST", f"{url}/echo", body=b"body", headers={"X-Request-Id": "a/b/1"}, params={"q": "水 &=/"}
     )
@@ -149,7 +149,9 @@ async def test_a_compressed_body_reaches_the_client_as_it_was(pool: HttpPool, ur
         ("ftp://127.0.0.1/", PermanentError),
     ],
 )
-async def test_failures_are_translated(pool: HttpPool, target: str, kind: type[Exception]) -> None:
+async def test_transport_failures_become_dependency_errors(
+    pool: HttpPool, target: str, kind: type[Exception]
+) -> None:
     with pytest.raises(kind):
         await pool.arequest("GET", target)
     with pytest.raises(kind):
@@ -162,7 +164,7 @@ async def test_a_header_that_would_split_the_request_is_refused(pool: HttpPool, 
         await pool.arequest("GET", f"{url}/echo", headers={"traceparent": "a\r\nX-Evil: 1"})
 
 
-async def test_what_is_not_http_is_bad_output() -> None:
+async def test_a_response_that_is_not_http_is_bad_output() -> None:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
         await writer.drain()
@@ -231,7 +233,7 @@ async def scripted(*responses: bytes) -> AsyncIterator[tuple[Scripted, HttpPool,
         await pool.aclose()
 
 
-async def test_a_connection_is_used_again_unless_a_body_was_left_or_its_server_says_so() -> None:
+async def test_a_connection_is_reused_unless_its_body_was_left_or_its_server_closes_it() -> None:
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     last = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
     begun = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"
@@ -253,7 +255,7 @@ async def test_informational_responses_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"])
-async def test_a_request_that_is_given_up_closes_its_connection(sent: bytes) -> None:
+async def test_a_cancelled_request_closes_its_connection(sent: bytes) -> None:
     async with scripted(sent) as (script, pool, target):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -290,7 +292,7 @@ async def served(
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-async def test_closing_the_pool_ends_what_reads_a_body(tls: bool, tmp_path: Path) -> None:
+async def test_closing_the_pool_ends_reads_of_bodies(tls: bool, tmp_path: Path) -> None:
     begun = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -359,7 +361,7 @@ async def test_a_connection_whose_server_answers_before_it_has_read_all_is_not_u
 
 
 @pytest.mark.parametrize("on_delta", [None, lambda text: None], ids=["whole", "streamed"])
-async def test_a_prompt_is_in_memory_no_longer_than_it_is_sent(on_delta: DeltaSink | None) -> None:
+async def test_a_request_body_is_freed_when_it_has_been_sent(on_delta: DeltaSink | None) -> None:
     size = 4_000_000
     arrived = asyncio.Event()
 
@@ -385,7 +387,7 @@ async def test_a_prompt_is_in_memory_no_longer_than_it_is_sent(on_delta: DeltaSi
         await asyncio.wait([asking])
 
 
-async def test_a_request_that_is_given_up_is_not_sent_on() -> None:
+async def test_a_cancelled_request_stops_sending_its_body() -> None:
     taken = 0
     given_up, over = asyncio.Event(), asyncio.Event()
 
@@ -407,7 +409,7 @@ async def test_a_request_that_is_given_up_is_not_sent_on() -> None:
     assert taken < 20_000_000
 
 
-async def test_a_body_that_breaks_off_is_connection_trouble() -> None:
+async def test_a_body_that_breaks_off_is_a_connection_error() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok")
@@ -444,7 +446,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         (None, None),
     ],
 )
-def test_retry_after_in_both_forms(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_as_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after_s(value, NOW) == seconds
 
 
@@ -453,12 +455,12 @@ def test_retry_after_in_both_forms(value: str | None, seconds: float | None) -> 
     [(429, ThrottledError), (503, ThrottledError), (500, TransientError), (408, TransientError)]
     + [(status, PermanentError) for status in (301, 400, 401, 403, 404, 422)],
 )
-def test_statuses_are_sorted(status: int, kind: type[Exception]) -> None:
+def test_each_status_becomes_its_kind_of_error(status: int, kind: type[Exception]) -> None:
     body = b'{"error": {"message": "told"}, "detail": "the whole request"}'
     with pytest.raises(kind, match="told") as failure:
         raise_for_status("model", HttpResponse(status, {}, body))
     assert "whole request" not in str(failure.value)
 
 
-def test_success_raises_nothing() -> None:
+def test_a_successful_status_raises_no_error() -> None:
     raise_for_status("model", HttpResponse(204, {}, b""))

@@ -45,7 +45,7 @@ async def on_topic(kafka: Kafka, count: int) -> dict[tuple[str, str], Document]:
     return found
 
 
-async def test_files_become_documents_and_what_cannot_is_named(
+async def test_readable_files_become_documents_and_others_are_reported(
     ingest: Ingest, topics: Topics, kafka_settings: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "docs").mkdir()
@@ -62,7 +62,7 @@ async def test_files_become_documents_and_what_cannot_is_named(
     assert found["räd/1", "set.jsonl#1200"].text == "Line 1199."
 
 
-async def test_a_book_fits_and_more_is_refused_alone(
+async def test_a_large_document_is_sent_and_a_too_large_one_is_refused_alone(
     ingest: Ingest, topics: Topics, kafka_settings: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "book.txt").write_text("A sentence of a book. " * 200_000)
@@ -75,7 +75,7 @@ async def test_a_book_fits_and_more_is_refused_alone(
     assert set(await on_topic(kafka_settings, 2)) == {("default", "book.txt"), ("default", "note.txt")}
 
 
-async def test_all_well_is_exit_code_0(
+async def test_a_run_without_problems_is_exit_code_0(
     ingest: Ingest, topics: Topics, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "note.txt").write_text("A note.")
@@ -85,7 +85,7 @@ async def test_all_well_is_exit_code_0(
     assert told.out == f"wrote 1 document from 1 file to the topic {topics.documents}\n"
 
 
-def test_a_missing_topic_says_what_to_do(
+def test_a_missing_topic_is_reported_with_its_remedy(
     ingest: Ingest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "note.txt").write_text("A note.")

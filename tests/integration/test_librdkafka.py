@@ -22,22 +22,22 @@ async def brokers_seen(kafka: Kafka) -> int:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-async def test_a_password_lets_it_in(secured_broker: SecuredBroker, mechanism: str) -> None:
+async def test_the_load_logs_in_with_a_password(secured_broker: SecuredBroker, mechanism: str) -> None:
     assert await brokers_seen(secured_broker.sasl(mechanism)) == 1
 
 
-async def test_a_certificate_lets_it_in(secured_broker: SecuredBroker) -> None:
+async def test_the_load_logs_in_with_a_certificate(secured_broker: SecuredBroker) -> None:
     assert await brokers_seen(secured_broker.mutual_tls(secured_broker.authority.sign("locust"))) == 1
 
 
-async def test_a_certificate_with_its_key_in_one_file_lets_it_in(secured_broker: SecuredBroker) -> None:
+async def test_the_load_logs_in_with_a_certificate_and_key_in_one_file(secured_broker: SecuredBroker) -> None:
     certificate = secured_broker.authority.sign("one-file")
     certificate.path.write_text(certificate.path.read_text() + certificate.key.read_text())
     kafka = secured_broker.mutual_tls(certificate)
     assert await brokers_seen(msgspec.structs.replace(kafka, ssl_keyfile="")) == 1
 
 
-async def test_where_no_worker_is_the_load_does_not_begin(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_without_a_worker_the_load_does_not_start(kafka_settings: Kafka, topics: Topics) -> None:
     settings = settings_for(kafka_settings)
     with pytest.raises(
         OperatorError, match=f"no worker of the group {settings.worker.group_id} .*kotae worker"
@@ -47,7 +47,7 @@ async def test_where_no_worker_is_the_load_does_not_begin(kafka_settings: Kafka,
         await acheck_service(settings)
 
 
-async def test_who_may_only_ask_need_not_see_the_group(
+async def test_a_user_without_rights_on_the_group_can_still_ask(
     secured_broker: SecuredBroker, topic_prefix: str
 ) -> None:
     await acreate_topics(secured_broker.open_door(topic_prefix))

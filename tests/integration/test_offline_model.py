@@ -43,7 +43,7 @@ def ask(content: str, **more: Any) -> dict[str, Any]:
     return {"model": "any", "messages": [{"role": "user", "content": content}], **more}
 
 
-async def test_the_whole_protocol(client: httpx.AsyncClient) -> None:
+async def test_health_models_and_completions_whole_and_streamed_are_served(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json()["status"] == "ok"
     models = (await client.get("/v1/models")).json()
     assert [model["id"] for model in models["data"]] == [MODEL]
@@ -83,7 +83,7 @@ async def test_the_whole_protocol(client: httpx.AsyncClient) -> None:
     assert (await client.post("/v1/chat/completions", json=odd)).status_code == 200
 
 
-def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
+def test_a_taken_port_is_reported_in_one_line_with_its_remedy() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

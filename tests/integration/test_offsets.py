@@ -84,7 +84,7 @@ async def commit(kafka: Kafka, group: str, commits: dict[int, tuple[int, str]]) 
         await consumer.stop()
 
 
-async def test_what_is_committed_is_shown_a_partition_at_a_time(
+async def test_commits_are_shown_by_partition(
     show: Show, topics: Topics, kafka_settings: Kafka, group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = int(time.time() * 1000) - 100_000
@@ -120,7 +120,7 @@ async def test_what_is_committed_is_shown_a_partition_at_a_time(
     assert "is not an offset map of Kotae" in shown
 
 
-async def test_the_oldest_is_a_record_where_the_commit_point_is_none(
+async def test_the_oldest_age_skips_offsets_without_a_record(
     show: Show, topics: Topics, kafka_settings: Kafka, group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A transaction's marker takes an offset; what lies behind it may be done."""
@@ -136,7 +136,7 @@ async def test_the_oldest_is_a_record_where_the_commit_point_is_none(
     assert (third["lag"], third["oldest_timestamp_ms"], third["map"]) == (1, None, "none")
 
 
-async def test_a_group_that_is_not_there_is_said(
+async def test_a_missing_group_is_reported(
     show: Show, topics: Topics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await asyncio.to_thread(show, "--group", "nobody-of-this-name") == 1
@@ -146,6 +146,6 @@ async def test_a_group_that_is_not_there_is_said(
     assert "has no group 'nobody-of-this-name'" in line
 
 
-async def test_a_topic_that_is_not_there_is_said(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_missing_topic_is_reported(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     assert await asyncio.to_thread(show) == 1
     assert "kotae topics create" in capsys.readouterr().err

@@ -97,7 +97,7 @@ async def built(url: str, ca_file: str) -> AsyncIterator[Answerer]:
         await answerer.aclose()
 
 
-async def test_every_dependency_is_reached_over_https_by_the_authority_that_settings_name(
+async def test_every_dependency_is_reached_over_https_with_the_configured_authority(
     authority: Authority, tls: ssl.SSLContext
 ) -> None:
     async with everything(tls) as (url, asked), built(url, str(authority.path)) as answerer:
@@ -111,7 +111,7 @@ async def test_every_dependency_is_reached_over_https_by_the_authority_that_sett
     assert {"/v1/chat/completions", "/v1/embeddings", "/weather"} < set(asked)
 
 
-async def test_without_that_none_is(tls: ssl.SSLContext) -> None:
+async def test_without_the_configured_authority_no_dependency_is_reached(tls: ssl.SSLContext) -> None:
     async with everything(tls) as (url, asked), built(url, "") as answerer:
         question = Question(id="q", text="How long is the warranty?")
         deadline = asyncio.get_running_loop().time() + 30
@@ -121,7 +121,9 @@ async def test_without_that_none_is(tls: ssl.SSLContext) -> None:
     assert asked == []
 
 
-async def test_redis_over_tls_too(authority: Authority, tls: ssl.SSLContext) -> None:
+async def test_redis_is_reached_over_tls_with_the_configured_authority(
+    authority: Authority, tls: ssl.SSLContext
+) -> None:
     heard = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +145,7 @@ async def test_redis_over_tls_too(authority: Authority, tls: ssl.SSLContext) -> 
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_file_that_will_not_do_is_said_at_the_start(tmp_path: Path, content: str | None) -> None:
+def test_an_unusable_authority_file_is_reported_at_the_start(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)

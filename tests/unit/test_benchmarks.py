@@ -64,20 +64,20 @@ class Answering(Load):
 
 
 @pytest.mark.looptime
-async def test_a_question_that_is_lost_counts_though_it_tells_only_when_all_is_over() -> None:
+async def test_a_lost_question_counts_though_it_is_known_only_at_the_end() -> None:
     found = await Answering(lost=2).run(4, 0.3, {"worker": [os.getpid()]}, warm_up_s=0.1)
     assert found.lost == 2
     assert row("x", "w1", found).success == pytest.approx(found.answered / (found.questions + 2))
 
 
-async def test_users_end_with_the_run_that_fails() -> None:
+async def test_users_stop_when_their_run_fails() -> None:
     with pytest.raises(FileNotFoundError):
         await Answering(lost=0).run(4, 0.1, {"worker": [2**30]}, warm_up_s=0.0)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def test_what_was_never_answered_has_no_row() -> None:
+def test_a_contender_without_answers_has_no_row() -> None:
     with pytest.raises(RuntimeError, match="none of 4 users"):
         row("x", "w1", measured(answered=0, lost=4))
 
@@ -104,7 +104,7 @@ class Failing:
         yield SimpleNamespace(load=load, measure=measure)
 
 
-async def test_one_that_breaks_off_is_named_and_tried_again_and_costs_no_other_its_figures(
+async def test_a_contender_that_breaks_off_is_named_and_retried_and_the_others_keep_their_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     contenders = {name: Contender("pytest", note=name) for name in ("good", "bad")}
@@ -116,7 +116,7 @@ async def test_one_that_breaks_off_is_named_and_tried_again_and_costs_no_other_i
     assert [each.contender for each in rows] == ["good", "good", "bad", "bad", "good", "good"]
 
 
-async def test_what_was_measured_is_written_whatever_fails_after_it(tmp_path: Path) -> None:
+async def test_measurements_are_written_before_a_later_failure(tmp_path: Path) -> None:
     results = Results(machine=MACHINE, command="bench", length="")
     put_down(results.rounds, tmp_path, row("kotae", "w1", measured()))
 
@@ -136,7 +136,7 @@ def at(contender: str, users: int, **figures: float) -> Row:
     return msgspec.structs.replace(row(contender, "w1", measured()), users=users, **figures)
 
 
-def test_what_is_asked_is_held_against_the_floor_and_the_best_peer() -> None:
+def test_targets_are_compared_with_the_floor_and_the_best_peer() -> None:
     rows = [
         at("floor", 500, cpu_ms=1.0),
         at("faust", 500, rate=100.0, p95_ms=600.0),
@@ -152,7 +152,7 @@ def test_what_is_asked_is_held_against_the_floor_and_the_best_peer() -> None:
     ]
 
 
-def test_where_few_ask_the_floor_tells_what_the_machine_takes() -> None:
+def test_with_few_users_the_floor_shows_the_time_of_the_machine() -> None:
     rows = [at("floor", 100, mean_ms=352.0, p95_ms=400.0), at("kotae", 100, mean_ms=336.0, p95_ms=416.0)]
     found = targets(Results(machine=MACHINE, command="", length="", compared=rows))
     assert [(each.what.partition(" users: ")[2], round(each.found, 3), each.met) for each in found] == [
@@ -161,14 +161,14 @@ def test_where_few_ask_the_floor_tells_what_the_machine_takes() -> None:
     ]
 
 
-def test_rounds_of_questions_in_flight_are_told_as_medians() -> None:
+def test_rounds_of_questions_in_flight_are_reported_as_medians() -> None:
     shown = msgspec.structs.asdict(row("kotae", "in flight", measured()))
     rounds = [Depth(**shown, in_flight=n, idle_mb=idle) for n, idle in ((3, 50.0), (1, 40.0), (2, 90.0))]
     (found,) = medians(rounds)
     assert (found.in_flight, found.idle_mb, found.kb_each) == (2, 50.0, 30.0 * 1024 / 2)
 
 
-def test_where_others_had_the_processor_the_verdicts_say_so() -> None:
+def test_verdicts_say_if_other_processes_had_the_processor() -> None:
     cores = {"worker": 0.5, "others": 1.4}
     rows = [msgspec.structs.replace(at(name, 500), cores=cores) for name in ("floor", "faust", "kotae")]
     told = markdown(Results(machine=MACHINE, command="", length="", compared=rows))

@@ -48,7 +48,7 @@ def settings_names() -> set[str]:
     return names
 
 
-def test_it_is_a_compose_file(compose: dict[str, Any]) -> None:
+def test_the_file_follows_the_compose_schema(compose: dict[str, Any]) -> None:
     vendored = resources.files("check_jsonschema.builtin_schemas.vendor") / "compose-spec.json"
     jsonschema.validate(compose, json.loads(vendored.read_text()))
 
@@ -62,7 +62,7 @@ def test_every_setting_is_known(services: dict[str, dict[str, Any]]) -> None:
     assert {"KOTAE_KAFKA__BOOTSTRAP_SERVERS", "KOTAE_MODEL__BASE_URL", "KOTAE_WORKER__HTTP_HOST"} <= ours
 
 
-def test_the_settings_make_sense_together(services: dict[str, dict[str, Any]]) -> None:
+def test_addresses_ports_and_times_of_the_services_match(services: dict[str, dict[str, Any]]) -> None:
     worker, kafka = services["worker"], services["kafka"]["environment"]
     advertised = dict(part.split("://") for part in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
     assert worker["environment"]["KOTAE_KAFKA__BOOTSTRAP_SERVERS"] == advertised["INSIDE"]
@@ -79,7 +79,7 @@ def test_the_settings_make_sense_together(services: dict[str, dict[str, Any]]) -
     assert f"127.0.0.1:{default_port}/health/live" in (COMPOSE / "Dockerfile").read_text()
 
 
-def test_everything_mounted_or_copied_is_there(
+def test_every_mounted_or_copied_path_exists(
     compose: dict[str, Any], services: dict[str, dict[str, Any]]
 ) -> None:
     for service in services.values():
@@ -117,7 +117,9 @@ def test_our_containers_run_without_rights(services: dict[str, dict[str, Any]]) 
     assert "--require-hashes" in (COMPOSE / "Dockerfile").read_text()
 
 
-def test_services_wait_only_for_what_can_be_waited_for(services: dict[str, dict[str, Any]]) -> None:
+def test_services_wait_only_for_services_that_exist_and_check_their_health(
+    services: dict[str, dict[str, Any]],
+) -> None:
     for name, service in services.items():
         waits = service.get("depends_on", {})
         for other in waits:
@@ -127,7 +129,7 @@ def test_services_wait_only_for_what_can_be_waited_for(services: dict[str, dict[
                 assert "test" in services[other]["healthcheck"]
 
 
-def test_the_dashboard_shows_metrics_that_there_are() -> None:
+def test_the_dashboard_uses_only_metrics_of_the_catalogue() -> None:
     dashboard = json.loads((COMPOSE / "grafana" / "dashboards" / "kotae.json").read_text())
     [source] = read_yaml(COMPOSE / "grafana" / "provisioning" / "datasources" / "prometheus.yml")[
         "datasources"

@@ -9,7 +9,9 @@ from blockbuster import BlockingError
 from streams.settings.reader import load_settings
 
 
-async def test_reading_a_file_on_the_loop_is_caught(tmp_path: Path, blocked_calls: list[str]) -> None:
+async def test_reading_a_file_on_the_event_loop_fails_the_test(
+    tmp_path: Path, blocked_calls: list[str]
+) -> None:
     config = tmp_path / "kotae.toml"
     config.write_text("")
     with pytest.raises(BlockingError):
@@ -17,7 +19,9 @@ async def test_reading_a_file_on_the_loop_is_caught(tmp_path: Path, blocked_call
     assert blocked_calls.pop().startswith("io.")
 
 
-async def test_even_where_the_error_is_caught(tmp_path: Path, blocked_calls: list[str]) -> None:
+async def test_a_blocking_call_whose_error_is_caught_fails_the_test(
+    tmp_path: Path, blocked_calls: list[str]
+) -> None:
     config = tmp_path / "kotae.toml"
     config.write_text("")
     with contextlib.suppress(Exception):
@@ -25,7 +29,7 @@ async def test_even_where_the_error_is_caught(tmp_path: Path, blocked_calls: lis
     assert blocked_calls.pop(), "the fixture fails the test where this is left in"
 
 
-def test_outside_of_the_loop_it_may_be_read(tmp_path: Path) -> None:
+def test_reading_a_file_outside_of_the_event_loop_is_allowed(tmp_path: Path) -> None:
     config = tmp_path / "kotae.toml"
     config.write_text("")
     assert load_settings(config).settings.kafka.partitions

@@ -21,7 +21,7 @@ def config(tmp_path: Path, monkeypatch) -> Path:
     return path
 
 
-def test_every_setting_with_its_source(config: Path, capsys) -> None:
+def test_show_json_lists_every_setting_with_its_source(config: Path, capsys) -> None:
     assert run(["--config", str(config), "config", "show", "--json"]) == 0
     out = capsys.readouterr().out
     shown = json.loads(out)
@@ -38,7 +38,7 @@ def test_every_setting_with_its_source(config: Path, capsys) -> None:
     assert "hunter2" not in out
 
 
-def test_for_people(config: Path, capsys) -> None:
+def test_show_prints_a_setting_a_line(config: Path, capsys) -> None:
     assert run(["--config", str(config), "config", "show"]) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()

@@ -45,7 +45,7 @@ def test_help_names_every_command_and_loads_none(capsys) -> None:
         assert f"  {name} " in shown
 
 
-def test_help_needs_nothing_heavy() -> None:
+def test_help_imports_no_heavy_library() -> None:
     script = (
         "import sys; from streams.cli.main import run; run(['--help']); "
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -54,7 +54,7 @@ def test_help_needs_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_it_is_a_module_too() -> None:
+def test_the_module_runs_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams", "nonsense"], capture_output=True, text=True, check=False
     )
@@ -83,7 +83,9 @@ def test_version(capsys) -> None:
         (None, 0, ""),
     ],
 )
-def test_exit_codes(failing, capsys, outcome: object, code: int, error: str) -> None:
+def test_a_commands_result_or_error_becomes_the_exit_code(
+    failing, capsys, outcome: object, code: int, error: str
+) -> None:
     failing(outcome)
     assert run(["config"]) == code
     shown = capsys.readouterr()
@@ -91,19 +93,19 @@ def test_exit_codes(failing, capsys, outcome: object, code: int, error: str) -> 
     assert "Traceback" not in shown.err
 
 
-def test_a_defect_is_not_hidden(failing) -> None:
+def test_a_defect_is_raised_with_its_traceback(failing) -> None:
     failing(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         run(["config"])
 
 
-def test_a_reader_that_has_enough_is_no_error() -> None:
+def test_a_closed_output_pipe_prints_no_error() -> None:
     command = f"set -o pipefail; {sys.executable} -m streams config show --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
 
-def test_a_file_that_is_named_behind_the_command(capsys) -> None:
+def test_config_after_the_command_gets_a_hint(capsys) -> None:
     assert run(["config", "show", "--config", "kotae.toml"]) == 2
     assert "kotae --config FILE COMMAND" in capsys.readouterr().err
 
@@ -116,6 +118,8 @@ def test_a_file_that_is_named_behind_the_command(capsys) -> None:
         (["x", "--conversation", "x" * 129], "--conversation must have at most 128 characters"),
     ],
 )
-def test_a_question_that_the_contract_refuses(arguments: list[str], says: str, capsys) -> None:
+def test_a_question_that_the_contract_refuses_is_a_usage_error(
+    arguments: list[str], says: str, capsys
+) -> None:
     assert run(["ask", *arguments]) == 2
     assert capsys.readouterr().err.endswith(f"Error: {says}\n")

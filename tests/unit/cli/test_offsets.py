@@ -22,7 +22,9 @@ def shown(partition: PartitionOffsets) -> list[str]:
 
 
 @given(st.integers(0, 1_000), st.sets(st.integers(1, 200)), st.integers(0, 300))
-def test_ranges_and_what_is_done_make_the_whole(commit_point: int, done: set[int], beyond: int) -> None:
+def test_incomplete_ranges_and_completed_offsets_cover_every_offset(
+    commit_point: int, done: set[int], beyond: int
+) -> None:
     completed = sorted(commit_point + i for i in done)
     end = max([commit_point, *completed]) + 1 + beyond
     partition = left(commit_point, completed, end=end)
@@ -33,7 +35,7 @@ def test_ranges_and_what_is_done_make_the_whole(commit_point: int, done: set[int
     assert all(a[1] + 1 < b[0] for a, b in zip(partition.incomplete, partition.incomplete[1:], strict=False))
 
 
-def test_a_partition_for_people() -> None:
+def test_a_partition_is_a_row_with_its_incomplete_ranges_below() -> None:
     assert list(lines("kotae", [left(40, [42, 43, 50])], NOW)) == [
         "group kotae",
         "partition  committed  end  lag  done above     oldest  scan from",
@@ -42,42 +44,45 @@ def test_a_partition_for_people() -> None:
     ]
 
 
-def test_nothing_committed() -> None:
+def test_a_partition_without_a_commit_has_no_commit_point_and_no_ranges() -> None:
     partition = describe(0, None, start=10, end=30, oldest_timestamp_ms=None)
     assert (partition.lag, partition.map, partition.incomplete) == (20, "none", ())
     assert shown(partition) == ["        0          -   30   20           0       -          -"]
 
 
-def test_no_more_ranges_than_can_be_read() -> None:
+def test_at_most_twelve_ranges_are_shown() -> None:
     [_, note] = shown(left(0, list(range(1, 80, 2))))
     assert note.endswith(f"22 and {40 - RANGES_SHOWN} more ranges")
 
 
-def test_a_map_that_was_left_out_is_said() -> None:
+def test_a_stripped_map_is_noted() -> None:
     partition = left(0, list(range(1, 80, 2)), limit=12)
     assert (partition.map, partition.completed, partition.scan_from) == ("stripped", 0, None)
     assert "too long" in shown(partition)[1]
 
 
-def test_another_tools_metadata_is_said() -> None:
+def test_foreign_metadata_is_noted() -> None:
     partition = describe(0, Commit(5, "written by somebody"), start=0, end=9, oldest_timestamp_ms=None)
     assert (partition.map, partition.lag) == ("foreign", 4)
     assert "is not an offset map of Kotae" in shown(partition)[1]
 
 
-def test_an_empty_metadata_needs_no_word() -> None:
+def test_empty_metadata_is_not_noted() -> None:
     partition = describe(0, Commit(5, ""), start=0, end=9, oldest_timestamp_ms=None)
     assert partition.map == "none"
     assert len(shown(partition)) == 1
 
 
-def test_what_retention_took_is_no_lag_but_is_said() -> None:
+def test_offsets_past_their_retention_are_noted_and_not_counted_as_lag() -> None:
     partition = left(10, [12, 60], start=50)
     assert partition.lag == 49
-    assert shown(partition)[-1].strip() == "the log now begins at 50: 40 uncommitted offsets passed their retention"
+    assert (
+        shown(partition)[-1].strip()
+        == "the log now begins at 50: 40 uncommitted offsets passed their retention"
+    )
 
 
-def test_a_log_that_ends_before_the_commit_point_is_said() -> None:
+def test_a_log_that_ends_before_the_commit_point_is_noted() -> None:
     partition = left(200, [202])
     assert partition.lag == 0
     assert "deleted and created again" in shown(partition)[-1]

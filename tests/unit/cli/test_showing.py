@@ -23,7 +23,7 @@ OBEYED = "\x1b]0;mine\x07\x9b31m\rowl"
 SPELT_OUT = r"\x1b]0;mine\x07\x9b31m\x0dowl"
 
 
-def test_a_result_is_shown_as_the_json_that_it_is() -> None:
+def test_a_tools_json_result_is_shown_as_json() -> None:
     calls = (
         ToolCall(id="1", name="book", arguments={}, status="ok", result={"booked": True, "room": None}),
         ToolCall(id="2", name="clock", arguments={}, status="ok", result="noon"),
@@ -32,14 +32,16 @@ def test_a_result_is_shown_as_the_json_that_it_is() -> None:
     assert [line.partition(" ms: ")[2] for line in shown] == ['{"booked":true,"room":null}', "noon"]
 
 
-def test_control_characters_are_spelt_out_and_lines_and_letters_are_not() -> None:
+def test_control_characters_are_escaped_but_line_breaks_and_letters_are_not() -> None:
     assert harmless(OBEYED) == SPELT_OUT
     assert harmless("a\r\n\tb 答え é") == "a\n\tb 答え é"
     assert harmless("a\r\n\tb\n答え é", lines=False) == r"a\n" "\tb" r"\n答え é"
 
 
 @pytest.mark.parametrize("streamed", ["", OBEYED[:9]])
-def test_a_terminal_obeys_no_answer(streamed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_an_answer_are_escaped(
+    streamed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     quote = Citation(
         index=1, document_id="d", chunk_id="d#0", title=OBEYED, source="", quote=OBEYED, score=1.0
     )

@@ -19,21 +19,21 @@ def test_the_number_of_processes_is_at_least_one(number: str, capsys: pytest.Cap
     assert "--processes" in capsys.readouterr().err
 
 
-def test_each_process_needs_a_port(capsys: pytest.CaptureFixture[str]) -> None:
+def test_processes_that_leave_no_port_for_each_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["worker", "--processes", "3"]) == 2
     shown = capsys.readouterr().err
     assert "KOTAE_WORKER__HTTP_PORT" in shown
     assert "at most 65533" in shown
 
 
-def test_help_does_not_show_what_only_the_supervisor_uses(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_hides_the_options_of_the_supervisor(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["worker", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "--processes" in shown
     assert "--index" not in shown
 
 
-def test_the_collector_never_looks_at_all_that_is_in_flight_at_once() -> None:
+def test_the_garbage_collector_never_walks_all_questions_in_flight_at_once() -> None:
     """It holds the loop while it looks: half a second at what 10,000 questions are made of."""
     program = """if True:
         import gc

@@ -34,7 +34,7 @@ def delta(epoch: int, sequence: int, text: str = "x") -> AnswerDelta:
     return AnswerDelta(question_id="q", conversation_id="q", epoch=epoch, sequence=sequence, text=text)
 
 
-async def test_the_answer_of_the_record_that_was_written_is_the_one() -> None:
+async def test_the_answer_whose_source_is_the_written_record_is_taken() -> None:
     replies = Replies("deltas")
     with replies.expect("mine") as pending:
         pending.written(MINE)
@@ -57,7 +57,7 @@ async def test_an_answer_may_come_before_the_acknowledgement() -> None:
         assert pending.answer.result().text == "yes"
 
 
-async def test_once_the_block_is_left_nothing_is_awaited() -> None:
+async def test_after_the_block_no_answer_is_awaited() -> None:
     replies = Replies("deltas")
     with replies.expect("mine") as pending:
         pass
@@ -85,7 +85,7 @@ async def test_a_listener_that_raises_fails_its_own_question() -> None:
             pending.answer.result()
 
 
-async def test_when_reading_ends_everything_fails_at_once_later_questions_too() -> None:
+async def test_when_reading_ends_pending_and_later_questions_fail_at_once() -> None:
     replies = Replies("deltas")
     with replies.expect("mine") as pending:
         replies.fail(ConnectionError("gone"))
@@ -95,7 +95,7 @@ async def test_when_reading_ends_everything_fails_at_once_later_questions_too() 
         later.answer.result()
 
 
-async def test_whatever_ends_the_reading_whoever_asks_hears_of_it() -> None:
+async def test_an_error_of_the_reader_is_raised_to_the_askers() -> None:
     class Consumer:
         async def getmany(self, **_: object) -> object:
             raise RuntimeError("a defect")
@@ -108,7 +108,7 @@ async def test_whatever_ends_the_reading_whoever_asks_hears_of_it() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), max_size=30))
-async def test_pieces_come_in_order_and_a_newer_epoch_replaces_the_older(sent: list[tuple[int, int]]) -> None:
+async def test_deltas_come_in_order_and_a_newer_epoch_replaces_the_older(sent: list[tuple[int, int]]) -> None:
     told: list[AnswerDelta] = []
     pending = Pending(told.append)
     for epoch, sequence in sent:

@@ -66,17 +66,17 @@ class TestText:
             id="notes/tea.txt", title="tea", source="notes/tea.txt", text="绿茶。\nGreen tea."
         )
 
-    def test_marks_of_byte_order_are_no_text(self) -> None:
+    def test_a_byte_order_mark_is_not_part_of_the_text(self) -> None:
         assert one(write("a.txt", b"\xef\xbb\xbfText.")).text == "Text."
         assert one(write("b.txt", "Text 文.".encode("utf-16"))).text == "Text 文."
 
     @pytest.mark.parametrize(("content", "says"), [(b"", "empty"), (b" \n", "empty"), (b"caf\xe9", "iconv")])
-    def test_what_cannot_be_text_says_what_to_do(self, content: bytes, says: str) -> None:
+    def test_a_file_that_is_not_text_is_a_problem_with_its_remedy(self, content: bytes, says: str) -> None:
         path = write("a.txt", content)
         assert problem(path).startswith("a.txt: is ")
         assert says in problem(path)
 
-    def test_the_tenant_is_the_one_that_was_named(self) -> None:
+    def test_the_given_tenant_is_the_documents_tenant(self) -> None:
         assert one(write("a.txt", "x"), "red").tenant == "red"
 
 
@@ -100,7 +100,7 @@ class TestMarkdown:
 
 
 class TestHtml:
-    def test_what_people_read_is_the_text(self) -> None:
+    def test_the_visible_text_of_a_page_is_its_text(self) -> None:
         page = """<html><head><title> The
           page </title><style>p {}</style></head><body><nav>Home | About</nav><script>alert(1)</script>
           <!-- a secret --><h1>Heading</h1><p>One <b>bold</b>
@@ -111,25 +111,25 @@ class TestHtml:
         text = document.text.split("\n\n")
         assert text == ["Heading", "One bold sentence.", "first", "second", "a", "b", "x\n  y"]
 
-    def test_the_page_names_its_encoding(self) -> None:
+    def test_a_page_is_read_in_the_encoding_that_it_names(self) -> None:
         page = '<meta charset="gb2312"><p>绿茶</p>'.encode("gb2312")
         assert one(write("page.htm", page)).text == "绿茶"
 
-    def test_a_page_that_the_parser_rejects_stops_no_other(self) -> None:
+    def test_a_page_that_the_parser_rejects_is_a_problem(self) -> None:
         assert problem(write("a.html", "<p>a <![ b")).startswith("a.html: is not readable HTML")
 
-    def test_blanks_in_a_line_are_kept_however_many(self) -> None:
+    def test_any_number_of_blanks_in_a_line_is_kept(self) -> None:
         blanks = " " * 200_000
         page = f"<pre>a{blanks}b\n{blanks}\n\n c</pre>"
         assert one(write("wide.html", page)).text == f"a{blanks}b\n\nc"
 
-    def test_deep_nesting_and_nothing_at_all(self) -> None:
+    def test_a_deeply_nested_page_is_read_and_an_empty_one_is_a_problem(self) -> None:
         assert one(write("deep.html", "<div>" * 20_000 + "bottom")).text == "bottom"
         assert "empty" in problem(write("none.html", "<script>1</script>"))
 
 
 class TestJsonLines:
-    def test_a_line_is_a_document_and_what_it_names_counts(self) -> None:
+    def test_a_json_line_is_a_document_with_the_fields_that_it_names(self) -> None:
         path = write(
             "set.jsonl",
             '{"text": "One.", "title": "T", "source": "http://s", "metadata": {"a": 1}, "more": []}\n'
@@ -141,11 +141,11 @@ class TestJsonLines:
             Document(id="own", tenant="blue", source="set.jsonl", text="Two."),
         ]
 
-    def test_a_tenant_that_was_named_counts_for_every_line(self) -> None:
+    def test_the_given_tenant_replaces_that_of_every_json_line(self) -> None:
         path = write("set.jsonl", '{"tenant": "blue", "text": "Not for blue."}')
         assert one(path, "red").tenant == "red"
 
-    def test_a_bad_line_stops_no_other(self) -> None:
+    def test_a_bad_json_line_is_a_problem_and_the_others_are_read(self) -> None:
         lines = [
             "{",
             "[]",
@@ -167,18 +167,18 @@ class TestJsonLines:
 
 
 class TestPdf:
-    def test_its_pages_are_the_text(self) -> None:
+    def test_the_text_of_all_pages_is_the_text(self) -> None:
         path = Path("book.pdf")
         pdf("First page.", "Second page.", title="The book").write(path)
         document = one(path)
         assert document.title == "The book"
         assert document.text == "First page.\n\nSecond page."
 
-    def test_without_a_title_it_has_its_file_s_name(self) -> None:
+    def test_a_pdf_without_a_title_is_named_after_its_file(self) -> None:
         pdf("Text.").write("plain.pdf")
         assert one(Path("plain.pdf")).title == "plain"
 
-    def test_what_cannot_be_read_says_what_to_do(self) -> None:
+    def test_an_unreadable_pdf_is_a_problem_with_its_remedy(self) -> None:
         pdf("Secret.", password="x").write("locked.pdf")
         assert "password" in problem(Path("locked.pdf"))
         pdf("").write("scan.pdf")
@@ -188,12 +188,12 @@ class TestPdf:
 
 
 class TestFinding:
-    def test_directories_are_searched_in_order_and_hidden_ones_left_out(self) -> None:
+    def test_directories_are_searched_in_order_without_hidden_ones(self) -> None:
         for name in ("d/b.md", "d/a.TXT", "d/sub/c.html", "d/.git/x.md", "d/.hidden.md", "d/image.png"):
             write(name, "x")
         assert [str(path) for path in find_files([Path("d")])] == ["d/a.TXT", "d/b.md", "d/sub/c.html"]
 
-    def test_what_is_named_must_be_there_and_readable(self) -> None:
+    def test_a_missing_path_an_unknown_kind_and_an_empty_directory_are_problems(self) -> None:
         write("image.png", "x")
         Path("empty").mkdir()
         found = [str(each) for each in find_files([Path("none.md"), Path("image.png"), Path("empty")])]
@@ -201,15 +201,15 @@ class TestFinding:
         assert found[1].startswith("image.png: is not of a readable kind (.htm, ")
         assert found[2].startswith("empty: has no file of a readable kind")
 
-    def test_a_file_that_goes_away_is_a_problem(self) -> None:
+    def test_a_file_that_disappears_is_a_problem(self) -> None:
         assert problem(Path("gone.txt")) == "gone.txt: cannot be read: No such file or directory"
 
-    def test_a_file_has_one_name_however_it_is_reached(self, tmp_path: Path) -> None:
+    def test_a_file_has_one_name_by_whichever_path_it_is_reached(self, tmp_path: Path) -> None:
         assert stable_name(Path("a/../b/c.md")) == stable_name(tmp_path / "b" / "c.md") == "b/c.md"
         assert stable_name(Path("/elsewhere/c.md")) == "/elsewhere/c.md"
 
 
-def test_a_name_that_is_no_utf_8_becomes_one_that_can_be_written() -> None:
+def test_a_file_name_outside_utf_8_is_escaped() -> None:
     names = [os.fsdecode(b"caf%c.txt" % byte) for byte in (0xE8, 0xE9)]
     documents = [one(write(name, "It opens at nine.")) for name in names]
     assert [document.id for document in documents] == ["caf\\udce8.txt", "caf\\udce9.txt"]

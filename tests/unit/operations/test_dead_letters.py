@@ -24,7 +24,7 @@ CUT = letter(5, disposition=TRUNCATED, value=LARGE[:TRUNCATED_BYTES])
         ([letter(5), CUT], LARGE, True),
     ],
 )
-async def test_all_questions_are_read_only_where_another_is_at_a_letters_place(
+async def test_all_questions_are_read_only_if_another_record_is_at_a_letters_place(
     monkeypatch: pytest.MonkeyPatch, letters: list[dead_letters.Letter], there: bytes, all_read: bool
 ) -> None:
     reads: list[Mapping[int, int] | None] = []

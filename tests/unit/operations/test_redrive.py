@@ -36,7 +36,7 @@ def actions(*letters: Letter, answered: object = (), sent: object = ()) -> list[
     return [one.action for one in decide(letters, answered=answered, sent=sent)]  # type: ignore[arg-type]
 
 
-def test_a_letter_is_sent_back_as_what_it_was() -> None:
+def test_a_letter_is_sent_back_as_its_original_record() -> None:
     first = letter(
         5, [("correlation_id", b"c"), ("ce_expirytime", b"2020-01-01T00:00:00Z"), ("timeout_ms", b"9")]
     )
@@ -50,7 +50,7 @@ def test_a_letter_is_sent_back_as_what_it_was() -> None:
     assert first.question_id == "q"
 
 
-def test_it_is_known_for_the_same_however_often_it_fails_and_at_last_parked() -> None:
+def test_letters_of_one_question_are_recognised_and_parked_after_three_redrives() -> None:
     letters = [letter(5)]
     for time in range(1, REDRIVES_MAX + 1):
         again = letter(5 + 10 * time, letters[-1].redriven_headers, position=time)
@@ -60,13 +60,13 @@ def test_it_is_known_for_the_same_however_often_it_fails_and_at_last_parked() ->
         assert actions(*letters) == ["superseded"] * time + [expected]
 
 
-def test_what_is_on_its_way_or_was_answered_is_not_sent_again() -> None:
+def test_a_pending_or_answered_question_is_not_sent_back() -> None:
     assert actions(letter(5), sent={("2/5", Q, 1)}) == ["pending"]
     assert actions(letter(5), answered={Q}) == ["answered"]
     assert actions(letter(5, value=b"{"), answered={(2, 5)}) == ["answered"]
 
 
-def test_another_question_at_its_place_is_another_one_where_questions_were_made_anew() -> None:
+def test_another_question_at_the_same_place_of_a_new_topic_is_told_apart() -> None:
     assert actions(letter(5), answered={(2, 5), ("default", "another")}) == ["redrive"]
     assert actions(letter(5), sent={("2/5", ("default", "another"), 1)}) == ["redrive"]
     failed_again = letter(9, letter(5).redriven_headers, position=1)
@@ -74,13 +74,13 @@ def test_another_question_at_its_place_is_another_one_where_questions_were_made_
     assert actions(letter(5), another, failed_again) == ["superseded", "redrive", "redrive"]
 
 
-def test_another_tenants_question_of_the_same_id_is_another_one() -> None:
+def test_another_tenants_question_with_the_same_id_is_told_apart() -> None:
     assert actions(letter(5), answered={("acme", "q")}) == ["redrive"]
     acmes = letter(5, value=VALUE.replace(b'"Why?"', b'"Why?", "tenant": "acme"'))
     assert actions(acmes, answered={("acme", "q")}) == ["answered"]
 
 
-def test_one_that_was_asked_again_because_it_did_not_decode_is_known_for_answered() -> None:
+def test_an_undecodable_question_counts_as_answered_by_its_salvaged_id_and_tenant() -> None:
     blank = letter(5, value=b'{"id": "q", "text": " "}')
     assert blank.question_id == "q"
     assert actions(blank, answered={Q}) == ["answered"], "without a tenant it is the default's"
@@ -88,11 +88,11 @@ def test_one_that_was_asked_again_because_it_did_not_decode_is_known_for_answere
     assert actions(acmes, answered={Q}) == ["redrive"]
 
 
-def test_a_letter_that_holds_only_a_part_stays() -> None:
+def test_a_truncated_letter_is_not_sent_back() -> None:
     assert actions(letter(5, disposition=TRUNCATED)) == ["damaged"]
     assert actions(Letter(0, 0, None, VALUE, (), 0)) == ["damaged"]
 
 
-def test_they_go_back_in_the_order_of_the_questions() -> None:
+def test_letters_go_back_in_the_order_of_their_questions() -> None:
     letters = [letter(9, position=0), letter(3, position=1), letter(6, position=2)]
     assert [one.letter.source[1] for one in decide(letters, answered=(), sent=())] == [3, 6, 9]

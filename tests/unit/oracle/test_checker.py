@@ -60,7 +60,7 @@ def test_a_clean_ledger_has_no_violation() -> None:
     assert check(clean()) == []
 
 
-def test_an_empty_ledger_is_judged_too() -> None:
+def test_an_empty_ledger_has_no_violation() -> None:
     assert [violation.invariant for violation in check(Ledgers())] == ["I8"]
 
 
@@ -123,21 +123,21 @@ SPOILED: list[tuple[str, str, Callable[[Ledgers], object]]] = [
     [(invariant, spoil) for invariant, _, spoil in SPOILED],
     ids=[f"{invariant} {name}" for invariant, name, _ in SPOILED],
 )
-def test_what_breaks_an_invariant_is_caught_by_it_alone(
+def test_a_broken_invariant_is_reported_by_its_own_check_alone(
     invariant: str, spoil: Callable[[Ledgers], object]
 ) -> None:
     assert breaks(spoil) == {invariant}
 
 
-def test_every_invariant_is_shown_to_catch_something() -> None:
+def test_every_invariant_has_a_ledger_that_breaks_it() -> None:
     assert {invariant for invariant, _, _ in SPOILED} == set(INVARIANTS)
 
 
-def test_a_lost_question_below_a_commit_breaks_both() -> None:
+def test_a_lost_question_below_a_commit_breaks_i1_and_i2() -> None:
     assert breaks(lambda ledgers: ledgers.outcomes.pop(0)) == {"I1", "I2"}
 
 
-def test_what_faults_explain_is_allowed() -> None:
+def test_violations_that_faults_explain_are_allowed() -> None:
     def spoil(ledgers: Ledgers) -> None:
         again(ledgers, 0)
         again(ledgers, 3)
@@ -164,7 +164,7 @@ def test_questions_without_a_key_have_no_order() -> None:
     assert breaks(spoil) == set()
 
 
-def test_a_fault_explains_what_was_started_or_not_committed_at_its_time() -> None:
+def test_a_fault_explains_questions_started_or_uncommitted_at_its_time() -> None:
     ledgers = Ledgers(
         produced=[Produced(f"q{offset}", b"k", offset, "ok", (0, offset)) for offset in range(5)],
         model_calls=[ModelCall(f"q{offset}", "generate", float(offset)) for offset in range(5)],

@@ -31,12 +31,12 @@ def refusal(path: Path | None = None, **environ: str) -> str:
 
 
 class TestSources:
-    def test_nothing_set(self) -> None:
+    def test_without_any_source_every_setting_has_its_default(self) -> None:
         loaded = load_settings(None, {"PATH": "/bin", "KOTAE_TEST_KAFKA": "x"})
         assert loaded.settings == Settings()
         assert set(loaded.sources.values()) == {DEFAULT}
 
-    def test_environment_over_file_over_default(self, toml) -> None:
+    def test_environment_counts_before_file_before_default(self, toml) -> None:
         path = toml('[kafka]\npartitions = 12\ntopic_prefix = "qa."\n')
         loaded = load_settings(path, {"KOTAE_KAFKA__PARTITIONS": "24"})
         assert loaded.settings.kafka.partitions == 24
@@ -45,11 +45,11 @@ class TestSources:
         assert loaded.sources["kafka.partitions"] == "environment variable KOTAE_KAFKA__PARTITIONS"
         assert loaded.sources["kafka.topic_prefix"] == f"{path} [kafka] 'topic_prefix'"
 
-    def test_the_file_that_the_environment_names(self, toml) -> None:
+    def test_the_environment_may_name_the_file(self, toml) -> None:
         path = toml("[worker]\nprocesses = 2\n")
         assert load_settings(None, {"KOTAE_CONFIG": str(path)}).settings.worker.processes == 2
 
-    def test_the_option_counts_before_the_environment(self, toml) -> None:
+    def test_the_config_option_counts_before_the_environment(self, toml) -> None:
         loaded = load_settings(toml("[worker]\nprocesses = 2\n"), {"KOTAE_CONFIG": "/nowhere.toml"})
         assert loaded.settings.worker.processes == 2
 
@@ -60,17 +60,17 @@ class TestSources:
         monkeypatch.setenv("KOTAE_LIMITS__TOOL_S", "1.5")
         assert load_settings().settings.limits.tool_s == 1.5
 
-    def test_lists(self, toml) -> None:
+    def test_lists_are_comma_separated_in_the_environment(self, toml) -> None:
         environ = {"KOTAE_KAFKA__REPLY_TOPICS": " a, b ,,"}
         assert load_settings(None, environ).settings.kafka.reply_topics == ("a", "b")
         path = toml('[kafka]\nreply_topics = ["c"]\n')
         assert load_settings(path, {}).settings.kafka.reply_topics == ("c",)
         assert load_settings(path, {"KOTAE_KAFKA__REPLY_TOPICS": ""}).settings.kafka.reply_topics == ()
 
-    def test_whole_numbers_do_for_seconds(self, toml) -> None:
+    def test_seconds_may_be_whole_numbers(self, toml) -> None:
         assert load_settings(toml("[limits]\nplan_s = 2\n"), {}).settings.limits.plan_s == 2.0
 
-    def test_tools_are_kept_as_they_stand(self, toml) -> None:
+    def test_tools_are_kept_as_the_raw_table(self, toml) -> None:
         path = toml('[tools.weather]\nurl = "http://x"\nheaders = {Authorization = {env = "KEY"}}\n')
         loaded = load_settings(path, {"KEY": "sk-4711"})
         assert loaded.settings.tools == {
@@ -106,12 +106,18 @@ class TestRefusals:
             ("MODEL__BASE_URL", "ftp://x", "http://"),
             ("EMBEDDINGS__BASE_URL", "http://", "http://"),
             ("KNOWLEDGE__QDRANT_URL", "http://x:99999", "http://"),
-            ("EGRESS__ALLOW", "erp.internal:443,erp.internal", "a list of host:port, such as erp.internal:443"),
+            (
+                "EGRESS__ALLOW",
+                "erp.internal:443,erp.internal",
+                "a list of host:port, such as erp.internal:443",
+            ),
             ("CACHE__REDIS_URL", "127.0.0.1:6379", "redis://"),
             ("CACHE__TTL_S", "86400", "of at most 36000"),
         ],
     )
-    def test_a_wrong_value_in_the_environment(self, variable: str, value: str, allowed: str) -> None:
+    def test_a_wrong_value_in_the_environment_is_reported_with_the_allowed_ones(
+        self, variable: str, value: str, allowed: str
+    ) -> None:
         message = refusal(**{f"KOTAE_{variable}": value})
         assert message.startswith(
             f"environment variable KOTAE_{variable}: {variable.lower().replace('__', '.')} "
@@ -134,13 +140,13 @@ class TestRefusals:
             ("[model]\nbase_url = 'x'\n", "model.base_url must be an address"),
         ],
     )
-    def test_a_wrong_file(self, toml, text: str, says: str) -> None:
+    def test_a_wrong_file_is_reported_with_its_place(self, toml, text: str, says: str) -> None:
         path = toml(text)
         message = refusal(path)
         assert message.startswith(str(path))
         assert says in message
 
-    def test_an_unknown_variable(self) -> None:
+    def test_an_unknown_variable_is_refused_with_a_suggestion(self) -> None:
         assert "did you mean KOTAE_MODEL__BASE_URL?" in refusal(KOTAE_MODEL__BASE_ULR="http://x")
         assert "KOTAE_KAFKA__PARTITIONS" in refusal(KOTAE_KAFKA_PARTITIONS="6")
         assert "[tools.NAME]" in refusal(KOTAE_TOOLS__WEATHER="x")
@@ -148,7 +154,7 @@ class TestRefusals:
         assert "allowed: KOTAE_KAFKA__…" in strange
         assert len(strange) < 400
 
-    def test_what_kubernetes_puts_there_is_not_ours(self) -> None:
+    def test_variables_that_kubernetes_sets_are_ignored(self) -> None:
         environ = {
             "KOTAE_SERVICE_HOST": "10.0.0.1",
             "KOTAE_SERVICE_PORT_HTTP": "80",
@@ -158,7 +164,7 @@ class TestRefusals:
         assert load_settings(None, environ).settings == Settings()
         assert "no such setting" in refusal(KOTAE_WORKER__PORT="9464")
 
-    def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_reported_with_the_option_that_named_it(self, tmp_path: Path) -> None:
         missing = tmp_path / "missing.toml"
         assert refusal(missing) == (
             f"{missing}: No such file or directory; --config must name a readable TOML file"
@@ -167,7 +173,7 @@ class TestRefusals:
         (tmp_path / "binary.toml").write_bytes(b"\xff")
         assert "not a TOML file" in refusal(tmp_path / "binary.toml")
 
-    def test_a_port_for_every_process(self) -> None:
+    def test_a_port_too_high_for_all_processes_is_refused(self) -> None:
         message = refusal(KOTAE_WORKER__HTTP_PORT="65535", KOTAE_WORKER__PROCESSES="2")
         assert "at most 65534" in message
         load_settings(None, {"KOTAE_WORKER__HTTP_PORT": "0", "KOTAE_WORKER__PROCESSES": "2"})
@@ -194,19 +200,19 @@ class TestRefusals:
         variable = f"KOTAE_{key.replace('.', '__').upper()}"
         assert f"{key} must be an address such as " in refusal(**{variable: "nonsense"})
 
-    def test_the_index_server_knows_no_users(self) -> None:
+    def test_a_user_in_the_qdrant_url_is_refused(self) -> None:
         message = refusal(KOTAE_KNOWLEDGE__QDRANT_URL="https://me:hunter2@x:6333")
         assert "knowledge.qdrant_api_key" in message
         assert "hunter2" not in message
 
-    def test_secrets_are_not_repeated(self, toml) -> None:
+    def test_an_error_does_not_repeat_a_secret(self, toml) -> None:
         assert "hunter2" not in refusal(toml('[model]\napi_key = ["hunter2"]\n'))
         assert "hunter2" not in refusal(KOTAE_MODEL__BASE_URL="ftp://me:hunter2@x")
         assert "hunter2" not in refusal(KOTAE_MODEL__BASE_URL="https://me:hunter2@x:99999")
 
 
 @pytest.mark.parametrize("value", ["kafka:9092", "a:1,b:2", "[::1]:9092", "10.0.0.1:9092"])
-def test_brokers(value: str) -> None:
+def test_bootstrap_servers_are_host_and_port(value: str) -> None:
     loaded = load_settings(None, {"KOTAE_KAFKA__BOOTSTRAP_SERVERS": value})
     assert loaded.settings.kafka.bootstrap_servers == value
 

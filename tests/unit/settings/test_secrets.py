@@ -28,18 +28,18 @@ from streams.settings.secrets import concealer, masked, secrets_of
         ),
     ],
 )
-def test_masked(name: str, value: Any, shown: Any) -> None:
+def test_secret_values_are_masked(name: str, value: Any, shown: Any) -> None:
     assert masked(name, value) == shown
 
 
 class TestConcealed:
-    def test_as_text_and_as_json_writes_it(self) -> None:
+    def test_a_secret_is_concealed_in_text_and_in_its_json_form(self) -> None:
         conceal = concealer(['canary-"quoted"-key', "canary-plain-key"])
         assert conceal(b'{"a":"x canary-plain-key y"}') == b'{"a":"x *** y"}'
         assert conceal(orjson.dumps({"a": 'canary-"quoted"-key'})) == b'{"a":"***"}'
 
     @pytest.mark.parametrize("key", ['"canary-key-in-quotes"', "canary-key-ends-in-\\", '"canary-open'])
-    def test_json_stays_json(self, key: str) -> None:
+    def test_concealed_json_is_still_json(self, key: str) -> None:
         conceal = concealer([key])
         for held in (key, key.strip('"'), key.strip("\\") + '"', key.strip("\\") + "\n", f"x{key}y"):
             for value in (held, {held: held}):
@@ -48,14 +48,14 @@ class TestConcealed:
                 assert orjson.dumps(key)[1:-1] not in concealed
         assert conceal(f"refused: {key}".encode()) == b"refused: ***"
 
-    def test_one_that_another_begins_with(self) -> None:
+    def test_the_longer_of_two_secrets_is_concealed_first(self) -> None:
         assert concealer(["canary-plain-key", "canary-plain-key-2"])(b"canary-plain-key-2") == b"***"
 
-    def test_what_holds_none_is_not_copied(self) -> None:
+    def test_a_message_without_secrets_is_not_copied(self) -> None:
         text = b'{"a":"b"}'
         assert concealer(["canary-plain-key"])(text) is text
 
-    def test_a_short_one_may_be_a_word_of_the_answer(self) -> None:
+    def test_a_short_secret_is_not_concealed(self) -> None:
         assert concealer(["EMPTY", "password"])(b"the password is EMPTY") == b"the password is EMPTY"
 
 

@@ -16,7 +16,7 @@ class Talkative(Sink):
         self.told.append((topic, size))
 
 
-def test_every_sink_that_does_something_with_an_event_is_told_once() -> None:
+def test_an_event_reaches_each_sink_that_overrides_it_once() -> None:
     first, second = Sink(), Talkative()
     hooks = Hooks([first, second, Hook()])
     hooks.delta_dropped()

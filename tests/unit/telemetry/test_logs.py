@@ -35,7 +35,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_is_a_json_object_with_what_was_said() -> None:
+def test_a_line_is_a_json_object_with_message_level_and_extra_fields() -> None:
     stream = io.StringIO()
     with Logging(stream=stream):
         log.warning("question %s failed", "q-1", extra={"partition": 3, "path": io.StringIO})
@@ -56,7 +56,7 @@ def test_a_line_is_a_json_object_with_what_was_said() -> None:
     assert second["stack"].endswith("ValueError: broken")
 
 
-def test_what_utf_8_cannot_write_costs_no_line() -> None:
+def test_a_line_with_characters_outside_utf_8_is_written_escaped() -> None:
     stream = io.StringIO()
     with Logging(stream=stream):
         log.warning("cannot read %s", "caf\udce9.txt", extra={"path": "\udce9"})
@@ -64,7 +64,7 @@ def test_what_utf_8_cannot_write_costs_no_line() -> None:
     assert (line["message"], line["path"]) == ("cannot read caf\\udce9.txt", "\\udce9")
 
 
-def test_a_terminal_gets_text() -> None:
+def test_a_terminal_gets_plain_text() -> None:
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign] - a terminal cannot be had in a test
     with Logging(stream=stream):
@@ -72,7 +72,7 @@ def test_a_terminal_gets_text() -> None:
     assert stream.getvalue().endswith("INFO    kotae.test: question q\\x1b[31m is ready partitions=3\n")
 
 
-def test_the_text_is_that_of_the_moment() -> None:
+def test_a_line_shows_its_arguments_as_they_were_when_it_was_logged() -> None:
     stream, values = Blocked(), [1]
     with Logging(stream=stream):
         log.info("first")
@@ -82,7 +82,7 @@ def test_the_text_is_that_of_the_moment() -> None:
     assert lines(stream)[1]["message"] == "values [1]"
 
 
-def test_a_blocked_output_holds_nobody_up_and_what_is_dropped_is_counted() -> None:
+def test_a_blocked_output_delays_nobody_and_dropped_lines_are_counted() -> None:
     stream = Blocked()
     with Logging(stream=stream, lines_max=10) as logging_:
         started = time.monotonic()
@@ -97,7 +97,7 @@ def test_a_blocked_output_holds_nobody_up_and_what_is_dropped_is_counted() -> No
     assert len(written) == 1000 - dropped + 1
 
 
-def test_the_end_does_not_wait_for_an_output_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_does_not_wait_for_a_blocked_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.telemetry.logs.FLUSH_S", 0.05)
     stream = Blocked()
     started = time.monotonic()
@@ -108,7 +108,7 @@ def test_the_end_does_not_wait_for_an_output_that_is_stuck(monkeypatch: pytest.M
     stream.release.set()
 
 
-def test_what_was_set_up_before_is_put_back() -> None:
+def test_the_earlier_logging_is_restored_at_the_end() -> None:
     root = logging.getLogger()
     before = root.level, list(root.handlers)
     with Logging(stream=io.StringIO()):
@@ -116,7 +116,7 @@ def test_what_was_set_up_before_is_put_back() -> None:
     assert (root.level, list(root.handlers)) == before
 
 
-def test_kafka_connections_never_log_what_they_send() -> None:
+def test_kafka_connections_never_log_the_bytes_they_send() -> None:
     logging.getLogger("aiokafka.conn").setLevel(logging.DEBUG)
     stream = io.StringIO()
     with Logging(stream=stream, level=logging.DEBUG):
@@ -147,7 +147,7 @@ SETTINGS = Settings(
 )
 
 
-def test_secrets_are_found_wherever_settings_hold_or_name_them() -> None:
+def test_secrets_are_found_in_settings_and_in_variables_that_they_name() -> None:
     assert secrets_of(SETTINGS, {"WEATHER": "from-environment", "OTHER": "unrelated"}) == {
         "kafka-word",
         'model"key',
@@ -190,7 +190,7 @@ def test_without_secrets_text_stays_as_it_is() -> None:
     assert masker(["a.c"])("abc a.c") == "abc ***"
 
 
-async def test_what_an_operator_looks_for_is_told() -> None:
+async def test_failures_and_assignments_are_logged() -> None:
     stream, sink = io.StringIO(), LogSink()
     failed = Answer(
         id="q",

@@ -56,7 +56,7 @@ async def hold(monitor: LoopMonitor, call, seconds: float) -> Stall:
     return kept()[0]
 
 
-async def test_whoever_computes_is_named_with_its_line_and_processor_time() -> None:
+async def test_a_computing_callback_is_named_with_its_line_and_processor_time() -> None:
     with LoopMonitor(told := Told()) as monitor:
         stall = await hold(monitor, compute, 0.5)
     assert "compute" in stall.stack[-1]
@@ -69,7 +69,7 @@ async def test_whoever_computes_is_named_with_its_line_and_processor_time() -> N
     assert stall.duration_s in [round(seconds, 3) for seconds in told.stalls]
 
 
-async def test_whoever_waits_in_a_blocking_call_is_named_too() -> None:
+async def test_a_callback_in_a_blocking_call_is_named() -> None:
     with LoopMonitor(Hook()) as monitor:
         stall = await hold(monitor, wait_in_a_blocking_call, 0.5)
     assert "wait_in_a_blocking_call" in "".join(stall.stack)
@@ -77,7 +77,7 @@ async def test_whoever_waits_in_a_blocking_call_is_named_too() -> None:
     assert stall.cpu_s < 0.3, "it used no processor"
 
 
-async def test_many_small_callbacks_are_not_blamed_one_by_one() -> None:
+async def test_many_short_callbacks_in_turn_are_one_stall_that_blames_none_alone() -> None:
     with LoopMonitor(Hook()) as monitor:
         loop = asyncio.get_running_loop()
 
@@ -96,7 +96,7 @@ async def test_many_small_callbacks_are_not_blamed_one_by_one() -> None:
         assert not held()[-1].alone
 
 
-async def test_a_loop_that_is_served_has_no_stall_but_a_lag() -> None:
+async def test_a_prompt_loop_reports_lag_and_no_stall() -> None:
     with LoopMonitor(told := Told()) as monitor:
         await eventually(lambda: len(told.lags) > 5, 10, "some beats")
         # A machine that is busy elsewhere may hold us up, but then nothing of ours is to blame.
@@ -104,7 +104,7 @@ async def test_a_loop_that_is_served_has_no_stall_but_a_lag() -> None:
     assert min(told.lags) < HELD_S
 
 
-async def test_one_report_then_silence_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_second_stall_soon_after_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), LoopMonitor(told := Told()) as monitor:
         for _ in range(3):
             await hold(monitor, compute, 0.2)
@@ -114,7 +114,7 @@ async def test_one_report_then_silence_for_a_while(caplog: pytest.LogCaptureFixt
     assert len(monitor.stalls) >= 3
 
 
-async def test_the_state_shows_them_as_plain_values() -> None:
+async def test_the_state_shows_stalls_as_plain_values() -> None:
     with LoopMonitor(Hook()) as monitor:
         stall = await hold(monitor, compute, 0.3)
         shown = monitor.state()
@@ -122,7 +122,7 @@ async def test_the_state_shows_them_as_plain_values() -> None:
     assert msgspec.to_builtins(stall) in [msgspec.to_builtins(one) for one in shown["stalls"]]
 
 
-async def test_a_stall_that_goes_on_is_seen_from_another_thread() -> None:
+async def test_a_stall_in_progress_is_visible_from_another_thread() -> None:
     with LoopMonitor(Hook()) as monitor:
 
         def held() -> list[Stall]:
@@ -139,7 +139,7 @@ async def test_a_stall_that_goes_on_is_seen_from_another_thread() -> None:
         assert await seen
 
 
-async def test_after_the_block_nothing_is_watched() -> None:
+async def test_nothing_is_watched_after_the_block() -> None:
     with LoopMonitor(told := Told()) as monitor:
         await eventually(lambda: told.lags, 10, "a beat")
     seen = len(told.lags)

@@ -72,7 +72,7 @@ def test_no_label_names_a_tenant_or_a_question() -> None:
     assert not {label for metric in CATALOGUE for label in metric.labels} & {"tenant", "question", "id"}
 
 
-def test_a_stage_that_was_skipped_took_no_time() -> None:
+def test_a_skipped_stage_is_counted_without_a_duration() -> None:
     metrics = Metrics()
     metrics.stage_finished(stage())
     metrics.stage_finished(stage(status="skipped", duration_ms=0))
@@ -81,7 +81,7 @@ def test_a_stage_that_was_skipped_took_no_time() -> None:
     assert seen["kotae_stage_duration_seconds_count", ("generate",)] == 1
 
 
-def test_names_that_a_model_makes_up_do_not_grow_without_bound() -> None:
+def test_invented_label_values_beyond_the_limit_count_as_other() -> None:
     metrics = Metrics()
     for number in range(3 * SERIES_MAX):
         metrics.stage_finished(stage(f"tools/invented-{number}"))
@@ -92,7 +92,7 @@ def test_names_that_a_model_makes_up_do_not_grow_without_bound() -> None:
     assert seen["kotae_stage_duration_seconds_count", ("other",)] == 2 * SERIES_MAX
 
 
-def test_breakers_and_limits_show_what_is_now() -> None:
+def test_breakers_and_limits_show_their_latest_value() -> None:
     metrics = Metrics()
     metrics.limit_changed("model", 100)
     metrics.limit_changed("model", 50)
@@ -125,14 +125,14 @@ def test_a_watched_metric_is_read_at_each_scrape() -> None:
     assert samples(metrics)["kotae_questions_in_flight", ()] == 5
 
 
-def test_two_sinks_share_nothing() -> None:
+def test_two_metrics_sinks_count_separately() -> None:
     first, second = Metrics(), Metrics()
     first.delta_dropped()
     assert samples(first)["kotae_deltas_dropped_total", ()] == 1
     assert samples(second)["kotae_deltas_dropped_total", ()] == 0
 
 
-def test_every_event_but_none_more_changes_what_is_shown() -> None:
+def test_every_event_of_the_hook_changes_a_metric() -> None:
     given_values = {
         "source": SOURCE,
         "queue_ms": 1.0,
@@ -188,7 +188,7 @@ def test_the_catalogue_keeps_to_prometheus_conventions() -> None:
 
 
 @given(st.lists(st.floats(0, 100), max_size=50))
-def test_each_value_is_in_every_bucket_whose_bound_it_does_not_exceed(values: list[float]) -> None:
+def test_a_value_counts_in_every_bucket_whose_bound_it_does_not_exceed(values: list[float]) -> None:
     distributions = Distributions(SECONDS)
     for value in values:
         distributions.observe(value)

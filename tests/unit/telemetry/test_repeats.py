@@ -13,7 +13,7 @@ def line(
     return record
 
 
-def test_the_same_is_written_once_in_a_while_and_says_how_often_it_came() -> None:
+def test_an_equal_line_is_written_once_in_ten_seconds_with_its_repetitions() -> None:
     repeats = Repeats("kafka")
     assert repeats.filter(line("100% away", 0.0))
     assert not any(repeats.filter(line("100% away", at / 10)) for at in range(1, 60))
@@ -25,7 +25,7 @@ def test_the_same_is_written_once_in_a_while_and_says_how_often_it_came() -> Non
     assert after.getMessage() == "100% away"
 
 
-def test_what_differs_and_what_others_say_is_written() -> None:
+def test_different_lines_and_lines_of_other_loggers_are_written() -> None:
     repeats = Repeats("kafka")
     for _ in range(2):
         assert repeats.filter(line("away", 0.0, name="kafkaesque"))
@@ -37,19 +37,19 @@ def test_what_differs_and_what_others_say_is_written() -> None:
     assert repeats.filter(other)
 
 
-def test_several_loggers_are_held_back_and_no_news() -> None:
+def test_equal_lines_of_several_loggers_are_held_back_but_info_is_not() -> None:
     repeats = Repeats("tea", "kafka")
     assert [repeats.filter(line("away", 0.0)) for _ in range(2)] == [True, False]
     assert all(repeats.filter(line("joined", 0.0, level=logging.INFO)) for _ in range(2))
 
 
-def test_a_clock_that_was_set_back_silences_nothing() -> None:
+def test_a_clock_set_back_holds_no_line_back() -> None:
     repeats = Repeats("kafka")
     assert repeats.filter(line("away", 1000.0))
     assert repeats.filter(line("away", 10.0))
 
 
-def test_what_is_remembered_is_bounded_and_what_goes_on_coming_among_it() -> None:
+def test_the_memory_of_lines_is_bounded_and_keeps_repeating_ones() -> None:
     repeats = Repeats("kafka")
     assert repeats.filter(line("away", 0.0))
     for number in range(3 * LINES_MAX):
