@@ -17,7 +17,7 @@ from schemas.topics import Topics
 from tests.support.system import ROOT, Program, environment, free_port
 
 CANARY = "canary-7f3a91c2"
-"""A secret: it must turn up nowhere."""
+"""A secret: it must appear in no output."""
 
 
 @dataclass

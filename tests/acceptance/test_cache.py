@@ -1,4 +1,4 @@
-"""Cached answers in real workers on a real Redis: shared, never from the past, whatever Redis does."""
+"""Cached answers in real workers on a real Redis: shared and never outdated, in every fault of Redis."""
 
 import asyncio
 import signal
@@ -48,7 +48,7 @@ class Stage:
         self.told += 1
 
     async def indexed(self) -> None:
-        """Wait until both workers have taken in all that was told."""
+        """Wait until both workers have indexed all documents."""
 
         def read() -> bool:
             states = [
@@ -61,7 +61,7 @@ class Stage:
                 await asyncio.sleep(0.05)
 
     async def ask(self, count: int, text: str = TEXT) -> list[Answer]:
-        """The same question in so many conversations."""
+        """Ask the same question in `count` conversations."""
         async with producing(self.kafka) as producer:
             for number in range(self.asked, self.asked + count):
                 question = Question(id=f"q{number}", text=text)
@@ -99,7 +99,7 @@ async def stage(
 
 
 async def shared(stage: Stage, text: str) -> bool:
-    """Whether one worker's answer served both. Each may make its own where Redis is slow, and no more."""
+    """Whether one worker's answer served both. If Redis is slow, each may make one of its own."""
     calls = len(stage.model.requests)
     answers = await stage.ask(1, text)
     answers += await stage.ask(20, text)

@@ -1,4 +1,4 @@
-"""The whole worker when something is wrong: a dead or hung model, SIGTERM and SIGKILL under load."""
+"""The whole worker under faults: a dead or hung model, SIGTERM and SIGKILL under load."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -83,7 +83,7 @@ async def stage(kafka_settings: Kafka, topics: Topics, tmp_path: Path) -> AsyncI
 
 
 def once_each(ids: Sequence[str], answers: Sequence[Answer]) -> None:
-    """Every question has an outcome, and one only by its identity, the source."""
+    """Every question has exactly one outcome, counted by source."""
     assert {answer.question_id for answer in answers} == set(ids)
     assert len({answer.source for answer in answers}) == len(ids)
 

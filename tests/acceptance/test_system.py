@@ -1,4 +1,4 @@
-"""What a user sees of the whole system, from outside."""
+"""The whole system as a user sees it, from outside."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_kcat_asks_and_reads_as_the_readme_says(system: System) -> None:
         check=True,
         timeout=30,
     )
-    # The answer is there when a later question of the same conversation has its own.
+    # The answer is on its topic when a later question of the same conversation has one.
     system.kotae("ask", "Thank you. And in China?", "--conversation", "user-7")
     row = "%h\t%k\t%s\n"
     read = subprocess.run(

@@ -1,4 +1,4 @@
-"""REFERENCE.md, made of the code: `make reference`; a test compares."""
+"""Writes REFERENCE.md from the code: `make reference`; a test compares the two."""
 
 import ast
 import json

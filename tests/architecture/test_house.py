@@ -13,10 +13,10 @@ LINES_MAX = 300
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 
-# What concerns the machine and not Kotae: where Java is, where caches belong.
+# Modules that read about the machine and not about Kotae: where Java is, where caches belong.
 READS_THE_ENVIRONMENT = {"streams/settings/reader.py", "streams/local/kafka_jars.py"}
 
-# Calls that hold up the event loop, or hide a wait. What blocks by design says so in a thread.
+# Calls that hold up the event loop, or hide a wait. Code that has to block runs in a thread.
 BLOCKING = {"time.sleep", "requests.get", "requests.post", "urllib.request.urlopen", "os.system"}
 
 MUTABLE_MAKERS = {"list", "dict", "set", "defaultdict", "deque", "Counter", "OrderedDict"}

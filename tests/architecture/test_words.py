@@ -1,4 +1,4 @@
-"""Docstrings are direct English: sentences with a subject that acts, and no riddles that hang on "what"."""
+"""Docstrings are direct English: their sentences name things, and do not talk around them."""
 
 import ast
 import re

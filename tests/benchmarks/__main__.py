@@ -1,14 +1,14 @@
 """Kotae beside its peers and a hand-written loop: `make bench`, or `python -m tests.benchmarks`.
 
 One broker, services with known latencies, and contenders (`contenders`) that take turns under the same
-closed loop of users. Only ratios within one run mean something on a busy machine, which is why everything
-that is compared is measured in one, in rounds, of which the medians are told.
+closed loop of users. On a busy machine only ratios within one run mean something. Everything that is compared
+is therefore measured in one run, in rounds, and the medians are reported.
 
-Written to a folder under var/bench: report.md, results.json with every round and the machine's facts, and
-pictures. They are written after every part, and when the run is broken off; rounds.jsonl gets every
-measurement the moment it is made. `--only` chooses among: peers (the contenders), seed (the article's load
-table, concurrency and cache), scaling (questions in flight, memory, start, processes), engine (the engine
-with an empty pipeline, and what open offsets cost).
+The run writes to a folder under var/bench: report.md, results.json with every round and the machine's facts,
+and pictures. It writes them after every part, and when it is broken off; rounds.jsonl gets every measurement
+at once. `--only` chooses among: peers (the contenders), seed (the article's load table, concurrency and
+cache), scaling (questions in flight, memory, start, processes), engine (the engine with an empty pipeline,
+and the cost of open offsets).
 """
 
 import argparse
@@ -83,10 +83,10 @@ async def main(options: argparse.Namespace, results: Results) -> None:
 
 
 async def part(name: str, measure: Callable[[], Awaitable[None]], results: Results) -> None:
-    """Measure a part; what it fails of is named in the results."""
+    """Measure a part; its failure is noted in the results."""
     try:
         await measure()
-    except Exception as error:  # noqa: BLE001 - what was measured before is worth more than a traceback
+    except Exception as error:  # noqa: BLE001 - the earlier measurements are worth more than a traceback
         results.failed[name] = why(error)
 
 

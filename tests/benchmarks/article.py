@@ -1,4 +1,4 @@
-"""What the article that Kotae began from says of its system, all of it on 4 cores."""
+"""Figures from the article that Kotae began from, about its system on 4 cores."""
 
 import msgspec
 
@@ -20,4 +20,4 @@ PUBLISHED = {
     500: Published(720, 1250, 690, 0.951),
 }
 CACHED_MS = (180.0, 10.0)
-"""What the article says that a question takes without and with its cache."""
+"""The article's time for a question without and with its cache."""

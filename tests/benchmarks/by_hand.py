@@ -1,7 +1,7 @@
-"""The least that does what the engine does, written in one piece: what an engine can hope to come near.
+"""The engine's work in the least code, written in one piece: the cost that an engine can hope to approach.
 
 One question in, two records out with their headers; a task each, lanes in order, batches by partition,
-traces gathered, offsets tracked, a commit a second. Left out is what an engine is for: rebalances,
+traces gathered, offsets tracked, a commit a second. It leaves out the purpose of an engine: rebalances,
 recovery, fencing, failures of any kind, tenants, bounds on bytes, dead letters, deadlines, metrics.
 """
 
@@ -32,7 +32,7 @@ Place = tuple[str, int]
 
 
 class ByHand:
-    """A worker with this pipeline; the meter is told of what is fetched and of what the broker has."""
+    """A worker with this pipeline; the meter counts the records fetched and the records acknowledged."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
-"""What a cached answer costs: `python -m tests.benchmarks.cache [--questions N] [--redis URL]`.
+"""The cost of a cached answer: `python -m tests.benchmarks.cache [--questions N] [--redis URL]`.
 
 CPU of this process and latency of a question through `Pipeline.aanswer`: found in memory, found in Redis
 (the program starts one if it can and none is named), missed, and without a cache. The components do
-nothing, so that what is missed costs the graph and the cache alone; the model's call, which a hit saves,
-would be on top. The last lines are what a retrieval from the embedded index costs beside a look-up.
+nothing, so that a miss costs only the graph and the cache; the model's call, which a hit saves, would come on
+top. The last lines compare the cost of a retrieval from the embedded index with that of a look-up.
 """
 
 import argparse
@@ -98,7 +98,7 @@ async def measure(name: str, under_test: Pipeline, asked: Sequence[Question]) ->
 
 
 async def retrieval(count: int) -> None:
-    """What the embedded index costs, to be held against a look-up."""
+    """The cost of a search in the embedded index, to compare with a look-up."""
     index = await asyncio.to_thread(EmbeddedIndex.open)
     for chunks in (2_000, 50_000):
         await index.aupsert(documents(chunks))

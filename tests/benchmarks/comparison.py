@@ -25,7 +25,7 @@ class Plan:
 
 
 def why(error: BaseException) -> str:
-    """An error in one line: the last of what it says, or what it is."""
+    """An error in one line: the last line of its message, or its type."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__
 
@@ -65,7 +65,7 @@ async def compare(
                             keep(row(name, workload.name, found))
                             steps.done()
                             done += 1
-                except Exception as error:  # noqa: BLE001 - whatever it died of is a result, the others go on
+                except Exception as error:  # noqa: BLE001 - its failure is a result, the others go on
                     missing[name] = f"{workload.name}, round {number + 1}: {why(error)}"
             steps.done(len(plan.users) - done)
     return missing

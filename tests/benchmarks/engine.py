@@ -1,16 +1,16 @@
-"""What the engine costs a question with an empty pipeline, beside a raw consume -> produce loop.
+"""The engine's cost of a question with an empty pipeline, beside a raw consume -> produce loop.
 
     python -m tests.benchmarks.engine [--questions N] [--rounds N] [--in-flight N ...] [--profile]
 
-All read as many questions from a real broker. The raw loop writes one record for each and copies the bytes,
-with one coroutine that calls `producer.send`. The engine decodes, keeps order and offsets, writes an answer
-and a trace with their headers, and commits; what is written by hand (`by_hand`) does so too, with nothing
-that could be left out.
+All read the same number of questions from a real broker. The raw loop writes one record for each and copies
+the bytes, with one coroutine that calls `producer.send`. The engine decodes, keeps order and offsets, writes
+an answer and a trace with their headers, and commits; the loop written by hand (`by_hand`) does the same, in
+the least code.
 
 Rates are per second of CPU time of this process, which does nothing else, from the first record polled until
-the broker has all that was to be written: connecting, joining the group and recovery cost a worker the same
-however many questions it answers. Each run has topics of its own, which go with it: what one has answered is
-answered, and the next would find nothing to do.
+the broker has acknowledged the last one: connecting, joining the group and recovery cost a worker the same
+for any number of questions. Each run has topics of its own, and deletes them: a second run on the same topics
+would find every question answered.
 """
 
 import argparse
@@ -212,7 +212,7 @@ async def compare(
 
 
 def show(spent: dict[str, float]) -> None:
-    """Print what `compare` found."""
+    """Print the results of `compare`."""
     for name, each in spent.items():
         print(f"{name:26} {1e6 / each:9,.0f}/s of CPU {each:7.1f} us {each / spent['raw']:6.2f}x")
 

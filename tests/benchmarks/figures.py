@@ -1,4 +1,4 @@
-"""What the benchmarks keep of what they measured, and the medians that are told."""
+"""The figures that the benchmarks keep, and the medians that they report."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ class Row(msgspec.Struct, frozen=True):
     """One contender under one load, in one round or as the median of several.
 
     Attributes:
-        questions: that were answered while it was measured.
-        success: share with status `answered` of them and of those that were lost.
+        questions: how many were answered during the measurement.
+        success: the share with status `answered` among these and the lost ones.
         cpu_ms: CPU of the worker's processes a question.
         memory_mb: resident memory of the worker's processes at the end.
-        cores: what each process used, in cores: `worker`, `load`, `services`, `broker`, and `others`, which
+        cores: the use of each process, in cores: `worker`, `load`, `services`, `broker`, and `others`, which
             have no part in it.
     """
 
@@ -43,10 +43,10 @@ R = TypeVar("R", bound=Row)
 
 
 def row(contender: str, workload: str, measured: Measured) -> Row:
-    """What one stretch of load comes to.
+    """The figures of one stretch of load.
 
     Raises:
-        RuntimeError: nothing was answered, of which there are no percentiles and no CPU a question.
+        RuntimeError: nothing was answered, so there are no percentiles and no CPU a question.
     """
     if not measured.questions:
         raise RuntimeError(f"none of {measured.users:,} users was answered in {measured.seconds:.0f} s")

@@ -1,4 +1,4 @@
-"""What the guards cost: `python -m tests.benchmarks.guards [--questions N]`.
+"""The cost of the guards: `python -m tests.benchmarks.guards [--questions N]`.
 
 A pipeline of instant parts, all in this process, answers questions (retrieve, plan, two tools, generate: five
 guarded calls, as with servers for everything) without guards, with all, and with all but one. Variants take
@@ -132,7 +132,7 @@ async def amain(questions: int) -> None:
     whole = took["all guards"]
     print(f"{'':32}{'us a question':>14}{'guards':>10}{'saves':>10}{'ratio':>8}")
     for name, times in took.items():
-        # Differences within a round, so that what slows the machine down slows both.
+        # Differences within a round, because a slow moment of the machine slows both.
         guards = statistics.median(time - base for time, base in zip(times, bare, strict=True))
         saves = statistics.median(full - time for full, time in zip(whole, times, strict=True))
         ratio = statistics.median(time / base for time, base in zip(times, bare, strict=True))

@@ -1,7 +1,7 @@
 """The embedded index alone: `python -m tests.benchmarks.knowledge [--chunks 50000]`.
 
-Made-up texts whose words are as unevenly frequent as those of a language. Printed are the time to index
-them, what questions of several kinds take, how long the event loop ever waits, and the memory.
+The texts are made up; their words are as unevenly frequent as those of a language. It prints the time to
+index them, the time of several kinds of questions, the longest wait of the event loop, and the memory.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Language:
 
 
 class Waits:
-    """How long the loop was kept from running what was ready."""
+    """How long the loop was kept from running ready callbacks."""
 
     def __init__(self) -> None:
         self.longest_ms = 0.0
@@ -116,7 +116,7 @@ async def ask(index: EmbeddedIndex, questions: list[str]) -> dict[str, float]:
 async def measure(chunks: int, tenants: int, path: str) -> dict[str, object]:
     language = Language()
     figures: dict[str, object] = {"chunks": chunks, "tenants": tenants, "before_mb": round(resident_mb())}
-    # A pass over what the benchmark itself holds takes 30 ms, which no worker would wait for.
+    # A pass of the collector over the benchmark's own objects takes 30 ms, which a worker does not have.
     gc.collect()
     gc.freeze()
     index = EmbeddedIndex.open(path)

@@ -1,4 +1,4 @@
-"""What a client on librdkafka needs to ask: our settings in its words, and a service that is there."""
+"""Set-up of a client on librdkafka: our settings in its names, and a check that a worker is running."""
 
 from typing import Any
 
@@ -39,10 +39,10 @@ def options(kafka: Kafka) -> dict[str, str]:
 
 
 async def acheck_service(settings: Settings) -> None:
-    """Check that there is somebody who will answer.
+    """Check that a worker is running that will answer.
 
     Raises:
-        OperatorError: no broker, topic or worker; the message says what to do.
+        OperatorError: no broker, topic or worker; the message names the remedy.
     """
     kafka, group = settings.kafka, settings.worker.group_id
     topics = Topics(kafka.topic_prefix)

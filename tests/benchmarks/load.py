@@ -32,7 +32,7 @@ class Outcome(msgspec.Struct):
 
 @dataclass
 class Measured:
-    """What one stretch of load showed. Latencies in milliseconds, as the asking side sees them."""
+    """The measurements of one stretch of load. Latencies in milliseconds, as the asking side sees them."""
 
     users: int
     seconds: float
@@ -42,7 +42,7 @@ class Measured:
     lost: int
     """That waited for an answer when the stretch began or later, and never had one."""
     cpu_s: dict[str, float]
-    """What each process has used meanwhile, `load` (this one) and `others`, who have no part, among them."""
+    """The use of each process meanwhile, among them `load` (this one) and `others`, which have no part."""
     memory_mb: float
     """Of the worker, at the end."""
 

@@ -1,17 +1,17 @@
 """Locust's users on a running service, over Kafka: `make bench-locust`, or `locust -f` with this file.
 
 The numbers of users are the article's, one after another (`--steps`, `--step-s`), each a line of its own in
-Locust's tables; what was answered while users were added is another. Locust's rates are over the whole run,
-so a table of ours ends it, with rates over the time that a number of users was complete, beside the
+Locust's tables; answers that came while users were added are in another line. Locust's rates are over the
+whole run, so a table of ours ends it, with rates over the time of each complete number of users, beside the
 article's. A question that is not answered in full fails, by its status and reason; one that is on its way
 when the run ends is in no line.
 
-What a question takes is the service's: put its figures beside the article's only where its model and tools
-are as slow (`make bench-locust SIMULATED=1`).
+The time of a question depends on the service: compare its figures with the article's only if its model and
+tools are as slow (`make bench-locust SIMULATED=1`).
 
-The cluster is what `KOTAE_KAFKA__*` says. Locust runs on gevent, which asyncio does not go with; so the
-Kafka client is librdkafka's (confluent-kafka), whose threads are its own, and which is polled by one
-greenlet every 2 ms: latencies hold up to that much too much.
+`KOTAE_KAFKA__*` names the cluster. Locust runs on gevent, which does not work with asyncio; so the Kafka
+client is librdkafka's (confluent-kafka), which has threads of its own, and one greenlet polls it every 2 ms:
+latencies are at most that much too long.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ class NotAnsweredError(Exception):
 
 
 class Lines:
-    """The line of Locust's tables that what is answered now belongs to."""
+    """The line of Locust's tables for answers that come now."""
 
     def __init__(self) -> None:
         self.begin(None)
@@ -172,7 +172,7 @@ def _steps(text: str) -> str:
 
 @events.init.add_listener
 def connect(environment: Environment, **_: object) -> None:
-    """End at once, with what to do, where nobody would answer."""
+    """Exit at once, with the remedy, if no worker would answer."""
     try:
         settings = load_settings().settings
         asyncio.run(librdkafka.acheck_service(settings))
@@ -253,7 +253,7 @@ class Steps(LoadTestShape):
 
 @events.quitting.add_listener
 def tell(environment: Environment, **_: object) -> None:
-    """What was measured, beside the article's table."""
+    """The measurements, beside the article's table."""
     if isinstance(environment.runner, WorkerRunner):
         return
     measured = {}

@@ -47,7 +47,7 @@ def _of_proc(file: str, field: str) -> str:
 
 
 def _gib(found: str) -> str:
-    """What /proc tells in kB, which are 1,024 bytes."""
+    """A figure of /proc in kB, which are 1,024 bytes."""
     size = found.removesuffix(" kB")
     return f"{int(size) / 1024**2:.1f} GiB" if size.isdecimal() else found
 

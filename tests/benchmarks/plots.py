@@ -1,4 +1,4 @@
-"""What was found, as pictures."""
+"""The results as pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,7 +96,7 @@ def _seed(rows: Sequence[Row], folder: Path) -> Path:
         axis.plot(users, [getattr(each, attribute) for each in rows], marker="o", label="Kotae, this machine")
         theirs = [getattr(each, attribute) for each in PUBLISHED.values()]
         axis.plot(list(PUBLISHED), theirs, marker="s", label="the article, 4 cores")
-        # Where one succeeds always, the other's last percents are what there is to see.
+        # If one always succeeds, the last percents of the other have to be visible.
         _name(
             axis, "users (each asks again when answered)", label, bottom=0.9 if attribute == "success" else 0
         )

@@ -1,4 +1,4 @@
-"""What processes have used, as Linux's /proc tells it."""
+"""The CPU and memory of processes, from Linux's /proc."""
 
 import os
 from pathlib import Path

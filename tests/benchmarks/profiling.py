@@ -1,9 +1,9 @@
-"""Whose the CPU of a question is: `python -m tests.benchmarks.profiling [--contender floor] [--workload w2]`.
+"""CPU of a question by package: `python -m tests.benchmarks.profiling [--contender floor] [--workload w2]`.
 
-py-spy looks a hundred times a second at what runs in a contender under load, without stopping it. A sample
-belongs to whoever wrote the innermost Python function, with the C code that this called: aiohttp's parser is
-aiohttp's, Qdrant's engine that of `agents/knowledge/shard.py`, the garbage collector whoever it came upon.
-`--raw FILE` keeps the stacks, one a line with its count, as flame graphs are made from.
+py-spy samples the stack of a contender under load a hundred times a second, without stopping it. A sample
+counts for the package of the innermost Python function, with the C code that this called: aiohttp's parser
+for aiohttp, Qdrant's engine for `agents/knowledge/shard.py`, the garbage collector for the function that it
+interrupted. `--raw FILE` keeps the stacks, one a line with its count, in the format for flame graphs.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _OURS = re.compile(r"(?:^|/)((?:agents|streams|schemas)/[\w/]+\.py)$")
 
 
 def owner(stack: str) -> str:
-    """Whose a stack is: `function (file:line);…`, outermost first."""
+    """The package that a stack counts for: `function (file:line);…`, outermost first."""
     for frame in reversed(stack.split(";")):
         found = _FILE.search(frame)
         file = found[1] if found else ""

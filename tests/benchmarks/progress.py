@@ -30,7 +30,7 @@ class Steps:
         self._progress.stop()
 
     def begin(self, what: str) -> None:
-        """Say what is measured now."""
+        """Show the name of the current measurement."""
         self._progress.update(self._task, description=what)
         self._tell(what)
 

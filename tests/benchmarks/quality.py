@@ -1,10 +1,10 @@
-"""Quality of retrieval and answers on a data set in SQuAD's format, in whatever language it is.
+"""Quality of retrieval and answers on a data set in SQuAD's format, in any language.
 
 `make bench-quality DATASET=…`, or `python -m tests.benchmarks.quality DATASET [--limit N] [--json FILE]`.
 
 Paragraphs become documents of the embedded index, and the questions go through the real pipeline with
-the offline model as a process of its own. An answer counts as found where one of its gold texts is in
-the answer's text without its citations; a citation is valid where its quote is in the cited chunk.
+the offline model as a process of its own. An answer counts as found if one of its gold texts is in the
+answer's text without its citations; a citation is valid if its quote is in the cited chunk.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Silent:
 
 @dataclass
 class RecordingRetriever:
-    """Passes on what it finds, and remembers it by question."""
+    """Returns the passages that it finds, and remembers them by question."""
 
     inner: IndexRetriever
     found: dict[str, Sequence[Passage]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What was found, as Markdown."""
+"""The results as Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ def markdown(results: Results) -> str:
     every = [*results.compared, *results.seed, *results.in_flight, *results.processes]
     doubted = doubts(every, results.machine["cores"])
     if asked := targets(results):
-        parts += ["## What is asked of Kotae", _asked(asked)]
+        parts += ["## Targets", _asked(asked)]
         if doubted:
             parts.append(
                 f"In {len(doubted)} of the {len(every)} rows below something other than the worker used a "
@@ -31,7 +31,7 @@ def markdown(results: Results) -> str:
     if results.seed:
         parts += ["## The article's load table", seed_table(results.seed)]
     if results.gains or results.cache:
-        parts += ["## What concurrency and cache gain", _gains(results)]
+        parts += ["## Gains of concurrency and cache", _gains(results)]
     if results.in_flight:
         parts += ["## Questions in flight, at one rate", _in_flight(results.in_flight)]
     if results.processes:
@@ -43,7 +43,7 @@ def markdown(results: Results) -> str:
         parts += ["## The engine alone", _engine(results.engine_us)]
     if results.failed:
         lines = [f"* {what}: {reason}" for what, reason in results.failed.items()]
-        parts += ["## What could not be measured", "\n".join(lines)]
+        parts += ["## Not measured", "\n".join(lines)]
     if doubted:
         parts += ["## Where the worker did not set the pace", "\n".join(f"* {line}" for line in doubted)]
     return "\n\n".join(parts) + "\n"

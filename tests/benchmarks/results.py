@@ -10,12 +10,12 @@ from tests.benchmarks.seed import CacheGain, Gain
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """What was not measured is empty. Rows are medians, save those of rounds.
+    """All results of a run; parts that were not measured are empty. Rows are medians, except in rounds.
 
     Attributes:
-        length: how long and how often everything was measured, as the report says it.
-        rounds: of `compared`; `depths` of `in_flight`, `others` of what else has rounds, by part.
-        failed: what could not be measured, and why; of the contenders, `missing` says it.
+        length: how long and how often everything was measured, in the report's words.
+        rounds: the rounds of `compared`; `depths` has those of `in_flight`, `others` all other ones, by part.
+        failed: the parts that failed, and why; `missing` has the contenders that failed.
     """
 
     machine: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a benchmark runs on: one broker, services with given latencies, and the programs under load."""
+"""The rig of a benchmark: one broker, services with given latencies, and the programs under load."""
 
 import asyncio
 import time
@@ -39,9 +39,9 @@ READY_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a question takes: retrieval over the documents, the tools that are called, and the model.
+    """The work for a question: retrieval over the documents, the tools that are called, and the model.
 
-    With tools there is a plan call before them; without, none. `remote`: retrieval asks a server too.
+    With tools, a plan call comes before them; without, none. `remote`: retrieval asks a server too.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Workload:
 
     @property
     def critical_path_s(self) -> float:
-        """What the services alone take, with everything at once that can be."""
+        """The time of the services alone, with everything concurrent that can be."""
         latencies = self.latencies
         planned = latencies.plan_s + latencies.tool_s if self.tools else 0
         return latencies.generate_s + max(planned, latencies.retrieve_s if self.remote else 0)
 
     @property
     def sequential_s(self) -> float:
-        """What the services take one after another."""
+        """The time of the services one after another."""
         more = self.latencies.retrieve_s if self.remote else 0
         return self.critical_path_s + self.latencies.tool_s * max(0, self.tools - 1) + more
 
@@ -69,7 +69,7 @@ W2 = Workload("w2")
 
 
 class Rig:
-    """The broker, the services, and what runs on them. Use it with `async with`."""
+    """The broker, the services, and the programs on them. Use it with `async with`."""
 
     def __init__(self, folder: Path, bootstrap: str = "") -> None:
         self._folder = folder
@@ -206,7 +206,7 @@ class Running:
         """`Load.run`, with the CPU of every process that has a part in it.
 
         Raises:
-            RuntimeError: the program has ended, or one of its processes has: what was found tells of less.
+            RuntimeError: the program or one of its processes has ended, so the figures would be too low.
         """
         started = tree(self.program.pid)
         processes = {"worker": started, **self.rig.helpers(self.services)}

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks --only scaling [--in-flight 100 1000 10000]
 
-Questions in flight at one rate: the model takes as much longer as there are more of them, so that what
-is measured is what a question costs by waiting among others. How many really were in flight, the worker
-tells: while its event loop is late it begins fewer.
+Questions in flight at one rate: the model's latency grows with their number, so that only the cost of waiting
+among others changes. The worker reports how many really were in flight: while its event loop is late it
+begins fewer.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from tests.benchmarks.rig import W1, Rig, Running, Workload
 from tests.benchmarks.services import Latencies
 
 RATE = 200.0
-"""Questions a second, whatever is in flight: so few that the event loop is prompt, and all may begin."""
+"""Questions a second at every depth: so few that the event loop is prompt, and all may begin."""
 WARMED = 100
 """Questions at once that a worker has answered before its idle memory is taken."""
 WARM_UP_S, SAMPLE_S = 2.0, 0.5
 
 
 class Depth(Row, frozen=True):
-    """A row with so many users, each of whom waits for an answer.
+    """A row of results with a number of users, each of whom waits for an answer.
 
     Attributes:
-        in_flight: questions that were begun and not ended, at the same time, in the mean; of a contender that
-            does not tell, its users: it begins whatever it reads.
+        in_flight: the mean number of questions begun and not ended; for a contender that does not report it,
+            its users, because it begins every question that it reads.
         idle_mb: resident memory of the worker's processes before, when it had answered `WARMED` at once.
     """
 
@@ -81,7 +81,7 @@ async def in_flight(
                 steps.begin(f"in flight: {name}, {count:,}")
                 try:
                     keep(await _depth(rig, name, count, seconds))
-                except Exception as error:  # noqa: BLE001 - whatever it died of is a result, the others go on
+                except Exception as error:  # noqa: BLE001 - its failure is a result, the others go on
                     missing[f"{name}, {count:,} in flight"] = why(error)
                 steps.done()
     return missing

@@ -1,9 +1,9 @@
-"""The load table of the article that Kotae began from, beside ours; and what concurrency and cache gain.
+"""The load table of the article that Kotae began from, beside ours; and the gains of concurrency and cache.
 
     python -m tests.benchmarks --only seed
 
-What the article's services took is not given, so its mean at 50 users (320 ms) is taken for the critical
-path, which is W1's.
+The article does not give the latencies of its services, so its mean at 50 users (320 ms) is taken for the
+critical path, which is W1's.
 """
 
 import statistics
@@ -23,10 +23,10 @@ FIVE_TOOLS = Workload("five tools", tools=5, remote=True)
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """What concurrent stages save of sequential ones, for one user. Milliseconds, medians.
+    """The time that concurrent stages save over sequential ones, for one user. Milliseconds, medians.
 
     Attributes:
-        possible: the share that services alone would save.
+        possible: the share that the services alone would save.
     """
 
     workload: str
@@ -49,18 +49,17 @@ class CacheGain(msgspec.Struct, frozen=True):
 
 
 async def table(rig: Rig, plan: Plan, steps: Steps, keep: Callable[[Row], None]) -> dict[str, str]:
-    """Our lines, by users, handed to `keep`; what is missing."""
+    """Measure our lines, by users, and pass each to `keep`; returns the missing ones."""
     return await compare(rig, W1, replace(plan, contenders=["kotae"]), steps, keep)
 
 
 async def gains(
     rig: Rig, plan: Plan, steps: Steps, keep: Callable[[Row], None]
 ) -> tuple[list[Gain], dict[str, str]]:
-    """What is gained, and what is missing.
+    """The gains, and the parts that are missing.
 
-    Kotae beside the sequential loop with one user, so that nothing waits for a core.
-
-    Retrieval asks a server, as the article's did: the embedded index would leave nothing to be saved there.
+    Kotae is compared with the sequential loop at one user, so that nothing waits for a core. Retrieval asks a
+    server, as the article's did: the embedded index would leave nothing to save there.
     """
     found: list[Gain] = []
     missing: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 A server with known latencies and as little CPU as Python allows: a request is read up to its last
 byte, a prepared response is written after its latency. The plan calls every tool that is offered; the
-tools and the model answer with constants, because what is measured is what happens around them.
+tools and the model answer with constants, because only the work around them is measured.
 """
 
 import argparse

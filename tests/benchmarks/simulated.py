@@ -32,7 +32,7 @@ async def main(command: Sequence[str]) -> int:
                     BENCH_SERVICES_MS=f"{W1.critical_path_s * 1000:.0f}",
                 ),
             )
-            # A Ctrl-C at the terminal reaches the command as well: what it asks must outlive it.
+            # A Ctrl-C at the terminal reaches the command as well: the system it asks must outlive it.
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
             return await process.wait()
 

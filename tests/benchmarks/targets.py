@@ -1,4 +1,4 @@
-"""What is asked of Kotae, beside what a run has found: the first table of its report."""
+"""The targets of Kotae beside a run's results: the first table of its report."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -29,7 +29,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def targets(results: Results) -> list[Target]:
-    """Those that there are figures for."""
+    """The targets with figures."""
     w1 = [each for each in results.compared if each.workload == W1.name]
     w2 = [each for each in results.compared if each.workload == W2.name]
     return [*_beside_peers(w1), *_by_load(w1), *_beside_floor(w2), *_gains(results), *_scaling(results)]

@@ -1,9 +1,9 @@
-"""What incomplete offsets cost: bytes each, whether memory stays flat as they come and go, and a commit.
+"""The cost of incomplete offsets: bytes each, whether memory stays flat as they come and go, and a commit.
 
     python -m tests.benchmarks.tracking [--offsets N] [--partitions N] [--rounds N]
 
-No broker: what is measured is what keeps the account of the offsets (tracker, lanes, intake). The records
-themselves are left out, and each is a conversation of its own.
+No broker: only the accounts of the offsets (tracker, lanes, intake) are measured. The records themselves are
+left out, and each is a conversation of its own.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from streams.consumer.work import Work
 
 
 class Tracked(msgspec.Struct):
-    """What was found.
+    """The results.
 
     Attributes:
-        bytes_each: held for an incomplete record besides the record, in each round.
-        due_ms: what `Assignment.due` takes for all partitions, with half of what was polled done, in no
-            order; and for the slowest of them, which is as long as the event loop waits.
+        bytes_each: memory held for an incomplete record besides the record, in each round.
+        due_ms: the time of `Assignment.due` for all partitions, with half of the polled records done, in no
+            order; and for the slowest of them, for which the event loop waits.
     """
 
     bytes_each: list[float]
@@ -111,7 +111,7 @@ def measure(offsets: int, partitions: int, rounds: int) -> Tracked:
 
 
 def show(tracked: Tracked) -> None:
-    """Print what `measure` found."""
+    """Print the results of `measure`."""
     first, last = tracked.bytes_each[0], tracked.bytes_each[-1]
     print(
         f"incomplete offsets: {first:.0f} bytes each at first, {last:.0f} after {len(tracked.bytes_each)} "

@@ -1,4 +1,4 @@
-"""Numbers of users one after another: which is due, how long each had, and what was measured in it."""
+"""Numbers of users one after another: the current one, its duration, and its measurements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was measured with so many users; times in milliseconds."""
+    """The measurements with one number of users; times in milliseconds."""
 
     ended: int
     failed: int
@@ -66,7 +66,7 @@ class Step:
 
 
 def table(measured: Mapping[int, Step], seconds: Mapping[int, float], services_ms: str) -> str:
-    """What was measured beside the article's table; `services_ms` as in `origin`."""
+    """The measurements beside the article's table; `services_ms` as in `origin`."""
     lines = [" users  mean ms   p95 ms  questions/s  success   the article, on 4 cores"]
     for users, step in sorted(measured.items()):
         theirs = PUBLISHED.get(users)
@@ -83,9 +83,9 @@ def table(measured: Mapping[int, Step], seconds: Mapping[int, float], services_m
 
 
 def origin(services_ms: str) -> str:
-    """What the figures hold, and so what they can be put beside.
+    """The origin of the figures, which decides whether they compare with the article's.
 
-    `services_ms`: what simulated services take of a question where nothing waits; empty: they are real.
+    `services_ms`: the time of simulated services for a question that waits for nothing; empty: they are real.
     """
     if services_ms:
         return (

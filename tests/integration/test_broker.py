@@ -99,7 +99,7 @@ async def test_a_taken_broker_port_is_reported_in_one_line(tmp_path: Path) -> No
 
 async def test_no_jvm_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
     port = free_port()
-    # What a kill leaves on disk goes with the test's own folder.
+    # The test's own folder is removed with the files that a kill leaves on disk.
     settings = environment(TMPDIR=str(tmp_path))
     program = Program(["streams", "broker", "--port", str(port)], settings, tmp_path / "log")
     try:

@@ -1,4 +1,4 @@
-"""`kotae dlq` on a real broker: what failed is listed, shown, and sent back a bounded number of times."""
+"""`kotae dlq` on a real broker: lists and shows failed questions, and sends each back at most three times."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Server-side request forgery: whatever a URL, a redirect or a name leads to, no request reaches a canary."""
+"""Server-side request forgery: no URL, redirect or changing name makes a request reach the canary."""
 
 import asyncio
 import functools
@@ -145,7 +145,7 @@ async def test_a_name_that_changes_is_connected_to_at_the_checked_address(
     assert isinstance(await failure(pool.arequest("GET", url)), TransientError)
     assert network.connected == [(PUBLIC, canary.port)]
     assert network.asked == ["rebinding.example"]
-    await pool.aclose()  # and with it what it knows of names
+    await pool.aclose()  # and with it the names that it has resolved
     assert isinstance(await failure(pool.arequest("GET", url)), PermanentError)
     assert len(network.asked) == 2
     assert network.connected == [(PUBLIC, canary.port)]

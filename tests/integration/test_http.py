@@ -207,7 +207,7 @@ async def test_more_than_a_hundred_requests_run_at_once() -> None:
 
 
 class Scripted:
-    """A server that writes what it is given, a request each, and counts connections."""
+    """A server that answers each request with the next of the given texts, and counts connections."""
 
     def __init__(self, *responses: bytes) -> None:
         self.connections = self.ended = 0

@@ -1,4 +1,4 @@
-"""The load of Locust's users comes in by the settings of the cluster, and knows whether a worker is there."""
+"""The load of Locust's users connects with the cluster's settings, and checks that a worker is running."""
 
 import asyncio
 

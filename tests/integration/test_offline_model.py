@@ -1,4 +1,4 @@
-"""`kotae offline-model` as a process of its own, asked as any client would."""
+"""`kotae offline-model` as a process of its own, asked by an ordinary client."""
 
 import socket
 import subprocess

@@ -123,7 +123,7 @@ async def test_commits_are_shown_by_partition(
 async def test_the_oldest_age_skips_offsets_without_a_record(
     show: Show, topics: Topics, kafka_settings: Kafka, group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A transaction's marker takes an offset; what lies behind it may be done."""
+    """A transaction's marker takes an offset; the record behind it may be done."""
     began = int(time.time() * 1000) - 100_000
     await configure_topic(kafka_settings, topics.questions, message_timestamp_type="CreateTime")
     await produce(kafka_settings, {0: 2, 2: 1}, transactional_id=group)

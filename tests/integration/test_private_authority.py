@@ -1,4 +1,4 @@
-"""Servers whose certificates an authority of one's own has signed: trusted where `EGRESS.CA_FILE` says so."""
+"""Servers with certificates of a private authority are trusted if `EGRESS.CA_FILE` names it."""
 
 import asyncio
 import ssl

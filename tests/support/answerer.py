@@ -1,4 +1,4 @@
-"""The other side of the contract, for tests of clients: reads questions and writes what a test says."""
+"""A stand-in for a worker in tests of clients: reads questions and writes the replies of a test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,7 +23,7 @@ Script = Callable[[Question, Source], Sequence[Reply]]
 
 
 def answer_to(question: Question, source: Source, **fields: Any) -> Answer:
-    """An answer with everything that must be there."""
+    """An answer with all required fields."""
     return Answer(
         id=question.id,
         question_id=question.id,
@@ -36,7 +36,7 @@ def answer_to(question: Question, source: Source, **fields: Any) -> Answer:
 
 
 def delta_of(question: Question, epoch: int, sequence: int, text: str = "") -> AnswerDelta:
-    """A piece of an answer; the last one has no text."""
+    """A delta of an answer; the last one has no text."""
     return AnswerDelta(
         question_id=question.id,
         conversation_id=question.conversation_id,
@@ -51,9 +51,9 @@ def delta_of(question: Question, epoch: int, sequence: int, text: str = "") -> A
 async def answering(
     kafka: Kafka, script: Script, told: Callable[[], bool] = lambda: True
 ) -> AsyncIterator[list[RequestHeaders]]:
-    """While it lasts, each question gets the replies that `script` gives; yields the headers seen.
+    """Reply to each question as `script` says while the block lasts; yields the headers seen.
 
-    An answer waits until the pieces before it were `told`: what is on two topics comes in any order.
+    An answer waits until the deltas before it were `told`: records of two topics come in any order.
     """
     topics, seen = Topics(kafka.topic_prefix), []
     options = client_options(kafka)

@@ -1,16 +1,16 @@
-"""Batches of records as they lie on the broker, some with what no Python producer would write."""
+"""Batches of records as the broker stores them, some with bytes that no Python producer would write."""
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 _CRC_AT, _SUMMED_FROM = 17, 21
 NOT_UTF8 = b"\xff\xfe\xfd"
-"""What `spoiled` makes of the name in which `SPOIL` stands."""
+"""The name that replaces a name with `SPOIL` in it."""
 SPOIL = "@@@"
 
 
 class SpoiledBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka is not typed
-    """A batch in which header names that hold `SPOIL` are not UTF-8."""
+    """A batch in which header names that contain `SPOIL` are not UTF-8."""
 
     def _build(self) -> bytes:
         built = self._buffer is not None

@@ -1,4 +1,4 @@
-"""Fakes of the four components, each with a latency or a failure, in the event loop's own time."""
+"""Fakes of the four components, each with a latency or a failure, in the event loop's time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def tool_spec(name: str, timeout_s: float = 5.0) -> ToolSpec:
 
 @dataclass
 class Behaviour:
-    """How a fake acts: waits `delay_s`, then raises `error` if there is one."""
+    """The behaviour of a fake: it waits `delay_s`, then raises `error` if it is set."""
 
     delay_s: float = 0.0
     error: Exception | None = None
@@ -119,7 +119,7 @@ class FakeGenerator(Behaviour):
 
 @dataclass
 class RecordingObserver(GuardEvents):
-    """An observer that keeps what it is told."""
+    """An observer that keeps its events."""
 
     traces: list[StageTrace] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.support.debugged …`: the command line with a log of everything there is."""
+"""`python -m tests.support.debugged …`: the command line with all log levels written."""
 
 import functools
 import logging

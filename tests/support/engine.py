@@ -1,4 +1,4 @@
-"""The engine with a pipeline of the test's own, and readers of the ledgers that it writes."""
+"""The engine with a test's own pipeline, and readers of the topics that it writes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -36,7 +36,7 @@ def answer_to(asked: Asked, text: str = "An answer.", **fields: Any) -> Answered
 
 
 class ScriptedPipeline:
-    """Answers by calling `script`, and keeps what was asked and how many ran at once."""
+    """Answers by calling `script`; keeps the questions asked and how many ran at once."""
 
     def __init__(self, script: Callable[[Asked], Awaitable[Answered]] | None = None) -> None:
         self._script = script
@@ -68,7 +68,7 @@ def settings_for(kafka: Kafka, *, max_in_flight: int = 1000, deadline_s: float =
 async def running_engine(
     settings: Settings, pipeline: Any, hook: Hook | None = None
 ) -> AsyncIterator[Engine]:
-    """An engine at work, drained in the end."""
+    """A running engine, drained at the end of the block."""
     engine = Engine(settings, pipeline, hook or Hook())
     try:
         await engine.start()
@@ -93,7 +93,7 @@ async def producing(kafka: Kafka, **options: Any) -> AsyncIterator[AIOKafkaProdu
 
 
 async def read_topic(kafka: Kafka, topic: str, count: int, limit_s: float = 30.0) -> list[ConsumerRecord]:
-    """The first `count` records of a topic, each partition in order; TimeoutError with what there was."""
+    """The first `count` records of a topic, each partition in order; TimeoutError with those found."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
@@ -125,7 +125,7 @@ async def end_offsets(kafka: Kafka, topic: str) -> Mapping[int, int]:
 
 
 async def committed_offsets(settings: Settings) -> Mapping[int, int]:
-    """What the group has committed on `questions`."""
+    """The group's committed offsets on `questions`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
     await admin.start()
     try:

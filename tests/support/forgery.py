@@ -1,7 +1,7 @@
-"""Addresses that must not be called, in every form; a resolver that leads astray; a canary that would hear.
+"""Forbidden addresses in every form; a resolver that returns them; a canary that hears of connections.
 
-The resolver stands in place of the C library's `getaddrinfo`. Connections to public addresses are refused
-below everything, so that no test leaves the machine.
+The resolver replaces the C library's `getaddrinfo`. Connections to public addresses are refused at the lowest
+level, so that no test leaves the machine.
 """
 
 import asyncio
@@ -54,9 +54,9 @@ _sock_connect = BaseSelectorEventLoop.sock_connect
 
 @dataclass
 class Network:
-    """The fake resolver, and all that was connected to.
+    """The fake resolver, and every address that was connected to.
 
-    `answers` are those of names that change: what each next look-up gets.
+    `answers` holds, for names that change, the addresses that the next look-ups get.
     """
 
     answers: dict[str, Iterator[list[str]]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Network:
     connected: list[tuple[str, int]] = field(default_factory=list)
 
     def resolve(self, host: Any, port: Any, *args: Any, **options: Any) -> list[Any]:
-        """In place of `socket.getaddrinfo`, which knows the numeric forms."""
+        """Replaces `socket.getaddrinfo`, which knows the numeric forms."""
         name = host.decode() if isinstance(host, bytes) else str(host)
         name = name.rstrip(".").lower()
         self.asked.append(name)
@@ -77,7 +77,7 @@ class Network:
         return [_resolved(address, port) for address in addresses]
 
     async def connect(self, loop: BaseSelectorEventLoop, sock: socket.socket, address: Any) -> None:
-        """In place of the event loop's `sock_connect`."""
+        """Replaces the event loop's `sock_connect`."""
         self.connected.append(address[:2])
         if is_public(address[0]):
             raise ConnectionRefusedError(111, "this machine is not left")
@@ -93,7 +93,7 @@ def _resolved(address: str, port: int) -> tuple[Any, ...]:
 
 @dataclass
 class Canary:
-    """Listens on loopback, in both families, and must never hear of anything."""
+    """Listens on loopback, in both families; no connection may ever arrive."""
 
     port: int
     heard: list[str] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Canary:
 
 @asynccontextmanager
 async def run_canary() -> AsyncIterator[Canary]:
-    """A canary on a free port, for the length of the block."""
+    """A canary on a free port while the block lasts."""
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         canary.heard.append(str(writer.get_extra_info("sockname")))

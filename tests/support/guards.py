@@ -1,4 +1,4 @@
-"""An observer that keeps what guards tell it, and guards as the assembly makes them."""
+"""An observer that keeps the guards' events, and guards as the assembly makes them."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from agents.resilience.retry import RetryBudget
 
 @dataclass
 class GuardEvents:
-    """What was told, in order: (event, dependency, what)."""
+    """Keeps the events in order: (event, dependency, detail)."""
 
     events: list[tuple[str, str, object]] = field(default_factory=list)
 
@@ -33,14 +33,14 @@ class GuardEvents:
         self.events.append(("limit", dependency, limit))
 
     def of(self, event: str) -> list[object]:
-        """What was told of one kind."""
+        """The details of all events of one kind."""
         return [what for kind, _, what in self.events if kind == event]
 
 
 def whole_guard(
     observer: GuardEvents, now: float, *, limit: int = 1000, hedged: bool = False, jitter: float = 0.5
 ) -> Guard:
-    """A guard with everything."""
+    """A guard with breaker, limits, retries and hedging."""
     return Guard(
         "model",
         observer,

@@ -1,4 +1,4 @@
-"""A journal over a log in memory, and a tool executor whose server counts what it really does."""
+"""A journal over a log in memory, and a tool executor whose server counts the calls that it really ran."""
 
 import asyncio
 from collections import Counter
@@ -22,13 +22,13 @@ Settled = Callable[[Record, BaseException | None], None]
 
 @dataclass
 class Log:
-    """In place of a sender: takes a batch a turn, and has it before it says so.
+    """Replaces a sender: takes a batch a turn, and stores it before it acknowledges it.
 
     Attributes:
-        records: what the broker has.
-        batch: most records that are written at once.
+        records: the records that the broker has.
+        batch: the most records written at once.
         step: called before a batch is written and before it is acknowledged.
-        refusal: makes the error that a record is refused with; None: it is written.
+        refusal: returns the error with which a record is refused; None: the record is written.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Log:
                 settled(record, error)
 
     def journal(self, partition: int = 0) -> KafkaJournal:
-        """A worker's journal, with what the log holds of that partition loaded."""
+        """A worker's journal, with the partition's entries in the log loaded."""
         journal = KafkaJournal(self, topic=Topics().journal, kafka=Kafka(), hook=Hook())  # type: ignore[arg-type]
         entries = [decode_journal_entry(record.value) for record in self.records]
         journal.load(partition, [entry for entry in entries if entry.source.partition == partition])
@@ -72,11 +72,11 @@ class Log:
 
 @dataclass
 class CountingTools:
-    """An executor of tools by name; `ran` is what their server did, whoever learned of it.
+    """An executor of tools by name; `ran` holds every call that the server ran, its result seen or not.
 
     Attributes:
         once: the tools that are not idempotent; all others are.
-        reconciles: whether the server can be asked what it did.
+        reconciles: whether the server can be asked which calls ran.
     """
 
     once: Sequence[str] = ("book", "pay")

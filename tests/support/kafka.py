@@ -1,7 +1,7 @@
 """A real broker for tests, and topics of a test's own on it.
 
-The broker is the one that `KOTAE_TEST_KAFKA` names, else a container where a Docker engine answers, else
-Kafka from Maven. Where none can be had, the tests that need one are skipped, with the reason.
+The broker is the one that `KOTAE_TEST_KAFKA` names, else a container if a Docker engine answers, else
+Kafka from Maven. Without any of them, the tests that need a broker are skipped, with the reason.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ IMAGE = "apache/kafka:4.3.0"
 
 
 class QuickBroker(LocalBroker):
-    """Starts with two thirds of the processor's time: it ends before an optimising compiler would pay."""
+    """A broker that starts with two thirds of the CPU time: it ends before optimised code would pay."""
 
     def _command(self, directory: Path, main: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
@@ -39,7 +39,7 @@ class QuickBroker(LocalBroker):
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
-    """The address of a broker that lives as long as the run."""
+    """The address of a broker that lives as long as the test run."""
     named = os.environ.get("KOTAE_TEST_KAFKA")
     if named:
         yield named
@@ -60,7 +60,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """Keeps the topics (and groups) of one test from those of any other."""
+    """A prefix that separates the topics (and groups) of one test from all others."""
     return f"test-{uuid.uuid4().hex[:10]}."
 
 
@@ -84,7 +84,7 @@ async def topics(kafka_settings: Kafka) -> Topics:
 
 
 async def configure_topic(kafka: Kafka, topic: str, **config: str) -> None:
-    """Set what is named of a topic's configuration (`_` for `.`); all else goes back to the broker's."""
+    """Set the given fields of a topic's configuration (`_` for `.`); all others return to the broker's."""
     wanted = {name.replace("_", "."): value for name, value in config.items()}
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
@@ -107,7 +107,7 @@ def docker_answers() -> bool:
     """Whether there is a Docker engine, and not only its client or its socket."""
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not host.startswith("unix://"):
-        return True  # whoever names one means it
+        return True  # a named engine is meant to be used
     with socket.socket(socket.AF_UNIX) as engine:
         engine.settimeout(3)
         try:

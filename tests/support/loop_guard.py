@@ -1,7 +1,7 @@
-"""A test in which our code blocks the event loop fails.
+"""Fails a test in which our code blocks the event loop.
 
-Only what can wait for long is guarded: looking up a file's name costs microseconds, and imports are full
-of it.
+Only calls that can wait for long are guarded: looking up a file's name costs microseconds, and imports are
+full of it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ EXEMPT = [
     # A module that is imported when it is first needed, and a package that looks up its version: once.
     ("<frozen importlib._bootstrap>", {"_find_and_load"}),
     ("importlib/metadata/__init__.py", {"version"}),
-    # What is read under /proc is the kernel's memory: it does not wait for a disk.
+    # Files under /proc are the kernel's memory: reading them does not wait for a disk.
     ("prometheus_client/process_collector.py", {"collect"}),
     # pytest's handlers write files; a worker's only handler is a queue.
     ("logging/__init__.py", {"emit"}),

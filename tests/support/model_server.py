@@ -1,4 +1,4 @@
-"""A scripted server of OpenAI's chat completions, over real HTTP: slow, broken or hanging as told."""
+"""A scripted server of OpenAI's chat completions, over real HTTP: slow, broken or hanging."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ EVENTS = {"Content-Type": "text/event-stream"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server does with one request.
+    """The server's reply to one request.
 
     Attributes:
-        pieces: the body, written one by one with `gap_s` between them.
-        delay_s: before the status line.
-        hangs: after the pieces, until the client goes away.
-        cut: the connection is dropped after the pieces, in the middle of the body.
+        pieces: the parts of the body, written one by one with `gap_s` between them.
+        delay_s: time before the status line.
+        hangs: whether the server hangs after the pieces, until the client goes away.
+        cut: whether the connection is dropped after the pieces, in the middle of the body.
     """
 
     status: int = 200
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it came; headers are looked up in any case."""
+    """A request as it arrived; the names of its headers ignore case."""
 
     headers: Mapping[str, str]
     body: dict[str, Any]
@@ -91,12 +91,12 @@ def stream(*words: str, gap_s: float = 0.0, done: bool = True) -> Reply:
 
 
 class ModelServer:
-    """Serves `script`: what a request gets.
+    """Serves the replies of `script`.
 
     Attributes:
-        requests: all that came.
-        abandoned: those whose client went away, each with when, in unix seconds.
-        capacity: entered for as long as a reply is delayed; a semaphore makes others wait.
+        requests: every request that arrived.
+        abandoned: the requests whose client went away, each with the time, in unix seconds.
+        capacity: entered while a reply is delayed; a semaphore makes other requests wait.
     """
 
     def __init__(self, script: Callable[[Recorded], Reply] | Reply) -> None:

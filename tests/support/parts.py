@@ -1,4 +1,4 @@
-"""Parts of a worker that do nothing, where a test is about the others."""
+"""Parts of a worker that do nothing, for tests of the other parts."""
 
 from typing import Any
 

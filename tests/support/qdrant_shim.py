@@ -1,8 +1,8 @@
 """Qdrant's REST interface, as far as the index uses it, over the client library's own local engine.
 
-For machines on which no Qdrant server can be had: requests and answers really travel, and each body is
-read by the library's models, which refuse fields that the interface does not have. It is not Qdrant:
-nothing is approximated, nothing is kept, payload indexes are noted and not built.
+For machines without a Qdrant server: requests and answers really travel, and each body is read by the
+library's models, which refuse fields that the interface does not have. It is not Qdrant: nothing is
+approximated, nothing is kept, payload indexes are noted and not built.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ class QdrantShim:
         self.engine = QdrantClient(":memory:")
         self.payload_indexes: dict[str, dict[str, Any]] = {}
         self.failing: int | None = None
-        """A status that every request is answered with, while it is set."""
+        """The status of every response while it is set."""
 
     def application(self) -> web.Application:
-        """What an aiohttp server runs."""
+        """The application for an aiohttp server."""
         application = web.Application(middlewares=[self._guard], client_max_size=32 * 1024 * 1024)
         collection = "/collections/{name}"
         application.add_routes(

@@ -66,7 +66,7 @@ def until_it_answers(port: int, limit_s: float = 20) -> None:
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server of the test's own, to be stopped and killed: always the local binary."""
+    """A server for one test, which may stop and kill it: always the local binary."""
     if shutil.which("redis-server") is None:
         pytest.skip("no Redis: there is no redis-server (Debian: apt-get install redis-server)")
     server = RedisServer(tmp_path)
@@ -77,7 +77,7 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that lives as long as the run, to be read and written only."""
+    """A server that lives as long as the test run, for tests that only read and write."""
     if docker_answers():
         from testcontainers.core.container import DockerContainer
 

@@ -1,7 +1,7 @@
-"""A real Kafka that lets nobody in unasked: TLS by our own authority, log-ins, client certificates, ACLs.
+"""A real Kafka that refuses strangers: TLS by a test authority, logins, client certificates, ACLs.
 
-Whoever comes by its loopback PLAINTEXT listener may do everything: by that door a test sets things up and
-looks at what was written.
+Clients of its loopback PLAINTEXT listener may do everything: there a test sets things up and reads the
+topics.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates; its own is in `path`."""
+    """An authority that signs certificates; its own certificate is in `path`."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -88,14 +88,14 @@ def _openssl(*arguments: object) -> None:
 
 
 def unsigned_token(subject: str, lifetime_s: float, now: float) -> str:
-    """What Kafka's own validator for development takes: nobody signs it."""
+    """An unsigned token, which Kafka's own validator for development accepts."""
     claims = {"sub": subject, "iat": now, "exp": now + lifetime_s, "scope": "kafka"}
     parts = [urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in ({"alg": "none"}, claims)]
     return f"{b'.'.join(parts).decode()}."
 
 
 class SecuredBroker(QuickBroker):
-    """The broker; `kafka(…)` gives the settings of a client that may come in."""
+    """The broker; its methods return the settings of clients that may connect."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(free_port())
@@ -132,7 +132,7 @@ class SecuredBroker(QuickBroker):
         return super()._command(directory, main, *arguments, *scram, options=options)
 
     def open_door(self, prefix: str) -> Kafka:
-        """Settings of whoever may do everything."""
+        """Settings of a client that may do everything."""
         return Kafka(bootstrap_servers=self.bootstrap_servers, topic_prefix=prefix, partitions=2)
 
     def sasl(self, mechanism: str, user: str = "worker", **more: Any) -> Kafka:
@@ -232,18 +232,18 @@ class _DeleteAcls(Request[_DeleteAclsV1]):
 
 
 class Acls:
-    """Grants and takes away, for one user."""
+    """Grants and revokes the rights of one user."""
 
     def __init__(self, broker: SecuredBroker, user: str) -> None:
         self._broker = broker
         self._principal = f"User:{user}"
 
     async def grant(self, rights: Collection[Right]) -> None:
-        """Allow; it takes the broker a moment to heed it."""
+        """Grant a right; the broker applies it after a moment."""
         await self._send(_CreateAcls([self._row(right) for right in rights]))
 
     async def take(self, rights: Collection[Right]) -> None:
-        """Allow no longer; it takes a moment, too."""
+        """Revoke a right; the broker applies it after a moment."""
         await self._send(_DeleteAcls([self._row(right) for right in rights]))
 
     def _row(self, right: Right) -> tuple[Any, ...]:
@@ -261,7 +261,7 @@ class Acls:
 
 
 async def until_missing(kafka: Kafka, rights: Collection[Right], missing: Collection[Right]) -> None:
-    """Wait until the broker sees this user as lacking just these of the rights."""
+    """Wait until this user lacks exactly these of the rights."""
     async with asyncio.timeout(10), admin_client(kafka) as admin:
         while set(await amissing(admin, rights)) != set(missing):  # noqa: ASYNC110 - a broker sends no event
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""How long the machine stood still: a limit in seconds is held to what is left without that."""
+"""Measures how long the machine stood still, so that limits in seconds do not count that time."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 STEP_S = 0.02
 LATE_S = 0.05
-"""Waking up later than this is a stall; less is any busy machine."""
+"""Waking up later than this is a stall; smaller delays are normal on a busy machine."""
 
 
 @dataclass
 class Stalls:
-    """What was seen so far; in seconds."""
+    """The stalls seen so far, in seconds."""
 
     longest_s: float = 0.0
     lost_s: float = 0.0
@@ -21,7 +21,7 @@ class Stalls:
 
 @contextmanager
 def watch_stalls() -> Iterator[Stalls]:
-    """Look, in a thread, at how much later than asked it wakes up."""
+    """Measure, in a thread, how much later than asked the thread wakes up."""
     stalls, over = Stalls(), threading.Event()
 
     def watch() -> None:

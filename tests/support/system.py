@@ -24,9 +24,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 PORTS = range(12_000, 32_000)
-"""Below those that the system hands out: what was found free stays so until a program listens on it, though
-others ask for ports meanwhile. Each process of a test run has a share of its own, which it goes through from
-anywhere in it: another could hand out what was found free here, and is not bound yet."""
+"""Ports below those that the system hands out: one found free stays free until a program listens on it, even
+if others ask the system for ports meanwhile. Each process of a test run has its own share of them, and starts
+anywhere in it: another process could otherwise hand out a port that is found free here and not bound yet."""
 _PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _SHARE = len(PORTS) // _PROCESSES
@@ -36,12 +36,12 @@ _next_port = itertools.cycle([*_OWN[_START:], *_OWN[:_START]])
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """A free port of the loopback interface."""
     return free_ports(1)
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on now."""
+    """The first of `count` free ports in a row."""
     while True:
         ports = [next(_next_port) for _ in range(count)]
         if ports[-1] == ports[0] + count - 1 and all(map(_is_free, ports)):
@@ -90,7 +90,7 @@ class Program:
         return self.log.read_text(errors="replace")
 
     async def printed(self, text: str, limit_s: float = 60) -> None:
-        """Wait for a text in the output; a program that ends before fails the wait."""
+        """Wait for a text in the output; raises if the program ends before."""
         await self._reached(lambda: text in self.output, limit_s, f"{text!r} in {self.log}")
 
     async def answers_http(self, url: str, limit_s: float = 60) -> None:
@@ -103,7 +103,7 @@ class Program:
             except (urllib.error.URLError, OSError):
                 return False
 
-        # In a thread: whoever waits may be what the program needs to get well.
+        # In a thread: the program may need the waiting test's own event loop to become ready.
         until = time.monotonic() + limit_s
         while not await asyncio.to_thread(well):
             self._check_alive()
@@ -112,7 +112,7 @@ class Program:
             await asyncio.sleep(0.02)
 
     async def ended(self, limit_s: float) -> None:
-        """Wait until it has ended with 0; any other end fails the wait, and so does one that is late."""
+        """Wait until the program has ended with 0; raises if it ends otherwise or too late."""
         try:
             async with asyncio.timeout(limit_s):
                 code = await self._child.wait()
@@ -132,7 +132,7 @@ class Program:
 
     async def _reached(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
         def reached() -> bool:
-            over = self._child.exit_code is not None  # what it says last, it says before that
+            over = self._child.exit_code is not None  # its last output comes before that
             if condition():
                 return True
             if over:

@@ -1,4 +1,4 @@
-"""A real HTTP server for tools: it answers, hangs, redirects or lies, and keeps what it was asked."""
+"""A real HTTP server for tools: it answers, hangs, redirects or lies, and keeps its requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ from aiohttp import web
 
 
 def unused_client() -> httpx.AsyncClient:
-    """In place of an HTTP client where nothing may ask for one."""
+    """Replaces an HTTP client in tests that must not use one."""
     raise AssertionError("something asked for an HTTP client")
 
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came."""
+    """One request as it arrived."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass
 class ToolServer:
-    """What was asked of the server, and where it is."""
+    """The server's requests and its address."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
@@ -70,7 +70,7 @@ class ToolServer:
         raise AssertionError("unreachable")
 
     async def dribble(self, request: web.Request) -> web.StreamResponse:
-        """Headers and one byte, then nothing: the response that looks as if it had begun."""
+        """Send headers and one byte, then nothing: a response that looks as if it had begun."""
         await self.keep(request)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -130,7 +130,7 @@ class ToolServer:
         return web.Response(text="[" * 400 + "]" * 400, content_type="application/json")
 
     async def repeat(self, request: web.Request) -> web.Response:
-        """The request's headers, in the error's usual place too."""
+        """Return the request's headers, also in the usual place of an error."""
         await self.keep(request)
         told = f"not with {dict(request.headers)}"
         code = int(request.query.get("code", "200"))
@@ -143,7 +143,7 @@ class ToolServer:
 
 @asynccontextmanager
 async def run_tool_server() -> AsyncIterator[ToolServer]:
-    """A server on a free port of the loopback address, for the length of the block."""
+    """A server on a free port of the loopback address while the block lasts."""
     server = ToolServer()
     app = web.Application()
     for answer in (

@@ -1,4 +1,4 @@
-"""What the benchmarks make of a contender that loses questions, dies, or says nothing."""
+"""The benchmarks' results for contenders that lose questions, die, or do not answer."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The guard against a blocked event loop can fail a test."""
+"""The guard against a blocked event loop fails a test that blocks it."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names that dashboards, deployments and probes rest on stay as `tests/golden/names.json` has them."""
+"""Names that dashboards, deployments and probes depend on stay as in `tests/golden/names.json`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which number of users of the load is due, and the table that ends it."""
+"""The steps of the load, and the table at its end."""
 
 from datetime import UTC, datetime
 

@@ -1,1 +1,1 @@
-"""An oracle for the guarantees: ledgers kept outside the worker, and a checker of what they must show."""
+"""An oracle for the guarantees: ledgers kept outside the worker, and a checker of the invariants in them."""

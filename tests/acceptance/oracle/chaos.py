@@ -21,9 +21,9 @@ from tests.support.stalls import Stalls, watch_stalls
 from tests.support.system import free_port
 
 STOOD_STILL_S = 0.1
-"""A stall of the machine that can have broken what is expected of times."""
+"""A stall of the machine that is long enough to break expected times."""
 OWN_BROKER = {3}
-"""These do to the broker what no other test could live with."""
+"""Scenarios that damage the broker for other tests."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Report:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether no invariant was broken, but what is expected besides, on a machine that stood still."""
+        """Whether only expected times were missed, on a machine that stood still, and no invariant broken."""
         return self.stalls.longest_s >= STOOD_STILL_S and {one.invariant for one in self.violations} == {
             "besides"
         }
@@ -55,7 +55,7 @@ class Report:
 
 
 async def run(number: int, size: Size, seed: int, folder: Path, bootstrap: str | None = None) -> Report:
-    """Run a scenario, on a broker of its own where none is given or it does it harm."""
+    """Run a scenario, on a broker of its own if none is given or the scenario damages it."""
     if bootstrap is None or number in OWN_BROKER:
         async with QuickBroker(free_port()) as broker:
             return await _run(number, size, seed, folder, broker.bootstrap_servers, broker)
@@ -87,7 +87,7 @@ async def _run(
 
 
 def main() -> int:
-    """Print a report a scenario, and the seed that repeats it."""
+    """Print a report for each scenario, and the seed that repeats it."""
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.oracle.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="repeat a run; default: a new one")
     parser.add_argument("--scenario", type=int, choices=sorted(SCENARIOS), action="append")

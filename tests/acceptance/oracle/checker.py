@@ -21,7 +21,7 @@ from tests.acceptance.oracle.ledgers import Ledgers, Outcome, Place
 
 @dataclass(frozen=True)
 class Violation:
-    """What does not hold, and by what that shows."""
+    """A broken invariant, and its evidence."""
 
     invariant: str
     detail: str
@@ -75,7 +75,7 @@ def _outcome_before_commit(ledgers: Ledgers) -> Found:
     judged: Counter[int] = Counter()
     for commit in ledgers.commits:
         numbers = offsets[commit.partition]
-        # A question is judged by the first commit above it; a later one says no more.
+        # A question is judged by the first commit above it; a later one adds nothing.
         while judged[commit.partition] < len(numbers):
             offset = numbers[judged[commit.partition]]
             if offset >= commit.offset:

@@ -1,4 +1,4 @@
-"""What a scenario asks and teaches of its own, and all that its askers were told."""
+"""A scenario's own questions and documents, and the answers to them."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ WARRANTY_ASKED = "How long does the warranty of the Heron last?"
 
 @dataclass(frozen=True)
 class Told:
-    """One answer, and when by the broker's clock, in unix seconds, it was asked for and given."""
+    """One answer, with the times by the broker's clock, in unix seconds, of its question and itself."""
 
     answer: dict[str, Any]
     asked_at: float
@@ -34,17 +34,17 @@ class Told:
 
     @property
     def id(self) -> str:
-        """Of the question."""
+        """The question's id."""
         return str(self.answer["question_id"])
 
     @property
     def status(self) -> str:
-        """As in the answer."""
+        """The answer's status."""
         return str(self.answer["status"])
 
     @property
     def took_s(self) -> float:
-        """What its asker waited."""
+        """How long the asker waited."""
         return self.told_at - self.asked_at
 
 
@@ -61,7 +61,7 @@ async def ask(
     over_s: float = 0.0,
     headers: Sequence[tuple[str, bytes]] = (),
 ) -> None:
-    """Send questions, evenly over that time."""
+    """Send questions evenly over a time."""
     start = time.monotonic()
     sending = []
     for number, question in enumerate(questions, 1):

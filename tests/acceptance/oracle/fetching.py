@@ -1,4 +1,4 @@
-"""A Python tool that fetches whatever it is told to, in a worker whose names are resolved by the fake."""
+"""A Python tool that fetches any URL, in a worker whose names are resolved by the fake resolver."""
 
 import itertools
 import socket
@@ -19,7 +19,7 @@ async def _connect(loop: BaseSelectorEventLoop, sock: socket.socket, address: An
 
 @tool(idempotent=True, timeout_s=5.0)
 async def fetch(url: str, http: httpx.AsyncClient) -> str:
-    """Fetches a page, wherever it is, and follows where it leads."""
+    """Fetches a page and follows its redirects."""
     return (await http.get(url, follow_redirects=True)).text
 
 

@@ -1,15 +1,15 @@
-"""What was seen of a run from outside the worker. Times are unix seconds."""
+"""Ledgers: everything seen of a run from outside the worker. Times are unix seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Place = tuple[int, int]
-"""(partition, offset) on `questions`: what an outcome is an outcome of."""
+"""(partition, offset) on `questions`, which identifies an outcome."""
 
 
 SIGNAL_S = 0.1
-"""How long a signal may take from being sent to being felt."""
+"""How long a signal may take from being sent to taking effect."""
 SENT_S = 0.5
 """How long after a kill an outcome may still have been its victim's."""
 
@@ -19,8 +19,8 @@ class Produced:
     """One question as its producer saw it.
 
     Attributes:
-        result: what the broker said; "unknown" where the producer never learned it.
-        place: where it lies; also of an unknown one that was found on the topic.
+        result: the broker's reply; "unknown" if the producer never received it.
+        place: where the record is; also for an unknown one that was found on the topic.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Outcome:
     """One record of `answers`; `position` is its offset there, and its partition that of `source`.
 
     Attributes:
-        digest: of all that the asker is told, without times.
+        digest: of everything that the asker receives, without times.
     """
 
     source: Place
@@ -92,8 +92,8 @@ class Fault:
     """Something that was done to the system.
 
     Attributes:
-        in_flight: questions started (a call reached the model) and not answered then.
-        uncommitted: questions answered then and not below a commit.
+        in_flight: questions started (a call reached the model) and not yet answered at that time.
+        uncommitted: questions answered and not yet below a commit at that time.
     """
 
     kind: str
@@ -104,12 +104,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a run allows.
+    """The limits of a run.
 
     Attributes:
-        duplicates: second outcomes of one source.
-        retry_budget: model calls beyond one for each question and stage, as a share.
-        drain_s: from `healed_at` until nothing is left to do.
+        duplicates: the most second outcomes of one source.
+        retry_budget: the share of model calls beyond one for each question and stage.
+        drain_s: the most time from `healed_at` until nothing is left to do.
     """
 
     duplicates: int = 0
@@ -119,7 +119,7 @@ class Bounds:
 
 @dataclass
 class Ledgers:
-    """All that is known of one run; `drained_at` is None where the backlog never reached zero."""
+    """Everything known of one run; `drained_at` is None if the backlog never reached zero."""
 
     produced: list[Produced] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Ledgers:
     drained_at: float | None = None
 
     def fault(self, kind: str, at: float) -> Fault:
-        """The fault of that moment, with what it can have had read again by the ledgers' times."""
+        """The fault of that moment, with the questions that it can have caused to be read again."""
         started = {call.question_id for call in self.model_calls if call.at <= at}
         answered = {outcome.source for outcome in self.outcomes if outcome.at <= at}
         committed: dict[int, int] = {}
@@ -151,15 +151,15 @@ class Ledgers:
     def takeover_s(self, moment: float, asked_at: Mapping[str, float]) -> float:
         """The longest that a partition with something to answer waited for its first outcome after a kill.
 
-        It waits from the kill on, or from its first question since where all before were answered. How long
-        the model takes is within, and so is whatever the joining replacement costs.
+        It waits from the kill on, or, if all earlier questions were answered, from its first later one. The
+        time includes the model's latency and the delay that the joining replacement causes.
 
         Args:
-            asked_at: when each question was sent.
+            asked_at: the time at which each question was sent.
         """
         waited: dict[int, float] = {}
         for one in sorted(self.outcomes, key=lambda one: one.at):
-            # What the dead worker had sent may carry a time of just after the signal.
+            # A record that the dead worker had sent may carry a time just after the signal.
             if one.at > moment + SENT_S:
                 waited.setdefault(one.source[0], one.at - max(moment, asked_at.get(one.id, 0.0)))
         return round(max(waited.values(), default=0.0), 1)
@@ -168,10 +168,10 @@ class Ledgers:
     def explained_duplicates(self) -> int:
         """Second outcomes that the faults explain.
 
-        What was answered before a kill or a rebalance is known to whoever comes next: by its map, by its
-        recovery scan, or because it goes on with what it has. Only what was on its way to the broker when its
-        worker was stopped may still arrive: a record between its gate and the socket, or several with a time
-        of before the signal.
+        The next owner of a partition knows every outcome from before a kill or a rebalance: by the offset
+        map, by its recovery scan, or because it adopts its own partition. Only records on their way to the
+        broker when their worker was stopped may still arrive: one between its gate and the socket, or several
+        with a time before the signal.
         """
         stops = [fault.at for fault in self.faults if fault.kind == "SIGSTOP"]
         first = {one.source: one for one in sorted(self.outcomes, key=lambda one: -one.position)}

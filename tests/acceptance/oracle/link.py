@@ -1,4 +1,4 @@
-"""A TCP connection to a server, that can be broken in every way: between a worker and what it depends on."""
+"""A TCP connection between a worker and a server it depends on, which can be broken in every way."""
 
 import asyncio
 import contextlib
@@ -8,15 +8,15 @@ from typing import Literal, Self
 Mode = Literal["through", "refused", "hung", "slow", "garbage", "reset"]
 
 SLOW_S = 0.3
-"""What each piece of an answer is late by."""
+"""The delay of each piece of an answer."""
 GARBAGE = b"\x00\xffHTTP/7.1 -1 what\r\n\r\n{]*9\r\n$-7\r\n"
 
 
 class Link:
-    """Listens on loopback and passes on what it is sent. An async context manager.
+    """Listens on loopback and forwards all bytes. An async context manager.
 
     Args:
-        port: of the server on loopback.
+        port: the server's port on loopback.
     """
 
     def __init__(self, port: int) -> None:
@@ -26,7 +26,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.met = 0
-        """Pieces of requests that came since the mode was set."""
+        """How many pieces of requests came since the mode was set."""
 
     async def __aenter__(self) -> Self:
         await self._listen()
@@ -38,7 +38,7 @@ class Link:
         await self._close()
 
     async def set(self, mode: Mode) -> None:
-        """From now on, for connections that are open too; `refused` closes those and the port."""
+        """Set the mode, also for open connections; `refused` closes these and the port."""
         self.met = 0
         self._mode = mode
         if mode == "refused":

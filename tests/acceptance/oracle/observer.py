@@ -1,4 +1,4 @@
-"""Reads what the workers write, while they write it: answers, dead letters, and the group's commits."""
+"""Reads the workers' topics while they write: answers, dead letters, and the group's commits."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from tests.acceptance.oracle.ledgers import Commit, DeadLetter, Outcome, Place
 
 COMMITS = "__consumer_offsets"
 TOLD = ("id", "status", "text", "citations", "degraded", "error", "metadata")
-"""What of an answer a second one must repeat; the rest are times and what they cost."""
+"""The fields of an answer that a second one must repeat; the others are times and costs."""
 
 
 def read_outcome(record: ConsumerRecord) -> Outcome:
@@ -43,7 +43,7 @@ def read_dead_letter(record: ConsumerRecord) -> DeadLetter:
 
 
 def read_commit(key: bytes, value: bytes | None, group: str, topic: str) -> tuple[int, int] | None:
-    """(partition, offset) of a record of `__consumer_offsets`, where it is a commit of the group's."""
+    """(partition, offset) of a record of `__consumer_offsets`, if it is a commit of the group."""
     (version,) = struct.unpack_from(">h", key)
     if version > 1 or value is None:
         return None
@@ -60,7 +60,7 @@ def read_commit(key: bytes, value: bytes | None, group: str, topic: str) -> tupl
 
 
 def is_rebalance(key: bytes, group: str) -> bool:
-    """Whether a record of `__consumer_offsets` tells of a new assignment of the group."""
+    """Whether a record of `__consumer_offsets` announces a new assignment of the group."""
     return key[:2] == b"\0\2" and _text(key, 2) == group
 
 
@@ -70,7 +70,7 @@ def _text(key: bytes, at: int) -> str:
 
 
 class Observer:
-    """Fills its ledgers until it is left. An async context manager; enter it before the workers start."""
+    """Fills its ledgers while its block lasts. An async context manager; enter it before workers start."""
 
     def __init__(self, kafka: Kafka, group: str) -> None:
         self._kafka = kafka
@@ -123,7 +123,7 @@ class Observer:
             raise failures[0] from error
 
     def check_alive(self) -> None:
-        """Raise what ended a reader."""
+        """Raise the error that ended a reader."""
         for task in self._tasks:
             if task.done():
                 task.result()

@@ -1,6 +1,6 @@
-"""The scenarios. Each does its harm to a world and returns its ledgers, with what it asserts besides.
+"""The scenarios. Each does its harm to a world and returns its ledgers and its further assertions.
 
-A scenario is replayed by its seed: the same questions, victims and times; how processes interleave is not.
+A seed repeats a scenario's questions, victims and times, but not how its processes interleave.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from tests.support.model_server import text
 from tests.support.system import eventually
 
 TAKEOVER_S = 5.0
-"""How much longer than a session the partitions of a worker that was killed may wait."""
+"""How much longer than a session the partitions of a killed worker may wait."""
 LEAD_S = 2.0
 
 
 @dataclass
 class Result:
-    """What a scenario found; `besides` is what it asserts beyond the invariants."""
+    """The result of a scenario; `besides` holds its failed assertions beyond the invariants."""
 
     ledgers: Ledgers
     besides: list[Violation] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
 
     def expect(self, holds: object, detail: str) -> None:
-        """Keep a violation where `holds` is false."""
+        """Keep a violation if `holds` is false."""
         if not holds:
             self.besides.append(Violation("besides", detail))
 
@@ -78,7 +78,7 @@ async def kills(
         moments.append(time.time())
         await world.kill(world.rng.choice(world.workers))
         if settled and world.workers:
-            # Whoever joins has the group begin anew: what is asserted is how long those who are left take.
+            # A joining member makes the group rebalance again; the remaining members' time is asserted.
             with contextlib.suppress(TimeoutError):
                 await eventually(
                     lambda: world.goes_on(moments[-1]), takeover_s + LEAD_S, "all partitions go on"
@@ -95,15 +95,15 @@ async def kills(
 
 
 async def tools_once(world: World, broker: LocalBroker | None) -> Result:
-    """16: as 1, where every question's plan holds a call of a tool that is not idempotent."""
+    """16: as 1, and every question's plan holds a call of a tool that is not idempotent."""
     world.offer_tool()
     return await kills(world, broker, lambda world: world.paid_and_unanswered >= 3)
 
 
 async def pauses(world: World, _: LocalBroker | None) -> Result:
-    """2: SIGSTOP beyond the session, SIGCONT; then another leaves, so that its partitions come back.
+    """2: SIGSTOP beyond the session, SIGCONT; then another worker leaves, so that partitions come back.
 
-    It is stopped for longer than its questions have time: it wakes up to say that they have failed.
+    The stop outlasts the questions' deadlines: the worker wakes up with failed outcomes to write.
     """
     size = world.size
     await _start(world, KOTAE_LIMITS__DEADLINE_S=str(size.outage_s * 0.7))
@@ -175,7 +175,7 @@ POISON: dict[str, bytes | None] = {
 
 
 async def poison(world: World, _: LocalBroker | None) -> Result:
-    """6: records that no question can be read from, among others of the same keys."""
+    """6: undecodable records among good ones of the same keys."""
     await _start(world)
     load = asyncio.create_task(world.produce(world.size.questions, over_s=3))
     headers = [("trace", b"\x00\xff"), ("trace", b"again"), ("correlation_id", b"\xfe")]
@@ -197,7 +197,7 @@ async def poison(world: World, _: LocalBroker | None) -> Result:
 
 
 async def reply_abuse(world: World, _: LocalBroker | None) -> Result:
-    """7: reply_to names topics that are not to be written to."""
+    """7: reply_to names topics that must not be written to."""
     prefix = world.kafka.topic_prefix
     other, allowed = f"{prefix}private", f"{prefix}replies"
     admin = AIOKafkaAdminClient(bootstrap_servers=world.kafka.bootstrap_servers)
@@ -246,7 +246,7 @@ async def churn(world: World, _: LocalBroker | None) -> Result:
 
 
 async def oversize(world: World, _: LocalBroker | None) -> Result:
-    """14: a question, an answer and a dead letter too large, the last until its topic is mended."""
+    """14: a question, an answer and a dead letter too large, the last until its topic is repaired."""
     size = world.size
     letters = world.topics.dead_letters
     healthy = world.services.answer

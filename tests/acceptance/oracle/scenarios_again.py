@@ -1,4 +1,4 @@
-"""Asked again, asked by a wrong clock, asked by nobody any more: bounded, and nothing expires by mistake."""
+"""Redrives, wrong clocks and departed clients: work is bounded, and nothing expires by mistake."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ DRIBBLE = Reply(pieces=[chunk({"content": "very "})] * 600, headers=EVENTS, gap_
 
 
 async def asked_again(world: World, _: LocalBroker | None) -> Result:
-    """15: failed ones sent back more often than may be, records an hour off, a stream nobody reads."""
+    """15: questions redriven too often, records with a clock an hour off, a stream that nobody reads."""
     count = world.size.questions
     broken = {f"bad{number}" for number in range(count)}
     dribbles = {f"stream{number}" for number in range(STREAMS)}
@@ -91,7 +91,7 @@ async def asked_again(world: World, _: LocalBroker | None) -> Result:
 
 
 async def _kotae(world: World, *arguments: str) -> str:
-    """What the command says."""
+    """The output of the command."""
     env = environment(
         KOTAE_KAFKA__BOOTSTRAP_SERVERS=world.kafka.bootstrap_servers,
         KOTAE_KAFKA__TOPIC_PREFIX=world.kafka.topic_prefix,

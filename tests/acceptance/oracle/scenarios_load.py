@@ -1,4 +1,4 @@
-"""More than the model can do: what can be answered in time is, others do not suffer, memory stays flat."""
+"""Overload: questions that can be answered in time are, other tenants do not suffer, memory stays flat."""
 
 import asyncio
 import contextlib
@@ -15,24 +15,24 @@ from tests.acceptance.oracle.world import Size, World
 from tests.support.system import Program, eventually
 
 AT_ONCE = 20
-"""Questions that the model's server works on at once; more wait there."""
+"""Questions that the model's server works on at once; further ones wait there."""
 CALL_S = 0.5
 PER_S = AT_ONCE / CALL_S
 TIMEOUT_S = 3.0
 GOODPUT = 0.8
-"""Of the most that was answered in a second, what has to be left under ten times as much."""
+"""The share of the peak rate of answers that must remain under ten times the load."""
 OTHERS = 3
 OTHERS_PER_S = 3
 FLOOD = 50
 SLOWER = 1.5
 GROWTH_MB = 64
-"""What a worker may hold more after the overload than before: its buffers are bounded."""
+"""The most memory that a worker may hold after the overload beyond that before: its buffers are bounded."""
 SLACK_S = 0.25
-"""A call that began right before the deadline reaches the server so much later, on a busy machine."""
+"""How late a call begun right before the deadline may reach the server, on a busy machine."""
 
 
 async def overload(world: World, _: LocalBroker | None) -> Result:
-    """12: a tenant with 50 times the others' questions; then ten times what the model can do, by anybody."""
+    """12: one tenant asks 50 times as much as the others; then all ask ten times the model's capacity."""
     size = world.size
     phase_s = size.interval_s
     world.services.model.capacity = asyncio.Semaphore(AT_ONCE)
@@ -109,7 +109,7 @@ def _p95(told: Sequence[Told], prefix: str) -> float:
 
 
 def _answered_per_s(told: Sequence[Told], prefix: str, seconds: float) -> float:
-    """Answers given while they were asked for; the first deadline's length is left out of neither."""
+    """Answers a second while questions were asked, the first deadline's length included."""
     asked = [one for one in told if one.id.startswith(prefix)]
     until = min(one.asked_at for one in asked) + seconds
     return sum(one.status == "answered" and one.told_at <= until for one in asked) / seconds

@@ -1,4 +1,4 @@
-"""What a broken model, or broken tools, may cost: neither a question's answer nor its deadline."""
+"""Broken models and tools: every question still has its answer by its deadline."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ CANCELLED_S = 1.0
 """How much later than its limit a call may still be open."""
 ANSWER = text("Three years. [1]")
 SLOTS = 40
-"""More than hang at once in 4 (10 a second for 3 s), fewer than are asked: slots that are lost are missed."""
+"""More than hang at once in scenario 4 (10 a second for 3 s), fewer than are asked: lost slots would show."""
 
 BROKEN = [
     Reply(hangs=True),
@@ -95,15 +95,15 @@ async def broken_model(world: World, _: LocalBroker | None) -> Result:
 RATE = 20
 """Questions a second that scenario 5 asks throughout."""
 RETURN_S = 60.0
-"""How long after its return the model may not be used as before."""
+"""How long after its return the model may still be used less than before."""
 SAVED = 10
-"""Attempts beyond 1.1 a question: the breaker's first window, or repeats that a good time has saved up."""
+"""Attempts beyond 1.1 a question: the breaker's first window, or retries saved up in good times."""
 PROBES = 2
 
 
 @dataclass
 class _Load:
-    """Questions at a steady rate, until it is left."""
+    """Ask questions at a steady rate while the block lasts."""
 
     world: World
     sent: int = 0
@@ -130,7 +130,7 @@ async def _steady_load(world: World) -> AsyncIterator[_Load]:
 
 
 async def failing_model(world: World, _: LocalBroker | None) -> Result:
-    """5: the model answers only 5xx for a while, and later only 429; then it is well again."""
+    """5: the model answers only 5xx for a while, and later only 429; then it recovers."""
     size, services = world.size, world.services
     healthy = services.answer = lambda _: ANSWER
     await teach(world, WARRANTY)
@@ -173,7 +173,7 @@ async def failing_model(world: World, _: LocalBroker | None) -> Result:
         )
         result.figures |= {f"calls_{name}": f"{len(found)}/{asked}", f"back_after_{name}_s": round(back_s, 1)}
     began, ended, _ = spans["5xx"]
-    # The breaker has had its window by then: what comes besides are probes.
+    # The breaker's first window is full by then: further calls are probes.
     late_calls = sum(at > began + size.outage_s / 2 for at in calls_while["5xx"])
     result.expect(
         late_calls <= PROBES * (1 + size.outage_s / 10), f"{late_calls} calls of a model that is down"
@@ -182,7 +182,7 @@ async def failing_model(world: World, _: LocalBroker | None) -> Result:
 
 
 async def _used_again(world: World, since: float) -> None:
-    """Wait until the last second's questions were all answered by the model."""
+    """Wait until the model answered all questions of the last second."""
     with contextlib.suppress(TimeoutError):
         await eventually(
             lambda: (
@@ -195,7 +195,7 @@ async def _used_again(world: World, since: float) -> None:
 
 
 def _back_after(told: list[Told], moment: float) -> float:
-    """How long after a moment the last question was asked that the model did not answer."""
+    """The time from a moment until the last question that the model did not answer was asked."""
     return max((one.asked_at for one in told if one.status != "answered"), default=moment) - moment
 
 

@@ -1,4 +1,4 @@
-"""Redis and Qdrant away, hung, slow or lying: one costs next to nothing, the lack of the other is told."""
+"""Redis and Qdrant away, hung, slow or lying: Redis costs almost nothing, the lack of Qdrant is declared."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from tests.support.system import eventually
 
 ADDED_S = 0.05
 RETURN_S = 75.0
-"""How long after its return something may not be used: a breaker opens for a minute at most."""
+"""How long after its return a server may remain unused: a breaker opens for a minute at most."""
 LATE_S = 2.0
 PER_S = 40
 CACHE_FAULTS: dict[str, Mode] = {
@@ -112,7 +112,7 @@ async def broken_index(world: World, _: LocalBroker | None) -> Result:
                 KOTAE_KNOWLEDGE__QDRANT_URL=f"http://127.0.0.1:{link.port}",
                 KOTAE_LIMITS__RETRIEVE_S=str(RETRIEVE_S),
                 KOTAE_CACHE__TTL_S="0",
-                # It would hide all faults but the first; what it does is shown by scenario 5.
+                # It would hide all faults but the first; scenario 5 tests it.
                 KOTAE_RESILIENCE__BREAKERS="false",
             )
             await _until_cited(world, "first")
@@ -158,7 +158,7 @@ async def broken_index(world: World, _: LocalBroker | None) -> Result:
 
 
 async def _until_cited(world: World, prefix: str) -> float:
-    """Ask until an answer was found in the documents; seconds that this took."""
+    """Ask until an answer cites the documents; the seconds that this took."""
     began = time.monotonic()
     for number in itertools.count():
         name = f"{prefix}{number}"

@@ -1,4 +1,4 @@
-"""Two tenants that ask the same in the same conversations: nothing of one is ever seen by the other."""
+"""Two tenants ask the same in the same conversations: neither ever sees anything of the other."""
 
 import contextlib
 import itertools
@@ -37,7 +37,7 @@ tenants = ["{tenant}"]
 
 @asynccontextmanager
 async def _tools(asked: list[tuple[str, str]]) -> AsyncIterator[str]:
-    """A server on which each tenant has a tool that tells its canary; `asked`: (tenant, question)."""
+    """A server on which each tenant has a tool that returns its canary; `asked`: (tenant, question)."""
 
     async def answer(request: web.Request) -> web.Response:
         tenant = request.match_info["tenant"]
@@ -81,7 +81,7 @@ async def tenants(world: World, _: LocalBroker | None) -> Result:
         seen.append((question_id, told))
         if "tools" in request.body:
             return calls(*((f"look_{tenant}", "{}") for tenant in CANARIES))
-        # The worst of models: it tells everything that it was told.
+        # The worst of models: it repeats everything in its prompt.
         return text(" ".join(str(message["content"]) for message in request.body["messages"][1:]) + " [1]")
 
     world.services.model.script = script
@@ -121,7 +121,7 @@ async def tenants(world: World, _: LocalBroker | None) -> Result:
         world.offer_tools("".join(TOOLS.format(tenant=tenant, url=url) for tenant in CANARIES))
         settings = {
             "KOTAE_CACHE__REDIS_URL": redis.url,
-            # All is to be planned and called: what a busy machine leaves out would cross no border.
+            # Every tool must be planned and called: a call left out on a busy machine could cross no border.
             "KOTAE_LIMITS__PLAN_S": "20",
             "KOTAE_LIMITS__TOOL_S": "20",
         }
@@ -167,7 +167,7 @@ def _question(tenant: str, number: int, *, history: bool, **fields: object) -> Q
 
 
 def _other(question_id: str) -> str:
-    """The canary that nothing about this question may hold."""
+    """The other tenant's canary, which nothing about this question may hold."""
     return CANARIES["green" if question_id.startswith("blue") else "blue"]
 
 

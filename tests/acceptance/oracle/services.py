@@ -22,7 +22,7 @@ class Services:
     """Both servers. An async context manager.
 
     Args:
-        latency_s: (least, most) of the model; what a call gets is drawn from `rng`.
+        latency_s: (least, most) of the model; each call's latency is drawn from `rng`.
     """
 
     def __init__(self, rng: random.Random, latency_s: tuple[float, float]) -> None:

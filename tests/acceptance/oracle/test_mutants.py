@@ -1,4 +1,4 @@
-"""A worker with one seam broken is caught, and by the invariant that it breaks."""
+"""A worker with one defect is caught by the invariant that it breaks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.acceptance.oracle.chaos import run
 from tests.acceptance.oracle.mutants.defects import DEFECTS
 
 SEEDS = range(1, 9)
-"""The harm strikes by chance in some: it has to show with one of these."""
+"""Seeds to try: in some scenarios the harm strikes by chance, and has to show with one of these."""
 CAUGHT = {
     "commit-before-answer": (0, "I2"),
     "order-broken": (0, "I4"),
@@ -20,10 +20,10 @@ CAUGHT = {
     "journal-ignored": (16, "I9"),
     "slept-through-expulsion": (2, "I5"),
 }
-"""Of each defect: the scenario that shows it, and the invariant that it breaks."""
+"""The scenario that shows each defect, and the invariant that it breaks."""
 
 
-def test_every_defect_is_looked_for() -> None:
+def test_every_defect_has_a_scenario() -> None:
     assert set(CAUGHT) == set(DEFECTS)
 
 

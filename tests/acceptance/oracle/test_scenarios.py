@@ -9,12 +9,12 @@ from tests.acceptance.oracle.catalogue import CI, SCENARIOS
 from tests.acceptance.oracle.chaos import run
 
 SEED = 20
-"""What a run is made of; `make chaos` takes a new one every time."""
+"""The seed of every run here; `make chaos` takes a new one every time."""
 NEEDS_REDIS = {8, 13}
 ATTEMPTS = 3
-"""A defect shows in each; a machine that stood still, hardly."""
+"""The most attempts: a defect shows in each of them, a machine that stood still hardly ever does."""
 MEASURES = {1, 4, 5, 12, 13, 15, 16, 17, 18}
-"""These compare times: of a busy machine they would tell more than of a worker."""
+"""Scenarios that compare times: beside other tests they would measure the machine."""
 
 
 def _marks(number: int) -> list[pytest.MarkDecorator]:

@@ -1,4 +1,4 @@
-"""A system under test: real worker processes on real topics, and everything that is known of them."""
+"""A system under test: real worker processes on real topics, and all ledgers about them."""
 
 import asyncio
 import contextlib
@@ -36,13 +36,13 @@ class Size:
     """How large a run is; times in seconds.
 
     Attributes:
-        faults: how often a scenario does what it does.
-        interval_s: between two faults.
-        outage_s: how long something is away.
-        session_s: of the group.
-        latency_s: least and most of the model.
-        drain_s: what the backlog may take once all is well.
-        mutant: one of `tests.acceptance.oracle.mutants` to run in place of the worker; "": none.
+        faults: how often a scenario does its harm.
+        interval_s: time between two faults.
+        outage_s: how long a server is away.
+        session_s: the group's session timeout.
+        latency_s: the model's least and most latency.
+        drain_s: the most time for the backlog once everything is healed.
+        mutant: one of `tests.acceptance.oracle.mutants` to run instead of the worker; "": none.
     """
 
     questions: int
@@ -107,7 +107,7 @@ class World:
     # Workers
 
     def start_worker(self, **settings: str) -> Program:
-        """A worker that is on its way."""
+        """Start a worker, without waiting until it is ready."""
         port = free_port()
         env = environment(
             KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
@@ -141,7 +141,7 @@ class World:
         (self._folder / "tools.toml").write_text(tables)
 
     async def fetch(self, worker: Program, path: str) -> bytes:
-        """What a worker tells over HTTP, for instance at `/state`."""
+        """A worker's response over HTTP, for instance from `/state`."""
         url = self._health[worker.pid].replace("/health/ready", path)
         return await asyncio.to_thread(_get, url)
 
@@ -169,7 +169,7 @@ class World:
     # Ledgers
 
     def record(self, kind: str) -> None:
-        """Keep that something is done to the system now."""
+        """Note a fault that happens to the system now."""
         self.faults.append((kind, time.time()))
 
     async def produce(
@@ -181,7 +181,7 @@ class World:
         headers: Sequence[tuple[str, bytes]] = (),
         **fields: Any,
     ) -> None:
-        """Questions of random conversations, evenly over that time."""
+        """Send questions of random conversations evenly over a time."""
         start = time.monotonic()
         sending = []
         for number in range(count):
@@ -202,7 +202,7 @@ class World:
         headers: Sequence[tuple[str, bytes]] = (),
         timestamp_ms: int | None = None,
     ) -> Place | None:
-        """One record, whatever it holds; where it lies, if the broker said so."""
+        """Send one record with any bytes; its place, if the broker acknowledged it."""
         sequence = self._sequences[key] = self._sequences.get(key, -1) + 1
         self.sent_at[identifier] = time.time()
         try:
@@ -222,7 +222,7 @@ class World:
         return {question.id: question.place for question in self._sent if question.place is not None}
 
     def drained(self) -> bool:
-        """Whether every question that was accepted has its outcome, and is committed."""
+        """Whether every accepted question has its outcome and is committed."""
         self.observer.check_alive()
         answered, committed = self.observer.answered, self.observer.committed
         return all(
@@ -230,27 +230,27 @@ class World:
         )
 
     def goes_on(self, since: float) -> bool:
-        """Whether every partition that is asked has an outcome since a kill at that moment."""
+        """Whether every partition with questions has an outcome later than a kill at that moment."""
         asked = {partition for partition, _ in self.places.values()}
         return asked <= {one.source[0] for one in self.observer.outcomes if one.at > since + SENT_S}
 
     @property
     def uncommitted(self) -> int:
-        """Questions that have their outcome and are not below a commit, as far as it was seen."""
+        """Questions with an outcome and not below a commit, as far as the observer has read."""
         committed = self.observer.committed
         return sum(place[1] >= committed.get(place[0], 0) for place in self.observer.answered)
 
     @property
     def paid_and_unanswered(self) -> int:
-        """Questions whose tool was called, and that have no outcome yet, as far as it was seen."""
+        """Questions whose tool was called and that have no outcome, as far as the observer has read."""
         answered, places = self.observer.answered, self.places
         return sum(places.get(call.question_id) not in answered for call in self.services.tool_calls)
 
     async def finish(self, *, duplicates: int | None = 0) -> Ledgers:
-        """Wait for the backlog, end the workers, and give the ledgers.
+        """Wait for the backlog, end the workers, and return the ledgers.
 
         Args:
-            duplicates: how many second outcomes are allowed; None: what the faults explain.
+            duplicates: the most second outcomes allowed; None: as many as the faults explain.
         """
         healed_at = time.time()
         drained_at = None
@@ -289,7 +289,7 @@ class World:
         return ledgers
 
     async def _produced(self) -> list[Produced]:
-        """What was sent, and of the unknown ones what the topic says."""
+        """Every question sent; the topic decides on the ones with an unknown result."""
         count = sum((await end_offsets(self.kafka, self.topics.questions)).values())
         known = set(self.places.values())
         produced = [question for question in self._sent if question.place is not None]

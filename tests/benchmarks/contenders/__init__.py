@@ -2,7 +2,7 @@
 
 Each is run as `python -m tests.benchmarks.contenders.NAME`, reads the environment that `kotae worker`
 reads and `BENCH_*` (see `work`), and prints `ready`. They are written as the framework's own
-documentation recommends; what answers one question is the same code in all of them.
+documentation recommends; all of them share the code that answers one question.
 """
 
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class Contender:
     """A program under the load: a module of this package, or the worker itself.
 
     Attributes:
-        package: the distribution that it is about, whose version is reported.
-        module: what `python -m` runs; empty: `kotae worker`.
-        settings: added to its environment.
-        note: what a reader of its figures must know.
+        package: the distribution under test, whose version is reported.
+        module: the module that `python -m` runs; empty: `kotae worker`.
+        settings: variables added to its environment.
+        note: a remark for readers of its figures.
     """
 
     package: str

@@ -1,7 +1,7 @@
 """FastStream on aiokafka, with a subscriber of many workers.
 
-More than one worker is only to be had with `AckPolicy.ACK_FIRST`: what is acknowledged and not yet
-answered is lost when the process ends.
+More than one worker needs `AckPolicy.ACK_FIRST`: a question that is acknowledged and not yet answered is lost
+when the process ends.
 """
 
 import asyncio

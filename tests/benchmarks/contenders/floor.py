@@ -1,4 +1,4 @@
-"""The floor: what a worker costs at the least, written by hand on aiokafka.
+"""The floor: the least cost of a worker, written by hand on aiokafka.
 
 Consumes, runs a task a question, publishes, and nothing else: no deadline, no order, no commit. With
 `BENCH_TUNED=1` its garbage collector is tuned as that of `kotae worker`: a quarter less CPU, or more.

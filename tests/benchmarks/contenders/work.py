@@ -1,8 +1,8 @@
-"""What every contender does for one question: retrieval, plan, tools and answer, on aiohttp.
+"""The work of every contender for one question: retrieval, plan, tools and answer, on aiohttp.
 
-No deadline, no check, no trace. `BENCH_TOOLS_URL` is where the tools are, `BENCH_TOOLS` how many are
-offered (with 0 nothing is planned), `BENCH_SEQUENTIAL=1` runs one stage after another, `BENCH_REMOTE=1`
-asks a server before it searches.
+No deadline, no check, no trace. `BENCH_TOOLS_URL` is the tools' address, `BENCH_TOOLS` their number (with 0
+nothing is planned), `BENCH_SEQUENTIAL=1` runs one stage after another, `BENCH_REMOTE=1` asks a server before
+it searches.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The command line itself: what it loads, what it says when something is wrong, its exit codes."""
+"""The command line itself: the modules it loads, its error messages, its exit codes."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ HEAVY = (
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Make `kotae config` a command that raises, or returns, what it is given."""
+    """Make `kotae config` a command that raises the given error, or returns the given value."""
 
     def install(outcome: object) -> None:
         @click.command()

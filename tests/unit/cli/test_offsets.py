@@ -1,4 +1,4 @@
-"""What `kotae offsets show` makes of a commit: pure, from what the broker said to what people read."""
+"""The lines of `kotae offsets show`, from the broker's commits. Pure."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What a person is shown of an answer."""
+"""An answer as a person sees it."""
 
 from datetime import UTC, datetime
 

@@ -34,7 +34,7 @@ def test_help_hides_the_options_of_the_supervisor(capsys: pytest.CaptureFixture[
 
 
 def test_the_garbage_collector_never_walks_all_questions_in_flight_at_once() -> None:
-    """It holds the loop while it looks: half a second at what 10,000 questions are made of."""
+    """The collector holds the loop while it walks: half a second for the objects of 10,000 questions."""
     program = """if True:
         import gc
         from streams.cli.worker import spare_the_collector

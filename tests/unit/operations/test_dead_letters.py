@@ -1,4 +1,4 @@
-"""How much is read to decide what may be done with dead letters."""
+"""The records that are read to decide on dead letters."""
 
 from collections.abc import AsyncIterator, Mapping
 

@@ -1,4 +1,4 @@
-"""Which dead letters may be sent back, and with what."""
+"""Decisions on dead letters, and the records that are sent back."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Where settings come from, and the one line that is said when one is wrong."""
+"""The sources of settings, and the one line about a wrong one."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is shown of values that hold secrets."""
+"""Secrets are masked in settings, logs and messages."""
 
 from typing import Any
 

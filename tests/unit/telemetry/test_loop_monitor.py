@@ -1,4 +1,4 @@
-"""What the monitor of the event loop sees, says and leaves alone; on a real loop, held for real."""
+"""The monitor of the event loop: the stalls that it sees and logs, on a real loop that is really held."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ def wait_in_a_blocking_call(seconds: float) -> None:
 
 
 async def hold(monitor: LoopMonitor, call, seconds: float) -> Stall:
-    """Hold the loop from a task, and give what was kept of it (not a stall of a busy machine)."""
+    """Hold the loop from a task, and return the stall of that task (not one of a busy machine)."""
 
     async def task() -> None:
         call(seconds)

@@ -1,4 +1,4 @@
-"""What is counted, and that a scrape shows it in a form Prometheus reads."""
+"""Events are counted, and a scrape shows the counts in Prometheus' format."""
 
 from datetime import UTC, datetime
 from inspect import signature

@@ -1,4 +1,4 @@
-"""Lines that say the same again and again."""
+"""Repeated log lines."""
 
 import logging
 

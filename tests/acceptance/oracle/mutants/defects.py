@@ -1,4 +1,4 @@
-"""The defects: each breaks what one guarantee rests on, and nothing else."""
+"""The defects: each breaks the mechanism of one guarantee, and nothing else."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from streams.publishing.publisher import Publisher
 
 
 def commit_before_answer() -> None:
-    """What was polled is committed, answered or not."""
+    """Commits every polled offset, answered or not."""
     OffsetTracker.commit_point = property(lambda tracker: tracker._next)  # type: ignore[assignment,method-assign]  # a defect
 
 
 def ignored_epoch() -> None:
-    """What an earlier assignment had to commit is committed once more in a later one."""
+    """Repeats the commits of an earlier assignment in a later one."""
     right = AIOKafkaConsumer.commit
     last: dict[Any, Any] = {}
     stale: dict[Any, Any] = {}
@@ -42,7 +42,7 @@ def ignored_epoch() -> None:
 
 
 def dropped_dead_letter_ack() -> None:
-    """A dead letter counts as written whatever the broker said."""
+    """Counts a dead letter as written even if the broker refused it."""
     right = Publisher._settled
 
     def settled(self: Publisher, delivery: Any, record: Any, error: BaseException | None) -> None:
@@ -52,7 +52,7 @@ def dropped_dead_letter_ack() -> None:
 
 
 def order_broken() -> None:
-    """Every record has a lane of its own."""
+    """Gives every record a lane of its own."""
     right = Lanes.add
 
     def add(self: Any, partition: int, key: Any, work: Any) -> None:
@@ -63,17 +63,17 @@ def order_broken() -> None:
 
 
 def forgotten_recovery_scan() -> None:
-    """What was answered since the last commit is not looked for."""
+    """Skips the recovery scan."""
     recovery.take_in = lambda *_: None
 
 
 def journal_ignored() -> None:
-    """What an earlier run did is written down, and not asked for."""
+    """Writes the journal, but never reads it."""
     KafkaJournal.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
 
 
 def slept_through_expulsion() -> None:
-    """A worker that was stopped for longer than its session goes on until it is told, which takes a while."""
+    """Lets a worker that was stopped for longer than its session go on until the group tells it."""
     right = GroupCoordinator._send_req
 
     async def late(self: Any, request: Any) -> Any:
