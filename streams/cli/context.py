@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streams.settings.model import Settings
-    from streams.settings.reader import Loaded
+    from streams.settings.reader import LoadedSettings
 
 
 @dataclass
@@ -21,7 +21,7 @@ class CommandContext:
     config: Path | None = None
 
     @cached_property
-    def loaded(self) -> "Loaded":
+    def loaded(self) -> "LoadedSettings":
         """The settings with their sources.
 
         Raises:

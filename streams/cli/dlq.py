@@ -11,7 +11,7 @@ from streams.cli.context import CommandContext
 from streams.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from streams.operations.redrive import Decision, Letter
+    from streams.operations.redrive import RedriveDecision, Letter
     from streams.settings.model import Kafka
 
 MESSAGE_SHOWN = 100
@@ -40,9 +40,9 @@ def list_letters(context: CommandContext, *, as_json: bool) -> None:
     for one in decisions:
         letter = one.letter
         line = (
-            f"{letter.position}  {_when(letter)}  {letter.said.get('qa.dlq.disposition', '?')}"
+            f"{letter.position}  {_when(letter)}  {letter.header_texts.get('qa.dlq.disposition', '?')}"
             f"  {letter.question_id or '-'}  [{one.action}]"
-            f"  {letter.said.get('__connect.errors.exception.message', '')[:MESSAGE_SHOWN]}"
+            f"  {letter.header_texts.get('__connect.errors.exception.message', '')[:MESSAGE_SHOWN]}"
         )
         click.echo(harmless(line, lines=False))
     click.echo(f"{len(decisions)} dead letters")
@@ -126,7 +126,7 @@ async def _letters(kafka: "Kafka") -> list["Letter"]:
     return await aread_letters(kafka)
 
 
-async def _decisions(kafka: "Kafka") -> list["Decision"]:
+async def _decisions(kafka: "Kafka") -> list["RedriveDecision"]:
     from streams.operations.dead_letters import adecide, aread_letters  # noqa: PLC0415 - as above
 
     return await adecide(kafka, await aread_letters(kafka))
@@ -151,5 +151,5 @@ def _as_object(letter: "Letter") -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode(errors="backslashreplace"),
         "value": None if letter.value is None else letter.value.decode(errors="backslashreplace"),
         "redrives": letter.redrives,
-        "headers": dict(letter.said),
+        "headers": dict(letter.header_texts),
     }

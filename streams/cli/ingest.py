@@ -23,7 +23,7 @@ READ_AT_ONCE = 32
 
 
 @dataclass
-class Report:
+class IngestReport:
     """The result of one run: how much was sent, and every problem."""
 
     topic: str
@@ -58,9 +58,9 @@ def command(context: CommandContext, *, paths: Sequence[Path], tenant: str | Non
     return 1 if report.problems else 0
 
 
-async def _ingest(kafka: Kafka, files: Sequence[Path], tenant: str | None) -> Report:
+async def _ingest(kafka: Kafka, files: Sequence[Path], tenant: str | None) -> IngestReport:
     sender = DocumentSender(kafka)
-    report = Report(sender.topic)
+    report = IngestReport(sender.topic)
     async with sender:
         with _progress(len(files)) as advance:
             for path in files:
@@ -100,7 +100,7 @@ def _progress(files: int) -> Iterator[Callable[[str], None]]:
         yield lambda name: bar.update(task, advance=1, description=name.replace("[", r"\["))
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _show(report: IngestReport, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
         return

@@ -37,7 +37,7 @@ PATIENCE_S = 3.0
 _STOP_TIMEOUT_S = 5.0
 
 
-class Pending:
+class PendingAnswer:
     """A question that waits for its answer."""
 
     def __init__(self, on_delta: DeltaListener | None) -> None:
@@ -77,14 +77,14 @@ class Replies:
 
     def __init__(self, deltas_topic: str) -> None:
         self._deltas_topic = deltas_topic
-        self._pending: dict[bytes, Pending] = {}
+        self._pending: dict[bytes, PendingAnswer] = {}
         self._failure: Exception | None = None
 
     @contextlib.contextmanager
-    def expect(self, correlation_id: str, on_delta: DeltaListener | None = None) -> Iterator[Pending]:
+    def expect(self, correlation_id: str, on_delta: DeltaListener | None = None) -> Iterator[PendingAnswer]:
         """Wait for the records with this correlation id while the block lasts."""
         key = correlation_id.encode()
-        pending = self._pending[key] = Pending(on_delta)
+        pending = self._pending[key] = PendingAnswer(on_delta)
         if self._failure is not None:
             pending.failed(self._failure)
         try:

@@ -12,7 +12,7 @@ from streams.kafka.authorization import dead_letter_rights
 from streams.kafka.options import client_options
 from streams.kafka.reading import aread_to_end
 from streams.kafka.topics import acheck_topics
-from streams.operations.redrive import Decision, Identity, Letter, Place, Sent, decide
+from streams.operations.redrive import RedriveDecision, Identity, Letter, QuestionPlace, Sent, decide
 from streams.publishing.outcomes import TRUNCATED
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
@@ -46,7 +46,7 @@ async def aread_letters(kafka: Kafka) -> list[Letter]:
         raise OperatorError(f"cannot read the topic {topics.dead_letters}: {error!r}") from error
 
 
-async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
+async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[RedriveDecision]:
     """Decide on each letter, from the records written to `answers` and `questions` since it failed.
 
     Raises:
@@ -57,14 +57,14 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
     if not letters:
         return []
     since_ms = max(0, min(letter.timestamp_ms for letter in letters) - SKEW_MS)
-    answered: set[Place | Identity] = set()
+    answered: set[QuestionPlace | Identity] = set()
     sent: set[Sent] = set()
-    made_anew = False
-    failed: dict[Place, set[bytes | None]] = {}
+    recreated = False
+    failed: dict[QuestionPlace, set[bytes | None]] = {}
     for letter in letters:
         if letter.source[0] >= 0:
             values = failed.setdefault(letter.source, set())
-            if letter.said.get("qa.dlq.disposition") != TRUNCATED:  # it would equal no record
+            if letter.header_texts.get("qa.dlq.disposition") != TRUNCATED:  # it would equal no record
                 values.add(letter.value)
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
@@ -77,9 +77,9 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
                 answered |= {place, (answer.tenant, answer.question_id)}
         # From an offset, not from a time, because the clock of the machine that sent one back may be wrong.
         async for record in aread_to_end(kafka, topics.questions, since=dict(sorted(failed, reverse=True))):
-            made_anew |= not failed.get((record.partition, record.offset), set()) <= {record.value}
+            recreated |= not failed.get((record.partition, record.offset), set()) <= {record.value}
             sent |= _sent_back(record)
-        if made_anew:  # its offsets do not tell which records are later
+        if recreated:  # its offsets do not tell which records are later
             async for record in aread_to_end(kafka, topics.questions):
                 sent |= _sent_back(record)
     except KafkaError as error:
@@ -90,11 +90,13 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[Decision]:
 def _sent_back(record: ConsumerRecord) -> set[Sent]:
     """The record's entry if it was sent back, else nothing."""
     again = Letter(record.partition, record.offset, None, record.value, tuple(record.headers), 0)
-    return {(again.origin, again.identity, again.redrives)} if "qa.dlq.origin" in again.said else set()
+    return (
+        {(again.origin, again.identity, again.redrives)} if "qa.dlq.origin" in again.header_texts else set()
+    )
 
 
 async def aredrive(
-    kafka: Kafka, decisions: Sequence[Decision], *, rate_per_s: float
+    kafka: Kafka, decisions: Sequence[RedriveDecision], *, rate_per_s: float
 ) -> AsyncIterator[Letter]:
     """Send back the letters decided to be redriven, in order; yields each when the broker has it.
 

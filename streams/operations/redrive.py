@@ -16,15 +16,15 @@ from streams.publishing.outcomes import HEADERS_LOST, TRUNCATED
 
 REDRIVES_MAX = 3
 
-Action = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
-Place = tuple[int, int]
+RedriveAction = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
+QuestionPlace = tuple[int, int]
 """(partition, offset) on `questions`."""
 Identity = tuple[str, str]
 """A question's tenant and id: questions of different tenants may have the same id."""
 Sent = tuple[str, Identity | None, int]
 """A record that was sent back: its origin, its question, and how many times it had then been sent back."""
 
-_REASONS: dict[Action, str] = {
+_REASONS: dict[RedriveAction, str] = {
     "redrive": "sent back",
     "superseded": "it was sent back and failed again: a later letter replaces this one",
     "pending": "it was sent back and has no outcome yet",
@@ -51,28 +51,30 @@ class Letter:
         return f"{self.partition}/{self.offset}"
 
     @cached_property
-    def said(self) -> Mapping[str, str]:
+    def header_texts(self) -> Mapping[str, str]:
         """The headers as text; if a name occurs twice, the last one counts."""
         return {name: (value or b"").decode(errors="replace") for name, value in self.headers}
 
     @property
-    def source(self) -> Place:
+    def source(self) -> QuestionPlace:
         """The place of the record that failed; (-1, -1) if the letter does not name it."""
-        said = self.said
+        header_texts = self.header_texts
         try:
-            return int(said["__connect.errors.partition"]), int(said["__connect.errors.offset"])
+            return int(header_texts["__connect.errors.partition"]), int(
+                header_texts["__connect.errors.offset"]
+            )
         except (KeyError, ValueError):
             return -1, -1
 
     @property
     def origin(self) -> str:
         """The place of the record that was asked first, `partition/offset`."""
-        return self.said.get("qa.dlq.origin") or "{}/{}".format(*self.source)
+        return self.header_texts.get("qa.dlq.origin") or "{}/{}".format(*self.source)
 
     @property
     def redrives(self) -> int:
         """How often the record had been sent back when it failed."""
-        count = self.said.get("qa.dlq.redrives", "")
+        count = self.header_texts.get("qa.dlq.redrives", "")
         return int(count) if count.isdecimal() else 0
 
     @cached_property
@@ -109,11 +111,11 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RedriveDecision:
     """The action for one letter."""
 
     letter: Letter
-    action: Action
+    action: RedriveAction
 
     @property
     def reason(self) -> str:
@@ -122,8 +124,8 @@ class Decision:
 
 
 def decide(
-    letters: Iterable[Letter], *, answered: Collection[Place | Identity], sent: Collection[Sent]
-) -> list[Decision]:
+    letters: Iterable[Letter], *, answered: Collection[QuestionPlace | Identity], sent: Collection[Sent]
+) -> list[RedriveDecision]:
     """Decide on each letter, in the order of the records that failed.
 
     If `questions` was deleted and created again, other questions are at the same places. A place therefore
@@ -139,15 +141,15 @@ def decide(
         asked = letter.origin, letter.identity
         latest[asked] = max(letter.redrives, latest.get(asked, 0))
 
-    def action(letter: Letter) -> Action:
+    def action(letter: Letter) -> RedriveAction:
         if (letter.identity or letter.source) in answered:
             return "answered"
         if letter.redrives < latest[letter.origin, letter.identity]:
             return "superseded"
         if letter.redrives >= REDRIVES_MAX:
             return "parked"
-        if letter.source[0] < 0 or letter.said.get("qa.dlq.disposition") in {TRUNCATED, HEADERS_LOST}:
+        if letter.source[0] < 0 or letter.header_texts.get("qa.dlq.disposition") in {TRUNCATED, HEADERS_LOST}:
             return "damaged"
         return "pending" if (letter.origin, letter.identity, letter.redrives + 1) in sent else "redrive"
 
-    return [Decision(letter, action(letter)) for letter in ordered]
+    return [RedriveDecision(letter, action(letter)) for letter in ordered]

@@ -62,7 +62,7 @@ _BROKERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSettings:
     """The settings and the source of each.
 
     Attributes:
@@ -83,7 +83,7 @@ class _Given:
     is_text: bool
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> LoadedSettings:
     """Read all settings; `path` is the TOML file (default: the one that `KOTAE_CONFIG` names, else none).
 
     Raises:
@@ -107,7 +107,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         values[section][name] = _converted(key, one)
     settings = msgspec.convert(values | {"tools": tools}, Settings)
     _check(settings, sources)
-    return Loaded(settings, sources | {f"tools.{name}": file for name in tools}, environ)
+    return LoadedSettings(settings, sources | {f"tools.{name}": file for name in tools}, environ)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:

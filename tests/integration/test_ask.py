@@ -192,7 +192,7 @@ class TestCommand:
         async with answering(kafka_settings, fail):
             plain = await self.run(kafka_settings, tmp_path, "why?")
             code, output = await self.run(kafka_settings, tmp_path, "why?", "--json")
-        assert plain == (1, "  failed: model_rejected in generate: no such model\n")
+        assert plain == (1, "  failed: model_rejected in stage generate: no such model\n")
         assert code == 1
         assert orjson.loads(output)["error"]["code"] == "model_rejected"
 

@@ -10,7 +10,7 @@ from schemas.answer import Answer, Source
 from schemas.codec import DecodeError, encode
 from schemas.event import AnswerDelta
 from schemas.headers import Header
-from streams.client.asking import AskClient, Pending, Replies
+from streams.client.asking import AskClient, PendingAnswer, Replies
 from streams.settings.model import Kafka
 
 MINE = Source("questions", 1, 7)
@@ -110,7 +110,7 @@ async def test_an_error_of_the_reader_is_raised_to_the_askers() -> None:
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), max_size=30))
 async def test_deltas_come_in_order_and_a_newer_epoch_replaces_the_older(sent: list[tuple[int, int]]) -> None:
     told: list[AnswerDelta] = []
-    pending = Pending(told.append)
+    pending = PendingAnswer(told.append)
     for epoch, sequence in sent:
         pending.streamed(delta(epoch, sequence))
     got = [(piece.epoch, piece.sequence) for piece in told]
