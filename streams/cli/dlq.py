@@ -11,7 +11,7 @@ from streams.cli.context import CommandContext
 from streams.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from streams.operations.redrive import RedriveDecision, Letter
+    from streams.operations.redrive import Letter, RedriveDecision
     from streams.settings.model import Kafka
 
 MESSAGE_SHOWN = 100

@@ -12,7 +12,7 @@ from streams.kafka.authorization import dead_letter_rights
 from streams.kafka.options import client_options
 from streams.kafka.reading import aread_to_end
 from streams.kafka.topics import acheck_topics
-from streams.operations.redrive import RedriveDecision, Identity, Letter, QuestionPlace, Sent, decide
+from streams.operations.redrive import Identity, Letter, QuestionPlace, RedriveDecision, Sent, decide
 from streams.publishing.outcomes import TRUNCATED
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
