@@ -45,7 +45,7 @@ def list_letters(context: CommandContext, *, as_json: bool) -> None:
             f"  {letter.header_texts.get('__connect.errors.exception.message', '')[:MESSAGE_SHOWN]}"
         )
         click.echo(harmless(line, lines=False))
-    click.echo(f"{len(decisions)} dead letters")
+    click.echo("1 dead letter" if len(decisions) == 1 else f"{len(decisions)} dead letters")
 
 
 @command.command()
@@ -117,7 +117,7 @@ async def _redrive(kafka: "Kafka", positions: Sequence[str], rate: float, *, dry
         async for letter in aredrive(kafka, decisions, rate_per_s=rate):
             count += 1
             click.echo(f"{letter.position} sent back ({letter.redrives + 1} of {REDRIVES_MAX})")
-    click.echo(f"{count} of {len(decisions)} {'would be ' if dry_run else ''}sent back")
+    click.echo(f"{count} of {len(decisions)} dead letters {'would be ' if dry_run else ''}sent back")
 
 
 async def _letters(kafka: "Kafka") -> list["Letter"]:

@@ -134,10 +134,10 @@ class LoopMonitor:
         if now - self._reported < REPORT_EVERY_S:
             self._unreported += 1
             return
-        more = f"; {self._unreported} more since the last report" if self._unreported else ""
+        more = f"; {self._unreported} more stalls since the last report" if self._unreported else ""
         self._reported, self._unreported = now, 0
         log.warning(
-            "the event loop was held for %.0f ms (%.0f ms of processor time)%s by %s",
+            "the event loop was held for %.0f ms (%.0f ms of processor time%s) by %s",
             lag * 1000,
             cpu * 1000,
             more,
