@@ -87,19 +87,12 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -
     def open_reader() -> AIOKafkaConsumer:
         return AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
 
-    def positions() -> dict[int, int | None]:
-        known = engine.consumer.state()["partitions"].items()
-        return {
-            int(number): state["committed"] if state["commit_point"] is None else state["commit_point"]
-            for number, state in known
-        }
-
     patience_s = engine.rebalance_timeout_s + BEYOND_A_REBALANCE_S
     return Monitor(
         consumer=engine.consumer,
         watchdog=Watchdog(Limits(polls_s=patience_s, rejoin_s=patience_s)),
         backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
-        positions=positions,
+        positions=lambda: engine.consumer.positions,
         completed=lambda: metrics.finished,
         hook=hook,
     )

@@ -1,9 +1,9 @@
-"""The partitions that are ours: what of them may run, across rebalances. Pure.
+"""The partitions that are ours, across rebalances, and the records of them that may run. Pure.
 
-aiokafka's rebalances are eager: each takes everything away and gives most of it back. From the moment of
-taking, nothing of a partition starts or goes out. Where it comes back, and nobody can have had it
-meanwhile, all goes on as it was: what runs, what waits, what is done. Else it is lost: its outcomes stay
-here, and if it ever comes back, then as a new one, recovered from what others have written.
+aiokafka's rebalances are eager: each takes all partitions away and gives most of them back. From the
+moment of taking, nothing of a partition starts or goes out. A partition that comes back, and that nobody
+else can have had meanwhile, goes on with its running, waiting and completed records. Any other is lost:
+its outcomes stay here, and if it ever comes back, it is recovered from the records of `answers`.
 """
 
 from collections.abc import Callable, Collection
@@ -12,39 +12,30 @@ from dataclasses import dataclass
 from streams.consumer.intake import Intake
 from streams.consumer.lanes import Lanes
 from streams.consumer.lease import Lease
-from streams.consumer.offset_map import encode, may_start_beyond
+from streams.consumer.partition import Due, Partition
 from streams.consumer.recovery import Recovered
-from streams.consumer.work import Assigned, Work
+from streams.consumer.work import Work
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What an assignment made of the partitions."""
+    """The partitions before and after an assignment."""
 
-    kept: list[Assigned]
-    lost: list[Assigned]
-    new: list[Assigned]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What is to be committed of a partition; `changes` is the tracker's, when this was made."""
-
-    point: int
-    metadata: str
-    changes: int
+    kept: list[Partition]
+    lost: list[Partition]
+    new: list[Partition]
 
 
 class Assignment:
-    """What this worker has of the topic.
+    """The partitions of the topic that this worker has.
 
     Args:
         end_of_answers: the end of a partition of `answers`, as far as it is known; 0 if it is not.
-        lease: what everything written needs.
+        lease: needed to write anything.
 
     Attributes:
         epoch: grows with every assignment.
-        partitions: ours by number; those that a rebalance under way has taken, too.
+        partitions: ours by number; during a rebalance also those that it has taken.
         held: a rebalance is under way.
     """
 
@@ -58,33 +49,34 @@ class Assignment:
         self.lease = Lease() if lease is None else lease
         self.epoch = 0
         self.held = False
-        self.partitions: dict[int, Assigned] = {}
+        self.partitions: dict[int, Partition] = {}
         self.lanes: Lanes[Work] = Lanes()
         self._end_of_answers = end_of_answers
         self._generation = -1
 
     @property
     def recovered(self) -> bool:
-        """Whether what was done before is known of all of them."""
-        return all(assigned.ready for assigned in self.partitions.values())
+        """Whether all partitions are recovered."""
+        return all(partition.ready for partition in self.partitions.values())
 
     def hold(self) -> None:
         """A rebalance begins."""
         self.held = True
-        for assigned in self.partitions.values():
-            assigned.gate.hold()
+        for partition in self.partitions.values():
+            partition.gate.hold()
 
     def renew(self, at: float) -> None:
-        """The group has answered to what was sent to it at that time: we were a member then."""
+        """The group has answered a request that was sent at that time: we were a member then."""
         self.lease.renew(at)
         if not self.held:
-            for assigned in self.partitions.values():
-                assigned.gate.release()
+            for partition in self.partitions.values():
+                partition.gate.release()
 
     def assign(self, numbers: Collection[int], generation: int) -> Changed:
-        """These are ours in this generation of the group, and no others.
+        """Take these partitions, and no others, as ours in this generation of the group.
 
-        `new` ones have to be recovered, `lost` ones cut off.
+        Returns:
+            The `new` ones have to be recovered, the `lost` ones cut off.
         """
         # Every generation between would have given each partition to somebody. A member that is
         # expelled has none, -1, and comes back two generations later at the earliest.
@@ -94,51 +86,55 @@ class Assignment:
         self._generation = generation
         before, self.partitions = self.partitions, {}
         changed = Changed([], [], [])
-        for number, assigned in before.items():
-            if not (stayed and assigned.ready and number in numbers):
-                self.lanes.drop(number)
-                self.intake.drop(number)
-                changed.lost.append(assigned)
+        for number, partition in before.items():
+            if not (stayed and partition.ready and number in numbers):
+                self._drop(partition)
+                changed.lost.append(partition)
         for number in sorted(numbers):
             known = before.get(number)
             if known is not None and stayed and known.ready:
-                known.tracker.epoch = self.epoch
+                known.keep(self.epoch)
                 self.partitions[number] = known
                 changed.kept.append(known)
             else:
-                fresh = self.partitions[number] = Assigned(number, self.epoch, self.lease.valid)
-                changed.new.append(fresh)
-        # Whoever is told by a gate finds all of this done.
-        for assigned in changed.lost:
-            assigned.gate.lose()
-        for assigned in changed.kept:
-            assigned.gate.release()
+                changed.new.append(self._add(number))
+        # Those that a gate calls back find all of this done.
+        for partition in changed.lost:
+            partition.gate.lose()
+        for partition in changed.kept:
+            partition.gate.release()
         return changed
 
-    def recover(self, found: Recovered) -> Assigned | None:
-        """Records of this partition may run; None where it is not ours any more, or ready already."""
-        assigned = self.partitions.get(found.number)
-        if assigned is None or assigned.ready:
+    def begin_anew(self, number: int) -> Partition:
+        """Lose a partition of ours and have it recovered as a new one. Returns the lost one."""
+        lost = self.partitions[number]
+        self._drop(lost)
+        self._add(number)
+        lost.gate.lose()
+        return lost
+
+    def recover(self, found: Recovered) -> Partition | None:
+        """Let the records of this partition run.
+
+        Returns:
+            The partition; None where it is not ours any more, or was ready already.
+        """
+        partition = self.partitions.get(found.number)
+        if partition is None or partition.ready:
             return None
-        assigned.tracker = type(assigned.tracker)(assigned.tracker.epoch, found.completed)
-        assigned.start = found.start
-        assigned.committed = found.committed
-        assigned.position = found.position
-        assigned.ready = True
+        partition.recover(found)
         self.intake.assign(found.number)
-        return assigned
+        return partition
 
     def take_in(self, work: Work, now: float) -> None:
-        """A record was polled; its key is known."""
-        assigned = work.assigned
-        if assigned.committed is None:
-            assigned.committed = work.record.offset
-        if assigned.tracker.polled(work.record.offset, now):
-            self.intake.received(assigned.number, work.size)
-            self.lanes.add(assigned.number, work.key, work)
+        """A record was polled at `now` (seconds); its key is known."""
+        partition = work.partition
+        if partition.tracker.polled(work.record.offset, now):
+            self.intake.received(partition.number, work.size)
+            self.lanes.add(partition.number, work.key, work)
 
     def take(self, most: int) -> list[Work]:
-        """The next records to start, no more than so many."""
+        """Start the next records, at most so many."""
         taken: list[Work] = []
         intake, lanes = self.intake, self.lanes
         slots = 0 if self.held else min(most, intake.slots)
@@ -147,77 +143,58 @@ class Assignment:
             work = lanes.take(most_of_tenant)
             if work is None:
                 break
-            if self._start(work):
+            if work.partition.start(work):
+                intake.started(work.partition.number, work.size)
                 taken.append(work)
+            else:
+                lanes.release(work)
         return taken
 
     def take_if(self, wanted: Callable[[Work], bool], most: int) -> list[Work]:
-        """Those of the next records that are wanted, no more than so many, though no slot is free."""
+        """Start the wanted ones of the next records, at most so many, though no slot is free."""
+        taken: list[Work] = []
         most = 0 if self.held else min(most, self.intake.refusals)
-        return [work for work in self.lanes.take_if(wanted, most) if self._start(work)]
+        for work in self.lanes.take_if(wanted, most):
+            if work.partition.start(work):
+                self.intake.started(work.partition.number, work.size)
+                taken.append(work)
+            else:
+                self.lanes.release(work)
+        return taken
 
     def free_slot(self, work: Work) -> None:
-        """For a record that was started nothing runs; its lane waits until its outcome is safe."""
+        """Nothing runs for a record that was started; its lane waits until its outcome is safe."""
         work.waits = True
         self.intake.free_slot()
         self.lanes.release(work)
 
     def finish(self, work: Work) -> None:
-        """A record that was started is done, whoever its partition belongs to by now."""
+        """A record that was started is done, even if its partition is another worker's by now."""
         self.intake.finished(work.size, without_slot=work.waits)
         if not work.waits:
             self.lanes.release(work)
-        assigned = work.assigned
-        assigned.running.pop(work, None)
-        if not assigned.gate.lost:
-            assigned.tracker.complete(work.record.offset)
-            self.lanes.finish(assigned.number, work.key)
-            if assigned.above and assigned.ceiling is None and not assigned.gate.blocks:
-                self._limit(assigned, None)
+        partition = work.partition
+        partition.finish(work)
+        if not partition.gate.lost:
+            self.lanes.finish(partition.number, work.key)
+            # Under a ceiling this would go through all of them for each that finishes; `due` does it.
+            if partition.held_back and partition.ceiling is None:
+                self._put_back(partition)
 
-    def due(self, assigned: Assigned) -> Due | None:
-        """What is to be committed: where the offset has grown or the map has changed."""
-        assigned.position = max(assigned.position, self._end_of_answers(assigned.number))
-        tracker = assigned.tracker
-        point, changes = tracker.commit_point, tracker.changes
-        if not assigned.ready or point is None:
-            return None
-        if assigned.committed is not None and point < assigned.committed:
-            return None  # never back: what is below has its outcome
-        if point == assigned.committed and changes == assigned.changes:
-            return None
-        completed = tracker.completed
-        # Where the map is left out, only times tell where to scan from: what an earlier map named is below.
-        encoded = encode(point, completed, self.scan_from(assigned), stripped_scan_from=None)
-        fits = may_start_beyond(encoded.ratio)
-        if not fits or assigned.ceiling is not None:
-            self._limit(assigned, None if fits else completed[-1])
-        return Due(point, encoded.metadata, changes)
+    def due(self, partition: Partition) -> Due | None:
+        """The commit to make of a partition; None where nothing has changed."""
+        due = partition.due(self._end_of_answers(partition.number))
+        self._put_back(partition)
+        return due
 
-    def committed(self, assigned: Assigned, due: Due) -> None:
-        """The broker has it."""
-        assigned.committed, assigned.changes = due.point, due.changes
+    def _add(self, number: int) -> Partition:
+        partition = self.partitions[number] = Partition(number, self.epoch, self.lease.valid)
+        return partition
 
-    def scan_from(self, assigned: Assigned) -> int:
-        """Every answer that completes what is incomplete now will be at this position or above."""
-        # Ends only grow, so the one known when the first of those running was started is the lowest.
-        return next(iter(assigned.running.values()), assigned.position)
+    def _drop(self, partition: Partition) -> None:
+        self.lanes.drop(partition.number)
+        self.intake.drop(partition.number)
 
-    def _start(self, work: Work) -> bool:
-        """Whether it may, or waits until it may."""
-        assigned = work.assigned
-        ceiling = assigned.ceiling
-        if assigned.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
-            self.lanes.release(work)
-            assigned.above.append(work)
-            return False
-        assigned.running[work] = assigned.position
-        self.intake.started(assigned.number, work.size)
-        return True
-
-    def _limit(self, assigned: Assigned, ceiling: int | None) -> None:
-        assigned.ceiling = ceiling
-        above, assigned.above = assigned.above, []
-        if not assigned.lost:
-            for work in reversed(above):
-                self.lanes.put_back(assigned.number, work)
+    def _put_back(self, partition: Partition) -> None:
+        for work in reversed(partition.freed()):
+            self.lanes.put_back(partition.number, work)

@@ -1,17 +1,19 @@
 """One consumer of the group from its start to its end: the thin shell around aiokafka's.
 
-What aiokafka needs to be treated with (each of these was reproduced; see its issue tracker):
+How aiokafka has to be used (each of these was reproduced; see its issue tracker):
 
 * `getmany` is never cancelled while the consumer lives: it would leave the poll counter wrong for good,
   and the consumer would not notice any more that it had stopped polling. So it is never put into a
   time-out, and where nothing is wanted it is not waited for but touched, with a partition that
   nobody has, which moves no record.
-* `pause` throws away what was fetched ahead: the partitions wanted are named instead.
+* `pause` throws away the records that were fetched ahead: the wanted partitions are named instead.
 * Records may come before `on_partitions_assigned` has run; as only partitions that it named are
   wanted, these stay in the fetcher.
 * Commits have their own traps: see `streams.consumer.commits`.
 * A header's name that is not UTF-8 stops its partition: see `streams.kafka.header_names`.
 * Its coordination may end, or wait for ever, and nobody hears of it: see `streams.consumer.watchdog`.
+* Where the offset to read is not in the log, it goes on at the first one there in silence: see `_take_in`.
+* Its private parts: see `streams.kafka.group_member`.
 """
 
 import asyncio
@@ -19,21 +21,20 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
+from streams.consumer.partition import Partition
 from streams.consumer.rebalance import Rebalance
-from streams.consumer.work import Assigned
-from streams.kafka.closing import within
+from streams.kafka.group_member import GroupMember
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 100
-"""How long a poll waits for records of the partitions wanted, before others may have become so."""
+"""How long a poll waits for records of the wanted partitions, before others may be wanted, too."""
 PACE_S = 0.004
 SMALL_POLL = 32
 """After a poll of fewer records the next one waits for `PACE_S`: a fetch costs as much as many records."""
@@ -43,33 +44,34 @@ GAPS_S = 2.0
 """Least time between two looks at where the log begins."""
 RETRY_S = 0.5
 SWEEP_S = 60.0
-"""A tenant that had nothing for this long, once or twice, leaves its share to the others."""
+"""A tenant without records for this long, once or twice, leaves its share to the others."""
 
 
 class Connection:
     """Polls and commits through one consumer; can be put away and another one taken, while work goes on.
 
     Args:
-        consumer: not started.
+        member: its consumer is not started.
         add: takes records that were polled of a partition of ours, and the time.
         dispatch: called after that, and after a commit: something may start.
         failed: told of a defect that has ended it.
+        out_of_range: told of a partition, the offset that was to be read next, and the first one there.
 
     Attributes:
         ended: why it does not poll any more, though nobody has closed it; else empty.
         polled_at: when a poll last returned, on the monotonic clock; 0 before the first.
-        member: who the group knows us as, once it is closed without leaving; empty: as nobody.
+        member_id: the member of the group that it was, once it is put away; empty: none.
     """
 
     def __init__(
         self,
-        consumer: Any,
+        member: GroupMember,
         committer: Committer,
         rebalance: Rebalance,
         *,
         topic: str,
         assignment: Assignment,
-        add: Callable[[Assigned, Sequence[ConsumerRecord], float], None],
+        add: Callable[[Partition, Sequence[ConsumerRecord], float], None],
         dispatch: Callable[[], None],
         failed: Callable[[BaseException], None],
         out_of_range: Callable[[int, int, int], None],
@@ -79,8 +81,9 @@ class Connection:
         self.rebalance = rebalance
         self.ended = ""
         self.polled_at = 0.0
-        self.member = ""
-        self._consumer = consumer
+        self.member_id = ""
+        self._member = member
+        self._consumer = member.consumer
         self._committer = committer
         self._topic = topic
         self._assignment = assignment
@@ -99,35 +102,29 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Join the group, wait for what it gives us, and begin."""
+        """Join the group and begin."""
         self._consumer.subscribe([self._topic], listener=self.rebalance)
         await self._consumer.start()
-        self._begin()
+        self._start_tasks()
 
-    async def take_over(self, member: str) -> None:
+    async def take_over(self, member_id: str) -> None:
         """Go on as the member that an earlier connection was, without waiting for the group.
 
-        To the group it is a member that joins again: it keeps our partitions, or learns what became of them.
+        To the group it is a member that joins again: it keeps our partitions, or learns that they are lost.
         """
-        self.member = member
+        self.member_id = member_id
         await self._consumer.start()
-        # aiokafka has no public way; before the subscription its coordinator does nothing.
-        self._consumer._coordinator.member_id = member
+        self._member.adopt(member_id)
         self._consumer.subscribe([self._topic], listener=self.rebalance)
-        self._begin()
+        self._start_tasks()
 
     def wake(self) -> None:
-        """There may be room for more records."""
+        """Look again for room for more records."""
         self._room.set()
 
     def position(self, number: int) -> int:
         """The offset of a partition that is read next; -1 where that is not known."""
-        subscription = self._consumer._subscription.subscription
-        partition = TopicPartition(self._topic, number)
-        if subscription is None or partition not in self._consumer.assignment():
-            return -1
-        state = subscription.assignment.state_value(partition)
-        return int(state.position) if state.has_valid_position else -1
+        return self._member.position(TopicPartition(self._topic, number))
 
     def stop_fetching(self) -> None:
         """Take no record any more; polls go on, so that the group keeps us."""
@@ -135,34 +132,19 @@ class Connection:
         self._room.set()
 
     async def aclose(self, timeout_s: float) -> None:
-        """Commit what is done, leave the group. Takes `timeout_s` at most, whatever the broker does."""
+        """Commit, leave the group. Takes `timeout_s` at most, whether the broker answers or not."""
         await self._end_tasks()
-        if self._consumer._coordinator is not None:
-            await self._committer.acommit(timeout_s / 2)
-        await self._stop(timeout_s / 2)
+        await self._committer.acommit(timeout_s / 2)
+        await self._member.kill(timeout_s / 2)
 
     async def put_away(self, timeout_s: float) -> None:
-        """End without leaving the group: `member` stays with it, for another to take over. As above."""
-        await self._end_tasks()
-        coordinator = self._consumer._coordinator
-        if coordinator is not None and coordinator.member_id:
-            self.member = coordinator.member_id
-            coordinator.generation = -1  # else it would leave
-        await self._stop(timeout_s)
+        """End without leaving the group: the group keeps `member_id` for another to take over.
 
-    async def _stop(self, timeout_s: float) -> None:
-        consumer = self._consumer
-        if await within(timeout_s / 2, consumer.stop()):
-            return
-        # It hangs at the first of its parts that does not end: the others must not go on behind us.
-        coordinator, fetcher = consumer._coordinator, consumer._fetcher
-        if coordinator is not None:
-            for task in (coordinator._coordination_task, coordinator._heartbeat_task):
-                if task is not None:
-                    task.cancel()
-        if fetcher is not None:
-            await within(timeout_s / 4, fetcher.close())
-        await within(timeout_s / 4, consumer._client.close())
+        Takes `timeout_s` at most, whether the broker answers or not.
+        """
+        await self._end_tasks()
+        self.member_id = self._member.forget() or self.member_id
+        await self._member.kill(timeout_s)
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -171,15 +153,15 @@ class Connection:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.rebalance.aclose()
 
-    def _begin(self) -> None:
+    def _start_tasks(self) -> None:
         self._tasks = [
             asyncio.create_task(self._poll(), name="poll"),
             asyncio.create_task(self._commit_regularly(), name="commit"),
         ]
         for task in self._tasks:
-            task.add_done_callback(self._has_ended)
+            task.add_done_callback(self._task_ended)
 
-    def _has_ended(self, task: asyncio.Task[None]) -> None:
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
         if task not in self._tasks:
             return
         # Where aiokafka's coordination was cancelled, a poll is too.
@@ -223,27 +205,38 @@ class Connection:
                 await self._room.wait()
 
     def _take_in(self, batches: Mapping[TopicPartition, list[ConsumerRecord]], epoch: int) -> int:
-        """Returns how many records there were."""
+        """Take in the polled records. Returns how many there were.
+
+        An offset above the next one may be a gap in the log; one below it means that the topic is another,
+        made anew under the same name. A new topic that is longer than our position by the time that we read
+        it cannot be told from the old one by offsets: its records below that position are not read.
+        """
         now = time.monotonic()
         count = 0
         for topic_partition, records in batches.items():
-            assigned = self._assignment.partitions.get(topic_partition.partition)
-            if assigned is None or not assigned.ready or epoch != self._assignment.epoch:
-                # Polled across a rebalance; if it is ours, it is read from where we are.
-                if assigned is not None:
-                    self.rebalance.seek(assigned)
+            partition = self._assignment.partitions.get(topic_partition.partition)
+            stale = self._assignment.held or epoch != self._assignment.epoch
+            if partition is None or not partition.ready or stale:
+                # Polled across a rebalance, from anywhere; if it is ours, it is read from where we are.
+                if partition is not None and partition.ready:
+                    self.rebalance.seek(partition)
                 continue
-            count += len(records)
-            expected = assigned.resume
-            if expected is not None and records[0].offset > expected:
+            first, expected = records[0].offset, partition.resume
+            if first < expected:
+                self._gaps.pop(topic_partition, None)
+                self._out_of_range(partition.number, expected, first)
+                self.rebalance.begin_anew(partition, first)
+                continue
+            if first > expected:
                 self._gaps.setdefault(topic_partition, expected)
-            self._add(assigned, records, now)
+            count += len(records)
+            self._add(partition, records, now)
         if count:
             self._dispatch()
         return count
 
     async def _look_at_gaps(self) -> None:
-        """Tell of records that were gone before they were read: aiokafka goes on behind them in silence.
+        """Report records that were gone before they were read: aiokafka goes on behind them in silence.
 
         Most gaps are the marks of transactions, and lie within the log.
         """

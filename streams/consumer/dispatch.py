@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from aiokafka import ConsumerRecord
 
 from streams.consumer.assignment import Assignment
-from streams.consumer.work import Assigned, Handler, Work
+from streams.consumer.partition import Partition
+from streams.consumer.work import Handler, Work
 from streams.telemetry.hook import Hook
 
 BURST = 128
@@ -52,13 +53,13 @@ class Dispatcher:
         self._refusing = asyncio.create_task(self._refuse_regularly(), name="refuse")
         self._refusing.add_done_callback(self._has_ended)
 
-    def add(self, assigned: Assigned, records: Sequence[ConsumerRecord], now: float) -> None:
+    def add(self, partition: Partition, records: Sequence[ConsumerRecord], now: float) -> None:
         """Take in what was polled of a partition of ours."""
         for record in records:
             size = len(record.value or b"") + len(record.key or b"")
             for _, value in record.headers:
                 size += len(value or b"")
-            work = Work(record, assigned, size)
+            work = Work(record, partition, size)
             self._handler.prepare(work)
             self._assignment.take_in(work, now)
         self._hook.records_fetched(len(records))

@@ -17,6 +17,7 @@ from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.watchdog import Observation
 from streams.consumer.work import Handler
+from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
 
@@ -67,15 +68,25 @@ class ConsumerLoop:
         self._defect: asyncio.Future[None] | None = None
 
     def gate_of(self, number: int) -> Gate:
-        """What is passed by all that is written of a partition; a lost one where it is not ours."""
-        assigned = self._assignment.partitions.get(number)
-        return _NOT_OURS if assigned is None else assigned.gate
+        """The gate that all records of a partition pass; a lost one where the partition is not ours."""
+        partition = self._assignment.partitions.get(number)
+        return _NOT_OURS if partition is None else partition.gate
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given us our partitions, were they none, and all are recovered."""
+        """Whether the group has given us our partitions, if only none, and all are recovered."""
         connection = self._connection
         return connection is not None and connection.rebalance.joined and self._assignment.recovered
+
+    @property
+    def positions(self) -> dict[int, int | None]:
+        """The commit point of each of our partitions: all records below it are done; None: not known."""
+        return {
+            number: partition.committed
+            if partition.tracker.commit_point is None
+            else partition.tracker.commit_point
+            for number, partition in self._assignment.partitions.items()
+        }
 
     @property
     def in_flight(self) -> int:
@@ -88,35 +99,35 @@ class ConsumerLoop:
         return self._intake.capacity.limit
 
     def observe_lag(self, lag_s: float) -> None:
-        """A timer of the event loop was served so late (see `capacity`)."""
+        """Take in how late a timer of the event loop was served (see `capacity`)."""
         intake = self._intake
         if intake.capacity.observe(time.monotonic(), lag_s, intake.running) and self._connection is not None:
             self._dispatcher.dispatch()
 
     @property
     def incomplete(self) -> int:
-        """Records polled that have no outcome yet, those that wait for their turn included."""
-        return sum(assigned.tracker.incomplete_count for assigned in self._assignment.partitions.values())
+        """How many polled records have no outcome yet; they run or wait for their turn."""
+        return sum(partition.tracker.incomplete_count for partition in self._assignment.partitions.values())
 
     @property
     def oldest_age_s(self) -> float:
         """Seconds since the oldest of them was polled; 0 with none."""
         now = time.monotonic()
         return max(
-            (assigned.tracker.oldest_age(now) for assigned in self._assignment.partitions.values()),
+            (partition.tracker.oldest_age(now) for partition in self._assignment.partitions.values()),
             default=0.0,
         )
 
     @property
     def paused(self) -> int:
-        """Partitions of which nothing starts, because a dead letter cannot be written."""
-        return sum(1 for assigned in self._assignment.partitions.values() if assigned.gate.blocks)
+        """How many partitions start nothing, because a dead letter cannot be written."""
+        return sum(1 for partition in self._assignment.partitions.values() if partition.gate.blocks)
 
     def observe(self, ends: Mapping[int, int] | None) -> Observation:
-        """What the watchdog sees; `ends` of our partitions, where they are known."""
+        """Observe the consumer for the watchdog; `ends` of our partitions, where they are known."""
         connection, assignment = self._connection, self._assignment
         if connection is None:
-            raise RuntimeError("only what was started can be observed")
+            raise RuntimeError("the loop was not started")
         joined = connection.rebalance.joined and not assignment.held
         wanted = self._intake.hungry if joined and not self._dispatcher.stopping else ()
         return Observation(
@@ -130,7 +141,7 @@ class ConsumerLoop:
         )
 
     def state(self) -> dict[str, Any]:
-        """What `/state` shows."""
+        """The consumer's part of `/state`."""
         now = time.monotonic()
         return {
             "in_flight": self._intake.in_flight,
@@ -140,15 +151,15 @@ class ConsumerLoop:
             "lanes": len(self._assignment.lanes),
             "partitions": {
                 str(number): {
-                    "epoch": assigned.tracker.epoch,
-                    "recovered": assigned.ready,
-                    "paused": next(iter(assigned.gate.blocks.values()), ""),
-                    "commit_point": assigned.tracker.commit_point,
-                    "committed": assigned.committed,
-                    "incomplete": assigned.tracker.incomplete_count,
-                    "oldest_age_s": round(assigned.tracker.oldest_age(now), 3),
+                    "epoch": partition.tracker.epoch,
+                    "recovered": partition.ready,
+                    "paused": next(iter(partition.gate.blocks.values()), ""),
+                    "commit_point": partition.tracker.commit_point,
+                    "committed": partition.committed,
+                    "incomplete": partition.tracker.incomplete_count,
+                    "oldest_age_s": round(partition.tracker.oldest_age(now), 3),
                 }
-                for number, assigned in sorted(self._assignment.partitions.items())
+                for number, partition in sorted(self._assignment.partitions.items())
             },
         }
 
@@ -160,7 +171,7 @@ class ConsumerLoop:
         self._dispatcher.start()
 
     async def rebuild(self) -> None:
-        """Put a new consumer in the place of one that is stuck; what runs goes on, its outcomes wait.
+        """Replace a stuck consumer by a new one; the records that run go on, their outcomes wait.
 
         Cancelling it leaves the change under way, which `aclose` ends.
 
@@ -174,23 +185,25 @@ class ConsumerLoop:
         await asyncio.shield(self._replacing)
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended the loop."""
+        """Wait for a defect that ends the loop, and raise it."""
         if self._defect is not None:
             await asyncio.shield(self._defect)
 
     def stop_fetching(self) -> None:
-        """Start nothing any more; what waits in memory is left to whoever reads it next."""
+        """Start nothing any more; the records that wait in memory are left to their next reader."""
         if self._connection is not None:
             self._connection.stop_fetching()
         self._dispatcher.stop()
 
     async def wait_idle(self) -> None:
-        """Returns once nothing is in flight, after `stop_fetching`."""
+        """Return once nothing is in flight, after `stop_fetching`."""
         await self._dispatcher.wait_idle()
 
     async def aclose(self, *, timeout_s: float) -> None:
-        """Commit what is done, leave the group, whatever the broker does. Takes `timeout_s` at most, and half
-        of it more while a consumer is rebuilt.
+        """Commit and leave the group.
+
+        Takes `timeout_s` at most, and half of it more while a consumer is rebuilt, whether the broker answers
+        or not.
         """
         self._dispatcher.stop()
         if self._replacing is not None:
@@ -202,10 +215,10 @@ class ConsumerLoop:
             await self._connection.aclose(timeout_s)
 
     def _open(self, leaving: list[tuple[int, Gate]]) -> Connection:
-        consumer = self._open_consumer()
-        committer = Committer(consumer, self._topic, self._assignment, self._hook)
+        member = GroupMember(self._open_consumer())
+        committer = Committer(member, self._topic, self._assignment, self._hook)
         rebalance = Rebalance(
-            consumer=consumer,
+            member=member,
             topic=self._topic,
             assignment=self._assignment,
             committer=committer,
@@ -217,7 +230,7 @@ class ConsumerLoop:
             leaving=leaving,
         )
         return Connection(
-            consumer,
+            member,
             committer,
             rebalance,
             topic=self._topic,
@@ -238,7 +251,7 @@ class ConsumerLoop:
             new.stop_fetching()
         try:
             async with asyncio.timeout(CONNECT_S):
-                await new.take_over(old.member)
+                await new.take_over(old.member_id)
         except BaseException:
             await new.put_away(self._commit_timeout_s)
             raise

@@ -1,9 +1,9 @@
-"""What is done when the group takes partitions and gives them: the thin shell around `Assignment`."""
+"""Acts when the group takes partitions and gives them: the thin shell around `Assignment`."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -11,33 +11,37 @@ from aiokafka.errors import IllegalStateError
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
+from streams.consumer.partition import Partition
 from streams.consumer.recovery import Recovered
-from streams.consumer.work import Assigned, Handler
+from streams.consumer.work import Handler
+from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
 Recover = Callable[[Collection[int], Callable[[Recovered], None]], Awaitable[None]]
-"""Finds out what was done of partitions, and tells of each (`streams.consumer.recovery.Recovery`)."""
+"""Finds out which records of partitions are done (`streams.consumer.recovery.Recovery.arecover`)."""
+
+RETRY_S = 1.0
 
 
 class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
-    """Listens to one consumer. aiokafka swallows what is raised here: nothing is, but by a defect.
+    """Listens to one consumer. aiokafka swallows any error that is raised here, so only a defect raises.
 
     Args:
-        wake: called when something may run or be fetched again.
+        wake: called when records may run or be fetched again.
         timeout_s: how long outcomes on their way, and then the commit, may hold a rebalance up.
 
     Attributes:
-        joined: the group has given us our partitions, were they none.
-        leaving: of lost partitions, with outcomes on their way that cannot be called back.
+        joined: the group has given us our partitions, even if there are none for us.
+        leaving: number and gate of lost partitions whose outcomes are on their way and cannot be called back.
     """
 
     def __init__(
         self,
         *,
-        consumer: Any,
+        member: GroupMember,
         topic: str,
         assignment: Assignment,
         committer: Committer,
@@ -50,7 +54,7 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     ) -> None:
         self.joined = False
         self.leaving = leaving
-        self._consumer = consumer
+        self._member = member
         self._topic = topic
         self._assignment = assignment
         self._committer = committer
@@ -59,74 +63,63 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._wake = wake
         self._hook = hook
         self._timeout_s = timeout_s
-        self._heeded: Any = None
-        self._recovering: asyncio.Task[None] | None = None
+        self._recovering: set[asyncio.Task[None]] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._deaf = False
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Commit what is done; nothing starts or goes out until it is known what stays with us."""
+        """Commit the completed offsets; nothing starts or goes out until we know which partitions stay."""
         if self._deaf or not revoked:
             return
         await self._take_away(sorted(partition.partition for partition in revoked))
 
     async def asuspend(self) -> None:
-        """Hear the consumer no more; until another one joins, its partitions are as if they were revoked."""
+        """Stop listening to the consumer; until another one joins, its partitions count as revoked."""
         self._deaf = True
         if not self._assignment.held and self._assignment.partitions:
             await self._take_away(sorted(self._assignment.partitions))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Go on with those that stayed, begin with the new ones."""
+        """Go on with the partitions that stayed, recover the new ones."""
         if self._deaf:
             return
         numbers = sorted(partition.partition for partition in assigned)
         self._stop_recovering()
-        self._heed_heartbeats()
-        self._assignment.renew(self._assignment.lease.clock())
-        changed = self._assignment.assign(numbers, self._consumer._coordinator.generation)
+        clock = self._assignment.lease.clock
+        self._member.heed_heartbeats(clock, self._assignment.renew)
+        self._assignment.renew(clock())
+        changed = self._assignment.assign(numbers, self._member.generation)
         for lost in changed.lost:
-            self.leaving.append((lost.number, lost.gate))
-            for work in list(lost.running):
-                self._handler.abandon(work)
-            self._handler.drop(lost.number)
+            self._cut_off(lost)
         for kept in changed.kept:
             self.seek(kept)
         if changed.new:
-            new = [fresh.number for fresh in changed.new]
-            self._recovering = asyncio.create_task(self._begin(new), name="recover")
+            self._recover_soon(self._recover_new([new.number for new in changed.new]))
         self.joined = True
         self._wake()
         self._hook.partitions_assigned(numbers)
 
-    def _heed_heartbeats(self) -> None:
-        # There is no public sign of one that was answered. An error tells that we are expelled.
-        coordinator = self._consumer._coordinator
-        if self._heeded is coordinator:
-            return
-        self._heeded = coordinator
-        send, assignment = coordinator._do_heartbeat, self._assignment
+    def begin_anew(self, partition: Partition, start: int) -> None:
+        """Recover a partition of ours from `start`, because its topic was made anew and begins there.
 
-        async def heartbeat() -> bool:
-            at = assignment.lease.clock()
-            answered: bool = await send()
-            if answered:
-                assignment.renew(at)
-            return answered
+        The records of the old topic are gone, so those that still run get no outcome: it would be taken for
+        the outcome of a record of the new topic. Commits of the old topic are replaced before the recovery
+        reads them.
+        """
+        # One that is under way holds an offset of the old topic.
+        self._committer.give_up()
+        self._cut_off(self._assignment.begin_anew(partition.number))
+        self._recover_soon(self._recover_anew(partition.number, start))
 
-        coordinator._do_heartbeat = heartbeat
-
-    def seek(self, assigned: Assigned) -> None:
-        """Have the partition read from where we are: the consumer knows only what was committed."""
-        if assigned.resume is None:
-            return
+    def seek(self, partition: Partition) -> None:
+        """Have a recovered partition read from where we are: the consumer knows only the committed offset."""
         try:
-            self._consumer.seek(TopicPartition(self._topic, assigned.number), assigned.resume)
+            self._member.consumer.seek(TopicPartition(self._topic, partition.number), partition.resume)
         except IllegalStateError:
-            log.debug("partition %d was revoked meanwhile", assigned.number)
+            log.debug("partition %d was revoked meanwhile", partition.number)
 
     async def aclose(self) -> None:
-        """Recover nothing any more."""
+        """End the recoveries that are under way."""
         self._stop_recovering()
         await asyncio.gather(*self._stopping, return_exceptions=True)
 
@@ -137,12 +130,23 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._committer.give_up()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_s):
-                for assigned in list(self._assignment.partitions.values()):
-                    await assigned.gate.aquiet()
+                for partition in list(self._assignment.partitions.values()):
+                    await partition.gate.aquiet()
         await self._committer.acommit(self._timeout_s)
 
-    async def _begin(self, numbers: Collection[int]) -> None:
-        # What we have sent of them ourselves is to be seen by the scan.
+    def _cut_off(self, lost: Partition) -> None:
+        self.leaving.append((lost.number, lost.gate))
+        for work in list(lost.running):
+            self._handler.abandon(work)
+        self._handler.drop(lost.number)
+
+    async def _recover_anew(self, number: int, start: int) -> None:
+        while not await self._committer.areset(number, start, self._timeout_s):  # noqa: ASYNC110 - repeated
+            await asyncio.sleep(RETRY_S)
+        await self._recover_new([number])
+
+    async def _recover_new(self, numbers: Collection[int]) -> None:
+        # The scan has to see the outcomes of these partitions that we have sent ourselves.
         for number, gate in self.leaving:
             if number in numbers:
                 await gate.aquiet()
@@ -150,16 +154,21 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         await self._recover(numbers, self._recovered)
 
     def _recovered(self, found: Recovered) -> None:
-        assigned = self._assignment.recover(found)
-        if assigned is not None:
-            self.seek(assigned)
+        partition = self._assignment.recover(found)
+        if partition is not None:
+            self.seek(partition)
             self._wake()
             self._hook.partition_recovered(found.number, found.scanned, len(found.completed), found.seconds)
 
+    def _recover_soon(self, recovery: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(recovery, name="recover")
+        self._recovering.add(task)
+        task.add_done_callback(self._recovering.discard)
+
     def _stop_recovering(self) -> None:
-        if self._recovering is not None:
+        recovering, self._recovering = self._recovering, set()
+        for task in recovering:
             # It closes its clients, which takes a while, and which nobody may break off.
-            self._recovering.cancel()
-            self._stopping.add(self._recovering)
-            self._recovering.add_done_callback(self._stopping.discard)
-            self._recovering = None
+            task.cancel()
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)

@@ -1,8 +1,8 @@
-"""What was done of a partition before it became ours: the offset map, and the scan of `answers`.
+"""Finds out which records of a partition were done before it became ours: the offset map, and a scan.
 
-The map that came with the last commit names what is done above its offset; what was answered since then
-is read from the same partition of `answers`. Nothing of a partition may run before both are known: it
-would be answered twice. So what fails here is repeated for as long as it takes.
+The map that came with the last commit names the offsets above it that are done; the answers that were
+written since are read from the same partition of `answers`. Nothing of a partition may run before both are
+known, because it would be answered twice. So a recovery that fails is repeated until it succeeds.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
+from streams.consumer.claims import Claim, claims, holds
 from streams.consumer.offset_map import decode
 from streams.kafka.closing import within
+from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS, afirst, aread
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
@@ -24,15 +25,8 @@ log = logging.getLogger(__name__)
 REQUEST_S = 10.0
 """How long one request may take, and how long a scan may go without a record, before all is repeated."""
 RETRY_S = (0.2, 1.0, 3.0)
-SKEW_MS = 300_000
-"""How far the clocks of brokers and workers may be apart, where only times tell where a scan begins."""
-ASKERS_SKEW_MS = 3_900_000
-"""And those of askers and workers, where `questions` bears the askers' times: an hour more, because a broker
-refuses what is further ahead of its own clock (`message.timestamp.after.max.ms`)."""
 _BY_BROKER = 1
-"""`timestamp_type` of a record that bears its broker's time."""
-SCAN_BATCH = 500
-"""Records taken in at once: decoding them must not hold the event loop for long."""
+"""The `timestamp_type` of a record that bears its broker's time."""
 CLOSE_S = 2.0
 
 
@@ -42,55 +36,52 @@ class Recovered:
 
     Attributes:
         start: the offset to read from: the commit point, or the beginning where there is none.
-        committed: what the group had committed; None for nothing, or for what is not there any more.
+        committed: the offset that the group had committed; None for nothing, or one that is not in the log.
         completed: the offsets from `start` on that have their outcome.
+        doubtful: claims on these offsets that are no outcomes until their questions were looked at; None
+            where a map of ours vouches for them.
         scan_from: every answer to them that no map names is at this position of `answers` or above.
         position: the end of `answers` as far as it was read.
-        scanned: records of `answers` that were read.
+        scanned: how many records of `answers` were read.
     """
 
     number: int
     start: int
     committed: int | None
     completed: set[int] = field(default_factory=set)
+    doubtful: dict[int, list[Claim]] | None = None
     scan_from: int | None = None
     position: int = 0
     scanned: int = 0
     seconds: float = 0.0
 
 
-class _Source(msgspec.Struct):
-    topic: str
-    partition: int
-    offset: int
-
-
-class _Written(msgspec.Struct):
-    source: _Source
-
-
-_read = msgspec.json.Decoder(_Written).decode
-
-
-def take_in(found: Recovered, topic: str, records: Iterable[ConsumerRecord]) -> None:
-    """Mark what these records of `answers` answer; what others have written there is passed over."""
-    for record in records:
-        found.scanned += 1
-        try:
-            source = _read(record.value or b"").source
-        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+def take_in(found: Recovered, topic: str, records: Collection[ConsumerRecord]) -> None:
+    """Take in records of `answers`; those of other writers are passed over."""
+    found.scanned += len(records)
+    for claim in claims(records, topic, found.number):
+        if claim.offset < found.start:
             continue
-        if source.topic == topic and source.partition == found.number and source.offset >= found.start:
-            found.completed.add(source.offset)
+        if found.doubtful is None:
+            found.completed.add(claim.offset)
+        else:
+            found.doubtful.setdefault(claim.offset, []).append(claim)
+
+
+def confirm(found: Recovered, questions: Iterable[ConsumerRecord]) -> None:
+    """Mark the questions of which a doubtful claim holds as completed."""
+    for question in questions:
+        if any(holds(claim, question) for claim in (found.doubtful or {}).get(question.offset, ())):
+            found.completed.add(question.offset)
 
 
 class Recovery:
     """Reads with clients of its own, which last as long as one recovery.
 
     Args:
-        open_reader: makes a consumer without a group that is not started, reading from the earliest where
+        open_reader: makes a consumer without a group, not started, that goes on at the earliest record where
             its position is out of range.
-        open_admin: makes an admin client that is not started.
+        open_admin: makes an admin client, not started.
     """
 
     def __init__(
@@ -111,7 +102,7 @@ class Recovery:
         self._hook = hook
 
     async def arecover(self, numbers: Collection[int], done: Callable[[Recovered], None]) -> None:
-        """Call `done` for each partition as soon as it is known; the others go on meanwhile."""
+        """Call `done` for each partition as soon as it is recovered; the others go on meanwhile."""
         left = set(numbers)
         attempt = 0
 
@@ -166,7 +157,7 @@ class Recovery:
 
 
 class _Attempt:
-    """One go at it."""
+    """One attempt at the recovery of some partitions."""
 
     def __init__(self, reader: Any, questions: str, answers: str, hook: Hook) -> None:
         self._reader = reader
@@ -178,7 +169,6 @@ class _Attempt:
         begins, ends = await self._bounds(self._questions, numbers)
         first, last = await self._bounds(self._answers, numbers)
         scans: list[Recovered] = []
-        unknown: list[Recovered] = []
         for number in numbers:
             offset, metadata = committed.get(TopicPartition(self._questions, number), (-1, ""))
             known = offset if offset >= 0 else None
@@ -192,15 +182,14 @@ class _Attempt:
                 done(found)
                 continue
             mapped = None if known is None else decode(metadata, known)
-            if mapped is not None:
+            if mapped is None:
+                found.doubtful = {}
+            else:
                 found.completed.update(mapped.completed)
                 found.scan_from = mapped.scan_from
             scans.append(found)
-            if found.scan_from is None:
-                unknown.append(found)
-        if unknown:
-            await self._estimate(unknown, ends)
-        await self._scan(scans, first, done)
+        await self._estimate([found for found in scans if found.scan_from is None], ends)
+        await self._scan(scans, first, ends, done)
 
     async def _bounds(self, topic: str, numbers: list[int]) -> tuple[dict[int, int], dict[int, int]]:
         partitions = [TopicPartition(topic, number) for number in numbers]
@@ -213,24 +202,18 @@ class _Attempt:
         )
 
     async def _estimate(self, unknown: list[Recovered], ends: dict[int, int]) -> None:
-        """Begin where answers are as old as the first question: none was answered before it was asked."""
-        waiting = {TopicPartition(self._questions, found.number): found for found in unknown}
-        self._reader.assign(list(waiting))
-        for partition, found in waiting.items():
-            self._reader.seek(partition, found.start)
+        """Scan from answers as old as the first question: none was answered before it was asked."""
+        if not unknown:
+            return
+        begins = {TopicPartition(self._questions, found.number): found.start for found in unknown}
+        self._reader.assign(list(begins))
         asked: dict[TopicPartition, int] = {}
         async with asyncio.timeout(REQUEST_S):
-            while waiting:
-                batches = await self._reader.getmany(*waiting, timeout_ms=200, max_records=len(waiting))
-                for partition, records in batches.items():
-                    at = TopicPartition(self._answers, partition.partition)
-                    skew_ms = SKEW_MS if records[0].timestamp_type == _BY_BROKER else ASKERS_SKEW_MS
-                    asked[at] = max(0, records[0].timestamp - skew_ms)
-                    del waiting[partition]
-                for partition, found in list(waiting.items()):
-                    # Only the marks of transactions may be left of what was there.
-                    if await self._reader.position(partition) >= ends[found.number]:
-                        del waiting[partition]
+            goals = {partition: ends[partition.partition] for partition in begins}
+            async for question in afirst(self._reader, begins, goals):
+                skew_ms = MACHINES_SKEW_MS if question.timestamp_type == _BY_BROKER else CLOCK_SKEW_MS
+                answers = TopicPartition(self._answers, question.partition)
+                asked[answers] = max(0, question.timestamp - skew_ms)
             offsets = await self._reader.offsets_for_times(asked) if asked else {}
         for found in unknown:
             begin = offsets.get(TopicPartition(self._answers, found.number))
@@ -240,35 +223,47 @@ class _Attempt:
         self,
         scans: list[Recovered],
         first: dict[int, int],
+        ends: dict[int, int],
         done: Callable[[Recovered], None],
     ) -> None:
-        waiting: dict[TopicPartition, Recovered] = {}
+        begins: dict[TopicPartition, int] = {}
         for found in scans:
-            # A position beyond the end is one of an earlier `answers`.
             begin = first[found.number] if found.scan_from is None else found.scan_from
-            begin = found.scan_from = max(begin, first[found.number])
-            if begin > found.position:
-                begin = found.scan_from = first[found.number]
-            if begin < found.position:
-                waiting[TopicPartition(self._answers, found.number)] = found
+            begin = max(begin, first[found.number])
+            if begin > found.position:  # it is one of an earlier `answers`
+                begin = first[found.number]
+            found.scan_from = begins[TopicPartition(self._answers, found.number)] = begin
+        if not begins:
+            return
+        by_number = {found.number: found for found in scans}
+        doubtful: list[Recovered] = []
+        self._reader.assign(list(begins))
+        goals = {partition: by_number[partition.partition].position for partition in begins}
+        async for partition, records in aread(self._reader, begins, goals, silence_s=REQUEST_S):
+            found = by_number[partition.partition]
+            if records:
+                take_in(found, self._questions, records)
+            elif found.doubtful:
+                doubtful.append(found)
             else:
                 done(found)
-        if not waiting:
-            return
-        self._reader.assign(list(waiting))
-        for partition, found in waiting.items():
-            self._reader.seek(partition, found.scan_from)
-        heard = time.monotonic()
-        while waiting:
-            batches = await self._reader.getmany(*waiting, timeout_ms=200, max_records=SCAN_BATCH)
-            for partition, records in batches.items():
-                heard = time.monotonic()
-                take_in(waiting[partition], self._questions, records)
-            for partition, found in list(waiting.items()):
-                async with asyncio.timeout(REQUEST_S):
-                    if await self._reader.position(partition) >= found.position:
-                        del waiting[partition]
-                        done(found)
-            if time.monotonic() - heard > REQUEST_S:
-                raise TimeoutError(f"nothing more was read of {sorted(waiting)}")
-            await asyncio.sleep(0)
+        if doubtful:
+            await self._look_at_questions(doubtful, ends, done)
+
+    async def _look_at_questions(
+        self, doubtful: list[Recovered], ends: dict[int, int], done: Callable[[Recovered], None]
+    ) -> None:
+        by_number = {found.number: found for found in doubtful}
+        begins: dict[TopicPartition, int] = {}
+        goals: dict[TopicPartition, int] = {}
+        for found in doubtful:
+            offsets, partition = found.doubtful or {}, TopicPartition(self._questions, found.number)
+            goals[partition] = end = min(ends[found.number], max(offsets) + 1)
+            begins[partition] = min(end, *offsets)
+        self._reader.assign(list(begins))
+        async for partition, questions in aread(self._reader, begins, goals, silence_s=REQUEST_S):
+            found = by_number[partition.partition]
+            if questions:
+                confirm(found, questions)
+            else:
+                done(found)

@@ -1,56 +1,150 @@
-"""Reads what a topic holds now, for commands: from the earliest record, or a time, to the end as it is."""
+"""Reads partitions from given offsets to the ends that they have now: the one loop that does so."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.kafka.closing import within
 from streams.kafka.header_names import read_any_header_name
 from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
+MACHINES_SKEW_MS = 300_000
+"""How far the clocks of brokers and workers may be apart, where only times tell where reading begins."""
+CLOCK_SKEW_MS = MACHINES_SKEW_MS + 3_600_000
+"""How far a time of an asker, or one that a record took over from one, may be from the clock of a worker.
+An hour more, because a broker refuses a record whose time is further ahead of its own clock
+(`message.timestamp.after.max.ms`). To read from too late would miss what was done: it would be repeated."""
 POLL_MS = 200
 BATCH = 500
+"""Records taken in at once: to decode them must not hold the event loop for long."""
+CLOSE_S = 2.0
+
+Offsets = Mapping[TopicPartition, int]
 
 
-async def aread_to_end(
-    kafka: Kafka, topic: str, *, since_ms: int | None = None, since: Mapping[int, int] | None = None
-) -> AsyncIterator[ConsumerRecord]:
-    """Every record of every partition, in order within each.
+@asynccontextmanager
+async def open_reader(kafka: Kafka, *topics: str, **options: Any) -> AsyncIterator[Any]:
+    """Open a consumer without a group, which is closed within `CLOSE_S`.
 
     Args:
-        since_ms: only those since a time.
-        since: only those from these offsets on, by partition. Where one is not reached, or a partition is
-            not there, the topic was made anew, and all is read.
+        topics: read from all their partitions; none: the caller assigns partitions.
+        options: more keyword arguments of the consumer.
 
     Raises:
         KafkaError: the broker cannot be asked.
         OperatorError: a certificate file of the settings cannot be read.
     """
     read_any_header_name()
-    consumer = AIOKafkaConsumer(
-        topic, **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
+    consumer: Any = AIOKafkaConsumer(
+        *topics, **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest", **options
     )
     try:
         await consumer.start()
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        ends = await consumer.end_offsets(places)
-        begins = await consumer.beginning_offsets(places)
+        yield consumer
+    finally:
+        await within(CLOSE_S, consumer.stop())
+
+
+async def aread(
+    consumer: Any,
+    begins: Offsets,
+    ends: MutableMapping[TopicPartition, int],
+    *,
+    silence_s: float | None = None,
+) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+    """Read the consumer's partitions `ends`, each from its `begins` to before its end, in batches.
+
+    A partition is taken out of `ends` when it was read to its end, which an empty batch tells. The caller
+    may take one out earlier to read no more of it.
+
+    Args:
+        silence_s: how long it may take until another record comes; None: for ever.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+        TimeoutError: no record came for `silence_s`.
+    """
+    for partition in ends:
+        consumer.seek(partition, begins[partition])
+    for partition in [empty for empty, end in ends.items() if begins[empty] >= end]:
+        del ends[partition]
+        yield partition, []
+    heard = time.monotonic()
+    while ends:
+        batches = await consumer.getmany(*ends, timeout_ms=POLL_MS, max_records=BATCH)
+        for partition, batch in batches.items():
+            heard = time.monotonic()
+            end = ends.get(partition, 0)
+            if records := [record for record in batch if record.offset < end]:
+                yield partition, records
+        for partition in list(ends):
+            # By its position, because the last offsets may hold the marks of transactions.
+            async with asyncio.timeout(silence_s):
+                position = await consumer.position(partition)
+            if position >= ends[partition]:
+                del ends[partition]
+                yield partition, []
+        if silence_s is not None and time.monotonic() - heard > silence_s:
+            raise TimeoutError(f"no more records of {sorted(ends)} came for {silence_s:g} s")
+        await asyncio.sleep(0)
+
+
+async def afirst(
+    consumer: Any,
+    begins: Offsets,
+    ends: Offsets,
+    wanted: Callable[[ConsumerRecord], bool] = lambda _: True,
+) -> AsyncIterator[ConsumerRecord]:
+    """Find the first wanted record of each partition, from its offset in `begins` on to before its end.
+
+    A partition without such a record yields none.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+    """
+    left = dict(ends)
+    async for partition, records in aread(consumer, begins, left):
+        for record in records:
+            if wanted(record):
+                yield record
+                left.pop(partition)
+                break
+
+
+async def aread_to_end(
+    kafka: Kafka, topic: str, *, since_ms: int | None = None, since: Mapping[int, int] | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Read every record of every partition, in order within each.
+
+    Args:
+        since_ms: only the records since a time.
+        since: only the records from these offsets on, by partition. Where one is not reached, or a partition
+            is not there, the topic was made anew, and all is read.
+
+    Raises:
+        KafkaError: the broker cannot be asked.
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+    async with open_reader(kafka, topic) as consumer:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
         if since_ms is not None:
-            for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since_ms))).items():
-                begins[place] = ends[place] if found is None else found.offset
+            times = dict.fromkeys(partitions, since_ms)
+            for partition, found in (await consumer.offsets_for_times(times)).items():
+                begins[partition] = ends[partition] if found is None else found.offset
         if since is not None and all(
             offset < ends.get(TopicPartition(topic, number), -1) for number, offset in since.items()
         ):
-            begins = {place: max(begins[place], since.get(place.partition, ends[place])) for place in places}
-        left = [place for place in places if begins[place] < ends[place]]
-        for place in left:
-            consumer.seek(place, begins[place])
-        while left:
-            batches = await consumer.getmany(*left, timeout_ms=POLL_MS, max_records=BATCH)
-            for place, records in batches.items():
-                for record in records:
-                    if record.offset < ends[place]:
-                        yield record
-            left = [place for place in left if await consumer.position(place) < ends[place]]
-    finally:
-        await consumer.stop()
+            begins = {
+                partition: max(begins[partition], since.get(partition.partition, ends[partition]))
+                for partition in partitions
+            }
+        async for _, records in aread(consumer, begins, ends):
+            for record in records:
+                yield record

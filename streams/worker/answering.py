@@ -135,7 +135,7 @@ class Answering:
         record = work.record
         started = asyncio.get_running_loop().time()
         source = Source(record.topic, record.partition, record.offset)
-        inquiry = Inquiry(record, source, NO_HEADERS, gate=work.assigned.gate)
+        inquiry = Inquiry(record, source, NO_HEADERS, gate=work.partition.gate)
         finish = partial(self._finished, work, started, done)
         try:
             return self._begin(work, inquiry, started, finish)

@@ -254,12 +254,14 @@ async def test_a_map_that_grows_too_long_holds_the_rest_back_and_loses_nothing(
         assigned = engine.consumer._assignment.partitions
         await eventually(lambda: assigned[0].ceiling is not None, 60, "the ceiling")
         # It may come among them, where they end faster than the others begin.
-        await eventually(lambda: len(pipeline.asked) + len(assigned[0].above) == count, 60, "the rest waits")
+        await eventually(
+            lambda: len(pipeline.asked) + len(assigned[0].held_back) == count, 60, "the rest waits"
+        )
         begun = len(pipeline.asked)
         assert begun > count / 2
         await ask(kafka_settings, topics, more, first=count)
         await eventually(
-            lambda: len(assigned[0].above) == count - begun + more, 60, "what came since, and waits"
+            lambda: len(assigned[0].held_back) == count - begun + more, 60, "what came since, and waits"
         )
         assert len(pipeline.asked) == begun
         assert engine.state()["partitions"]["0"]["commit_point"] == 0

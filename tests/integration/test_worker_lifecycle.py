@@ -133,7 +133,7 @@ async def test_a_commit_leaves_out_partitions_that_are_not_ours(
             assigned.tracker.polled(0, 0.0)
             assigned.tracker.complete(0)
         committer = Committer(
-            engine.consumer._connection._consumer,  # type: ignore[union-attr]
+            engine.consumer._connection._member,  # type: ignore[union-attr]
             topics.questions,
             assignment,
             Hook(),

@@ -8,12 +8,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.consumer.assignment import Assignment, Due
+from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.offset_map import decode
+from streams.consumer.partition import Due, Partition
 from streams.consumer.recovery import Recovered
-from streams.consumer.work import Assigned, Work
+from streams.consumer.work import Work
 
 PARTITIONS = (0, 1)
 MEMBERS = (0, 1)
@@ -33,7 +34,7 @@ class Member:
         self.running: list[Work] = []
         self.flying: list[Work] = []
         self.parked: list[Work] = []
-        self.pending: list[tuple[int, Assigned, Due]] = []
+        self.pending: list[tuple[int, Partition, Due]] = []
         """Commits that were sent in a generation, and have not reached the broker."""
         self.away = False
         """It was expelled, and does not know."""
@@ -65,7 +66,7 @@ class Group(RuleBasedStateMachine):
         def decide() -> None:
             member.parked.remove(work)
             member.running.append(work)
-            if work.assigned.gate.lost:
+            if work.partition.gate.lost:
                 self.write(member, work)
 
         return decide
@@ -73,7 +74,7 @@ class Group(RuleBasedStateMachine):
     def write(self, member: Member, work: Work) -> None:
         """Its outcome comes to the gate, and through it to the broker."""
         member.running.remove(work)
-        gate, number, offset = work.assigned.gate, work.record.partition, work.record.offset
+        gate, number, offset = work.partition.gate, work.record.partition, work.record.offset
         if gate.lost:
             member.assignment.finish(work)
         elif not gate.open:
@@ -93,10 +94,10 @@ class Group(RuleBasedStateMachine):
         number = work.record.partition
         position = self.answers[number].index(work.record.offset)
         member.ends[number] = max(member.ends[number], position + 1)
-        work.assigned.gate.settled(1)
+        work.partition.gate.settled(1)
         self.finish(member, work)
 
-    def apply(self, generation: int, assigned: Assigned, due: Due) -> bool:
+    def apply(self, generation: int, assigned: Partition, due: Due) -> bool:
         """A commit reaches the broker."""
         if generation != self.generation:
             return False
@@ -178,7 +179,7 @@ class Group(RuleBasedStateMachine):
             if fate == "is late":
                 member.pending.append((self.generation, assigned, due))
             elif fate != "is lost" and self.apply(self.generation, assigned, due) and fate == "arrives":
-                member.assignment.committed(assigned, due)
+                assigned.commit(due)
         self.dispatch(member)
 
     @rule(name=members)
@@ -213,7 +214,7 @@ class Group(RuleBasedStateMachine):
             for assigned in member.assignment.partitions.values():
                 due = member.assignment.due(assigned)
                 if due is not None and self.apply(self.generation, assigned, due):
-                    member.assignment.committed(assigned, due)
+                    assigned.commit(due)
         self.generation += 1
         there = [name for name in MEMBERS if name not in away]
         for name in there:

@@ -12,6 +12,7 @@ from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Work
+from streams.kafka.group_member import GroupMember
 from streams.telemetry.hook import Hook
 
 TOPIC = "questions"
@@ -58,7 +59,7 @@ def in_small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_small_turns")
 async def test_others_have_their_turn_while_maps_are_made(assignment: Assignment) -> None:
     consumer, turns = FakeConsumer(), 0
-    committing = asyncio.create_task(Committer(consumer, TOPIC, assignment, Hook()).acommit(5.0))
+    committing = asyncio.create_task(Committer(GroupMember(consumer), TOPIC, assignment, Hook()).acommit(5.0))
     while not committing.done():
         await asyncio.sleep(0)
         turns += 1
@@ -69,7 +70,7 @@ async def test_others_have_their_turn_while_maps_are_made(assignment: Assignment
 @pytest.mark.usefixtures("in_small_turns")
 async def test_what_a_rebalance_overtakes_is_not_committed(assignment: Assignment) -> None:
     consumer = FakeConsumer()
-    committer = Committer(consumer, TOPIC, assignment, Hook())
+    committer = Committer(GroupMember(consumer), TOPIC, assignment, Hook())
     committing = asyncio.create_task(committer.acommit(5.0))
     await asyncio.sleep(0)
     assignment.hold()

@@ -10,6 +10,7 @@ from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance
 from streams.consumer.recovery import Recovered
+from streams.kafka.group_member import GroupMember
 
 
 class Group:
@@ -27,7 +28,7 @@ class Group:
         )
         unused: Any = None
         self.rebalance = Rebalance(
-            consumer=self.consumer,
+            member=GroupMember(self.consumer),
             topic="questions",
             assignment=self.assignment,
             committer=unused,

@@ -347,7 +347,7 @@ async def test_what_another_may_have_had_begins_anew(
     consumer.found = {0: Recovered(0, 1, 1, {2})}
     await consumer.assign(0, generations=generations)
     await eventually(lambda: handler.running == [(0, 1)], 10, "what another has not done")
-    assert all(work.assigned.lost and not work.assigned.gate.open for work in old)
+    assert all(work.partition.lost and not work.partition.gate.open for work in old)
     assert loop.in_flight == 1
 
 
@@ -357,7 +357,7 @@ async def test_nothing_starts_or_goes_out_while_it_is_not_known_whose_it_is(
     await consumer.assign(0)
     consumer.produce(0, b"a", b"a")
     await eventually(lambda: handler.running == [(0, 0)], 10, "work")
-    gate = handler.started[0].assigned.gate
+    gate = handler.started[0].partition.gate
     await consumer.listener.on_partitions_revoked(consumer.assignment())
     assert not gate.open
     handler.finish(0)

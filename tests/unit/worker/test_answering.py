@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agents.pipeline import Asked
 from schemas.codec import decode_delta
 from schemas.topics import Topics
-from streams.consumer.work import Assigned, Work
+from streams.consumer.partition import Partition
+from streams.consumer.work import Work
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
@@ -80,7 +81,7 @@ def work(
 ) -> Work:
     timestamp = int((NOW - age_s) * 1000)
     record = ConsumerRecord("questions", 0, offset, timestamp, 0, key, value, None, 0, 0, headers)
-    return Work(record, Assigned(0, 1), 1)
+    return Work(record, Partition(0, 1), 1)
 
 
 @pytest.mark.parametrize("value", [None, b"no question", question("q")])
@@ -89,8 +90,8 @@ async def test_what_was_read_of_a_record_is_freed_without_the_garbage_collector(
         """It is freed with the last that holds it."""
 
     made, one = Set(), work(value)
-    one.assigned.gate = Watched()
-    watched = weakref.ref(one.assigned.gate)
+    one.partition.gate = Watched()
+    watched = weakref.ref(one.partition.gate)
     gc.disable()
     try:
         made.answering.prepare(one)

@@ -1,0 +1,76 @@
+"""The outcomes that records of `answers` claim to be, and whether they are. Pure.
+
+A record of `answers` names its question's record by topic, partition and offset. Where `questions` was
+deleted and created again, the answers of the old topic name offsets of the new one. So where no map says
+which offsets are done, such a claim counts only if it names the id of the question that is there now, and
+is not older than it. A claim that names no id is judged by its time alone.
+
+A record that has the id, the offset and an earlier time of a record of the old topic (a backup that was
+restored, say) is the same question, and has its answer. If the clock of the worker that answered was ahead
+of the broker's, an old claim on an equal id may count wrongly; if it was behind, a question may be answered
+again.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from schemas.codec import DecodeError, decode_question
+
+log = logging.getLogger(__name__)
+
+
+class Claim(NamedTuple):
+    """An outcome of the record at `offset`, by a question's id and in unix milliseconds."""
+
+    offset: int
+    question_id: str | None
+    written_ms: int
+
+
+class _Source(msgspec.Struct):
+    topic: str
+    partition: int
+    offset: int
+
+
+class _Written(msgspec.Struct):
+    source: _Source
+    question_id: object = None
+
+
+_read = msgspec.json.Decoder(_Written).decode
+
+
+def claims(records: Iterable[ConsumerRecord], topic: str, partition: int) -> Iterator[Claim]:
+    """Read the claims on records of this partition; records of other writers make none."""
+    for record in records:
+        try:
+            written = _read(record.value or b"")
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            continue
+        source, question_id = written.source, written.question_id
+        if source.topic == topic and source.partition == partition:
+            yield Claim(
+                source.offset, question_id if isinstance(question_id, str) else None, record.timestamp
+            )
+
+
+def holds(claim: Claim, record: ConsumerRecord) -> bool:
+    """Return whether the claim is an outcome of the record that is at its offset now."""
+    return claim.written_ms >= record.timestamp and claim.question_id in (None, question_id_of(record))
+
+
+def question_id_of(record: ConsumerRecord) -> str:
+    """Return the id that an outcome of this record of `questions` bears."""
+    salvaged: str | None = None
+    try:
+        return decode_question(record.value).id
+    except DecodeError as error:
+        salvaged = error.salvaged.question_id
+    except Exception as error:  # noqa: BLE001 - its handler makes a failed answer of any defect, too
+        log.debug("a question cannot be decoded: %r", error)
+    return salvaged or f"{record.topic}/{record.partition}/{record.offset}"
