@@ -21,6 +21,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -98,7 +99,8 @@ class Connection:
         self._commit_timeout_s = commit_timeout_s
         self._fetching = True
         self._room = asyncio.Event()
-        self._nowhere = TopicPartition(topic, -1)
+        self._place = partial(TopicPartition, topic)
+        self._nowhere = self._place(-1)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -124,7 +126,7 @@ class Connection:
 
     def position(self, number: int) -> int:
         """The offset of a partition that is read next; -1 where that is not known."""
-        return self._member.position(TopicPartition(self._topic, number))
+        return self._member.position(self._place(number))
 
     def stop_fetching(self) -> None:
         """Take no record any more; polls go on, so that the group keeps us."""
@@ -176,7 +178,7 @@ class Connection:
         while True:
             epoch = assignment.epoch
             hungry = intake.hungry if self._fetching and not assignment.held else ()
-            wanted = [TopicPartition(self._topic, number) for number in hungry]
+            wanted = list(map(self._place, hungry))
             try:
                 if wanted:
                     records = await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=intake.room)

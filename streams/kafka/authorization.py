@@ -94,12 +94,6 @@ def dead_letter_rights(kafka: Kafka, *, redrive: bool = False) -> list[Right]:
     ]
 
 
-def create_rights(kafka: Kafka) -> list[Right]:
-    """What `kotae topics create` needs; ALTER only where it has to add partitions."""
-    names = sorted(Topics(kafka.topic_prefix).own)
-    return [*_on_topics(Operation.CREATE, names), *_on_topics(Operation.DESCRIBE, names)]
-
-
 def list_rights(kafka: Kafka) -> list[Right]:
     """What `kotae topics list` needs."""
     return _on_topics(Operation.DESCRIBE, sorted(Topics(kafka.topic_prefix).own))

@@ -36,7 +36,7 @@ class GroupMember:
 
         aiokafka would commit without a fence in the latter state, and has no public sign of it.
         """
-        coordinator = self._coordinator
+        coordinator = self._coordination
         return EXPELLED if coordinator is None else int(coordinator.generation)
 
     def adopt(self, member_id: str) -> None:
@@ -44,7 +44,7 @@ class GroupMember:
 
         Before it has a subscription, aiokafka's coordinator does nothing.
         """
-        self._coordinator.member_id = member_id
+        self._coordination.member_id = member_id
 
     def forget(self) -> str:
         """Have `stop` leave the group in the belief that the member lives on.
@@ -52,7 +52,7 @@ class GroupMember:
         Returns:
             The id of the member, for another consumer to adopt; empty where there is none.
         """
-        coordinator = self._coordinator
+        coordinator = self._coordination
         if coordinator is None or not coordinator.member_id:
             return ""
         coordinator.generation = EXPELLED  # a member of no group does not tell the group that it leaves
@@ -64,7 +64,7 @@ class GroupMember:
         A heartbeat that is answered with an error is none: it says that we are expelled. A second call
         changes nothing.
         """
-        coordinator = self._coordinator
+        coordinator = self._coordination
         if self._heeded is coordinator:
             return
         self._heeded = coordinator
@@ -94,7 +94,7 @@ class GroupMember:
         """
         if await within(timeout_s / 2, self.consumer.stop()):
             return
-        coordinator, fetcher = self._coordinator, self.consumer._fetcher
+        coordinator, fetcher = self._coordination, self.consumer._fetcher
         if coordinator is not None:
             for task in (coordinator._coordination_task, coordinator._heartbeat_task):
                 if task is not None:
@@ -104,6 +104,6 @@ class GroupMember:
         await within(timeout_s / 4, self.consumer._client.close())
 
     @property
-    def _coordinator(self) -> Any:
+    def _coordination(self) -> Any:
         """None before the consumer was started."""
         return self.consumer._coordinator

@@ -10,16 +10,12 @@ from schemas.codec import DecodeError, decode_answer
 from schemas.topics import Topics
 from streams.kafka.authorization import dead_letter_rights
 from streams.kafka.options import client_options
-from streams.kafka.reading import aread_to_end
+from streams.kafka.reading import CLOCK_SKEW_MS, aread_to_end
 from streams.kafka.topics import acheck_topics
 from streams.operations.redrive import Identity, Letter, QuestionPlace, RedriveDecision, Sent, decide
 from streams.publishing.outcomes import TRUNCATED
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
-
-SKEW_MS = 3_900_000
-"""How far a letter's timestamp may lie after that of an answer written later, by a worker with another clock:
-a broker refuses records more than an hour ahead of its own clock (`message.timestamp.after.max.ms`)."""
 
 
 async def aread_letters(kafka: Kafka) -> list[Letter]:
@@ -56,7 +52,7 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[RedriveDecisi
     await acheck_topics(kafka, needed=[topics.answers, topics.questions])
     if not letters:
         return []
-    since_ms = max(0, min(letter.timestamp_ms for letter in letters) - SKEW_MS)
+    since_ms = max(0, min(letter.timestamp_ms for letter in letters) - CLOCK_SKEW_MS)
     answered: set[QuestionPlace | Identity] = set()
     sent: set[Sent] = set()
     recreated = False

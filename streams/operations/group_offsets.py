@@ -4,22 +4,21 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topics
 from streams.consumer.offset_map import OffsetMap, decode
 from streams.kafka.authorization import offsets_rights
-from streams.kafka.header_names import read_any_header_name
-from streams.kafka.options import client_options
+from streams.kafka.reading import afirst, open_reader
 from streams.kafka.topics import REQUEST_TIMEOUT_S, acheck_topics, admin_client
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 OLDEST_TIMEOUT_S = 10.0
 """Time to read the oldest records; the age of a record not read by then is unknown."""
-_POLL_MS = 200
 
 OffsetRange = tuple[int, int]
 """The first and the last offset of a range."""
@@ -74,31 +73,22 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
     await acheck_topics(kafka, needed=[topic], rights=offsets_rights(kafka, group_id))
     commits, numbers = await _commits(kafka, group_id, topic)
     maps = {number: decode(commit.metadata, commit.offset) for number, commit in commits.items()}
-    read_any_header_name()
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        # One record is enough; a broker sends a whole batch even so.
-        max_partition_fetch_bytes=1,
-    )
     partitions = {number: TopicPartition(topic, number) for number in numbers}
     try:
-        async with asyncio.timeout(REQUEST_TIMEOUT_S):
-            await consumer.start()
-            starts = await consumer.beginning_offsets(list(partitions.values()))
-            ends = await consumer.end_offsets(list(partitions.values()))
-        wanted = {
-            partition: max(commits[number].offset if number in commits else 0, starts[partition])
-            for number, partition in partitions.items()
-        }
-        oldest = await _oldest(
-            consumer, {each: at for each, at in wanted.items() if at < ends[each]}, ends, maps
-        )
+        # One record is enough; a broker sends a whole batch even so.
+        async with open_reader(kafka, max_partition_fetch_bytes=1) as consumer:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                starts = await consumer.beginning_offsets(list(partitions.values()))
+                ends = await consumer.end_offsets(list(partitions.values()))
+            wanted = {
+                partition: max(commits[number].offset if number in commits else 0, starts[partition])
+                for number, partition in partitions.items()
+            }
+            oldest = await _oldest(
+                consumer, {each: at for each, at in wanted.items() if at < ends[each]}, ends, maps
+            )
     except (KafkaError, TimeoutError, OSError) as error:
         raise OperatorError(f"cannot read the topic {topic}: {type(error).__name__}: {error}") from error
-    finally:
-        await consumer.stop()
     return [
         describe(
             number,
@@ -168,7 +158,7 @@ async def _commits(kafka: Kafka, group_id: str, topic: str) -> tuple[dict[int, C
 
 
 async def _oldest(
-    consumer: AIOKafkaConsumer,
+    consumer: Any,
     wanted: dict[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
     maps: Mapping[int, OffsetMap | None],
@@ -177,23 +167,16 @@ async def _oldest(
     found: dict[int, int] = {}
     if not wanted:
         return found
+
+    def is_open(record: ConsumerRecord) -> bool:
+        # The committed offset may hold no record, and the next record may be done.
+        offset_map = maps.get(record.partition)
+        return offset_map is None or record.offset not in offset_map.completed
+
     consumer.assign(list(wanted))
-    for partition, offset in wanted.items():
-        consumer.seek(partition, offset)
-    open_ = set(wanted)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(OLDEST_TIMEOUT_S):
-            while open_:
-                for partition, records in (await consumer.getmany(*open_, timeout_ms=_POLL_MS)).items():
-                    offset_map = maps.get(partition.partition)
-                    for record in records:
-                        # The committed offset may hold no record, and the next record may be done.
-                        if offset_map is None or record.offset not in offset_map.completed:
-                            if record.timestamp >= 0:
-                                found[partition.partition] = record.timestamp
-                            open_.discard(partition)
-                            break
-                for partition in tuple(open_):
-                    if await consumer.position(partition) >= ends[partition]:
-                        open_.discard(partition)
+            async for record in afirst(consumer, wanted, {each: ends[each] for each in wanted}, is_open):
+                if record.timestamp >= 0:
+                    found[record.partition] = record.timestamp
     return found

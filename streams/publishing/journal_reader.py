@@ -2,27 +2,18 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from schemas.codec import DecodeError, decode_journal_entry
 from schemas.journal import JournalEntry
 from schemas.topics import Topics
-from streams.kafka.closing import within
-from streams.kafka.options import client_options
+from streams.kafka.reading import CLOCK_SKEW_MS, afirst, aread, open_reader
 from streams.settings.model import Kafka
 
 log = logging.getLogger(__name__)
-
-SKEW_MS = 3_600_000
-"""How far the clocks of those who ask may be ahead of ours: reading from too late would repeat a call."""
-POLL_MS = 200
-BATCH = 500
-"""Records decoded at once: that must not hold the event loop for long."""
-CLOSE_S = 2.0
 
 Wanted = Callable[[int], bool]
 """Whether the question at an offset still has to be answered."""
@@ -37,19 +28,18 @@ async def aasked_ms(kafka: Kafka, partition: int, offset: int) -> int | None:
         KafkaError: the broker cannot be asked.
     """
     place = TopicPartition(Topics(kafka.topic_prefix).questions, partition)
-    async with _reading(kafka, place) as consumer:
-        end = (await consumer.end_offsets([place]))[place]
-        consumer.seek(place, offset)
-        while await consumer.position(place) < end:
-            for record in (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)).get(place, ()):
-                return max(0, int(record.timestamp))
+    async with open_reader(kafka) as consumer:
+        consumer.assign([place])
+        ends = await consumer.end_offsets([place])
+        async for question in afirst(consumer, {place: offset}, ends):
+            return max(0, int(question.timestamp))
     return None
 
 
 async def aread_journal(
     kafka: Kafka, partition: int, *, since_ms: int, wanted: Wanted | None = None
 ) -> list[JournalEntry]:
-    """The entries of one partition from `since_ms` (less `SKEW_MS`) to the end that it has now, in order.
+    """Return a partition's entries in order, from `since_ms` (less `CLOCK_SKEW_MS`) to its present end.
 
     A record that is no entry is logged and left out, as are questions that are not `wanted`.
 
@@ -61,16 +51,15 @@ async def aread_journal(
     place = TopicPartition(topics.journal, partition)
     entries: list[JournalEntry] = []
     count = 0
-    async with _reading(kafka, place) as consumer:
-        end = (await consumer.end_offsets([place]))[place]
-        since = max(0, min(since_ms, int(time.time() * 1000)) - SKEW_MS)
+    async with open_reader(kafka) as consumer:
+        consumer.assign([place])
+        ends = await consumer.end_offsets([place])
+        since = max(0, min(since_ms, int(time.time() * 1000)) - CLOCK_SKEW_MS)
         first = (await consumer.offsets_for_times({place: since}))[place]
-        if first is None or first.offset >= end:
+        if first is None or first.offset >= ends[place]:
             return entries
-        consumer.seek(place, first.offset)
-        while await consumer.position(place) < end:
-            batch = await consumer.getmany(place, timeout_ms=POLL_MS, max_records=BATCH)
-            for record in batch.get(place, ()):
+        async for _, records in aread(consumer, {place: first.offset}, ends):
+            for record in records:
                 count += 1
                 entry = _entry(record)
                 if (
@@ -89,19 +78,6 @@ async def aread_journal(
         len(entries),
     )
     return entries
-
-
-@asynccontextmanager
-async def _reading(kafka: Kafka, place: TopicPartition) -> AsyncIterator[Any]:
-    consumer: Any = AIOKafkaConsumer(
-        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        await consumer.start()
-        consumer.assign([place])
-        yield consumer
-    finally:
-        await within(CLOSE_S, consumer.stop())
 
 
 def _entry(record: Any) -> JournalEntry | None:

@@ -15,7 +15,6 @@ from streams.kafka.authorization import (
     Operation,
     Right,
     ask_rights,
-    create_rights,
     dead_letter_rights,
     ingest_rights,
     list_rights,
@@ -167,7 +166,10 @@ async def test_topics_are_created_and_listed_with_these_and_no_more(
 ) -> None:
     kafka = secured_broker.sasl("PLAIN", topic_prefix=topic_prefix)
     acls = Acls(secured_broker, "worker")
-    rights = create_rights(kafka)
+    rights = [
+        *(Right(Operation.CREATE, "topic", name) for name in sorted(Topics(topic_prefix).own)),
+        *list_rights(kafka),
+    ]
     await acls.grant(rights)
     try:
         await until_missing(kafka, rights, [])

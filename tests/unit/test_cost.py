@@ -39,7 +39,7 @@ from streams.telemetry.logs import LogSink
 from streams.telemetry.metrics import Metrics
 from streams.worker.answering import Answering
 from tests.benchmarks.services import GENERATE_S, PLAN_S, TOOL_S, Latencies, Service
-from tests.unit.consumer.test_loop import FakeConsumer
+from tests.support.consumer import FakeConsumer
 from tests.unit.publishing.test_sending import FakeBroker
 
 pytestmark = pytest.mark.looptime

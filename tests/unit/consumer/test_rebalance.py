@@ -2,10 +2,10 @@
 
 import asyncio
 
-from tests.unit.consumer.test_lease import Group
+from tests.support.consumer import LeasedMember
 
 
-class Recovering(Group):
+class Recovering(LeasedMember):
     """Recovers for ever; to break it off takes a while, because its clients are to be closed."""
 
     began = 0
@@ -22,9 +22,9 @@ class Recovering(Group):
 
 
 async def test_closing_waits_for_a_recovery_that_a_rebalance_has_broken_off() -> None:
-    group = Recovering()
-    await group.assign()
+    member = Recovering()
+    await member.assign()
     await asyncio.sleep(0)
-    await group.assign()
-    await group.rebalance.aclose()
-    assert group.began == group.closed == 1
+    await member.assign()
+    await member.rebalance.aclose()
+    assert member.began == member.closed == 1

@@ -315,6 +315,6 @@ async def test_reading_is_repeated_whatever_a_client_raises(
             if self.problems:
                 raise self.problems.pop()
 
-    monkeypatch.setattr("streams.publishing.journal_reader.AIOKafkaConsumer", Reader)
+    monkeypatch.setattr("streams.kafka.reading.AIOKafkaConsumer", Reader)
     await asyncio.wait_for(Log().journal().arecover(2, 7, lambda _: True), 10)
     assert not Reader.problems
