@@ -89,6 +89,12 @@ class FakeConsumer:
         self.log.setdefault(partition, []).extend(records)
         self.written.setdefault(partition, []).extend(records)
 
+    def make_anew(self, partition: int, *keys: bytes) -> None:
+        """Delete the topic and create it again with these records; offsets begin at 0 again."""
+        self.log[partition] = []
+        self.written[partition] = []
+        self.produce(partition, *keys)
+
     async def assign(self, *numbers: int, generations: int = 1) -> None:
         before = self.assignment()
         await self.listener.on_partitions_revoked(before)

@@ -21,6 +21,10 @@ from tests.support.system import eventually
 class Told(Hook):
     def __init__(self) -> None:
         self.refused: list[str] = []
+        self.out_of_range: list[tuple[int, int, int]] = []
+
+    def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
+        self.out_of_range.append((partition, committed, start))
 
     def commit_failed(self, error: BaseException) -> None:
         self.refused.append(type(error).__name__)
@@ -482,3 +486,97 @@ async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
     loop.observe_lag(0.0)
     assert LEAST < len(handler.running) == loop.limit < 2 * LEAST
     await loop.aclose(timeout_s=1)
+
+
+async def test_a_topic_made_anew_is_recovered_from_its_beginning_and_every_record_of_it_runs(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    await consumer.assign(0, 1)
+    consumer.produce(0, b"a", b"b", b"c", b"a")
+    await eventually(lambda: handler.running == [(0, 0), (0, 1), (0, 2)], 10, "work")
+    consumer.produce(1, b"a")
+    await eventually(lambda: (1, 0) in handler.running, 10, "the other partition")
+    for offset in (0, 1):
+        handler.finish(offset)
+    await eventually(lambda: consumer.commits[-1:] == [{0: 2}] and (0, 3) in handler.running, 10, "a commit")
+    old = handler.started[-1].partition if handler.started[-1].record.partition == 0 else None
+    consumer.make_anew(0, b"x", b"y", b"x")
+    await eventually(lambda: handler.running == [(0, 0), (0, 1), (1, 0)], 10, "the new records")
+    assert hook.out_of_range == [(0, 4, 0)], "it is told once"
+    assert consumer.commits[-1] == {0: 0}, "the old topic's commit is replaced"
+    assert consumer.maps[-1] == {0: ""}
+    assert handler.dropped == [0]
+    assert old is None or old.lost
+    handler.finish(0)
+    await eventually(lambda: handler.running == [(0, 1), (0, 2), (1, 0)], 10, "the next in its lane")
+    for offset in (1, 2):
+        handler.finish(offset)
+    await eventually(lambda: consumer.commits[-1] == {0: 3}, 10, "the new topic's commit")
+    assert handler.running == [(1, 0)]
+    assert hook.out_of_range == [(0, 4, 0)]
+
+
+async def test_a_topic_made_anew_is_noticed_before_anything_of_the_old_one_was_polled(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    consumer.found = {0: Recovered(0, 7, 7)}
+    consumer.produce(0, *[b"%d" % n for n in range(8)])
+    await consumer.assign(0)
+    await eventually(lambda: handler.running == [(0, 7)], 10, "work")
+    handler.finish(7)
+    consumer.found = {0: Recovered(0, 0, 0, {1})}
+    consumer.make_anew(0, b"x", b"y", b"z")
+    await eventually(lambda: handler.running == [(0, 0), (0, 2)], 10, "all but the one with an outcome")
+    assert hook.out_of_range == [(0, 8, 0)]
+
+
+async def test_a_partition_made_anew_waits_until_its_old_commit_is_replaced(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumer.rebalance.RETRY_S", 0.01)
+    await consumer.assign(0)
+    consumer.produce(0, b"a")
+    await eventually(lambda: handler.running == [(0, 0)], 10, "work")
+    handler.finish(0)
+    await eventually(lambda: consumer.commits == [{0: 1}], 10, "a commit")
+    refused = 0
+
+    async def refuse(_: Any) -> None:
+        nonlocal refused
+        refused += 1
+        raise CommitFailedError("rebalanced")
+
+    consumer.commit = refuse
+    consumer.make_anew(0, b"x")
+    await eventually(lambda: refused > 2, 10, "attempts")
+    assert handler.running == []
+    assert not loop.joined
+    consumer.commit = consumer._accept
+    await eventually(lambda: handler.running == [(0, 0)], 10, "the new record")
+    assert consumer.commits == [{0: 1}, {0: 0}]
+
+
+async def test_records_polled_while_a_rebalance_is_under_way_are_no_new_topic(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told
+) -> None:
+    await consumer.assign(0)
+    consumer.produce(0, b"a", b"b")
+    await eventually(lambda: len(handler.started) == 2, 10, "work")
+    await consumer.listener.on_partitions_revoked(consumer.assignment())
+    # The consumer has joined and reads from the commit, and its listener does not know of it.
+    assert loop._connection is not None
+    polled = {TopicPartition(TOPIC, 0): list(consumer.written[0])}
+    assert loop._connection._take_in(polled, loop._assignment.epoch) == 0
+    assert hook.out_of_range == []
+    assert handler.running == [(0, 0), (0, 1)]
+
+
+async def test_positions_are_the_commit_points_or_where_recovery_begins(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
+) -> None:
+    consumer.found = {1: Recovered(1, 5, 5), 2: Recovered(2, 0, None)}
+    await consumer.assign(0, 1, 2)
+    consumer.produce(0, b"a", b"b")
+    await eventually(lambda: len(handler.started) == 2, 10, "work")
+    handler.finish(0)
+    assert loop.positions == {0: 1, 1: 5, 2: None}

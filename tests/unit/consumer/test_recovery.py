@@ -8,6 +8,8 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from schemas.codec import encode as encode_message
+from schemas.question import Question
 from streams.consumer.offset_map import encode
 from streams.consumer.recovery import Recovered, Recovery, take_in
 from streams.telemetry.hook import Hook
@@ -18,8 +20,10 @@ def written(value: bytes | None, offset: int = 0, partition: int = 3) -> Consume
     return ConsumerRecord("answers", partition, offset, 0, 0, b"k", value, None, 1, 1, ())
 
 
-def answer(offset: int, topic: str = "questions", partition: int = 3) -> bytes:
-    return b'{"id":"q","text":"\xc3\xa9","source":{"topic":"%s","partition":%d,"offset":%d}}' % (
+def answer(offset: int, topic: str = "questions", partition: int = 3, question_id: str = "") -> bytes:
+    named = b'"question_id":"%s",' % question_id.encode() if question_id else b""
+    return b'{"id":"q","text":"\xc3\xa9",%s"source":{"topic":"%s","partition":%d,"offset":%d}}' % (
+        named,
         topic.encode(),
         partition,
         offset,
@@ -128,6 +132,13 @@ class Log:
             for n, value in enumerate(values)
         ]
 
+    def append(self, topic: str, *values: bytes, partition: int = 3, at: int = 0) -> None:
+        before = self.records.get(TopicPartition(topic, partition), [])
+        self.write(topic, *values, partition=partition, first=len(before), at=at)
+        self.records[TopicPartition(topic, partition)] = (
+            before + self.records[TopicPartition(topic, partition)]
+        )
+
 
 class Told(Hook):
     def __init__(self) -> None:
@@ -201,6 +212,37 @@ async def test_an_offset_that_is_not_there_is_told_and_the_beginning_taken(commi
     [found] = await recover(log, 3, hook=hook)
     assert (found.start, found.committed, found.completed) == (7, None, set())
     assert hook.out_of_range == [(3, committed, 7)]
+
+
+def asked(question_id: str) -> bytes:
+    return encode_message(Question(id=question_id, text="What now?"))
+
+
+@pytest.mark.parametrize("committed", [None, (0, ""), (99, "")])
+async def test_without_a_map_the_answers_of_an_earlier_topic_are_no_outcomes(
+    committed: tuple[int, str] | None,
+) -> None:
+    log = Log()
+    log.write("questions", asked("new"), asked("again"), asked("mine"), asked("both"), at=10**12)
+    old = [(0, "old"), (1, "again"), (3, "old"), (9, "old")]
+    new = [(2, "mine"), (3, "both")]
+    for claimed, at in ((old, 10**12 - 1), (new, 10**12)):
+        log.append("answers", *[answer(offset, question_id=name) for offset, name in claimed], at=at)
+    if committed is not None:
+        log.committed[ASKED] = committed
+    [found] = await recover(log, 3)
+    assert found.start == 0
+    assert found.completed == {2, 3}
+    assert (found.scanned, found.position) == (6, 6)
+
+
+async def test_with_a_map_every_answer_since_counts() -> None:
+    log = Log()
+    log.write("questions", asked("a"), asked("b"), at=10**12)
+    log.write("answers", answer(0, question_id="a"), answer(1, question_id="another"), at=5)
+    log.committed[ASKED] = (0, encode(0, [], 0).metadata)
+    [found] = await recover(log, 3)
+    assert found.completed == {0, 1}
 
 
 async def test_nothing_is_scanned_where_nothing_waits() -> None:
