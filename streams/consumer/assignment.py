@@ -53,6 +53,8 @@ class Assignment:
         self.lanes: Lanes[Work] = Lanes()
         self._end_of_answers = end_of_answers
         self._generation = -1
+        self._committed: dict[int, int] = {}
+        """The last commits of partitions that were lost; the group's commits do not move back."""
 
     @property
     def recovered(self) -> bool:
@@ -88,6 +90,7 @@ class Assignment:
         changed = Changed([], [], [])
         for number, partition in before.items():
             if not (stayed and partition.ready and number in numbers):
+                self._committed[number] = partition.committed or 0
                 self._drop(partition)
                 changed.lost.append(partition)
         for number in sorted(numbers):
@@ -125,6 +128,14 @@ class Assignment:
         partition.recover(found)
         self.intake.assign(found.number)
         return partition
+
+    def committed_before(self, number: int) -> int:
+        """Return the last commit of a partition when we lost it, once; 0 where there was none.
+
+        A recovery that begins below it means that the topic was made anew: a broker deletes the commits of
+        a topic with it.
+        """
+        return self._committed.pop(number, 0)
 
     def take_in(self, work: Work, now: float) -> None:
         """A record was polled at `now` (seconds); its key is known."""

@@ -158,6 +158,9 @@ class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if partition is not None:
             self.seek(partition)
             self._wake()
+            before = self._assignment.committed_before(found.number)
+            if before > found.start and not found.reported:
+                self._hook.offset_out_of_range(found.number, before, found.start)
             self._hook.partition_recovered(found.number, found.scanned, len(found.completed), found.seconds)
 
     def _recover_soon(self, recovery: Coroutine[Any, Any, None]) -> None:

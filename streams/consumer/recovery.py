@@ -43,6 +43,7 @@ class Recovered:
         scan_from: every answer to them that no map names is at this position of `answers` or above.
         position: the end of `answers` as far as it was read.
         scanned: how many records of `answers` were read.
+        reported: the hook was told that the committed offset is not in the log.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Recovered:
     position: int = 0
     scanned: int = 0
     seconds: float = 0.0
+    reported: bool = False
 
 
 def take_in(found: Recovered, topic: str, records: Collection[ConsumerRecord]) -> None:
@@ -171,12 +173,12 @@ class _Attempt:
         scans: list[Recovered] = []
         for number in numbers:
             offset, metadata = committed.get(TopicPartition(self._questions, number), (-1, ""))
-            known = offset if offset >= 0 else None
+            known, reported = (offset if offset >= 0 else None), False
             if known is not None and not begins[number] <= known <= ends[number]:
                 self._hook.offset_out_of_range(number, known, begins[number])
-                known = None
+                known, reported = None, True
             found = Recovered(number, begins[number] if known is None else known, known)
-            found.position = last[number]
+            found.position, found.reported = last[number], reported
             if found.start >= ends[number]:
                 found.scan_from = last[number]
                 done(found)

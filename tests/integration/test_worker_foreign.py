@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
@@ -229,6 +229,113 @@ async def test_records_that_are_deleted_while_a_worker_is_behind_are_told_of(
     [(partition, expected, start)] = told.out_of_range
     assert (partition, start) == (0, 990)
     assert len(pipeline.asked) == expected + 10
+
+
+async def make_anew(kafka: Kafka, topics: Topics) -> None:
+    """Delete `questions` and create it again, at once."""
+    new = NewTopic(topics.questions, 3, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([topics.questions])
+        while (await admin.create_topics([new])).topic_errors[0][1]:  # noqa: ASYNC110 - a broker sends no event
+            await asyncio.sleep(0.005)
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_made_anew_while_a_worker_runs_is_answered_from_its_beginning(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    """Some of its records have the place and the id of one of the old topic, which was answered."""
+    held = asyncio.Event()
+
+    async def script(asked: Asked) -> Answered:
+        if asked.question.id == "0/5":
+            await held.wait()
+        return answer_to(asked, text=f"answer {len(pipeline.asked)}")
+
+    settings = settings_for(kafka_settings, deadline_s=300)
+    pipeline, told = ScriptedPipeline(script), Told()
+    async with running_engine(settings, pipeline, told) as engine:
+        partitions = engine.consumer._assignment.partitions
+        await ask(kafka_settings, topics, 8)
+        await ask(kafka_settings, topics, 2, partition=1)
+        await read_topic(kafka_settings, topics.answers, 9)
+        await eventually(lambda: partitions[0].committed == 5 and partitions[1].committed == 2, 20, "commits")
+        await make_anew(kafka_settings, topics)
+        await ask(kafka_settings, topics, 4)
+        await read_topic(kafka_settings, topics.answers, 13, limit_s=90)
+        held.set()
+        await ask(kafka_settings, topics, 1, partition=1)
+        await ask(kafka_settings, topics, 1, partition=2)
+        answers = await read_topic(kafka_settings, topics.answers, 15, limit_s=90)
+    assert sorted(told.out_of_range) == [(0, 5, 0), (1, 2, 0)]
+    found = sorted((a.partition, decode_answer(a.value).source.offset) for a in answers)
+    assert found == sorted(
+        [(0, n) for n in (0, 1, 2, 3, 4, 6, 7)]
+        + [(1, 0), (1, 1)]
+        + [(0, n) for n in range(4)]
+        + [(1, 0), (2, 0)]
+    )
+    assert await committed_offsets(settings) == {0: 4, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("partitions", [1])
+async def test_offsets_below_the_next_one_begin_the_partition_anew(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    """A full worker fetches nothing, so it sees only by the offsets that the topic is another."""
+    release = asyncio.Event()
+
+    async def script(asked: Asked) -> Answered:
+        await release.wait()
+        return answer_to(asked)
+
+    settings = settings_for(kafka_settings, max_in_flight=5, deadline_s=300)
+    pipeline, told = ScriptedPipeline(script), Told()
+    large = question("large") + b" " * 60_000
+    async with running_engine(settings, pipeline, told) as engine:
+        async with producing(kafka_settings) as producer:
+            # More than is buffered here, so that the client has some fetched ahead, and fetches no more.
+            for n in range(700):
+                await producer.send(topics.questions, large, key=b"%d" % n, partition=0)
+        await eventually(lambda: engine.state()["buffered"] >= 490, 30, "the buffer is full")
+        await make_anew(kafka_settings, topics)
+        await ask(kafka_settings, topics, 4)
+        release.set()
+        await eventually(lambda: bool(told.out_of_range), 60, "it is told")
+        await eventually(
+            lambda: engine.state()["partitions"]["0"]["committed"] == 4, 60, "all of the new topic is done"
+        )
+        assert engine.state()["in_flight"] == 0
+    [(partition, expected, start)] = told.out_of_range
+    assert (partition, start) == (0, 0)
+    assert expected > 490
+    assert [name for name in asked(pipeline) if name != "large"] == ["0/0", "0/1", "0/2", "0/3"]
+    assert await committed_offsets(settings) == {0: 4}
+    written = (await end_offsets(kafka_settings, topics.answers))[0]
+    answers = [
+        decode_answer(each.value) for each in await read_topic(kafka_settings, topics.answers, written)
+    ]
+    assert [answer.source.offset for answer in answers if answer.id != "large"] == [0, 1, 2, 3]
+
+
+async def test_the_answers_of_a_topic_that_was_made_anew_meanwhile_are_no_outcomes(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
+    settings = settings_for(kafka_settings)
+    await ask(kafka_settings, topics, 5)
+    async with running_engine(settings, ScriptedPipeline()):
+        await read_topic(kafka_settings, topics.answers, 5)
+    await make_anew(kafka_settings, topics)
+    await ask(kafka_settings, topics, 2)
+    await ask(kafka_settings, topics, 2, first=100)
+    pipeline = ScriptedPipeline()
+    async with running_engine(settings, pipeline):
+        await read_topic(kafka_settings, topics.answers, 9)
+    assert asked(pipeline) == ["0/0", "0/1", "0/100", "0/101"]
+    assert (await committed_offsets(settings))[0] == 4
 
 
 async def test_a_map_that_grows_too_long_holds_the_rest_back_and_loses_nothing(

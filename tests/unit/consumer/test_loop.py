@@ -556,6 +556,27 @@ async def test_a_partition_made_anew_waits_until_its_old_commit_is_replaced(
     assert consumer.commits == [{0: 1}, {0: 0}]
 
 
+@pytest.mark.parametrize("reported", [False, True])
+async def test_a_lost_partition_that_comes_back_below_its_commit_is_of_a_topic_made_anew(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told, reported: bool
+) -> None:
+    await consumer.assign(0, 1)
+    consumer.produce(0, b"a", b"b")
+    await eventually(lambda: len(handler.started) == 2, 10, "work")
+    handler.finish(0)
+    await consumer.assign()
+    assert consumer.commits == [{0: 1}]
+    consumer.make_anew(0, b"x")
+    consumer.found = {0: Recovered(0, 0, None, reported=reported), 1: Recovered(1, 0, None)}
+    await consumer.assign(0, 1)
+    await eventually(lambda: handler.running == [(0, 0)], 10, "the new record")
+    assert hook.out_of_range == ([] if reported else [(0, 1, 0)])
+    await consumer.assign()
+    await consumer.assign(0, 1)
+    await eventually(lambda: loop.joined, 10, "recovery")
+    assert len(hook.out_of_range) < 2, "it is told once"
+
+
 async def test_records_polled_while_a_rebalance_is_under_way_are_no_new_topic(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
