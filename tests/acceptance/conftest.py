@@ -47,10 +47,12 @@ class System:
         return state
 
 
-def kotae(*arguments: str, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+def kotae(
+    *arguments: str, env: Mapping[str, str], directory: Path = ROOT
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "streams", *arguments],
-        cwd=ROOT,
+        cwd=directory,
         env=dict(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -67,13 +67,19 @@ async def eventually(condition: Callable[[], object], limit_s: float, what: str)
 
 
 class Program:
-    """`python -m …` as a child process, its output kept in a file."""
+    """`python -m …` as a child process, its output kept in a file.
 
-    def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
+    Args:
+        directory: where it runs; modules that lie there come before those of the environment.
+    """
+
+    def __init__(
+        self, arguments: list[str], env: Mapping[str, str], log: Path, directory: Path = ROOT
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._child = Child(
-                [sys.executable, "-m", *arguments], output=output, environment=env, directory=ROOT
+                [sys.executable, "-m", *arguments], output=output, environment=env, directory=directory
             )
 
     @property

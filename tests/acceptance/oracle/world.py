@@ -26,7 +26,7 @@ from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Ledgers, Place, Prod
 from tests.acceptance.oracle.observer import Observer
 from tests.acceptance.oracle.services import TOOL, Services
 from tests.support.engine import end_offsets, read_topic
-from tests.support.system import Program, environment, eventually, free_port
+from tests.support.system import ROOT, Program, environment, eventually, free_port
 
 STOP_S = 45.0
 
@@ -106,8 +106,8 @@ class World:
 
     # Workers
 
-    def start_worker(self, **settings: str) -> Program:
-        """Start a worker, without waiting until it is ready."""
+    def start_worker(self, *, directory: Path = ROOT, **settings: str) -> Program:
+        """Start a worker of the code in `directory`, without waiting until it is ready."""
         port = free_port()
         env = environment(
             KOTAE_KAFKA__BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
@@ -122,9 +122,8 @@ class World:
         name = ["tests.acceptance.oracle.mutants", self.size.mutant] if self.size.mutant else ["streams"]
         config = self._folder / "tools.toml"
         options = ["--config", str(config)] if config.exists() else []
-        worker = Program(
-            [*name, *options, "worker"], env, self._folder / f"worker-{uuid.uuid4().hex[:6]}.log"
-        )
+        log = self._folder / f"worker-{uuid.uuid4().hex[:6]}.log"
+        worker = Program([*name, *options, "worker"], env, log, directory)
         self.workers.append(worker)
         self._health[worker.pid] = f"http://127.0.0.1:{port}/health/ready"
         return worker
