@@ -13,7 +13,7 @@ WAITING := tests/integration tests/acceptance
 TESTERS ?= 3
 BESIDE := -n $(TESTERS) --dist worksteal
 
-.PHONY: help demo test lint format types unit integration reference chaos bench bench-locust bench-quality lock clean
+.PHONY: help demo test lint format types unit integration reference docs chaos bench bench-locust bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ integration: $(VENV)/.test ## Run only the tests against real servers
 reference: $(VENV)/.test ## Write REFERENCE.md from the code
 	@$(BIN)/python -m tests.architecture.reference
 
+docs: $(VENV)/.test ## Build the documents into build/docs/site, strictly
+	@$(BIN)/python -m tests.architecture.site
+
 chaos: $(VENV)/.test ## Harm the system at full size: make chaos [SEED=7] [SCENARIO=1] (an hour)
 	@$(BIN)/python -m tests.acceptance.oracle.chaos --full $(if $(SEED),--seed $(SEED)) \
 		$(if $(SCENARIO),--scenario $(SCENARIO))
@@ -65,7 +68,7 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--extra demo --group build --group test -c requirements.lock pyproject.toml -o requirements-test.lock
+		--extra demo --group build --group docs --group test -c requirements.lock pyproject.toml -o requirements-test.lock
 	grep -oE '^[a-z0-9._-]+==[^\\]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock

@@ -77,7 +77,7 @@ def _not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
     user = kafka.sasl_username if kafka.security_protocol.startswith("SASL") else ""
     return (
         f"the cluster at {kafka.bootstrap_servers} does not allow {user or 'this client'} "
-        f"{' and '.join(map(str, missing))}: grant it with kafka-acls.sh, as README.md shows"
+        f"{' and '.join(map(str, missing))}: grant it with kafka-acls.sh, as docs/security.md shows"
     )
 
 

@@ -1,4 +1,4 @@
-"""Each command works with the rights that README.md lists for it and no others, and names what lacks."""
+"""Each command works with the rights that docs/security.md lists for it and no others, and names what lacks."""
 
 import re
 import subprocess
@@ -181,8 +181,8 @@ async def test_topics_are_created_and_listed_with_these_and_no_more(
         await acls.take(rights)
 
 
-def test_the_readme_lists_them() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_documents_list_them() -> None:
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
     kafka = Kafka()
     settings = Settings()
     rows = {
@@ -194,7 +194,7 @@ def test_the_readme_lists_them() -> None:
         "kotae offsets show": offsets_rights(kafka, settings.worker.group_id),
     }
     for command, rights in rows.items():
-        [row] = [line for line in readme.splitlines() if line.startswith(f"| `{command}`")]
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{command}`")]
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         listed = set()
         for operation, cell in zip((Operation.READ, Operation.WRITE), cells[1:3], strict=True):
