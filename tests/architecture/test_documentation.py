@@ -101,11 +101,3 @@ def test_every_library_has_a_row_in_the_table_of_libraries() -> None:
 
 def test_the_reference_is_generated_from_the_code() -> None:
     assert reference.FILE.read_text("utf-8") == reference.render(), "make reference"
-
-
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"])
-def test_settings_and_metrics_named_in_the_documents_exist(document: str) -> None:
-    known = set(re.findall(r"(?<=`)(?:KOTAE|kotae)_\w+(?=`)", reference.render()))
-    text = (ROOT / document).read_text("utf-8")
-    for name, rest in re.findall(r"(KOTAE_[A-Z]+__[A-Z_]*|\bkotae_[a-z_]+)([*…]?)", text):
-        assert any(one.startswith(name) for one in known) if rest else name in known, name

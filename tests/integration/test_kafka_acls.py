@@ -1,4 +1,4 @@
-"""Each command works with the rights that docs/security.md lists for it and no others, and names what lacks."""
+"""Each command works with exactly the rights that docs/security.md lists for it, and names missing ones."""
 
 import re
 import subprocess
