@@ -1,4 +1,4 @@
-"""A worker of this version takes over what one of the last release left behind."""
+"""A worker of this version finishes the questions of one of the last release that was killed."""
 
 import hashlib
 import json
@@ -78,7 +78,7 @@ async def test_a_worker_finishes_what_the_last_release_left(
         assert all(answer["citations"] for answer in told.values())
         # The journal of the old worker holds the results: its tools are not called again.
         assert {name for name, answer in told.items() if answer["tool_calls"][0]["reused"]} == HELD
-        # The map says where the scan of `answers` begins: what was committed is not read again.
+        # The map says where the scan of `answers` begins: committed answers are not read again.
         assert metrics["kotae_recovery_scanned_total"] < LATER
         assert done_above <= metrics["kotae_recovery_completed_total"] <= LATER - len(HELD)
         # Its index is taken as it lies on the disk.
@@ -108,7 +108,7 @@ async def _left_behind(world: World, limit_s: float) -> None:
 
 
 def _offsets(world: World) -> list[dict[str, Any]]:
-    """What this version's `kotae offsets show` reads of the old worker's commits."""
+    """The old worker's commits, as this version's `kotae offsets show` reads them."""
     env = environment(
         KOTAE_KAFKA__BOOTSTRAP_SERVERS=world.kafka.bootstrap_servers,
         KOTAE_KAFKA__TOPIC_PREFIX=world.kafka.topic_prefix,

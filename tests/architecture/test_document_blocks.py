@@ -1,4 +1,4 @@
-"""Code in the documents is read by what would read it: it cannot rot."""
+"""The product reads the code in the documents, so that it cannot rot."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ def test_no_block_is_of_a_language_that_nobody_checks() -> None:
     assert {block.language for block in BLOCKS} <= LANGUAGES
 
 
-# Python and TOML: what a page shows is put together and loaded as a worker would load it.
+# Python and TOML: the blocks of a page are put together and loaded as a worker would load them.
 
 
 def modules_of(page: Path) -> dict[str, str]:
@@ -179,7 +179,7 @@ def check_kotae(words: list[str], *, values: bool = True) -> None:
 
 
 def check_command(words: list[str]) -> None:
-    """Fail where a command is not what its program takes."""
+    """Fail unless the program of a command would take its words."""
     program, *rest = words
     if Path(program).name == "kotae":
         check_kotae(rest)
@@ -193,7 +193,7 @@ def check_command(words: list[str]) -> None:
         assert rest[0] == "-m", words
         assert importlib.util.find_spec(rest[1]), words
     elif program == "." or Path(program).parts[0] in {".venv", ".venv-bench"}:
-        return  # what `make` puts there
+        return  # `make` puts them there
     else:
         assert program in OTHERS, f"a program that no test knows: {program}"
 

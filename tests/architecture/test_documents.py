@@ -1,4 +1,4 @@
-"""The documents lead where they say, name what is there, and become a site."""
+"""The links of the documents lead somewhere, the names in them exist, and they become a site."""
 
 import re
 import tomllib

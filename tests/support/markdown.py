@@ -1,4 +1,4 @@
-"""What the tests of documents read in Markdown: headings, links, code."""
+"""Headings, links and code of a Markdown file, for the tests of the documents."""
 
 import re
 from collections import Counter
