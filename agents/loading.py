@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, get_origin
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
-from agents.tools.journal import Journal, NoJournal
+from agents.journal import Journal, NoJournal
 
 if TYPE_CHECKING:
     import httpx

@@ -38,6 +38,7 @@ from agents.components import (
 )
 from agents.errors import DependencyError, PermanentError, TimedOutError, UnfitOutputError
 from agents.graph import Graph, GraphError, Stage, StageFailed
+from agents.journal import Journal, NoJournal
 from agents.models.extractive import MODEL as EXTRACTIVE
 from agents.models.extractive import answer_without_model
 from agents.outcome import (
@@ -51,7 +52,6 @@ from agents.outcome import (
     make_answer,
 )
 from agents.run import Observer, Run
-from agents.tools.journal import Journal, NoJournal
 from agents.tools.stage import run_planned
 from schemas.answer import Answer, AnswerError, ToolCall, ToolCallStatus
 from schemas.errors import ErrorCode

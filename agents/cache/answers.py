@@ -23,8 +23,8 @@ from agents.cache.keys import AnswerKey, AnswerKeys
 from agents.cache.memory import MemoryStore
 from agents.cache.patience import lifetime_s, wait_until
 from agents.cache.store import VALUE_BYTES_MAX, Store
+from agents.journal import Journal, NoJournal
 from agents.run import Run
-from agents.tools.journal import Journal, NoJournal
 from schemas.answer import Answer, Citation, ToolCall
 
 log = logging.getLogger(__name__)

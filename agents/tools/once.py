@@ -5,8 +5,8 @@ import asyncio
 from msgspec.structs import replace
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
+from agents.journal import Journal, JournalError, Reconciler, Recorded
 from agents.run import Run
-from agents.tools.journal import Journal, JournalError, Reconciler, Recorded
 from schemas.answer import ToolCall, ToolCallStatus
 
 

@@ -5,8 +5,8 @@ import logging
 from dataclasses import replace
 
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
+from agents.journal import Journal
 from agents.run import Run
-from agents.tools.journal import Journal
 from agents.tools.once import OnceOnly
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.event import StageStatus

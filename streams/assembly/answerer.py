@@ -9,6 +9,7 @@ from agents.components import Generator, Planner, Retriever, ToolExecutor
 from agents.graph import Graph, GraphError
 from agents.http.egress import Endpoint, endpoint, parse_allowed
 from agents.http.pool import HttpPool
+from agents.journal import Journal, NoJournal
 from agents.knowledge.embeddings import Embeddings, OpenAIEmbeddings
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
@@ -24,7 +25,6 @@ from agents.resilience.guarded import (
 )
 from agents.run import Observer
 from agents.tools.executor import RegistryExecutor
-from agents.tools.journal import Journal, NoJournal
 from agents.tools.python_tool import python_tools
 from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.components import Plan, PlannedCall
-from agents.tools.journal import JournalError, Recorded
+from agents.journal import JournalError, Recorded
 from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import DecodeError, decode_journal_entry, encode
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
@@ -61,7 +61,7 @@ class _Found:
 
 
 class KafkaJournal:
-    """The `agents.tools.journal.Journal` of a worker.
+    """The `agents.journal.Journal` of a worker.
 
     Args:
         sender: with an idempotent producer and acks from all, which it rebuilds.

@@ -8,8 +8,8 @@ import pytest
 from agents.components import Plan, PlannedCall
 from agents.errors import PermanentError, ThrottledError, TransientError
 from agents.graph import Graph, GraphError
+from agents.journal import NoJournal, Recorded
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
-from agents.tools.journal import NoJournal, Recorded
 from schemas.answer import Source, ToolCall
 from schemas.errors import ErrorCode
 from schemas.question import Question

@@ -13,9 +13,9 @@ from agents.cache.memory import MemoryStore
 from agents.cache.patience import NEGATIVE_TTL_S
 from agents.components import Call, Passage, Plan, PlannedCall
 from agents.errors import TransientError
+from agents.journal import NoJournal, Recorded
 from agents.knowledge.version import KnowledgeVersions, Mark
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
-from agents.tools.journal import NoJournal, Recorded
 from schemas.answer import Source, ToolCall, Usage
 from schemas.question import Question
 from tests.support.components import (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.components import Plan, PlannedCall
-from agents.tools.journal import JournalError
+from agents.journal import JournalError
 from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import decode_journal_entry
 from schemas.question import Question

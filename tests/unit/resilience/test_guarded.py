@@ -9,12 +9,12 @@ import pytest
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, PlannedCall, ToolSpec
 from agents.errors import DependencyError, OpenBreakerError, PermanentError, TransientError
+from agents.journal import NoJournal
 from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
 from agents.resilience.guarded import GuardedEmbeddings, GuardedGenerator, GuardedPlanner, GuardedRetriever
 from agents.run import Run
 from agents.tools.executor import RegistryExecutor
-from agents.tools.journal import NoJournal
 from agents.tools.registry import ToolRegistry
 from agents.tools.stage import run_planned
 from schemas.answer import Answer

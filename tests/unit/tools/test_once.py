@@ -9,13 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.components import Call, Plan, PlannedCall
+from agents.journal import Journal, JournalError, NoJournal
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
 from agents.resilience.breaker import Breaker
 from agents.resilience.bulkhead import Bulkhead
 from agents.resilience.guard import Guard
 from agents.run import Run
 from agents.tools.executor import RegistryExecutor
-from agents.tools.journal import Journal, JournalError, NoJournal
 from agents.tools.once import OnceOnly
 from agents.tools.registry import ToolRegistry
 from schemas.answer import Answer, Source, ToolCall
