@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.errors import DependencyError
-from schemas.answer import ToolCall, Usage
+from schemas.answer import ToolCall, ToolCallStatus, Usage
 from schemas.question import Question
 
 DeltaSink = Callable[[str], None]
@@ -133,6 +133,17 @@ class PlannedCall(Struct, frozen=True):
     name: str
     arguments: dict[str, Any]
     problem: str = ""
+
+    def ended(self, status: ToolCallStatus, result: Any, took_s: float = 0.0) -> ToolCall:
+        """Return how the call ended, as the answer tells it; where it failed, `result` says why."""
+        return ToolCall(
+            id=self.id,
+            name=self.name,
+            arguments=self.arguments,
+            status=status,
+            result=result,
+            duration_ms=round(took_s * 1000, 3),
+        )
 
 
 class Plan(Struct, frozen=True):

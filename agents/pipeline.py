@@ -184,10 +184,7 @@ def _skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
     late = isinstance(failure, TimedOutError)
     run.degrade("tools_timeout" if late else "tools_error")
     status: ToolCallStatus = "skipped" if late else "error"
-    return tuple(
-        ToolCall(id=one.id, name=one.name, arguments=one.arguments, status=status, result=failure.message)
-        for one in run[PLAN].calls
-    )
+    return tuple(planned.ended(status, failure.message) for planned in run[PLAN].calls)
 
 
 def _extract(run: Run, failure: DependencyError) -> Generation:

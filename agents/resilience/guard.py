@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from typing import Any, TypeVar
 
-from agents.components import Trail
+from agents.components import Call
 from agents.errors import (
     DependencyError,
     OpenBreakerError,
@@ -90,24 +90,21 @@ class Guard:
 
     async def acall(
         self,
-        attempt: Callable[[int], Awaitable[T]],
-        deadline: float,
+        attempt: Callable[[Call], Awaitable[T]],
+        call: Call,
         *,
-        first: int = 1,
         may_repeat: Callable[[], bool] = _always,
-        trail: Trail | None = None,
-        stage: str = "",
     ) -> T:
-        """The result of `attempt`, which is called with `first`, and with higher numbers when repeated.
+        """Return the result of `attempt`, which gets `call`, and on each repeat `call` with a higher number.
 
-        Ends by `deadline` (event loop time) only if the caller cancels it then: a cancellation from then on
-        is a time-out, an earlier one says nothing about the dependency. A time-out is the dependency's
-        failure if it had as long as it usually takes; else whoever asks with little time to spare could
-        open its breaker for everybody.
+        The caller must cancel this at `call.deadline`. A cancellation from then on counts as a time-out; an
+        earlier one says nothing about the dependency. A time-out counts as the dependency's failure only if
+        the call had as long as calls usually take: otherwise questions with little time left could open the
+        breaker for everybody. `call.trail` is told of each attempt that another one follows, and of each
+        that its hedge beats.
 
         Args:
-            may_repeat: asked after a failure, and before hedging: whether another attempt does no harm.
-            trail: is told of the attempts of `stage` that are followed by another, or beaten by their hedge.
+            may_repeat: says, after a failure and before hedging, whether another attempt does no harm.
 
         Raises:
             OpenBreakerError: the dependency is not being called.
@@ -117,37 +114,35 @@ class Guard:
         loop = asyncio.get_running_loop()
         budget = self._budget
         if budget is None:
-            return await self._once(attempt, first, deadline, loop)
+            return await self._once(attempt, call, loop)
         budget.earn(loop.time())
-        numbers = count(first)
-        number, attempts = next(numbers), 0
+        numbers = count(call.attempt + 1)
+        attempts = 0
         while True:
             started = loop.time()
             attempts += 1
             try:
                 if not self._hedges:
-                    return await self._once(attempt, number, deadline, loop)
-                return await self._hedged(
-                    attempt, number, numbers, deadline, may_repeat, trail=trail, stage=stage
-                )
+                    return await self._once(attempt, call, loop)
+                return await self._hedged(attempt, call, numbers, may_repeat)
             except DependencyError as error:
                 now = loop.time()
-                wait_s = wait_before_retry(error, attempts, now, deadline, self._jitter())
+                wait_s = wait_before_retry(error, attempts, now, call.deadline, self._jitter())
                 if wait_s is None or not may_repeat() or not budget.spend(now):
                     error.settled = True
                     raise
                 self._observer.call_retried(self.dependency, error.reason, wait_s)
                 number = next(numbers)
-                if trail is not None:
-                    # The last one so far, which may have been its hedge: servers know each by its number.
-                    trail.attempt_failed(stage, number - 1, started, error)
+                if call.trail is not None:
+                    # The hedge's number, if there was one: the servers' logs know each attempt by its number.
+                    call.trail.attempt_failed(call.stage, number - 1, started, error)
+                call = call.numbered(number)
             await asyncio.sleep(wait_s)
 
     async def _once(
         self,
-        attempt: Callable[[int], Awaitable[T]],
-        number: int,
-        deadline: float,
+        attempt: Callable[[Call], Awaitable[T]],
+        call: Call,
         loop: asyncio.AbstractEventLoop,
     ) -> T:
         started = loop.time()
@@ -155,15 +150,15 @@ class Guard:
         if breaker is not None and breaker.refuses(started):
             raise self._refusal()
         if bulkhead is not None and not bulkhead.take():
-            await bulkhead.atake(deadline)
+            await bulkhead.atake(call.deadline)
             started = loop.time()
         try:
             ticket = 0 if breaker is None else self._entered(breaker, started)
             try:
-                result = await attempt(number)
+                result = await attempt(call)
             except BaseException as error:
                 now = loop.time()
-                self._failed(error, ticket, started, now, late=now >= deadline - CLOCK_SLACK_S)
+                self._failed(error, ticket, started, now, late=now >= call.deadline - CLOCK_SLACK_S)
                 raise
             self._succeeded(ticket, started, loop.time())
             return result
@@ -173,19 +168,15 @@ class Guard:
 
     async def _hedged(
         self,
-        attempt: Callable[[int], Awaitable[T]],
-        number: int,
+        attempt: Callable[[Call], Awaitable[T]],
+        call: Call,
         numbers: Iterator[int],
-        deadline: float,
         may_repeat: Callable[[], bool],
-        *,
-        trail: Trail | None,
-        stage: str,
     ) -> T:
         loop = asyncio.get_running_loop()
         after_s, budget = self._latencies.p95_s(loop.time()), self._budget
         if after_s is None or budget is None:
-            return await self._once(attempt, number, deadline, loop)
+            return await self._once(attempt, call, loop)
 
         def may_start() -> bool:
             if not self._is_closed() or not may_repeat():
@@ -196,13 +187,13 @@ class Guard:
             return True
 
         def second() -> Awaitable[T]:
-            return self._once(attempt, next(numbers), deadline, loop)
+            return self._once(attempt, call.numbered(next(numbers)), loop)
 
         def beaten() -> None:
-            if trail is not None:
-                trail.attempt_beaten(stage, number)
+            if call.trail is not None:
+                call.trail.attempt_beaten(call.stage, call.attempt)
 
-        return await ahedged(self._once(attempt, number, deadline, loop), after_s, second, may_start, beaten)
+        return await ahedged(self._once(attempt, call, loop), after_s, second, may_start, beaten)
 
     def _is_closed(self) -> bool:
         return self._breaker is None or self._breaker.state is BreakerState.CLOSED

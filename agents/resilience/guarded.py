@@ -1,9 +1,9 @@
-"""Components behind their guards: each keeps to its protocol, and calls through the guard it is given.
+"""Components behind their guards: each keeps its protocol and calls the component through a guard.
 
-Planner and generator of one model share one guard: it is one dependency.
+Planner and generator of one model share one guard, because they are one dependency.
 
-What only passes a call on is a plain function that returns its coroutine: thousands of questions wait in
-here at once, and each frame that does nothing costs 300 bytes of each.
+A method that only passes a call on is a plain function that returns its coroutine: thousands of questions
+wait here at once, and each frame that does nothing costs 300 bytes of each.
 """
 
 import asyncio
@@ -40,12 +40,10 @@ class GuardedRetriever:
     def aretrieve(self, question: Question, call: Call) -> Coroutine[Any, Any, Sequence[Passage]]:
         """See `Retriever`."""
 
-        def attempt(number: int) -> Awaitable[Sequence[Passage]]:
-            return self._inner.aretrieve(question, call.numbered(number))
+        def attempt(numbered: Call) -> Awaitable[Sequence[Passage]]:
+            return self._inner.aretrieve(question, numbered)
 
-        return self._guard.acall(
-            attempt, call.deadline, first=call.attempt, trail=call.trail, stage=call.stage
-        )
+        return self._guard.acall(attempt, call)
 
 
 class GuardedPlanner:
@@ -58,16 +56,14 @@ class GuardedPlanner:
     def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Coroutine[Any, Any, Plan]:
         """See `Planner`."""
 
-        def attempt(number: int) -> Awaitable[Plan]:
-            return self._inner.aplan(question, tools, call.numbered(number))
+        def attempt(numbered: Call) -> Awaitable[Plan]:
+            return self._inner.aplan(question, tools, numbered)
 
-        return self._guard.acall(
-            attempt, call.deadline, first=call.attempt, trail=call.trail, stage=call.stage
-        )
+        return self._guard.acall(attempt, call)
 
 
 class GuardedGenerator:
-    """A `Generator` behind a guard. Once a piece of the answer was sent on, it is not repeated."""
+    """A `Generator` behind a guard. It is not repeated once a piece of the answer was passed on."""
 
     def __init__(self, inner: Generator, guard: Guard) -> None:
         self._inner = inner
@@ -82,33 +78,26 @@ class GuardedGenerator:
 
         if on_delta is not None:
 
-            def tell(text: str) -> None:
+            def pass_on(text: str) -> None:
                 nonlocal sent
                 sent = True
                 on_delta(text)
 
-            sink = tell
+            sink = pass_on
 
-        def attempt(number: int) -> Awaitable[Generation]:
-            return self._inner.agenerate(grounding, call.numbered(number), sink)
+        def attempt(numbered: Call) -> Awaitable[Generation]:
+            return self._inner.agenerate(grounding, numbered, sink)
 
-        return self._guard.acall(
-            attempt,
-            call.deadline,
-            first=call.attempt,
-            may_repeat=lambda: not sent,
-            trail=call.trail,
-            stage=call.stage,
-        )
+        return self._guard.acall(attempt, call, may_repeat=lambda: not sent)
 
 
 class GuardedEmbeddings:
-    """`Embeddings` behind a guard, as far as somebody waits for them: a search embeds one text.
+    """`Embeddings` whose guard covers searches, each of which embeds one text.
 
-    Many at once are documents on their way into the index; whoever feeds it repeats them.
+    Several texts at once are documents on their way into the index, and its feed repeats them itself.
 
     Args:
-        timeout_s: what a search may wait for a vector before words alone must do.
+        timeout_s: how long a search waits for a vector before it goes on with words alone.
     """
 
     def __init__(self, inner: "Embeddings", guard: Guard, timeout_s: float) -> None:
@@ -126,14 +115,14 @@ class GuardedEmbeddings:
         if len(texts) != 1:
             return await self._inner.aembed(texts)
 
-        def attempt(_: int) -> Awaitable[list[list[float]]]:
+        def attempt(_: Call) -> Awaitable[list[list[float]]]:
             return self._inner.aembed(texts)
 
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        # An embedder is not told which question it works for.
+        dependency = self._guard.dependency
+        call = Call("", dependency, asyncio.get_running_loop().time() + self._timeout_s)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await self._guard.acall(attempt, deadline)
+            async with asyncio.timeout_at(call.deadline):
+                return await self._guard.acall(attempt, call)
         except TimeoutError as error:
-            raise TimedOutError(
-                self._guard.dependency, f"no vector within {self._timeout_s:.3g} s"
-            ) from error
+            raise TimedOutError(dependency, f"no vector within {self._timeout_s:.3g} s") from error

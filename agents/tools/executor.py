@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from agents.components import Call, PlannedCall, ToolSpec, percent_encoded
 from agents.errors import BadOutputError, DependencyError, TimedOutError
@@ -65,7 +66,7 @@ class RegistryExecutor:
                 raise
             log.exception("tool %s has a defect (question %s)", planned.name, question.id)
             status, result = "error", f"the tool failed ({type(error).__name__})"
-        return _ended(planned, status, result, loop.time() - started)
+        return planned.ended(status, result, loop.time() - started)
 
     async def areconcile(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall | None:
         """What became of a call that an earlier run may have started; None: it never ran.
@@ -77,7 +78,7 @@ class RegistryExecutor:
         entry = self._registry.find(planned.name, question)
         tool = None if entry is None else entry.tool
         if tool is None or not tool.reconcile_url or not isinstance(tool, Reconcilable):
-            return _ended(planned, "unknown", "it may have run before a crash, and cannot be asked", 0.0)
+            return planned.ended("unknown", "it may have run before a crash, and cannot be asked")
         limit = min(started + tool.spec.timeout_s, call.deadline)
         status: ToolCallStatus = "ok"
         result: Any
@@ -95,7 +96,7 @@ class RegistryExecutor:
                 raise
             log.exception("tool %s cannot be reconciled (question %s)", planned.name, question.id)
             status, result = "unknown", f"it may have run before a crash ({type(error).__name__})"
-        return _ended(planned, status, result, loop.time() - started)
+        return planned.ended(status, result, loop.time() - started)
 
     def _checked(self, planned: PlannedCall, question: Question) -> Tool:
         entry = self._registry.find(planned.name, question)
@@ -113,25 +114,21 @@ class RegistryExecutor:
         if limit <= started:
             raise TimedOutError(f"tools/{planned.name}", "no time was left to call it")
         guard = self._guards.get(tool.spec.name)
+        # Traces name a call by its tool, requests by its id: a plan may call one tool twice.
+        traced = replace(call, stage=f"tools/{planned.name}", deadline=limit)
 
-        async def attempt(number: int) -> Any:
+        async def attempt(numbered: Call) -> Any:
             if call.permit is not None:
                 await call.permit()
-            headers = _headers(planned, question, call.numbered(number))
+            headers = _headers(planned, question, call.numbered(numbered.attempt))
             return await tool.arun(planned.arguments, headers)
 
         try:
             async with asyncio.timeout_at(limit):
                 if guard is None:
-                    result = await attempt(call.attempt)
+                    result = await attempt(traced)
                 else:
-                    result = await guard.acall(
-                        attempt,
-                        limit,
-                        may_repeat=lambda: tool.spec.idempotent,
-                        trail=call.trail,
-                        stage=f"tools/{planned.name}",
-                    )
+                    result = await guard.acall(attempt, traced, may_repeat=lambda: tool.spec.idempotent)
         except TimeoutError as error:
             late = f"no result within {limit - started:.3g} s"
             raise TimedOutError(f"tools/{planned.name}", late) from error
@@ -164,14 +161,3 @@ def _cancelled(error: BaseException) -> bool:
     """Whether it is we who were cancelled: a tool can also raise it itself, or meet it in what it awaits."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
-
-
-def _ended(planned: PlannedCall, status: ToolCallStatus, result: Any, took_s: float) -> ToolCall:
-    return ToolCall(
-        id=planned.id,
-        name=planned.name,
-        arguments=planned.arguments,
-        status=status,
-        result=result,
-        duration_ms=round(took_s * 1000, 3),
-    )

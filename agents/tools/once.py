@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from agents.components import Call, Plan, PlannedCall, ToolExecutor
 from agents.journal import Journal, JournalError, Reconciler, Recorded
 from agents.run import Run
-from schemas.answer import ToolCall, ToolCallStatus
+from schemas.answer import ToolCall
 
 
 class OnceOnly:
@@ -57,7 +57,7 @@ class OnceOnly:
         if self._recorded is not None:
             result = self._recorded.results.get(planned.id)
             if result is not None:
-                return _reused(result)
+                return replace(result, reused=True)
             if planned.id in self._recorded.intents:
                 settled = await self._settle(planned, call)
                 if settled is not None:
@@ -65,7 +65,7 @@ class OnceOnly:
         try:
             await self._permit(planned)
         except JournalError as error:
-            return _without_result(planned, "error", f"not started: {error.message}")
+            return planned.ended("error", f"not started: {error.message}")
         refused = False
 
         async def permit() -> None:
@@ -97,11 +97,11 @@ class OnceOnly:
     async def _settle(self, planned: PlannedCall, call: Call) -> ToolCall | None:
         """What became of a call with an intent alone; None where it never ran and may start now."""
         if not isinstance(self._executor, Reconciler):
-            return _without_result(planned, "unknown", "it may have run before a crash")
+            return planned.ended("unknown", "it may have run before a crash")
         result = await self._executor.areconcile(planned, self._run.question, call)
         if result is None or result.status == "unknown":
             return result
-        self._results[planned.id] = result = _reused(result)
+        self._results[planned.id] = result = replace(result, reused=True)
         await self._keep(result)
         return result
 
@@ -118,19 +118,3 @@ def _retrieve(planned: "asyncio.Task[None]") -> None:
     # Whoever waited for it is told; nobody may be waiting any more.
     if not planned.cancelled():
         planned.exception()
-
-
-def _reused(result: ToolCall) -> ToolCall:
-    return ToolCall(
-        id=result.id,
-        name=result.name,
-        arguments=result.arguments,
-        status=result.status,
-        result=result.result,
-        reused=True,
-        duration_ms=result.duration_ms,
-    )
-
-
-def _without_result(planned: PlannedCall, status: ToolCallStatus, why: str) -> ToolCall:
-    return ToolCall(id=planned.id, name=planned.name, arguments=planned.arguments, status=status, result=why)

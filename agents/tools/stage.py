@@ -69,9 +69,9 @@ async def run_planned(
         for task in tasks:
             task.cancel()
         calls.stop()
-    waited_ms = (loop.time() - started) * 1000
+    waited_s = loop.time() - started
     results = tuple(
-        calls.finished(planned_call.id) or _result(planned_call, task, waited_ms)
+        calls.finished(planned_call.id) or _result(planned_call, task, waited_s)
         for planned_call, task in zip(plan.calls, tasks, strict=True)
     )
     for result in results:
@@ -84,7 +84,7 @@ def _detail(result: ToolCall) -> str:
     return f"{result.status}, reused" if result.reused else result.status
 
 
-def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_ms: float) -> ToolCall:
+def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_s: float) -> ToolCall:
     status: ToolCallStatus = "timeout"
     result = "no result within the time that the question has"
     if task.done():
@@ -94,11 +94,4 @@ def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_ms: flo
             return task.result()
         log.error("the tool executor has a defect", exc_info=defect)
         status, result = "error", type(defect).__name__
-    return ToolCall(
-        id=planned.id,
-        name=planned.name,
-        arguments=planned.arguments,
-        status=status,
-        result=result,
-        duration_ms=round(waited_ms, 3),
-    )
+    return planned.ended(status, result, waited_s)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from agents.components import Call, Trail
 from agents.errors import (
     BadOutputError,
     DependencyError,
@@ -37,8 +38,8 @@ class Dependency:
     numbers: list[int] = field(default_factory=list)
     running: int = 0
 
-    async def attempt(self, number: int) -> str:
-        self.numbers.append(number)
+    async def attempt(self, call: Call) -> str:
+        self.numbers.append(call.attempt)
         self.running += 1
         try:
             await asyncio.sleep(self.takes_s)
@@ -55,11 +56,15 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def ask(guard: Guard, attempt: Callable[[int], Awaitable[str]], seconds: float = 30.0) -> str:
+def call_for(seconds: float, trail: Trail | None = None) -> Call:
+    return Call("q", "retrieve", now() + seconds, trail=trail)
+
+
+async def ask(guard: Guard, attempt: Callable[[Call], Awaitable[str]], seconds: float = 30.0) -> str:
     """A call as a stage makes it: cancelled at its limit."""
-    deadline = now() + seconds
-    async with asyncio.timeout_at(deadline):
-        return await guard.acall(attempt, deadline)
+    call = call_for(seconds)
+    async with asyncio.timeout_at(call.deadline):
+        return await guard.acall(attempt, call)
 
 
 async def test_what_may_pass_is_repeated_with_a_number_of_its_own() -> None:
@@ -91,7 +96,7 @@ async def test_what_may_not_be_repeated_is_not() -> None:
     dependency = Dependency(always=BROKEN)
     guard = whole_guard(GuardEvents(), now())
     with pytest.raises(TransientError):
-        await guard.acall(dependency.attempt, now() + 30, may_repeat=lambda: False)
+        await guard.acall(dependency.attempt, call_for(30), may_repeat=lambda: False)
     assert dependency.numbers == [1]
 
 
@@ -155,7 +160,7 @@ async def test_what_one_tenant_can_bring_about_alone_does_not_open_the_breaker()
     ):
         for _ in range(200):
             with pytest.raises(DependencyError):
-                await guard.acall(Dependency(always=error).attempt, now() + 30, may_repeat=lambda: False)
+                await guard.acall(Dependency(always=error).attempt, call_for(30), may_repeat=lambda: False)
     assert events.of("breaker") == []
 
 
@@ -178,7 +183,7 @@ async def test_a_call_that_is_given_up_says_nothing_and_frees_its_slot_at_once()
     events, hangs = GuardEvents(), Dependency(takes_s=1e6)
     guard = whole_guard(events, now(), limit=1)
     for _ in range(30):
-        task = asyncio.create_task(guard.acall(hangs.attempt, now() + 30))
+        task = asyncio.create_task(guard.acall(hangs.attempt, call_for(30)))
         await asyncio.sleep(1.0)
         task.cancel()
         await asyncio.wait([task])
@@ -243,7 +248,7 @@ async def test_throttling_lowers_the_limit_and_success_raises_it_again() -> None
         done = 0
         while now() < until:
             try:
-                await guard.acall(model, now() + 60, may_repeat=lambda: False)
+                await guard.acall(model, call_for(60), may_repeat=lambda: False)
                 done += 1
             except ThrottledError:
                 await asyncio.sleep(0.1)
@@ -280,8 +285,8 @@ async def test_a_slow_call_is_hedged_within_the_budget_and_the_loser_is_cancelle
         await ask(guard, Dependency().attempt)
     slow = Dependency(takes_s=20.0)
 
-    async def attempt(number: int) -> str:
-        return await (slow.attempt(number) if number == 1 else Dependency().attempt(number))
+    async def attempt(call: Call) -> str:
+        return await (slow.attempt(call) if call.attempt == 1 else Dependency().attempt(call))
 
     began = now()
     assert await ask(guard, attempt) == "fine"
@@ -310,14 +315,14 @@ async def test_an_attempt_and_its_hedge_that_failed_are_told_of_by_the_later_num
     for _ in range(20):
         await ask(guard, Dependency().attempt)
 
-    async def attempt(number: int) -> int:
+    async def attempt(call: Call) -> int:
         await asyncio.sleep(0.15)
-        if number <= 2:
+        if call.attempt <= 2:
             raise TransientError("model", "both of them")
-        return number
+        return call.attempt
 
     # Whoever traces them gives the next one the next number, as its server was.
-    assert await guard.acall(attempt, now() + 30, trail=told) == 3  # type: ignore[arg-type]
+    assert await guard.acall(attempt, call_for(30, told)) == 3  # type: ignore[arg-type]
     assert told.failed == [2]
 
 
@@ -331,14 +336,14 @@ async def test_the_trace_has_the_number_of_the_attempt_whose_result_was_used(
     for _ in range(20):
         await ask(guard, Dependency().attempt)
 
-    async def attempt(number: int) -> int:
-        await asyncio.sleep(first_takes_s if number == 1 else 0.2)
-        if number == 1 and fails:
+    async def attempt(call: Call) -> int:
+        await asyncio.sleep(first_takes_s if call.attempt == 1 else 0.2)
+        if call.attempt == 1 and fails:
             raise TransientError("index", "reset")
-        return number
+        return call.attempt
 
     run, started = Run(Question(id="q", text="why?"), now() + 30, RecordingObserver()), now()
-    assert await guard.acall(attempt, now() + 30, trail=run, stage="retrieve") == used
+    assert await guard.acall(attempt, call_for(30, run)) == used
     assert run.record("retrieve", "ok", started).attempt == used
 
 
@@ -347,7 +352,7 @@ async def test_what_may_not_be_repeated_is_not_hedged() -> None:
     guard = whole_guard(events, now(), hedged=True)
     for _ in range(20):
         await ask(guard, Dependency().attempt)
-    await guard.acall(Dependency(takes_s=5).attempt, now() + 30, may_repeat=lambda: False)
+    await guard.acall(Dependency(takes_s=5).attempt, call_for(30), may_repeat=lambda: False)
     assert events.of("hedged") == []
 
 
@@ -355,6 +360,6 @@ async def test_a_guard_without_parts_only_calls() -> None:
     events = GuardEvents()
     dependency = Dependency(always=BROKEN)
     with pytest.raises(TransientError):
-        await Guard("model", events).acall(dependency.attempt, now() + 1)
+        await Guard("model", events).acall(dependency.attempt, call_for(1))
     assert dependency.numbers == [1]
     assert events.events == [("attempt", "model", "transient")]

@@ -272,7 +272,7 @@ class TestTools:
             subject = tool(idempotent=False, errors=[error], takes_s=4.0)
             guard = whole_guard(GuardEvents(), now(), hedged=hedged)
             for _ in range(30):
-                await guard.acall(lambda _: asyncio.sleep(0.01), now() + 5)
+                await guard.acall(lambda _: asyncio.sleep(0.01), Call("q", "tools/c1", now() + 5))
             executor = RegistryExecutor(ToolRegistry([subject]), guards={"weather": guard})
             call = run_for().call("tools/c1", now() + 30)
             result = await executor.arun(PlannedCall("c1", "weather", {}), QUESTION, call)
