@@ -54,7 +54,7 @@ from agents.outcome import (
 from agents.run import Observer, Run
 from agents.tools.stage import run_planned
 from schemas.answer import Answer, AnswerError, ToolCall, ToolCallStatus
-from schemas.errors import ErrorCode
+from schemas.errors import DegradeReason, ErrorCode
 
 __all__ = [
     "GENERATION",
@@ -167,22 +167,24 @@ def _grounding(run: Run) -> Grounding:
     return Grounding(run.question, passages, tool_calls, missing)
 
 
-_RETRIEVAL_REASONS = {"retrieval_timeout", "retrieval_unavailable"}
+_RETRIEVAL_REASONS = {DegradeReason.RETRIEVAL_TIMEOUT, DegradeReason.RETRIEVAL_UNAVAILABLE}
 
 
 def _find_nothing(run: Run, failure: DependencyError) -> Sequence[Passage]:
-    run.degrade("retrieval_timeout" if isinstance(failure, TimedOutError) else "retrieval_unavailable")
+    late = isinstance(failure, TimedOutError)
+    run.degrade(DegradeReason.RETRIEVAL_TIMEOUT if late else DegradeReason.RETRIEVAL_UNAVAILABLE)
     return ()
 
 
 def _plan_nothing(run: Run, failure: DependencyError) -> Plan:
-    run.degrade("plan_timeout" if isinstance(failure, TimedOutError) else "plan_unavailable")
+    late = isinstance(failure, TimedOutError)
+    run.degrade(DegradeReason.PLAN_TIMEOUT if late else DegradeReason.PLAN_UNAVAILABLE)
     return Plan()
 
 
 def _skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
     late = isinstance(failure, TimedOutError)
-    run.degrade("tools_timeout" if late else "tools_error")
+    run.degrade(DegradeReason.TOOLS_TIMEOUT if late else DegradeReason.TOOLS_ERROR)
     status: ToolCallStatus = "skipped" if late else "error"
     return tuple(planned.ended(status, failure.message) for planned in run[PLAN].calls)
 
@@ -190,11 +192,11 @@ def _skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
 def _extract(run: Run, failure: DependencyError) -> Generation:
     match failure:
         case TimedOutError():
-            reason, code = "model_timeout", ErrorCode.DEADLINE_EXCEEDED
+            reason, code = DegradeReason.MODEL_TIMEOUT, ErrorCode.DEADLINE_EXCEEDED
         case PermanentError():
-            reason, code = "model_rejected", ErrorCode.MODEL_REJECTED
+            reason, code = DegradeReason.MODEL_REJECTED, ErrorCode.MODEL_REJECTED
         case _:
-            reason, code = "model_unavailable", ErrorCode.MODEL_UNAVAILABLE
+            reason, code = DegradeReason.MODEL_UNAVAILABLE, ErrorCode.MODEL_UNAVAILABLE
     text = answer_without_model(_grounding(run))
     if not text:
         raise StageFailed(GENERATION.stage, code, failure.message)

@@ -1,17 +1,73 @@
-"""What can go wrong with a question, as the codes that its answer carries."""
+"""The codes that tell what went wrong with a question: error codes, degrade reasons, dispositions.
+
+REFERENCE.md is made from the members' docstrings.
+"""
 
 from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """`error.code` of a failed answer."""
+    """The code of a failed answer's error."""
 
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    """The deadline passed before there was an answer, and nothing could stand in for one."""
     EXPIRED_BEFORE_START = "expired_before_start"
+    """The question's own deadline passed before its work began. Nothing was called."""
     UNDECODABLE = "undecodable"
+    """The record's value is not JSON in UTF-8: null, truncated, bad bytes, NaN or nested too deeply."""
     INVALID = "invalid"
+    """The record's value is JSON, but a field is missing, of the wrong type or out of bounds."""
     TOO_LARGE = "too_large"
+    """The question's text, or the answer with all that it echoes, is longer than allowed."""
     MODEL_UNAVAILABLE = "model_unavailable"
+    """The model is down or wrote no text, and no passage supports an answer without it."""
     MODEL_REJECTED = "model_rejected"
+    """The model's server refused the request, and no passage supports an answer without the model."""
     OVERLOADED = "overloaded"
+    """The question had waited so long, among too many others, that it was refused. Nothing was called."""
     INTERNAL = "internal"
+    """A defect in Kotae or in a custom component. The worker's log holds its stack."""
+
+
+class DegradeReason(StrEnum):
+    """A reason why an answer is less than it could have been.
+
+    A custom graph may add reasons of its own: readers must expect others than these.
+    """
+
+    RETRIEVAL_TIMEOUT = "retrieval_timeout"
+    """Retrieval was late. The answer rests on tools and history, and the model is told to say so."""
+    RETRIEVAL_UNAVAILABLE = "retrieval_unavailable"
+    """Retrieval failed. The answer rests on tools and history, and the model is told to say so."""
+    PLAN_TIMEOUT = "plan_timeout"
+    """The plan was late. No tool was called."""
+    PLAN_UNAVAILABLE = "plan_unavailable"
+    """The plan failed. No tool was called."""
+    TOOLS_TIMEOUT = "tools_timeout"
+    """A tool was late, or no time was left for tools. The answer rests on the rest."""
+    TOOLS_ERROR = "tools_error"
+    """A tool failed, or nobody knows whether it ran. The answer rests on the rest."""
+    TOOLS_REJECTED = "tools_rejected"
+    """A call was not allowed, or its arguments did not fit. Nothing was sent for it."""
+    TOOL_CALLS_REFUSED = "tool_calls_refused"
+    """The model wanted tools while it wrote the answer. The plan was made before, so none of them ran."""
+    MODEL_FALLBACK = "model_fallback"
+    """The first model failed. The fallback model wrote the answer or the plan."""
+    MODEL_TIMEOUT = "model_timeout"
+    """The model was late. The answer is made of sentences from the passages."""
+    MODEL_UNAVAILABLE = "model_unavailable"
+    """The model failed or wrote no text. The answer is made of sentences from the passages."""
+    MODEL_REJECTED = "model_rejected"
+    """The model's server refused the request. The answer is made of sentences from the passages."""
+
+
+class Disposition(StrEnum):
+    """The `qa.dlq.disposition` of a dead letter that is not the record as it came.
+
+    Of every other dead letter it is the error code of the failed answer.
+    """
+
+    TRUNCATED = "truncated"
+    """The value is only the beginning of the record's, which was too large. It cannot be redriven."""
+    HEADERS_LOST = "headers_lost"
+    """The headers whose names could not be read are missing. It cannot be redriven."""

@@ -20,12 +20,11 @@ from agents.errors import (
 )
 from agents.json_values import nests_too_deeply, unrounded
 from schemas.answer import Usage
+from schemas.errors import DegradeReason
 
 ID_MAX = 128
 """The longest tool-call id that is kept: ids travel in headers."""
 TOLD_MAX = 200
-REFUSED = "tool_calls_refused"
-"""A degrade reason: the model called tools beside its answer. They do not run, since the plan is fixed."""
 
 
 def parse_plan(dependency: str, body: bytes) -> Plan:
@@ -147,7 +146,7 @@ def _generation(
         text,
         model if isinstance(model, str) and model else name,
         _usage(completion),
-        (REFUSED,) if called else (),
+        (DegradeReason.TOOL_CALLS_REFUSED,) if called else (),
     )
 
 

@@ -20,10 +20,9 @@ from agents.components import (
     ToolSpec,
 )
 from agents.errors import DependencyError, TimedOutError
+from schemas.errors import DegradeReason
 from schemas.question import Question
 
-REASON = "model_fallback"
-"""The degrade reason of an answer that the second model planned or wrote."""
 FIRST_SHARE = 2 / 3
 
 
@@ -44,7 +43,7 @@ class FallbackPlanner:
         except (DependencyError, TimeoutError) as error:
             call = _next(call, started, error)
         plan = await self._second.aplan(question, tools, call)
-        return replace(plan, degraded=(REASON, *plan.degraded))
+        return replace(plan, degraded=(DegradeReason.MODEL_FALLBACK, *plan.degraded))
 
 
 class FallbackGenerator:
@@ -81,7 +80,7 @@ class FallbackGenerator:
                 raise
             call = _next(call, started, error)
         generation = await self._second.agenerate(grounding, call, on_delta)
-        return replace(generation, degraded=(REASON, *generation.degraded))
+        return replace(generation, degraded=(DegradeReason.MODEL_FALLBACK, *generation.degraded))
 
 
 def _first_limit(call: Call, now: float) -> float:

@@ -9,6 +9,7 @@ from agents.journal import Journal
 from agents.run import Run
 from agents.tools.once import OnceOnly
 from schemas.answer import ToolCall, ToolCallStatus
+from schemas.errors import DegradeReason
 from schemas.event import StageStatus
 
 log = logging.getLogger(__name__)
@@ -24,11 +25,11 @@ _TRACED: dict[ToolCallStatus, StageStatus] = {
     "rejected": "error",
     "unknown": "error",
 }
-_REASONS: dict[ToolCallStatus, str] = {
-    "timeout": "tools_timeout",
-    "error": "tools_error",
-    "unknown": "tools_error",
-    "rejected": "tools_rejected",
+_REASONS: dict[ToolCallStatus, DegradeReason] = {
+    "timeout": DegradeReason.TOOLS_TIMEOUT,
+    "error": DegradeReason.TOOLS_ERROR,
+    "unknown": DegradeReason.TOOLS_ERROR,
+    "rejected": DegradeReason.TOOLS_REJECTED,
 }
 
 

@@ -7,13 +7,13 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, decode_answer
+from schemas.errors import Disposition
 from schemas.topics import Topics
 from streams.kafka.authorization import dead_letter_rights
 from streams.kafka.options import client_options
 from streams.kafka.reading import CLOCK_SKEW_MS, aread_to_end
 from streams.kafka.topics import acheck_topics
 from streams.operations.redrive import Identity, Letter, QuestionPlace, RedriveDecision, Sent, decide
-from streams.publishing.outcomes import TRUNCATED
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
@@ -60,7 +60,9 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[RedriveDecisi
     for letter in letters:
         if letter.source[0] >= 0:
             values = failed.setdefault(letter.source, set())
-            if letter.header_texts.get("qa.dlq.disposition") != TRUNCATED:  # it would equal no record
+            if (
+                letter.header_texts.get("qa.dlq.disposition") != Disposition.TRUNCATED
+            ):  # it would equal no record
                 values.add(letter.value)
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):

@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import Literal
 
 from schemas.codec import DecodeError, decode_question
+from schemas.errors import Disposition
 from schemas.headers import Header
-from streams.publishing.outcomes import HEADERS_LOST, TRUNCATED
 
 REDRIVES_MAX = 3
+DAMAGED = frozenset(Disposition)
+"""Dispositions of letters that do not hold their whole record."""
 
 RedriveAction = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
 QuestionPlace = tuple[int, int]
@@ -148,7 +150,7 @@ def decide(
             return "superseded"
         if letter.redrives >= REDRIVES_MAX:
             return "parked"
-        if letter.source[0] < 0 or letter.header_texts.get("qa.dlq.disposition") in {TRUNCATED, HEADERS_LOST}:
+        if letter.source[0] < 0 or letter.header_texts.get("qa.dlq.disposition") in DAMAGED:
             return "damaged"
         return "pending" if (letter.origin, letter.identity, letter.redrives + 1) in sent else "redrive"
 

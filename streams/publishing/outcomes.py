@@ -8,7 +8,7 @@ from msgspec import structs
 
 from schemas.answer import Answer, AnswerError
 from schemas.codec import DecodeError, Salvaged, encode
-from schemas.errors import ErrorCode
+from schemas.errors import Disposition, ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
 from schemas.headers import (
     MESSAGE_MAX,
@@ -24,11 +24,7 @@ from streams.publishing.records import Inquiry, Outcome, Record
 MAX_BYTES = OUTCOME_MAX_BYTES - 1024
 """Largest record of ours, key and headers included, less what a batch adds to one record."""
 
-TRUNCATED = "truncated"
-"""`qa.dlq.disposition` of a dead letter whose value is only the beginning of the record's."""
 TRUNCATED_BYTES = 16_384
-HEADERS_LOST = "headers_lost"
-"""The same of one that is without the headers whose names could not be read."""
 MODEL_MAX = 256
 """Longest name of a model in an answer that had to be made smaller; it is the model's server that says it."""
 BARE = 2
@@ -135,7 +131,7 @@ class Outcomes:
         if not dead_letter:
             return outcome if outcome.shrunk >= BARE else self._smaller_answer(outcome)
         letter = outcome.dead_letter
-        if letter is None or dict(letter.headers)["qa.dlq.disposition"] == TRUNCATED.encode():
+        if letter is None or dict(letter.headers)["qa.dlq.disposition"] == Disposition.TRUNCATED.encode():
             return outcome
         return self._smaller_dead_letter(outcome)
 
@@ -203,7 +199,7 @@ class Outcomes:
             timestamp=now,
             consumer_group=self._group_id,
             attempts=1,
-            disposition=HEADERS_LOST if inquiry.headers_lost else error.code,
+            disposition=Disposition.HEADERS_LOST if inquiry.headers_lost else error.code,
         )
         record = inquiry.record
         return Record(
@@ -253,7 +249,7 @@ class Outcomes:
             return outcome
         added = len(letter.headers) - len(outcome.inquiry.record.headers)
         headers = [
-            (name, TRUNCATED.encode() if name == "qa.dlq.disposition" else value)
+            (name, Disposition.TRUNCATED.encode() if name == "qa.dlq.disposition" else value)
             for name, value in letter.headers[-added:]
         ]
         key = letter.key if len(letter.key or b"") <= TRUNCATED_BYTES else None

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from aiokafka import ConsumerRecord
 
+from schemas.errors import Disposition
 from streams.operations import dead_letters
-from streams.publishing.outcomes import TRUNCATED, TRUNCATED_BYTES
+from streams.publishing.outcomes import TRUNCATED_BYTES
 from streams.settings.model import Kafka
 from tests.unit.operations.test_redrive import VALUE, letter
 
 LARGE = b'{"id": "q", "text": "%s"}' % (b"w" * TRUNCATED_BYTES)
-CUT = letter(5, disposition=TRUNCATED, value=LARGE[:TRUNCATED_BYTES])
+CUT = letter(5, disposition=Disposition.TRUNCATED, value=LARGE[:TRUNCATED_BYTES])
 
 
 @pytest.mark.parametrize(

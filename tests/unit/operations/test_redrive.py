@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from schemas.answer import Source
+from schemas.errors import Disposition
 from schemas.headers import DeadLetter, Header, dead_letter_headers
 from streams.operations.redrive import REDRIVES_MAX, Letter, decide
-from streams.publishing.outcomes import TRUNCATED
 
 VALUE = b'{"id": "q", "text": "Why?"}'
 Q = "default", "q"
@@ -89,7 +89,7 @@ def test_an_undecodable_question_counts_as_answered_by_its_salvaged_id_and_tenan
 
 
 def test_a_truncated_letter_is_not_sent_back() -> None:
-    assert actions(letter(5, disposition=TRUNCATED)) == ["damaged"]
+    assert actions(letter(5, disposition=Disposition.TRUNCATED)) == ["damaged"]
     assert actions(Letter(0, 0, None, VALUE, (), 0)) == ["damaged"]
 
 
