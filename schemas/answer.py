@@ -8,14 +8,29 @@ from msgspec import Meta, Struct
 from schemas.errors import ErrorCode
 
 Instant = Annotated[datetime, Meta(tz=True)]
-"""A moment, RFC 3339; written in UTC."""
+"""A moment in RFC 3339, written in UTC."""
 
 AnswerStatus = Literal["answered", "degraded", "failed"]
+"""How a question ended.
+
+* `answered`: nothing is missing.
+* `degraded`: there is an answer, and `degraded` says why it is less than it could have been.
+* `failed`: there is no answer, and `error` says why. The record is on `questions.dlq` too.
+"""
 ToolCallStatus = Literal["ok", "error", "timeout", "rejected", "skipped", "unknown"]
+"""How a planned tool call ended.
+
+* `ok`: the tool ran, and `result` is what it returned.
+* `error`: the tool failed, or could not be started safely; `result` says why.
+* `timeout`: the tool gave no result in time. It may have run.
+* `rejected`: the question may not use the tool, or the arguments do not fit. Nothing was sent.
+* `skipped`: no time was left to begin. Nothing was sent.
+* `unknown`: an earlier run, which crashed, may have called it. It is not called again.
+"""
 
 
 class Source(Struct, frozen=True):
-    """The question's record: an outcome's identity."""
+    """The question's record, which is the identity of its outcome."""
 
     topic: str
     partition: int
@@ -23,7 +38,7 @@ class Source(Struct, frozen=True):
 
 
 class Citation(Struct, frozen=True, kw_only=True):
-    """What `[index]` in the answer's text rests on; `quote` is an exact substring of the chunk."""
+    """The passage that `[index]` in the answer's text cites; `quote` is an exact substring of the chunk."""
 
     index: int
     document_id: str
@@ -35,7 +50,7 @@ class Citation(Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
-    """One call that the plan held, and what became of it."""
+    """One call of the plan, and how it ended. `reused`: the result is that of an earlier run."""
 
     id: str
     name: str
@@ -47,7 +62,7 @@ class ToolCall(Struct, frozen=True, kw_only=True):
 
 
 class AnswerError(Struct, frozen=True):
-    """Why the question failed; `stage` is where."""
+    """The reason why a question failed, and the stage in which it failed."""
 
     code: ErrorCode
     stage: str
@@ -55,7 +70,7 @@ class AnswerError(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """Tokens, summed over the question's model calls, as the model's server counts them."""
+    """Tokens of all the question's model calls, as the model's server counts them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -67,7 +82,7 @@ class Usage(Struct, frozen=True):
 
 
 class Timings(Struct, frozen=True, kw_only=True):
-    """Milliseconds; a stage that did not run is null. `queue` ends when work on the question starts."""
+    """Milliseconds by stage; null: it did not run. `queue` ends when work on the question starts."""
 
     queue: float | None = None
     retrieve: float | None = None
@@ -78,7 +93,7 @@ class Timings(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Exactly one of these is published for every record on `questions`."""
+    """The outcome of a question. Every record on `questions` gets exactly one."""
 
     id: str
     question_id: str

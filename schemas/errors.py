@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """The code of a failed answer's error."""
+    """The reason why a question failed."""
 
     DEADLINE_EXCEEDED = "deadline_exceeded"
     """The deadline passed before there was an answer, and nothing could stand in for one."""
@@ -30,9 +30,9 @@ class ErrorCode(StrEnum):
 
 
 class DegradeReason(StrEnum):
-    """A reason why an answer is less than it could have been.
+    """The reasons why an answer is less than it could have been.
 
-    A custom graph may add reasons of its own: readers must expect others than these.
+    A custom graph may add others: readers must expect them.
     """
 
     RETRIEVAL_TIMEOUT = "retrieval_timeout"
@@ -62,9 +62,9 @@ class DegradeReason(StrEnum):
 
 
 class Disposition(StrEnum):
-    """The `qa.dlq.disposition` of a dead letter that is not the record as it came.
+    """The damage to a dead letter that is not its record as it came.
 
-    Of every other dead letter it is the error code of the failed answer.
+    Every other dead letter has the error code of its failed answer there.
     """
 
     TRUNCATED = "truncated"

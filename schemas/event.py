@@ -1,4 +1,4 @@
-"""What is told about a question besides its answer: tokens as they come, and a trace when it ends."""
+"""The messages about a question besides its answer: its text while it streams, and its trace at the end."""
 
 from typing import Literal
 
@@ -7,13 +7,22 @@ from msgspec import Struct
 from schemas.answer import AnswerStatus, Instant
 
 StageStatus = Literal["ok", "degraded", "timeout", "error", "skipped"]
+"""How a stage ended.
+
+* `ok`: it has its result.
+* `degraded`: it failed, and something stands in for its result.
+* `timeout`: it was late.
+* `error`: it failed, or one attempt of it did.
+* `skipped`: there was nothing to do, or too little time to begin.
+"""
 
 
 class AnswerDelta(Struct, frozen=True, kw_only=True):
-    """A piece of an answer while it streams. Lossy: the answer itself is the truth.
+    """A piece of an answer's text while it streams, for a question that sets `stream`.
 
-    `epoch` grows when a question is run again; what a lower epoch sent is to be thrown away.
-    `sequence` counts from 0 within an epoch. The last delta has `done` set and no text.
+    Deltas may be lost: the answer on `answers` is the truth. `sequence` counts from 0 within an `epoch`. A
+    question that is run again has a higher `epoch`: throw away the pieces of lower ones, and drop pieces of a
+    lower epoch that come later. The last delta has `done` set and no text.
     """
 
     question_id: str
@@ -25,7 +34,7 @@ class AnswerDelta(Struct, frozen=True, kw_only=True):
 
 
 class StageTrace(Struct, frozen=True, kw_only=True):
-    """One stage, or one tool call (`tools/<name>`), of one question."""
+    """One stage, or one tool call (`tools/<name>`), of one question. `attempt` counts from 1."""
 
     stage: str
     status: StageStatus
@@ -36,7 +45,7 @@ class StageTrace(Struct, frozen=True, kw_only=True):
 
 
 class QuestionTrace(Struct, frozen=True, kw_only=True):
-    """The record on `events`: how one question was answered, written with its outcome."""
+    """The record on `events` that tells how one question was answered. It is written with the outcome."""
 
     question_id: str
     conversation_id: str

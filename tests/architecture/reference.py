@@ -1,27 +1,39 @@
 """Writes REFERENCE.md from the code: `make reference`; a test compares the two."""
 
 import ast
+import inspect
 import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 import msgspec
 
+import schemas.answer
+import schemas.event
 import streams.settings.model
 from agents.tools import table
+from schemas.errors import DegradeReason, Disposition, ErrorCode
+from schemas.event import AnswerDelta
 from streams.settings.model import Settings
 from streams.telemetry.catalogue import CATALOGUE
+from tests.architecture.state_fields import STATE_FIELDS
 
 FILE = Path(__file__).parents[2] / "REFERENCE.md"
 HEAD = """# Reference
 
-Made from the code by `make reference`: every setting, every key of a tool, every metric.
+Made from the code by `make reference`: every setting, every key of a tool, every code in a message, the
+deltas' protocol, every field of `/state`, every metric.
 """
 
 
 def render() -> str:
     """The whole file."""
-    return "\n".join([HEAD, *_settings(), *_tools(), *_metrics()])
+    return "\n".join([HEAD, *_settings(), *_tools(), *_codes(), *_deltas(), *_state(), *_metrics()])
 
 
 def _settings() -> list[str]:
@@ -42,7 +54,7 @@ def _settings() -> list[str]:
         lines += [f"### {section.name}", "", _flowing(ast.get_docstring(node) or ""), ""]
         lines += ["| setting | default | |", "|---|---|---|"]
         defaults = {option.name: option.default for option in msgspec.structs.fields(section.type)}
-        for statement, after in zip(node.body, node.body[1:], strict=False):
+        for statement, after in pairwise(node.body):
             if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr):
                 name = ast.unparse(statement.target)
                 variable = f"KOTAE_{section.name}__{name}".upper()
@@ -68,6 +80,80 @@ def _tools() -> list[str]:
         marks = " | ".join("yes" if key in keys else "" for keys in (http, python))
         lines.append(f"| `{key}` | {marks} | {allowed} |")
     return [*lines, ""]
+
+
+def _codes() -> list[str]:
+    statuses = [
+        ("Answer statuses", "`status` of an answer.", schemas.answer, "AnswerStatus"),
+        (
+            "Tool-call statuses",
+            "`status` of an answer's `tool_calls`.",
+            schemas.answer,
+            "ToolCallStatus",
+        ),
+        ("Stage statuses", "`status` of each of a trace's `stages`.", schemas.event, "StageStatus"),
+    ]
+    codes = [
+        ("Degrade reasons", "`degraded` of an answer:", DegradeReason),
+        ("Error codes", "`error.code` of an answer:", ErrorCode),
+        ("Dead letters' dispositions", "`qa.dlq.disposition` of a dead letter:", Disposition),
+    ]
+    lines = ["## Codes in messages", ""]
+    for title, place, module, name in statuses:
+        lines += _table(title, place, literal_meanings(module, name))
+    for title, place, enumeration in codes:
+        doc = _flowing(inspect.getdoc(enumeration) or "")
+        text = f"{place} {doc[0].lower()}{doc[1:]}"
+        lines += _table(title, text, enum_meanings(enumeration))
+    return lines
+
+
+def _table(title: str, text: str, meanings: Mapping[str, str]) -> list[str]:
+    rows = [f"| `{code}` | {_flowing(meaning)} |" for code, meaning in meanings.items()]
+    return [f"### {title}", "", text, "", "| code | |", "|---|---|", *rows, ""]
+
+
+def enum_meanings(enumeration: type[StrEnum]) -> dict[str, str]:
+    """The docstring under each member, by value. KeyError where a member has none."""
+    [node] = ast.parse(inspect.getsource(enumeration)).body
+    assert isinstance(node, ast.ClassDef)
+    docs = _attribute_docs(node.body)
+    return {str(member): docs[member.name] for member in enumeration}
+
+
+def literal_meanings(module: ModuleType, name: str) -> dict[str, str]:
+    """The line of the docstring under a Literal for each of its values. KeyError where one has none."""
+    doc = _attribute_docs(ast.parse(inspect.getsource(module)).body)[name]
+    lines = dict(re.findall(r"^\* `(\w+)`: (.+)$", doc, re.MULTILINE))
+    values = get_args(getattr(module, name))
+    assert set(lines) == set(values), name
+    return {value: lines[value][0].upper() + lines[value][1:] for value in values}
+
+
+def _attribute_docs(body: list[ast.stmt]) -> dict[str, str]:
+    return {
+        ast.unparse(one.targets[0]): ast.literal_eval(after.value)
+        for one, after in pairwise(body)
+        if isinstance(one, ast.Assign) and isinstance(after, ast.Expr)
+    }
+
+
+def _deltas() -> list[str]:
+    fields = ", ".join(f"`{name}`" for name in AnswerDelta.__struct_fields__)
+    text = _flowing(inspect.getdoc(AnswerDelta) or "")
+    return ["## Deltas", "", f"Records of `answers.deltas`, with {fields}.", "", text, ""]
+
+
+def _state() -> list[str]:
+    lines = [
+        "## Fields of `/state`",
+        "",
+        "A `*` stands for the number of a partition or the name of a dependency.",
+        "",
+        "| field | |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| `{field[1:]}` | {text} |" for field, text in STATE_FIELDS.items()), ""]
 
 
 def _metrics() -> list[str]:
