@@ -1,5 +1,5 @@
 """The asynchronous stages that turn one question into one answer.
 
-This package knows nothing of Kafka, of metrics back ends or of the environment: it is given its
-components and an observer, and can be used without `streams`.
+This package knows nothing of Kafka, metrics back ends or the environment. Its user gives it components
+and an observer, and can use it without `streams`.
 """

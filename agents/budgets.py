@@ -1,8 +1,8 @@
-"""One deadline, split into what each stage may take: pure, in seconds of whatever clock it is given.
+"""Split one deadline into a limit for each stage. Pure; all times are seconds of the caller's clock.
 
-What a stage needs is known from what it took lately. A stage that cannot be expected to end in time is
-not started, because its call would be paid for and thrown away; and one that could use up everything
-leaves what the stages after it usually take.
+The time that a stage needs is the median of its last durations. A stage that probably cannot end in time
+is not started, because its call would be paid for and thrown away. A stage that could use up all the time
+leaves the usual durations of the stages after it.
 """
 
 import statistics
@@ -12,24 +12,25 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 WINDOW = 128
-"""Durations that a median is taken over."""
+"""Durations over which a median is taken."""
 AT_LEAST = 10
-"""Fewer say nothing yet, and no stage is skipped for them."""
+"""Durations that a median needs; no stage is skipped before there are as many."""
 MAX_AGE_S = 30.0
-"""Older ones are forgotten: a stage that was skipped for having been slow is tried again after that."""
+"""Age at which a duration is forgotten, so that a stage that was skipped for being slow is tried again."""
 REFRESH_S = 0.5
+"""Seconds between two calculations of the medians."""
 UNKNOWN_SHARE = 0.25
-"""Of what is left, kept for the stages that follow while it is not known what they take."""
+"""Share of the time left that is kept for the following stages while their durations are unknown."""
 MARGIN = 1.5
-"""How many times their median is kept for the stages that follow, but at most half of what is left."""
+"""Medians of the following stages that are kept for them, but at most half of the time left."""
 ROOM = 2.0
-"""How many times its own median a stage has at least, whatever follows: else it would fail half the time."""
+"""Medians of its own that a stage always gets: with one alone it would fail half the time."""
 
 
 class Allotment(Struct, frozen=True):
-    """What a stage gets: it has to end at `limit`; where not `fits`, it should not begin.
+    """The time of a stage: it must end at `limit`, and should not begin unless it `fits`.
 
-    `median_s` is what it usually takes; None: not known.
+    `median_s` is its usual duration; None: not known.
     """
 
     limit: float
@@ -38,10 +39,10 @@ class Allotment(Struct, frozen=True):
 
 
 class Paces:
-    """What the stages of a graph took lately, and what each may take now.
+    """The last durations of a graph's stages, and from them the limit of each.
 
     Args:
-        followers: of each stage, those that wait for it; the graph has no circles.
+        followers: the stages that wait for each stage; the graph must not hold a circle.
     """
 
     def __init__(self, followers: Mapping[str, Sequence[str]]) -> None:
@@ -52,19 +53,19 @@ class Paces:
         self._refreshed = float("-inf")
 
     def took(self, stage: str, now: float, seconds: float) -> None:
-        """The stage succeeded. Failures do not count: they say nothing of what it needs."""
+        """Note that the stage succeeded. Failures do not count: they do not show how long the work takes."""
         self._took[stage].append((now, seconds))
 
     def allot(self, stage: str, now: float, deadline: float, budget_s: float | None) -> Allotment:
-        """What a stage that would begin `now` gets of a question with this deadline.
+        """Return the time of a stage that would begin `now`, for a question with this deadline.
 
-        `budget_s` is the most that it may take; None: whatever the question has left.
+        `budget_s` is the most that the stage may take; None: all the time that the question has left.
         """
         if now >= self._refreshed + REFRESH_S:
             self._refresh(now)
         limit = deadline if budget_s is None else min(deadline, now + budget_s)
         median = self._medians[stage]
-        # Not of the stage's own budget: one that keeps its time itself may always end there.
+        # By the deadline, not the stage's budget: a stage that keeps time itself may always use that up.
         fits = median is None or deadline - now >= median
         if self._followers[stage]:
             after = self._after[stage]
@@ -86,7 +87,7 @@ class Paces:
             self._after[stage] = self._longest_after(stage, done)
 
     def _longest_after(self, stage: str, done: dict[str, float | None]) -> float | None:
-        """Seconds on the longest way from the stage's end; None: of no stage on any way it is known."""
+        """Seconds on the longest way from the stage's end; None: no duration on it is known."""
         if stage not in done:
             ways = []
             for follower in self._followers[stage]:

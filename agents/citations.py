@@ -1,7 +1,7 @@
-"""What an answer may cite: the passages that it was given, each with the quote that it rests on.
+"""Citations of an answer: each cites a passage that the model was given, with a quote from it. Pure.
 
-Pure. Numbers that were not given are dropped from the text, so that every `[n]` left in it has its
-citation. What stands in code is code: `row[0]` cites nothing, and stays as it is.
+Numbers of no passage are dropped from the text, so that every `[n]` left in it has its citation. Code in
+the text stays as it is: `row[0]` cites nothing.
 """
 
 import re
@@ -14,11 +14,11 @@ from schemas.answer import Citation
 
 _NUMBERS = r"\s*\d{1,4}(?:\s*[,，、;；]\s*\d{1,4})*\s*"
 _MARK = rf"(?:\[{_NUMBERS}\]|【{_NUMBERS}】)"
-# A whole run at once: where all of its numbers are dropped it leaves no gap.
-# It begins where its blanks do: tried at each of them, a text of blanks would cost quadratically.
+# Adjacent marks are matched as one run, so that a run whose numbers are all dropped leaves no gap.
+# A match begins only at the first of several blanks: else a text of blanks would cost quadratic time.
 _RUN = re.compile(rf"(?P<space>(?<![^\S\n])[^\S\n]*)(?P<marks>{_MARK}(?:[^\S\n]*{_MARK})*)")
 _NUMBER = re.compile(r"\d+")
-# Of as many digits as are looked at: what has more, such as a ticket's number, is text.
+# More than four digits, such as a ticket's number, are text.
 _CHECKED = re.compile(r"\[(\d{1,4})\]")
 _INSIDE = re.compile(r"[\[\d][\d\]]")
 # As in Markdown, a fence that is not closed ends with the text.
@@ -27,10 +27,10 @@ _CODE_OR_RUN = re.compile(rf"{_CODE.pattern}|{_RUN.pattern}")
 
 
 def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
-    """The text with only the citations that hold, as `[n]`, and one Citation for each n, by number.
+    """Return the text with valid citations only, as `[n]`, and one Citation for each n, in their order.
 
-    `[1][2]`, `[1, 2]` and `【1】` are read. A quote is an exact substring of its chunk: the sentence
-    with most of the terms of the statement that cites it; its score is the share it has, 0 to 1.
+    `[1][2]`, `[1, 2]` and `【1】` are read. A quote is an exact substring of its chunk: the sentence that
+    shares most terms with the statement that cites it. The score is the share of these terms, 0 to 1.
     A passage that is cited twice has the quote for the statement that it supports best.
     """
     if "[" not in text and "【" not in text:
@@ -39,7 +39,7 @@ def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[
     if checked != text:
         checked = checked.strip()
     quotes: dict[int, tuple[str, float]] = {}
-    # Once a passage: an answer can cite it in hundreds of statements.
+    # Cached by passage, because an answer can cite one in hundreds of statements.
     sentences = cache(lambda number: _sentences(passages[number - 1].text))
     for statement, numbers in _cited_statements(checked):
         asked = set(terms(statement))
@@ -56,7 +56,7 @@ def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[
 
 
 def says_nothing(text: str) -> bool:
-    """Whether there is no text but citations."""
+    """Whether the text is empty or holds citations alone."""
     bare = text.strip()
     return not bare or (bare[0] in "[【" and not _RUN.sub("", bare).strip())
 
@@ -68,13 +68,13 @@ def _kept(found: re.Match[str], given: int) -> str:
     marks = "".join(f"[{number}]" for number in numbers if 1 <= number <= given)
     if marks:
         return found["space"] + marks
-    # Without what stood inside, brackets around it would become a mark that nobody has checked.
+    # Brackets around a dropped mark would close up and become a mark that was not checked.
     text, start, end = found.string, *found.span()
     return " " if _INSIDE.fullmatch(text[start - 1 : start] + text[end : end + 1]) else ""
 
 
 def _cited_statements(text: str) -> list[tuple[str, list[int]]]:
-    """Each sentence that cites, without its marks, and what it cites; bare marks belong to the one before."""
+    """Each citing sentence without its marks, and its numbers; marks alone belong to the sentence before."""
     found: list[tuple[str, list[int]]] = []
     before = ""
     if "`" in text:

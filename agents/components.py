@@ -1,13 +1,12 @@
-"""The interfaces that stages are made of, and the values that pass between them.
+"""The components that stages call, as protocols, and the values that pass between them.
 
-An implementation of a protocol is at home here once it passes that protocol's suite in
-`tests/contract/`. All of them:
+A custom component should pass its protocol's suite in `tests/contract/`. Every component:
 
-* return or raise by `call.deadline` (the stage enforces it by cancelling, so they must tolerate
-  `asyncio.CancelledError` at any await and leave no connection in use);
-* raise only `agents.errors.DependencyError`: anything else is taken for a bug, logged with its
+* returns or raises by `call.deadline`. The stage cancels it then, so it must tolerate
+  `asyncio.CancelledError` at any await and leave no connection in use;
+* raises only `agents.errors.DependencyError`. Any other exception counts as a bug: it is logged with its
   stack, and degrades the stage all the same;
-* never let one tenant see another's data: `question.tenant` is part of every look-up.
+* never shows one tenant another's data: every look-up includes `question.tenant`.
 """
 
 import re
@@ -24,7 +23,7 @@ from schemas.answer import ToolCall, ToolCallStatus, Usage
 from schemas.question import Question
 
 DeltaSink = Callable[[str], None]
-"""Takes a piece of the answer's text as it is generated. Never blocks, may drop."""
+"""Takes a piece of the answer's text as it is generated. It never blocks, and may drop the piece."""
 
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
@@ -32,39 +31,39 @@ _SLASHED = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 
 
 def percent_encoded(text: str) -> str:
-    """The text as one part of a path, by RFC 3986."""
-    # Nearly every identifier is that already, or a stage's, and `quote` is ten times as slow to find it out.
+    """Return the text as one part of a path, by RFC 3986."""
+    # Nearly all identifiers need no encoding or are a stage's; `quote` takes ten times as long to see that.
     if _UNRESERVED(text):
         return text
     return text.replace("/", "%2F") if _SLASHED(text) else quote(text, safe="")
 
 
 class Trail(Protocol):
-    """Keeps what happened within one question."""
+    """The record of attempts within one question."""
 
     def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
-        """An attempt of a stage, begun at `started` (event loop time), failed; another one follows."""
+        """Note that an attempt, begun at `started` (event loop time), failed and that another one follows."""
         ...
 
     def attempt_beaten(self, stage: str, attempt: int) -> None:
-        """The result of a stage is that of the attempt after this one, which was made beside it."""
+        """Note that a stage used the result of its next attempt, which ran beside this one."""
         ...
 
     def failed_attempts(self, stage: str) -> int:
-        """How many attempts of a stage have failed or were beaten so far, as far as was told."""
+        """Return the number of a stage's attempts that are known to have failed or to be beaten."""
         ...
 
     def found_less(self) -> None:
-        """A search may have found less than it could have: what rests on it is not to be kept."""
+        """Note that a search may have missed passages, so that no cache keeps the answer."""
         ...
 
 
 class Call(Struct, frozen=True):
-    """One attempt of one stage for one question: what every outgoing request is labelled with.
+    """One attempt of one stage for one question. It labels every request that the attempt sends.
 
-    `deadline` is in seconds of the running event loop's clock (`loop.time()`). `trail` is told of
-    attempts that are followed by another. A tool executor that may keep a call waiting, for a slot say,
-    awaits `permit` after that, right before the tool starts; where it raises, nothing is started.
+    `deadline` is in seconds of the running event loop's clock (`loop.time()`). `trail` is told of each
+    attempt that another one follows. A tool executor awaits `permit` right before the tool starts, after
+    any wait of its own, such as one for a slot; if `permit` raises, the tool must not start.
     """
 
     question_id: str
@@ -76,17 +75,17 @@ class Call(Struct, frozen=True):
     permit: Callable[[], Awaitable[None]] | None = None
 
     def numbered(self, attempt: int) -> "Call":
-        """The same for another attempt."""
+        """Return the same call for another attempt."""
         return self if attempt == self.attempt else replace(self, attempt=attempt)
 
     @property
     def request_id(self) -> str:
-        """`X-Request-Id`: `<question id>/<stage>/<attempt>`, each part percent-encoded."""
+        """The `X-Request-Id`: `<question id>/<stage>/<attempt>`, each part percent-encoded."""
         return f"{percent_encoded(self.question_id)}/{percent_encoded(self.stage)}/{self.attempt}"
 
     @property
     def headers(self) -> dict[str, str]:
-        """The HTTP headers by which the server's log can be joined with ours."""
+        """The HTTP headers by which a server's log can be joined with ours."""
         headers = {"X-Request-Id": self.request_id}
         if self.traceparent:
             headers["traceparent"] = self.traceparent
@@ -94,7 +93,7 @@ class Call(Struct, frozen=True):
 
 
 class Passage(Struct, frozen=True):
-    """A chunk that was found, with its rank score (comparable only within one retrieval)."""
+    """A chunk that a retriever found, with its rank score (comparable only within one retrieval)."""
 
     chunk_id: str
     document_id: str
@@ -106,11 +105,11 @@ class Passage(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a planner is told of a tool, and what its calls keep to.
+    """A tool as planners see it, and the limits of its calls.
 
-    `parameters` is a JSON Schema of type object; `concurrency` is how many of its calls run at once, over
-    all questions of a worker. `cacheable`: its results depend on the arguments alone and may be given
-    again for a while, so that an answer which rests on them may be kept.
+    `parameters` is a JSON Schema of type object. `concurrency` is the number of its calls that run at once,
+    over all questions of a worker. `cacheable`: its results depend on the arguments alone, so that the cache
+    may keep an answer that rests on them.
     """
 
     name: str
@@ -125,8 +124,8 @@ class ToolSpec:
 class PlannedCall(Struct, frozen=True):
     """A tool call as the model wrote it. `id` is unique within its question.
 
-    Raises nothing for wrong arguments: `arguments` holds what was written (`{}` where it was not a
-    JSON object) and `problem` says what is wrong, so that the executor can reject the call.
+    `arguments` is `{}` if the model did not write a JSON object. `problem` then names the mistake, and the
+    executor rejects the call.
     """
 
     id: str
@@ -135,7 +134,7 @@ class PlannedCall(Struct, frozen=True):
     problem: str = ""
 
     def ended(self, status: ToolCallStatus, result: Any, took_s: float = 0.0) -> ToolCall:
-        """Return how the call ended, as the answer tells it; where it failed, `result` says why."""
+        """Return the call's end for the answer; `result` of a call without a result is the reason."""
         return ToolCall(
             id=self.id,
             name=self.name,
@@ -147,7 +146,7 @@ class PlannedCall(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """The tool calls to make; empty where none is needed. `degraded`: as that of a `Generation`."""
+    """The tool calls to make; none if no tool is needed. `degraded`: see `Generation`."""
 
     calls: tuple[PlannedCall, ...] = ()
     usage: Usage = Usage()
@@ -157,7 +156,7 @@ class Plan(Struct, frozen=True):
 class Grounding(Struct, frozen=True):
     """All that an answer may rest on. Everything but `question` is untrusted data.
 
-    `missing` names, in words a model can repeat, what could not be had ("the knowledge base").
+    `missing` names the unavailable sources in words that a model can repeat ("the knowledge base").
     """
 
     question: Question
@@ -167,9 +166,9 @@ class Grounding(Struct, frozen=True):
 
 
 class Generation(Struct, frozen=True):
-    """The model's text, with `[n]` citing the n-th passage from 1, and what it cost.
+    """The model's text, with `[n]` citing the n-th passage from 1, and its tokens.
 
-    `degraded` holds reason codes where it is less than it could have been, else nothing.
+    `degraded` holds the reasons (`schemas.errors.DegradeReason`) why it is less than it could have been.
     """
 
     text: str
@@ -182,7 +181,7 @@ class Retriever(Protocol):
     """Finds passages of the question's tenant, best first."""
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
-        """At most the configured number of passages; an empty sequence where nothing matches."""
+        """Return at most the configured number of passages; an empty sequence if nothing matches."""
         ...
 
 
@@ -190,7 +189,7 @@ class Planner(Protocol):
     """Decides which tools to call, before any untrusted text is seen."""
 
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
-        """A plan that uses only `tools`; it is not run when the deadline passes first."""
+        """Return a plan that uses only `tools`. A plan that comes after the deadline is not run."""
         ...
 
 
@@ -198,14 +197,14 @@ class ToolExecutor(Protocol):
     """Knows the tools of each tenant and runs them."""
 
     def offered(self, question: Question) -> Sequence[ToolSpec]:
-        """The tools that this question's tenant has and that its `tools` field allows."""
+        """Return the tools that the question's tenant has and its `tools` field allows."""
         ...
 
     async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
-        """Run one call. Never raises: failures, late ones too, are the result's `status`.
+        """Run one call. Never raises: a failure or a time-out is the result's `status`.
 
-        A call to a tool that `offered(question)` does not hold, or whose arguments do not fit the
-        tool's schema, is `rejected` and nothing is sent.
+        A call is `rejected`, and nothing is sent, if `offered(question)` does not hold its tool or the
+        arguments do not fit the tool's schema.
         """
         ...
 
@@ -216,5 +215,5 @@ class Generator(Protocol):
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
     ) -> Generation:
-        """The whole answer; with `on_delta`, also each piece of it in order as it arrives."""
+        """Return the whole answer. `on_delta` takes each piece of it in order as it arrives."""
         ...

@@ -1,7 +1,7 @@
-"""How a call to a dependency (model, tool, index, embeddings) can fail, sorted by what to do next.
+"""Errors of a call to a dependency (model, tool, index, embeddings), one class for each way to go on.
 
-The classes are those of the error table in ARCHITECTURE.md: whoever calls a dependency translates
-its exceptions into these at the boundary, with `raise … from`, so that no stage knows a client library.
+The classes are those of the error table in ARCHITECTURE.md. A component translates the exceptions of its
+client library into these with `raise … from`, so that no stage knows a client library.
 """
 
 from http import HTTPStatus
@@ -14,11 +14,11 @@ class DependencyError(Exception):
     """A call to a dependency failed. `retriable` says whether the same call may succeed later.
 
     Attributes:
-        dependency: which one, for instance `model` or `tools/weather`.
-        message: what went wrong, cut where it is too long to be told.
-        status: the HTTP status, where there was one.
-        retry_after_s: how long the dependency asked to be left alone, in seconds.
-        settled: whether a guard has done what could be done: nothing above it repeats the call.
+        dependency: its name, for instance `model` or `tools/weather`.
+        message: the problem, cut at `MESSAGE_MAX` characters.
+        status: the HTTP status, if there was one.
+        retry_after_s: seconds that the dependency asked to wait before the next call.
+        settled: whether a guard has given up on the call, so that nothing above it repeats the call.
     """
 
     retriable: ClassVar[bool] = False
@@ -42,7 +42,7 @@ class DependencyError(Exception):
 
 
 def _tellable(message: str) -> str:
-    """What an answer can carry, whatever it says: a file's name, for one, can hold what UTF-8 cannot."""
+    """Make the message fit for an answer: a file's name in it, for one, can hold characters outside UTF-8."""
     if len(message) > MESSAGE_MAX:
         message = f"{message[: MESSAGE_MAX - 1]}…"
     return message if message.isascii() else message.encode("utf-8", "backslashreplace").decode()
@@ -56,14 +56,14 @@ class TransientError(DependencyError):
 
 
 class ThrottledError(DependencyError):
-    """429 or 503: the dependency is well but busy; honour `retry_after_s`."""
+    """429 or 503: the dependency works but is busy. Honour `retry_after_s`."""
 
     retriable = True
     reason = "throttled"
 
     @property
     def may_be_down(self) -> bool:
-        """Whether this is what a proxy says that has no server behind it: 503, and not for how long."""
+        """Whether a proxy without a server behind it may have answered: 503 without a Retry-After."""
         return self.status == HTTPStatus.SERVICE_UNAVAILABLE and self.retry_after_s is None
 
 
@@ -76,7 +76,7 @@ class PermanentError(DependencyError):
 def error_of_status(
     dependency: str, message: str, status: int, retry_after_s: float | None = None
 ) -> DependencyError:
-    """An HTTP status that is not 2xx, sorted into the classes here."""
+    """Return the error that stands for an HTTP status other than 2xx."""
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return ThrottledError(dependency, message, status=status, retry_after_s=retry_after_s)
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
@@ -85,14 +85,14 @@ def error_of_status(
 
 
 class BadOutputError(DependencyError):
-    """It answered, but not in its own format; worth one more try."""
+    """The dependency answered, but not in its own format. The call is worth one more try."""
 
     retriable = True
     reason = "bad_output"
 
 
 class UnfitOutputError(BadOutputError):
-    """It answered in its own format, with nothing that can be used: what it was asked may be why."""
+    """The dependency answered in its own format, but with nothing to use. The question may be the cause."""
 
 
 class TimedOutError(DependencyError):
@@ -102,6 +102,6 @@ class TimedOutError(DependencyError):
 
 
 class OpenBreakerError(DependencyError):
-    """Not called: it has failed too often of late, and is left alone for a while."""
+    """Nothing was called: the dependency failed too often of late, and its breaker is open."""
 
     reason = "breaker_open"

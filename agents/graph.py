@@ -1,13 +1,11 @@
-"""Stages as data: a graph of them is run for each question, whatever is ready at once.
+"""Stages as data. A graph of them runs for each question, with stages side by side where they can be.
 
-A stage starts as soon as the stages in its `needs` have ended. It ends with a value in every case
-but one: its own result, the value its `degrade` step puts in its place, or its `default` where it
-does not apply. Only a stage that fails without a degrade step, or whose degrade step raises
-`StageFailed`, ends the question.
+A stage starts as soon as the stages in its `needs` have ended. It ends with a value: its own result, the
+value of its `degrade` step after a failure, or its `default` if it does not apply. Only a stage that fails
+without a degrade step, or whose degrade step raises `StageFailed`, ends the question.
 
-Work goes on in the task of the stage that made it possible, and a new task is made only where two
-stages really run side by side: a chain of stages costs no task at all, and where branches have met again,
-nothing is left of them.
+A stage runs in the task of the stage that freed it. Only stages that run side by side cost a task: a chain
+of stages costs none, and no task stays once branches have met again.
 """
 
 import asyncio
@@ -28,11 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class GraphError(ValueError):
-    """The stages given do not make a graph: a name twice, an unknown need, or a circle."""
+    """The stages make no graph: two share a name, a need is unknown, or they form a circle."""
 
 
 class StageFailed(Exception):  # noqa: N818 - an outcome of the question, not a defect
-    """A stage failed and nothing can stand in for it: the question fails with `code`."""
+    """A stage failed and nothing can replace its value: the question fails with `code`."""
 
     def __init__(self, stage: str, code: ErrorCode, message: str) -> None:
         super().__init__(f"{stage}: {message}")
@@ -42,7 +40,7 @@ class StageFailed(Exception):  # noqa: N818 - an outcome of the question, not a 
 
 
 class _NoTimeError(TimedOutError):
-    """A stage was not begun, because it could not be expected to end in time."""
+    """A stage was not begun, because it would probably not have ended in time."""
 
 
 def _always(_: Run) -> bool:
@@ -62,18 +60,17 @@ class Stage(Generic[T]):
         output: the name and type of its value.
         run: does the work, by `call.deadline`.
         needs: the stages whose values it reads.
-        budget_s: seconds it may take; None: whatever the question has left. One that others wait for has
-            less where their time would be used up (see `agents.budgets`).
-        immediate: it never waits for anything. It is run before those that do, and needs neither a task nor a
-            timer; whatever it waited for all the same would hold up the others, and know no limit.
-        keeps_time: it ends by `call.deadline` itself, with what it has by then, and is not cancelled.
-        applies: whether there is anything to do; where not, `default` is the value.
+        budget_s: seconds that it may take; None: all that the question has left. A stage that others wait
+            for gets less if it would use up their time (see `agents.budgets`).
+        immediate: it never awaits I/O. It runs before the stages that do, without a task or a timer; if it
+            waited all the same, it would delay the others without a limit.
+        keeps_time: it returns by `call.deadline` with a partial result, and is not cancelled then.
+        applies: whether there is anything to do; if not, the value is that of `default`.
         default: makes the value of a stage that does not apply.
-        skippable: whether it may be left out where it cannot be expected to end in time.
-        degrade: makes a value in place of the one that failed, and notes the reason with
-            `run.degrade`; None: the failure is the question's. Only a stage that has one is left
-            out where the time that is left is less than it usually takes.
-        name: as in traces, metrics and request ids.
+        skippable: whether it may be skipped if it would probably not end in time.
+        degrade: makes a value in place of the failed one, and notes the reason with `run.degrade`; None: the
+            question fails. Only a stage with a degrade step is skipped for lack of time.
+        name: its name in traces, metrics and request ids.
     """
 
     output: Output[T]
@@ -94,7 +91,7 @@ class Stage(Generic[T]):
 
 
 class _Branches:
-    """Stages that run side by side in a group: how many branches have not ended, and what is left to run."""
+    """Stages that run side by side: their tasks, the number of open branches, and the stages left to run."""
 
     __slots__ = ("count", "group", "left")
 
@@ -149,34 +146,34 @@ class Graph:
         """Run every stage; their values are in `run` afterwards.
 
         Raises:
-            StageFailed: a stage failed for good. Whatever else was running has been cancelled.
+            StageFailed: a stage failed for good. The other stages have been cancelled.
         """
         missing = self._needs.copy()
-        ready = self._begin(self._roots, run, missing)
+        ready = self._applicable(self._roots, run, missing)
         while ready:
             if len(ready) > 1 and (first := next((stage for stage in ready if stage.immediate), None)):
-                await self._settle(first, run)
+                await self._run_stage(first, run)
                 ready.remove(first)
-                ready += self._begin(self._freed(first, missing), run, missing)
+                ready += self._applicable(self._freed(first, missing), run, missing)
             elif len(ready) > 1:
                 ready = await self._side_by_side(ready, run, missing)
             else:
-                await self._settle(ready[0], run)
-                ready = self._begin(self._freed(ready[0], missing), run, missing)
+                await self._run_stage(ready[0], run)
+                ready = self._applicable(self._freed(ready[0], missing), run, missing)
 
     async def _side_by_side(
         self, stages: list[Stage[Any]], run: Run, missing: dict[str, int]
     ) -> list[Stage[Any]]:
-        """Run these, and what follows them, until one branch is left; returns what it has to run next."""
+        """Run these stages and their followers until one branch is left; return its next stages."""
         failed: list[BaseException] = []
         branches = _Branches(asyncio.TaskGroup())
         try:
             async with branches.group:
                 await self._follow(stages, run, missing, branches)
         except BaseExceptionGroup as failures:
-            # The first failure cancelled the others: it is the one that tells why.
+            # The first failure is the cause: it cancelled the others.
             failed.append(failures.exceptions[0])
-            # It would hold the frame that raised it, which holds it, and with them the question.
+            # The traceback holds this frame, which holds the exception: a cycle around the question.
             failures.__traceback__ = None
         if failed:
             raise failed.pop()
@@ -190,15 +187,15 @@ class Graph:
             for other in others:
                 branches.count += 1
                 branches.group.create_task(self._follow([other], run, missing, branches))
-            await self._settle(current, run)
-            ready = self._begin(self._freed(current, missing), run, missing)
+            await self._run_stage(current, run)
+            ready = self._applicable(self._freed(current, missing), run, missing)
             if branches.count == 1:
                 branches.left = ready
                 return
         branches.count -= 1
 
     def _freed(self, ended: Stage[Any], missing: dict[str, int]) -> list[Stage[Any]]:
-        """The stages that waited for this one last."""
+        """Return the stages that waited for this one alone."""
         freed = []
         for follower in self._followers[ended.name]:
             missing[follower.name] -= 1
@@ -206,8 +203,10 @@ class Graph:
                 freed.append(follower)
         return freed
 
-    def _begin(self, stages: Sequence[Stage[Any]], run: Run, missing: dict[str, int]) -> list[Stage[Any]]:
-        """Those of the stages that have something to do; in the place of the others, what follows them."""
+    def _applicable(
+        self, stages: Sequence[Stage[Any]], run: Run, missing: dict[str, int]
+    ) -> list[Stage[Any]]:
+        """Return the stages that apply; give the others their default, and go on with their followers."""
         ready: list[Stage[Any]] = []
         for stage in (waiting := list(stages)):
             if stage.applies(run):
@@ -218,7 +217,7 @@ class Graph:
             waiting += self._freed(stage, missing)
         return ready
 
-    async def _settle(self, stage: Stage[Any], run: Run) -> None:
+    async def _run_stage(self, stage: Stage[Any], run: Run) -> None:
         """End one stage with a value in `run`, or raise StageFailed."""
         started = run.clock()
         failure = await self._attempt(stage, run, started)
@@ -226,11 +225,11 @@ class Graph:
             _stand_in(stage, run, started, failure)
 
     async def _attempt(self, stage: Stage[Any], run: Run, started: float) -> DependencyError | None:
-        """Run one stage within what it is allotted; returns why it has no value, else None."""
+        """Run one stage within its time; return its failure, or None if it has its value."""
         allotted = self._paces.allot(stage.name, started, run.deadline, stage.budget_s)
         limit = allotted.limit
         if not allotted.fits and stage.degrade is not None and stage.skippable(run):
-            left = f"{run.deadline - started:.3g} s are left, and it takes {allotted.median_s:.3g} s"
+            left = f"{run.deadline - started:.3g} s are left, and it usually takes {allotted.median_s:.3g} s"
             return _NoTimeError(stage.name, left)
         try:
             call = run.call(stage.name, limit)
@@ -244,16 +243,16 @@ class Graph:
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
-            # Something that it waited for was cancelled (a pool that closes, a task of its own): the
-            # question is not, and would end without an outcome.
-            return DependencyError(stage.name, "what it waited for was cancelled")
+            # A task that the stage awaited was cancelled (a pool that closes, a task of its own), and not
+            # the question, which would otherwise end without an outcome.
+            return DependencyError(stage.name, "a call that it awaited was cancelled")
         except TimeoutError:
             return TimedOutError(stage.name, f"no result within {limit - started:.3f} s")
         except DependencyError as error:
             return error
-        except (Exception, SystemExit) as error:  # which would end each worker that reads the question
+        except (Exception, SystemExit) as error:  # SystemExit would end every worker that reads the question
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
-            # What an exception says can hold the question or a secret; it is in the log, not in the answer.
+            # The exception's text can hold the question or a secret: it goes into the log alone.
             return DependencyError(stage.name, f"a defect: {type(error).__name__}")
         ended = run.clock()
         self._paces.took(stage.name, ended, ended - started)
@@ -262,7 +261,7 @@ class Graph:
 
 
 def _stand_in(stage: Stage[Any], run: Run, started: float, failure: DependencyError) -> None:
-    """Put a value in the place of the one that failed, or raise StageFailed."""
+    """Put the degrade step's value in place of the failed one, or raise StageFailed."""
     late = isinstance(failure, TimedOutError)
     status: StageStatus = "timeout" if late else "error"
     if stage.degrade is None:

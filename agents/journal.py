@@ -1,8 +1,8 @@
-"""What is written down around calls of tools that are not idempotent, so that none is started twice.
+"""The interface of the journal, which keeps tools that are not idempotent from being started twice.
 
-The plan is recorded before the first such call, an intent before each and its result after. A question
-that is run again follows the recorded plan: a recorded result is used again, and a call with an intent
-alone is settled by asking its tool's server, or reported as `unknown`.
+It records the plan before the first such call, an intent before each call and its result after it. A
+question that is run again follows the recorded plan and reuses recorded results. A call with an intent but
+no result is reconciled: its tool's server is asked whether it ran, else it is reported as `unknown`.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from schemas.question import Question
 
 
 class JournalError(PermanentError):
-    """The journal cannot hold the entry, or may not be written here any more: start nothing on it."""
+    """The journal cannot take the entry, or belongs to another worker now: the call must not start."""
 
     reason = "journal"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What an earlier run of a question has written: its plan, and its calls by their ids."""
+    """The entries of an earlier run of a question: its plan, and its calls by their ids."""
 
     plan: Plan
     intents: frozenset[str] = frozenset()
@@ -31,42 +31,42 @@ class Recorded:
 
 
 class Journal(Protocol):
-    """Keeps what one question, told by its id and its record together, has planned and done.
+    """The plans and calls of questions. A question is identified by its id and its record together.
 
-    Entries of one question are kept in the order in which they are written, and the writing methods
-    return when an entry is safe. They may be cancelled; the entry may then be kept all the same.
+    Entries of one question keep their order. The writing methods return when the entry is safe. If they are
+    cancelled, the entry may be kept all the same.
     """
 
     def recorded(self, question: Question, source: Source) -> Recorded | None:
-        """What an earlier run has written; None where there was none, or it had no such tool."""
+        """Return the entries of an earlier run; None if there was none, or it had no such tool."""
         ...
 
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
-        """Record the plan. Raises JournalError where that cannot be done."""
+        """Record the plan. Raises JournalError if it cannot."""
         ...
 
     async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
-        """Record that the call is about to start. Raises JournalError where it must not."""
+        """Record that the call is about to start. Raises JournalError if it must not start."""
         ...
 
     async def aowned(self, question: Question, source: Source) -> None:
-        """Returns once it is certain that the question is still ours, in the same turn where it is.
+        """Return once the question surely belongs to this worker, without a turn of the loop if it does now.
 
-        Called after the intent is safe and right before the call starts: in between it may have become
-        another worker's. Raises JournalError where it has.
+        It is called after the intent is safe and right before the call starts, because the question may
+        have gone to another worker in between. Raises JournalError if it has.
         """
         ...
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
-        """Record what became of the call. Raises JournalError where that cannot be done."""
+        """Record how the call ended. Raises JournalError if it cannot."""
         ...
 
 
 class NoJournal:
-    """For where nothing outlives the process: a run remembers none before it, and writes nothing."""
+    """A journal that keeps nothing, for processes that leave nothing behind."""
 
     def recorded(self, question: Question, source: Source) -> Recorded | None:  # noqa: ARG002 - as `Journal`
-        """Nothing."""
+        """Return None."""
         return None
 
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
@@ -76,7 +76,7 @@ class NoJournal:
         """Do nothing."""
 
     async def aowned(self, question: Question, source: Source) -> None:
-        """Nobody else has it."""
+        """Return at once: no other worker can have the question."""
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Do nothing."""
@@ -84,11 +84,11 @@ class NoJournal:
 
 @runtime_checkable
 class Reconciler(Protocol):
-    """A tool executor that can find out what became of a call which an earlier run may have started."""
+    """A tool executor that can find out how a call ended that an earlier run may have started."""
 
     async def areconcile(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall | None:
-        """The call's result; None where it certainly did not run. Never raises.
+        """Return the call's result; None if it certainly did not run. Never raises.
 
-        Where that cannot be told, the result's status is `unknown`.
+        If nobody can tell, the result's status is `unknown`.
         """
         ...

@@ -1,4 +1,4 @@
-"""JSON that a model or a tool wrote: how deeply it nests, and whole numbers as they were written. Pure."""
+"""JSON from a model or a tool: a bound on its nesting, and exact whole numbers. Pure."""
 
 import re
 from typing import Any
@@ -8,17 +8,14 @@ import msgspec
 from schemas.codec import NESTING_MAX
 
 DEEPEST = NESTING_MAX - 10
-"""Levels of lists and objects in a call's arguments or result; the answer around them has some of its own."""
+"""Levels of lists and objects in a call's arguments or result. The answer around them adds a few more."""
 
 _NESTS = (dict, list, tuple)
 _LONG = re.compile(rb"\d{19}")
 
 
 def nests_too_deeply(value: Any) -> bool:
-    """Whether a value as JSON has it nests more than `DEEPEST` levels.
-
-    An answer that holds the value must be readable.
-    """
+    """Whether a JSON value nests more than `DEEPEST` levels: no reader could decode an answer with it."""
     level = [value] if isinstance(value, _NESTS) else []
     for _ in range(DEEPEST):
         if not level:

@@ -1,7 +1,7 @@
-"""Components named in settings: by import path (`module:attribute`) or as an entry point.
+"""Load the components that settings name, by import path (`module:attribute`) or as an entry point.
 
-A component's reference leads to a factory, which is called with `Resources` and returns it. Users
-who want to change only a part of what a default does wrap the default that they find there.
+The reference names a factory, which takes `Resources` and returns the component. A factory that changes
+only a part of a default component wraps the default, which it finds in `Resources`.
 """
 
 import inspect
@@ -24,18 +24,18 @@ TOOLS_GROUP = "kotae.tools"
 
 
 class LoadingError(ValueError):
-    """A reference leads nowhere, or to something that will not do: one line that says why."""
+    """A reference names nothing, or nothing that can be used. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a component's factory is given.
+    """The parts of the worker that a component's factory may use.
 
     Attributes:
-        http: gives the `httpx.AsyncClient` over the worker's pool; call it where a loop runs, that is
-            in the component's own coroutines, and leave closing to the worker.
-        retriever, planner, tool_executor, generator: the defaults, to be wrapped or left alone.
-        journal: for a graph of one's own: what keeps calls that may not be repeated from being repeated.
+        http: returns the `httpx.AsyncClient` over the worker's pool. Call it while a loop runs, that is in
+            the component's coroutines; the worker closes the client.
+        retriever, planner, tool_executor, generator: the default components.
+        journal: for a custom graph: it keeps tools that are not idempotent from being called twice.
     """
 
     http: "Callable[[], httpx.AsyncClient]"
@@ -47,41 +47,41 @@ class Resources:
 
 
 def load_component(reference: str, group: str = COMPONENTS_GROUP) -> Callable[..., Any]:
-    """What the reference names: `module:attribute`, or an entry point of the group.
+    """Return the callable that the reference names: `module:attribute`, or an entry point of the group.
 
     Raises:
-        LoadingError: there is no such module, attribute or entry point, or it cannot be called.
+        LoadingError: there is no such module, attribute or entry point, or it is not callable.
     """
     found = _imported(reference) if ":" in reference else _entry_point(reference, group)
     if not callable(found):
-        raise LoadingError(f"{reference}: is a {type(found).__name__}, and cannot be called")
+        raise LoadingError(f"{reference}: is a {type(found).__name__}, which is not callable")
     loaded: Callable[..., Any] = found
     return loaded
 
 
 def make_component(reference: str, protocol: type[Any], resources: Resources) -> Any:
-    """Call the factory that the reference names, and check what it returns.
+    """Call the factory that the reference names, and check the component that it returns.
 
     Raises:
-        LoadingError: as `load_component`; the factory failed; or its result lacks a method.
+        LoadingError: as `load_component`; or the factory failed, or its component lacks a method.
     """
     factory = load_component(reference)
     try:
         component = factory(resources)
     except Exception as error:
-        raise LoadingError(f"{reference}: failed when called: {_told(error)}") from error
+        raise LoadingError(f"{reference}: the factory failed: {_one_line(error)}") from error
     check_component(component, protocol, reference)
     return component
 
 
 def check_component(component: object, protocol: type[Any], reference: str) -> None:
-    """Whether the component has the protocol's methods, asynchronous where the protocol's are.
+    """Check that the component has the protocol's methods, and that they are asynchronous where they must be.
 
     Raises:
-        LoadingError: names the method that is missing or is not asynchronous.
+        LoadingError: a method is missing or not asynchronous; the message names it.
     """
     if isinstance(component, type):
-        raise LoadingError(f"{reference}: gave the class {component.__name__}, not an instance of it")
+        raise LoadingError(f"{reference}: returned the class {component.__name__}, not an instance of it")
     kind = type(component).__name__
     for name, declared in vars(protocol).items():
         if name.startswith("_") or not inspect.isfunction(declared):
@@ -91,7 +91,7 @@ def check_component(component: object, protocol: type[Any], reference: str) -> N
         if not callable(method):
             wanted = "async method" if is_async else "method"
             raise LoadingError(
-                f"{reference}: a {protocol.__name__} needs the {wanted} `{name}`, {kind} has none"
+                f"{reference}: a {protocol.__name__} needs the {wanted} `{name}`, and {kind} has none"
             )
         if is_async and not _is_async(method):
             raise LoadingError(
@@ -100,27 +100,27 @@ def check_component(component: object, protocol: type[Any], reference: str) -> N
 
 
 def _is_async(method: Any) -> bool:
-    """Whether it is an `async def`, or says that what it returns is to be awaited, as our guarded ones do."""
+    """Whether the method is an `async def`, or is annotated to return an awaitable, as guarded ones are."""
     returned = getattr(method, "__annotations__", {}).get("return")
     return inspect.iscoroutinefunction(method) or (get_origin(returned) or returned) in (Awaitable, Coroutine)
 
 
 def load_entry_points(group: str) -> dict[str, Any]:
-    """Everything that installed packages put into the group, by name.
+    """Load the entry points of installed packages in the group, by name.
 
     Raises:
-        LoadingError: one cannot be loaded, or two packages use one name.
+        LoadingError: one cannot be loaded, or two packages use the same name.
     """
     loaded: dict[str, Any] = {}
     for entry in _sorted_entries(group):
         if entry.name in loaded:
-            raise LoadingError(f"entry point {entry.name!r} of {group}: two packages have one of this name")
+            raise LoadingError(f"entry point {entry.name!r} of {group}: two packages use this name")
         loaded[entry.name] = _loaded(entry)
     return loaded
 
 
 def _sorted_entries(group: str) -> list[EntryPoint]:
-    # A package that is on the path twice, as in an editable install, is not two packages.
+    # A package that is on the path twice, as in an editable install, counts once.
     return sorted({(entry.name, entry.value): entry for entry in entry_points(group=group)}.values())
 
 
@@ -131,7 +131,7 @@ def _entry_point(name: str, group: str) -> Any:
             return _loaded(entry)
     known = ", ".join(entry.name for entry in entries) or "none"
     raise LoadingError(
-        f"{name}: no entry point of {group} has this name (known: {known}), and not module:attribute"
+        f"{name}: neither module:attribute nor the name of an entry point of {group} (known: {known})"
     )
 
 
@@ -139,7 +139,7 @@ def _loaded(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except Exception as error:
-        raise LoadingError(f"entry point {entry.name!r} ({entry.value}): {_told(error)}") from error
+        raise LoadingError(f"entry point {entry.name!r} ({entry.value}): {_one_line(error)}") from error
 
 
 def _imported(reference: str) -> Any:
@@ -155,9 +155,9 @@ def _imported(reference: str) -> Any:
             raise LoadingError(
                 f"{reference}: there is no module {error.name} (not installed, or not on PYTHONPATH)"
             ) from error
-        raise LoadingError(f"{reference}: importing {module_name} failed: {_told(error)}") from error
+        raise LoadingError(f"{reference}: importing {module_name} failed: {_one_line(error)}") from error
     except Exception as error:
-        raise LoadingError(f"{reference}: importing {module_name} failed: {_told(error)}") from error
+        raise LoadingError(f"{reference}: importing {module_name} failed: {_one_line(error)}") from error
     for name in path.split("."):
         try:
             found = getattr(found, name)
@@ -166,5 +166,5 @@ def _imported(reference: str) -> Any:
     return found
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())

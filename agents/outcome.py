@@ -1,4 +1,4 @@
-"""From a question that is asked to the answer that is told: what goes into a pipeline and comes out."""
+"""The values that a pipeline takes and returns, and the answers made from a run or from the cache."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,9 +21,9 @@ GENERATION = Output[Generation]("generate")
 
 
 class Asked(Struct, frozen=True):
-    """A question and the circumstances of its asking.
+    """A question with its record, deadline and listeners.
 
-    `deadline` is in seconds of the event loop's clock; `queue_ms` is how long it has waited.
+    `deadline` is in seconds of the event loop's clock; `queue_ms` is the time that it waited for its start.
     """
 
     question: Question
@@ -35,14 +35,14 @@ class Asked(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """The terminal outcome of a question, and how it came about."""
+    """The terminal outcome of a question, and its traces."""
 
     answer: Answer
     stages: tuple[StageTrace, ...] = ()
 
 
 def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: float) -> Answer:
-    """What a run came to, its citations checked."""
+    """Make the answer of a run, with its citations checked."""
     question = asked.question
     values = run.values
     generation: Generation = values.get(GENERATION.stage) or Generation("", "")
@@ -74,7 +74,7 @@ def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: flo
 
 
 def answer_again(asked: Asked, kept: Kept, total_ms: float) -> Answer:
-    """What was answered before, as the answer to this question: it cost no tokens and no stage."""
+    """Make the answer to this question from a cached one. It costs no tokens and no stage."""
     question = asked.question
     return Answer(
         id=question.id,

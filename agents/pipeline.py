@@ -4,19 +4,19 @@
                             ├─> generate ─> citations checked ─> Answer
     plan ──> tools ─────────┘
 
-The plan is fixed before any untrusted text (passages, tool results) reaches a model, and what the
-generating model says cannot add to it.
+The plan is fixed before any untrusted text (passages, tool results) reaches a model, and the generating
+model cannot add to it.
 
-What fails, what happens then, and the reason code in `degraded`:
+The degrade steps, with the reason that each adds to `degraded`:
 
-* retrieval late or broken: answered from tools and history, and the model is told to say so
+* retrieval late or failed: the answer rests on tools and history, and the model is told to say so
   (`retrieval_timeout`, `retrieval_unavailable`);
-* plan late or broken: no tools (`plan_timeout`, `plan_unavailable`);
-* a tool late, broken or refused, or no time left for tools: answered from the rest, its call carries
-  the status (`tools_timeout`, `tools_error`, `tools_rejected`);
-* the model late, down, refusing or without a word: an answer of the fallback model, where there is one
-  (`model_fallback`), else an extractive answer with citations, and a failed one where nothing supports it
-  (`model_timeout`, `model_unavailable`, `model_rejected`).
+* plan late or failed: no tool is called (`plan_timeout`, `plan_unavailable`);
+* a tool late, failed or refused, or no time left for tools: the answer rests on the rest, and the tool call
+  has the status (`tools_timeout`, `tools_error`, `tools_rejected`);
+* model late, down, refusing or silent: the fallback model answers, if there is one (`model_fallback`). Else
+  the answer is made of sentences from the passages, with citations (`model_timeout`, `model_unavailable`,
+  `model_rejected`), and the question fails if no passage supports one.
 """
 
 import logging
@@ -84,7 +84,7 @@ class Components:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Seconds that stages may take within the question's deadline; generation has the rest."""
+    """Seconds that stages may take within the question's deadline; generation gets the rest."""
 
     retrieve_s: float = 3.0
     plan_s: float = 4.0
@@ -95,7 +95,7 @@ class Budgets:
 def default_graph(components: Components, budgets: Budgets, journal: Journal | None = None) -> Graph:
     """Retrieve beside plan, tools after the plan, then generate.
 
-    Without a `journal`, a question that is run again after a crash may call again what it had called.
+    Without a `journal`, a question that is run again after a crash may repeat its tool calls.
     """
     journal = journal or NoJournal()
     executor = components.tool_executor
@@ -133,7 +133,7 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                     or journal.recorded(run.question, run.source) is not None
                 ),
                 default=Plan,
-                # What was planned before costs no time, and says what may have been called.
+                # A recorded plan takes no time, and names the calls that may have started.
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
                 degrade=_plan_nothing,
             ),
@@ -152,7 +152,7 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 keeps_time=True,
                 applies=lambda run: bool(run[PLAN].calls),
                 default=tuple,
-                # What an earlier run began is told of, and costs little time.
+                # The answer must tell of calls that an earlier run began, and that takes little time.
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
                 degrade=_skip_tools,
             ),
@@ -207,9 +207,9 @@ def _extract(run: Run, failure: DependencyError) -> Generation:
 class Pipeline:
     """Answers questions with a graph of stages.
 
-    Any graph will do that has a stage with the output `GENERATION`; where it has stages with the
-    outputs `PASSAGES`, `PLAN` or `TOOL_CALLS`, citations, usage and tool calls are told too.
-    With a `cache`, the graph is run only for what has not been answered before.
+    The graph must have a stage with the output `GENERATION`. If it has stages with the outputs `PASSAGES`,
+    `PLAN` or `TOOL_CALLS`, the answer has citations, usage and tool calls too. With a `cache`, the graph runs
+    only for questions that the cache cannot answer.
 
     Raises:
         GraphError: the graph has no such stage.
@@ -217,13 +217,15 @@ class Pipeline:
 
     def __init__(self, graph: Graph, observer: Observer, cache: AnswerCache | None = None) -> None:
         if GENERATION.stage not in graph.stages:
-            raise GraphError(f"the graph has no stage {GENERATION.stage!r}, which makes the answer's text")
+            raise GraphError(
+                f"the graph has no stage {GENERATION.stage!r}, which must make the answer's text"
+            )
         self.graph = graph
         self._observer = observer
         self._cache = cache
 
     async def aanswer(self, asked: Asked) -> Answered:
-        """The outcome of one question, by its deadline. Never raises but for cancellation."""
+        """Return the outcome of one question, by its deadline. Raises nothing but CancelledError."""
         run = Run(
             asked.question,
             asked.deadline,

@@ -1,4 +1,4 @@
-"""One question on its way: the values of its stages, what they degraded, and their traces."""
+"""One question on its way through a graph: its stages' values, degrade reasons and traces."""
 
 import asyncio
 import time
@@ -20,18 +20,18 @@ _NOWHERE = Source("", -1, -1)
 
 
 class Observer(GuardObserver, Protocol):
-    """What is told of questions, and of calls to dependencies, while they run.
+    """Observes questions, and calls to dependencies, while they run.
 
-    Called on the event loop; must not block.
+    Its methods are called on the event loop and must not block.
     """
 
     def stage_finished(self, trace: StageTrace) -> None:
-        """A stage, or a tool call within one, has ended."""
+        """Note that a stage, or a tool call within one, has ended."""
         ...
 
 
 class Output(Generic[T]):
-    """The name of a stage's value, with its type: `run[PASSAGES]` is typed by it."""
+    """The name of a stage's value with its type, so that `run[PASSAGES]` has that type."""
 
     __slots__ = ("stage",)
 
@@ -43,9 +43,9 @@ class Output(Generic[T]):
 class Run:
     """One question on its way through a graph.
 
-    `deadline` is in seconds of the event loop's clock. `degraded` collects reason codes in the order
-    in which they arose. `source` is the question's record. `keepable`: an answer that is not degraded
-    may be given again. `clock` is the event loop's, which is asked for once: that is a system call.
+    `deadline` is in seconds of the event loop's clock. `degraded` holds the degrade reasons in the order in
+    which they arose. `source` is the question's record. `keepable`: the cache may keep the answer, unless
+    it is degraded. `clock` is the event loop's; it is looked up once, because a look-up is a system call.
     """
 
     question: Question
@@ -66,17 +66,17 @@ class Run:
         return value
 
     def call(self, stage: str, deadline: float, attempt: int = 1) -> Call:
-        """The label for one attempt of a stage."""
+        """Return the call that labels one attempt of a stage."""
         return Call(self.question.id, stage, deadline, attempt, self.traceparent, self)
 
     def degrade(self, *reasons: str) -> None:
-        """Note that the answer is less than it could have been, and why; once a reason."""
+        """Note reasons why the answer is less than it could have been; each is kept once."""
         for reason in reasons:
             if reason not in self.degraded:
                 self.degraded.append(reason)
 
     def record(self, stage: str, status: StageStatus, started: float, detail: str = "") -> StageTrace:
-        """Trace a stage that began at `started` (event loop time) and has just ended."""
+        """Trace a stage that began at `started` (event loop time) and ends now."""
         attempt = self.attempts.pop(stage, 0) + 1 if self.attempts else 1
         trace = self._trace(stage, status, started, detail, attempt)
         self.observer.stage_finished(trace)

@@ -24,7 +24,7 @@ from agents.resilience.events import GuardObserver
 from agents.resilience.hedge import LatencyWindow, ahedged
 from agents.resilience.limiter import AdaptiveLimit
 from agents.resilience.retry import RetryBudget, wait_before_retry
-from agents.resilience.verdict import Verdict, judged
+from agents.resilience.verdict import CallVerdict, judge_failure
 
 T = TypeVar("T")
 
@@ -216,15 +216,15 @@ class Guard:
         if self._adaptive is not None and self._bulkhead is not None:
             self._limit(self._adaptive.succeeded(self._bulkhead.in_use))
         if self._breaker is not None:
-            self._tell(self._breaker, ticket, now, Verdict.WELL)
+            self._tell(self._breaker, ticket, now, CallVerdict.WELL)
 
     def _failed(self, error: BaseException, ticket: int, started: float, now: float, *, late: bool) -> None:
-        outcome, verdict = judged(error, late=late)
+        outcome, verdict = judge_failure(error, late=late)
         usual_s = self._latencies.p95_s(now)
         if outcome == TimedOutError.reason and usual_s is not None and now - started < usual_s:
-            verdict = Verdict.NOTHING
+            verdict = CallVerdict.NOTHING
         self._observer.attempt_finished(self.dependency, outcome, now - started)
-        timed_out = outcome == TimedOutError.reason and verdict is Verdict.FAILED
+        timed_out = outcome == TimedOutError.reason and verdict is CallVerdict.FAILED
         # Probes of one that is down say nothing of how much it bears.
         if (
             (timed_out or isinstance(error, ThrottledError))
@@ -236,13 +236,13 @@ class Guard:
             cause = error.message if isinstance(error, DependencyError) else outcome
             self._tell(self._breaker, ticket, now, verdict, cause)
 
-    def _tell(self, breaker: Breaker, ticket: int, now: float, verdict: Verdict, cause: str = "") -> None:
+    def _tell(self, breaker: Breaker, ticket: int, now: float, verdict: CallVerdict, cause: str = "") -> None:
         before = breaker.state
-        if verdict is Verdict.WELL:
+        if verdict is CallVerdict.WELL:
             breaker.succeeded(ticket)
-        elif verdict is Verdict.FAILED:
+        elif verdict is CallVerdict.FAILED:
             breaker.failed(ticket, now)
-        elif verdict is Verdict.TURNED_AWAY:
+        elif verdict is CallVerdict.TURNED_AWAY:
             breaker.turned_away(ticket, now)
         else:
             breaker.left(ticket)

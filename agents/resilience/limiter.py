@@ -40,7 +40,7 @@ class AdaptiveLimit:
         if self.current >= self.maximum or in_use < self.current:
             return False
         self._limit = min(float(self.maximum), self._limit + self._step / self._limit)
-        return self._settle()
+        return self._apply()
 
     def overloaded(self, started: float, now: float) -> bool:
         """A call that began at `started` met overload. Returns whether `current` changed."""
@@ -48,8 +48,8 @@ class AdaptiveLimit:
             return False
         self._decreased_at = now
         self._limit = max(float(LIMIT_MIN), self._limit * DECREASE)
-        return self._settle()
+        return self._apply()
 
-    def _settle(self) -> bool:
+    def _apply(self) -> bool:
         before, self.current = self.current, int(self._limit)
         return self.current != before

@@ -17,7 +17,7 @@ from agents.errors import (
 )
 
 
-class Verdict(Enum):
+class CallVerdict(Enum):
     """For its breaker."""
 
     WELL = auto()
@@ -26,7 +26,7 @@ class Verdict(Enum):
     NOTHING = auto()
 
 
-def judged(failure: BaseException, *, late: bool) -> tuple[str, Verdict]:
+def judge_failure(failure: BaseException, *, late: bool) -> tuple[str, CallVerdict]:
     """The name of the outcome of a call that failed, and what it says.
 
     Args:
@@ -34,14 +34,14 @@ def judged(failure: BaseException, *, late: bool) -> tuple[str, Verdict]:
     """
     match failure:
         case ThrottledError():
-            return failure.reason, Verdict.TURNED_AWAY if failure.may_be_down else Verdict.NOTHING
+            return failure.reason, CallVerdict.TURNED_AWAY if failure.may_be_down else CallVerdict.NOTHING
         case OpenBreakerError() | UnfitOutputError():
-            return failure.reason, Verdict.NOTHING
+            return failure.reason, CallVerdict.NOTHING
         case PermanentError():
             # An answer with a status comes from something that works; without, nothing may have been sent.
-            return failure.reason, Verdict.NOTHING if failure.status is None else Verdict.WELL
+            return failure.reason, CallVerdict.NOTHING if failure.status is None else CallVerdict.WELL
         case DependencyError():
-            return failure.reason, Verdict.FAILED
+            return failure.reason, CallVerdict.FAILED
         case asyncio.CancelledError():
-            return (TimedOutError.reason, Verdict.FAILED) if late else ("cancelled", Verdict.NOTHING)
-    return "defect", Verdict.FAILED
+            return (TimedOutError.reason, CallVerdict.FAILED) if late else ("cancelled", CallVerdict.NOTHING)
+    return "defect", CallVerdict.FAILED

@@ -59,7 +59,7 @@ class OnceOnly:
             if result is not None:
                 return replace(result, reused=True)
             if planned.id in self._recorded.intents:
-                settled = await self._settle(planned, call)
+                settled = await self._reconcile(planned, call)
                 if settled is not None:
                     return settled
         try:
@@ -94,7 +94,7 @@ class OnceOnly:
             await asyncio.shield(self._planned)
         await self._journal.aowned(run.question, run.source)
 
-    async def _settle(self, planned: PlannedCall, call: Call) -> ToolCall | None:
+    async def _reconcile(self, planned: PlannedCall, call: Call) -> ToolCall | None:
         """What became of a call with an intent alone; None where it never ran and may start now."""
         if not isinstance(self._executor, Reconciler):
             return planned.ended("unknown", "it may have run before a crash")

@@ -296,7 +296,7 @@ async def test_a_cancellation_that_is_not_the_questions_is_a_failure(where: str)
 
     run = run_until()
     await elapsed(Graph([stage("first"), stage("second"), sleeper("last", 1.0, "first", "second")]), run)
-    assert run.values[where] == "what it waited for was cancelled"
+    assert run.values[where] == "a call that it awaited was cancelled"
     assert run.values["last"] == "last"
 
 

@@ -81,11 +81,11 @@ async def test_a_factory_by_import_path_is_given_the_defaults(reference: str) ->
         ("tests.no_such_module:thing", "there is no module tests.no_such_module"),
         (f"{HERE}:thing", f"{HERE} has no attribute thing"),
         (f"{HERE}:Factories.thing", "has no attribute Factories.thing"),
-        (f"{HERE}:not_callable", "is a int, and cannot be called"),
+        (f"{HERE}:not_callable", "is a int, which is not callable"),
         (f"{HERE}:", "must be module:attribute"),
         (":thing", "must be module:attribute"),
         (".relative:thing", "must be module:attribute"),
-        ("mine", r"no entry point of kotae\.components has this name \(known: none\)"),
+        ("mine", r"nor the name of an entry point of kotae\.components \(known: none\)"),
     ],
 )
 def test_references_that_lead_nowhere_say_why(reference: str, message: str) -> None:
@@ -114,12 +114,12 @@ def test_a_module_that_fails_to_import_is_told_apart(
 @pytest.mark.parametrize(
     ("reference", "protocol", "message"),
     [
-        ("make_shouting", Planner, "a Planner needs the async method `aplan`, Shouting has none"),
-        ("make_shouting", ToolExecutor, "a ToolExecutor needs the method `offered`, Shouting has none"),
+        ("make_shouting", Planner, "a Planner needs the async method `aplan`, and Shouting has none"),
+        ("make_shouting", ToolExecutor, "a ToolExecutor needs the method `offered`, and Shouting has none"),
         ("make_blocking", Retriever, "`aretrieve` of Blocking must be an `async def`"),
-        ("make_class", Retriever, "gave the class Shouting, not an instance"),
-        ("make_trouble", Retriever, "failed when called: RuntimeError: first line second line"),
-        ("Shouting.aretrieve", Retriever, "failed when called: TypeError"),
+        ("make_class", Retriever, "returned the class Shouting, not an instance"),
+        ("make_trouble", Retriever, "the factory failed: RuntimeError: first line second line"),
+        ("Shouting.aretrieve", Retriever, "the factory failed: TypeError"),
     ],
 )
 def test_components_that_will_not_do_say_what_is_missing(
