@@ -20,7 +20,7 @@ AnswerStatus = Literal["answered", "degraded", "failed"]
 ToolCallStatus = Literal["ok", "error", "timeout", "rejected", "skipped", "unknown"]
 """How a planned tool call ended.
 
-* `ok`: the tool ran, and `result` is what it returned.
+* `ok`: the tool ran and returned `result`.
 * `error`: the tool failed, or could not be started safely; `result` says why.
 * `timeout`: the tool gave no result in time. It may have run.
 * `rejected`: the question may not use the tool, or the arguments do not fit. Nothing was sent.

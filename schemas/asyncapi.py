@@ -1,7 +1,7 @@
-"""The AsyncAPI 3.0 document: every topic, what is on it, and how a reply finds its asker.
+"""The AsyncAPI 3.0 document: every topic, its messages, and the way of a reply to its asker.
 
-It is written from Kotae's side: Kotae receives questions and documents, and sends the rest. `journal` is
-missing because nobody else may read or write it.
+It is written from Kotae's side: Kotae receives questions and documents, and sends the rest. It leaves out
+`journal`, because nobody else may read or write that.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ from schemas.json_schema import component_schemas
 from schemas.topics import Topics, TopicSpec
 
 CONTRACT_VERSION = "1.0.0"
-"""Of the messages, topics and headers; its major part changes when a reader of the old ones would break."""
+"""Version of messages, topics and headers. The major part changes when older readers would break."""
 
 _BINDING = "0.5.0"
 
 _CORRELATION = {
-    "correlation_id": "Sent back byte for byte with everything that answers the question.",
+    "correlation_id": "Echoed byte for byte with every record that answers the question.",
     "traceparent": "W3C trace context.",
     "tracestate": "W3C trace context.",
     "baggage": "W3C baggage.",
@@ -23,54 +23,62 @@ _CORRELATION = {
 _CLOUD_EVENT = {
     "ce_specversion": "CloudEvents, binary mode: `1.0`.",
     "ce_id": "Unique with `ce_source`.",
-    "ce_source": "Who made the event.",
-    "ce_type": "What it is, for instance `kotae.answer`.",
-    "ce_time": "When it was made, RFC 3339.",
+    "ce_source": "The event's producer.",
+    "ce_type": "The event's type, for instance `kotae.answer`.",
+    "ce_time": "The time of the event, RFC 3339.",
     "ce_partitionkey": "The record's key: the conversation.",
     "content-type": "`application/json`.",
 }
 _ASKED = {
     "reply_to": "A topic that gets a copy of the answer, if the operator allows it.",
-    "ce_expirytime": "RFC 3339: when the answer is of no use any more.",
-    "timeout_ms": "The same, in milliseconds after the record's timestamp; `ce_expirytime` counts first.",
-    "kafka_correlationId": "As `correlation_id`, as Spring for Apache Kafka sends it.",
-    "kafka_replyTopic": "As `reply_to`, as Spring for Apache Kafka sends it.",
+    "ce_expirytime": "The question's deadline, RFC 3339.",
+    "timeout_ms": "The deadline, in milliseconds after the record's timestamp. `ce_expirytime` counts first.",
+    "kafka_correlationId": "The same as `correlation_id`, from Spring for Apache Kafka.",
+    "kafka_replyTopic": "The same as `reply_to`, from Spring for Apache Kafka.",
     "kafka_replyPartition": "The partition of `kafka_replyTopic`: 4 bytes, big endian.",
 }
 _CAUSED = {
-    "ce_causationid": "The question's `ce_id`, else its id.",
+    "ce_causationid": "The question's `ce_id`, or its id if it has none.",
     "ce_correlationid": "The conversation.",
 }
 _FAILED = {
-    "__connect.errors.topic": "Where the record came from.",
-    "__connect.errors.partition": "Its partition, decimal.",
-    "__connect.errors.offset": "Its offset, decimal.",
-    "__connect.errors.stage": "Where it failed.",
-    "__connect.errors.exception.class.name": "What was raised.",
-    "__connect.errors.exception.message": "What it said.",
-    "qa.dlq.timestamp": "When, RFC 3339.",
+    "__connect.errors.topic": "The record's topic.",
+    "__connect.errors.partition": "The record's partition, decimal.",
+    "__connect.errors.offset": "The record's offset, decimal.",
+    "__connect.errors.stage": "The stage that failed.",
+    "__connect.errors.exception.class.name": "The class of the exception.",
+    "__connect.errors.exception.message": "The message of the exception.",
+    "qa.dlq.timestamp": "The time of the failure, RFC 3339.",
     "qa.dlq.consumer-group": "The workers' group.",
-    "qa.dlq.attempts": "How often the record was tried, decimal.",
-    "qa.dlq.disposition": "The error code of the failed answer.",
-    "qa.dlq.redrives": "How often it was sent back to be tried again, decimal.",
+    "qa.dlq.attempts": "The number of times that the record was tried, decimal.",
+    "qa.dlq.disposition": "The error code of the failed answer, or `truncated` or `headers_lost`.",
+    "qa.dlq.redrives": "The number of times that the record was sent back to be tried again, decimal.",
 }
-_CONVERSATION_KEY = "The conversation id: one conversation is answered in order."
+_CONVERSATION_KEY = "The conversation id. Questions of one conversation are answered in order."
 
 
 def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
-    """The document, with the topics under the names and with the partitions given."""
+    """Return the document for topics with these names and this number of partitions."""
     specs = {spec.name: spec for spec in topics.specs(partitions)}
     channels = {
-        "questions": (topics.questions, "question", "The input."),
+        "questions": (topics.questions, "question", "The questions to answer."),
         "answers": (
             topics.answers,
             "answer",
             "Exactly one terminal outcome for every record of `questions`.",
         ),
-        "deltas": (topics.deltas, "answerDelta", "Answers while they stream; lossy."),
+        "deltas": (
+            topics.deltas,
+            "answerDelta",
+            "The text of answers while they stream. Pieces may be lost.",
+        ),
         "deadLetters": (topics.dead_letters, "deadLetter", "Records that could not be answered."),
-        "events": (topics.events, "questionTrace", "How each question was answered."),
-        "documents": (topics.documents, "document", "Knowledge; a null value deletes a document."),
+        "events": (topics.events, "questionTrace", "The stages of each question, with their times."),
+        "documents": (
+            topics.documents,
+            "document",
+            "The documents that answers rest on. A null value deletes a document.",
+        ),
     }
     return {
         "asyncapi": "3.0.0",
@@ -88,7 +96,7 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
         | {
             "replies": {
                 "address": None,
-                "description": "The topic that a question's `reply_to` names; a copy of its answer.",
+                "description": "The topic that a question's `reply_to` names. It gets a copy of the answer.",
                 "messages": {"answer": _message("answer")},
             }
         },

@@ -1,7 +1,8 @@
-"""Messages to bytes and back, and what is told of bytes that are no message.
+"""Encode messages, and decode them with errors that name the problem.
 
-Decoding raises `DecodeError` and nothing else, whatever the bytes hold. Whatever decodes can be encoded
-again: nesting is bounded, because both directions recurse and an answer echoes its question's metadata.
+Decoding raises `DecodeError` for any bytes that are no message, and nothing else. Every decoded message can
+be encoded again: nesting is bounded, because both directions recurse and an answer echoes its question's
+metadata.
 """
 
 import json
@@ -24,16 +25,16 @@ IDENTIFIER_MAX = 128
 """Longest question id, conversation id and tenant, in characters."""
 
 NESTING_MAX = 100
-"""Deepest list or object in a message; also keeps answers readable by JSON parsers with limits."""
+"""Deepest list or object in a message. The bound also keeps answers readable by JSON parsers with limits."""
 
 M = TypeVar("M", bound=Struct)
 
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What could be read of a question that could not be decoded; each part None where it could not.
+    """The parts that could be read of a question that cannot be decoded; None for the others.
 
-    What is there is fit for use: text of 1-128 characters that UTF-8 can carry.
+    Each part is valid: text of 1-128 characters that UTF-8 can carry.
     """
 
     question_id: str | None = None
@@ -46,8 +47,8 @@ class DecodeError(ValueError):
 
     Attributes:
         code: the error code of the failed answer.
-        message: what is wrong, naming the field where there is one.
-        salvaged: what could be read all the same.
+        message: the problem, with the name of the field if there is one.
+        salvaged: the parts that could be read.
     """
 
     code: ClassVar[ErrorCode]
@@ -79,10 +80,10 @@ class TooLargeError(DecodeError):
 _SCALARS = (str, int, float, NoneType)
 
 encode: Callable[[Struct], bytes] = msgspec.json.Encoder().encode
-"""The message's JSON in UTF-8; floats that are not finite become null.
+"""Return the message as JSON in UTF-8; floats that are not finite become null.
 
 Raises:
-    TypeError: an open field (`metadata`, `arguments`, `result`) holds what JSON cannot say.
+    TypeError: an open field (`metadata`, `arguments`, `result`) holds something that JSON cannot express.
 """
 
 
@@ -100,7 +101,7 @@ def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
             raise UndecodableError("nested too deeply to be read") from None
         except ValueError as error:  # malformed JSON, and UnicodeDecodeError for bytes that are not UTF-8
             raise UndecodableError(f"not JSON in UTF-8: {error}", _salvage(value)) from None
-        # Counting is far cheaper than walking, and few messages have even this many brackets.
+        # Counting brackets is far cheaper than walking the message, and few messages have so many.
         if value.count(b"{") + value.count(b"[") > NESTING_MAX:
             _refuse_deep_nesting(decoded, value)
         return decoded
@@ -113,7 +114,7 @@ decode_delta = _decoder(AnswerDelta)
 decode_document = _decoder(Document)
 decode_journal_entry = _decoder(JournalEntry)
 decode_question = _decoder(Question)
-"""The question in a record's value, or `UndecodableError`, `InvalidError`, `TooLargeError`."""
+"""Return the question in a record's value, or raise `UndecodableError`, `InvalidError` or `TooLargeError`."""
 decode_trace = _decoder(QuestionTrace)
 
 
@@ -148,7 +149,7 @@ def _members(value: Any) -> Iterable[Any]:
 
 def _salvage(value: bytes) -> Salvaged:
     try:
-        # Lenient where the decoder is strict: the standard library takes NaN, for one.
+        # The standard library is more lenient than the decoder: it takes NaN, for one.
         found = json.loads(value)
     except (ValueError, RecursionError):
         return Salvaged()

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """Something that answers may cite. A tombstone (null value) under the same key deletes it."""
+    """A text that answers may cite. A tombstone (null value) under the same key deletes it."""
 
     id: Annotated[str, Meta(min_length=1, max_length=512)]
     tenant: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
@@ -18,12 +18,12 @@ class Document(Struct, frozen=True, kw_only=True):
 
 
 def document_key(tenant: str, document_id: str) -> bytes:
-    """The record key `<tenant>/<document id>`, each percent-encoded."""
+    """Return the record key `<tenant>/<document id>`, each percent-encoded."""
     return f"{quote(tenant, safe='')}/{quote(document_id, safe='')}".encode()
 
 
 def parse_document_key(key: bytes) -> tuple[str, str]:
-    """The (tenant, document id) of a record key; ValueError where it is not one."""
+    """Return the (tenant, document id) of a record key; raise ValueError if it is none."""
     tenant, slash, document_id = key.decode().partition("/")
     if not (tenant and slash and document_id):
         raise ValueError(f"not a document key: {key!r} (expected <tenant>/<document id>)")

@@ -1,4 +1,4 @@
-"""The codes that tell what went wrong with a question: error codes, degrade reasons, dispositions.
+"""The codes for problems with a question: error codes, degrade reasons, dispositions.
 
 REFERENCE.md is made from the members' docstrings.
 """

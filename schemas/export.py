@@ -1,4 +1,4 @@
-"""Writes the contracts to files, for those who speak to Kotae without its code."""
+"""Write the contracts to files, for clients that do not use Kotae's code."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,9 @@ from schemas.topics import Topics
 
 
 def export_schemas(directory: Path, topics: Topics, *, partitions: int) -> list[Path]:
-    """Write `<message>.schema.json` for every message and `asyncapi.json`; the paths written.
+    """Write `<message>.schema.json` for every message, and `asyncapi.json`; return their paths.
 
-    The directory is made where it is missing; files of these names are replaced. The same contracts give
-    the same bytes.
+    A missing directory is made, and such files are replaced. The same contracts give the same bytes.
 
     Raises:
         OSError: the directory cannot be written.

@@ -1,8 +1,8 @@
-"""Record headers: what a question brings along, and what is sent with what becomes of it.
+"""Record headers: those that a question brings, and those of the records that it leads to.
 
-Kafka allows a header twice; as in its own clients (`lastHeader`), the last one counts. A header that is
-not what it should be counts as absent: headers never fail a question. All that is written is text in
-UTF-8, because binary values crash other consumers; only what is echoed is left as it came.
+Kafka allows a header twice; as in its own clients (`lastHeader`), the last one counts. A malformed header
+counts as absent: headers never fail a question. All headers that Kotae makes are text in UTF-8, because
+binary values crash other consumers; echoed headers stay as they came.
 """
 
 import re
@@ -20,7 +20,7 @@ from schemas.question import Question
 Header = tuple[str, bytes]
 
 MESSAGE_MAX = 4096
-"""Longest message of an error, in characters: it goes into answers, traces and dead letters."""
+"""Characters of the longest error message, which goes into answers, traces and dead letters."""
 
 _CORRELATION = ("correlation_id", "kafka_correlationId")
 _TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")
@@ -41,14 +41,16 @@ _TRACE_TYPE: Header = ("ce_type", b"kotae.question.trace")
 
 
 class RequestHeaders(Struct, frozen=True):
-    """What the headers of a question say.
+    """The parsed headers of a question.
 
     Attributes:
-        correlation: the headers to send back byte for byte.
-        reply_to: the topic named for a copy of the answer; not yet checked against the allow-list.
-        reply_partition: where on it, if the asker (Spring) says.
-        traceparent, tracestate, baggage: the W3C trace context, safe to be sent on.
+        correlation: the headers to echo byte for byte.
+        reply_to: the topic for a copy of the answer; not yet checked against the allow-list.
+        reply_partition: the partition of that topic, if the asker (Spring) names one.
+        traceparent, tracestate, baggage: the W3C trace context, safe to pass on.
         ce_id: the CloudEvents id of the question.
+        expiry_s: the deadline in unix seconds, from `ce_expirytime`.
+        timeout_ms: the deadline in milliseconds after the record's timestamp.
     """
 
     correlation: tuple[Header, ...] = ()
@@ -62,10 +64,10 @@ class RequestHeaders(Struct, frozen=True):
     timeout_ms: int | None = None
 
     def expires_at(self, record_timestamp_ms: int) -> float | None:
-        """When the question expires, in unix seconds; None: it has no deadline of its own.
+        """Return the question's own deadline in unix seconds; None: it has none.
 
-        `ce_expirytime` counts before `timeout_ms`, which starts at the record's timestamp; in a record
-        without one (Kafka says -1) it starts nowhere.
+        `ce_expirytime` takes precedence over `timeout_ms`, which starts at the record's timestamp. In a
+        record without a timestamp (Kafka has -1 there) `timeout_ms` is ignored.
         """
         if self.expiry_s is not None or self.timeout_ms is None or record_timestamp_ms < 0:
             return self.expiry_s
@@ -73,14 +75,14 @@ class RequestHeaders(Struct, frozen=True):
 
 
 NO_HEADERS = RequestHeaders()
-"""What a question without headers says: nothing."""
+"""The headers of a question without any."""
 
 
 def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
-    """Read a question's headers; never raises, whatever they hold."""
+    """Parse a question's headers. Never raises."""
     if not headers:
         return NO_HEADERS
-    # One pass in C, and the last of several wins.
+    # One pass in C; the last of several headers of one name wins.
     get = dict(headers).get
     correlation = tuple((name, value) for name in _CORRELATION if (value := get(name)) is not None)
     reply_to, reply_partition = _text(get("reply_to"), _TOPIC), None
@@ -93,7 +95,7 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
         reply_to=reply_to,
         reply_partition=reply_partition,
         traceparent=traceparent,
-        # Without its parent, the rest of the trace context means nothing.
+        # Without its parent, a trace state means nothing.
         tracestate=_text(get("tracestate"), _TRACE_DETAIL) if traceparent else None,
         baggage=_text(get("baggage"), _TRACE_DETAIL),
         ce_id=_utf8(get("ce_id")),
@@ -103,12 +105,12 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
 
 
 def answer_headers(request: RequestHeaders, answer: Answer, now: datetime) -> list[Header]:
-    """The headers of an answer. `ce_id` is the question's record, so a second outcome has the same one."""
+    """Return the headers of an answer. `ce_id` is the question's record: a second outcome has the same."""
     return _outgoing(request, answer, _record(answer.source), _ANSWER_TYPE, now)
 
 
 def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, now: datetime) -> list[Header]:
-    """The headers of a piece of a streaming answer; `source` is the question's record."""
+    """Return the headers of a piece of a streaming answer; `source` is the question's record."""
     identity = f"{_record(source)}/{delta.epoch}/{delta.sequence}"
     headers = _outgoing(request, delta, identity, _DELTA_TYPE, now)
     headers.append(("ce_sequence", b"%d" % delta.sequence))
@@ -116,7 +118,7 @@ def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, n
 
 
 def trace_headers(answer: Sequence[Header]) -> list[Header]:
-    """The headers of a question's trace, made of its answer's: an event about the same, of another type."""
+    """Return the headers of a question's trace: those of its answer with another type."""
     headers = list(answer)
     headers[headers.index(_ANSWER_TYPE)] = _TRACE_TYPE
     return headers
@@ -131,7 +133,7 @@ def request_headers(
     expires_at: datetime | None = None,
     traceparent: str | None = None,
 ) -> list[Header]:
-    """The headers of a question, for a client that asks; both times in UTC."""
+    """Return the headers of a question, for a client that asks; both times in UTC."""
     headers = [
         ("correlation_id", _bytes(correlation_id)),
         *_FIXED,
@@ -151,17 +153,17 @@ def request_headers(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """Why a record became a dead letter.
+    """The reason why a record became a dead letter.
 
     Attributes:
         source: the record.
-        stage: where it failed, as in the answer's error.
+        stage: the stage that failed, as in the answer's error.
         exception: the name of the exception's class.
-        message: what it said.
-        timestamp: when, in UTC.
+        message: the exception's message.
+        timestamp: the time of the failure, in UTC.
         consumer_group: the group of the worker that gave up.
-        attempts: how often the record was tried.
-        disposition: the answer's error code.
+        attempts: the number of times that the record was tried.
+        disposition: the answer's error code, or a `Disposition`.
     """
 
     source: Source
@@ -175,10 +177,10 @@ class DeadLetter:
 
 
 def dead_letter_headers(original: Sequence[Header], letter: DeadLetter) -> list[Header]:
-    """The original headers as they came, then why the record is here.
+    """Return the original headers as they came, then those that tell why the record is a dead letter.
 
-    What an earlier failure added stays, and what is written now counts, being last; only the number of
-    redrives is carried over.
+    The headers of an earlier failure stay, but the new ones are last and count. Only the number of redrives
+    is carried over.
     """
     redrives = _text(dict(original).get("qa.dlq.redrives"), _MILLISECONDS)
     source = letter.source
@@ -205,7 +207,7 @@ def _outgoing(
     kind: Header,
     now: datetime,
 ) -> list[Header]:
-    # Whatever names a question is text that UTF-8 can carry.
+    # UTF-8 can carry all ids: decoding has checked them.
     conversation = message.conversation_id.encode()
     headers = [
         *request.correlation,
@@ -231,7 +233,7 @@ def _record(source: Source) -> str:
 
 
 def _text(value: bytes | None, pattern: re.Pattern[bytes]) -> str | None:
-    """The value if the whole of it is as the (ASCII) pattern says."""
+    """Return the value if the whole of it matches the (ASCII) pattern."""
     return value.decode("ascii") if value is not None and pattern.fullmatch(value) else None
 
 
@@ -260,7 +262,7 @@ def _unix_time(value: bytes | None) -> float | None:
 
 
 def _bytes(text: str) -> bytes:
-    # Text from an exception can hold what UTF-8 cannot carry.
+    # Text from an exception can hold characters that UTF-8 cannot carry.
     return text.encode("utf-8", "backslashreplace")
 
 

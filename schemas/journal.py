@@ -1,8 +1,8 @@
-"""The message on the `journal` topic: what was decided and done for a question before its outcome.
+"""The message on the `journal` topic: the plan and the tool calls of a question before its outcome.
 
-Written only for questions whose plan holds a tool that is not idempotent, so that a worker that takes
-over can tell which of its calls were started. `source` and `question_id` together say whose entry it is,
-and `call_id` of which call; where an entry lies among others says nothing.
+It is written only for questions whose plan holds a tool that is not idempotent, so that a worker that takes
+over knows which calls were started. `source` and `question_id` together identify the question, and `call_id`
+the call; the position of an entry among others has no meaning.
 """
 
 from typing import Any, Literal
@@ -15,7 +15,7 @@ EntryKind = Literal["plan", "intent", "result"]
 
 
 class JournaledCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A tool call as the model wrote it; `problem` is what is wrong with it."""
+    """A tool call as the model wrote it; `problem` names its mistake, if it has one."""
 
     id: str
     name: str

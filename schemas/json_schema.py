@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) of every message, made from the types that decode them."""
+"""The JSON Schema (draft 2020-12) of every message, made from the types that decode it."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ MESSAGES: dict[str, type[Struct]] = {
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
-    """By the names in `MESSAGES`, each a document that stands alone."""
+    """Return a complete JSON Schema for each name in `MESSAGES`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {name: dialect | msgspec.json.schema(message) for name, message in MESSAGES.items()}
 
 
 def component_schemas(ref_template: str) -> dict[str, dict[str, Any]]:
-    """All types of all messages by name, for one document that holds them all.
+    """Return the schemas of all types of all messages by name, for one document with all of them.
 
     They refer to each other by `ref_template`, for instance `#/components/schemas/{name}`.
     """

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 TEXT_MAX = 32_768
-"""Longest question, in characters; a longer one is `too_large`."""
+"""Characters of the longest question; a longer one is `too_large`."""
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -19,14 +19,20 @@ class Turn(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What somebody asks. Only `id` and `text` are required; unknown fields are ignored."""
+    """A question. Only `id` and `text` are required; unknown fields are ignored."""
 
     id: Annotated[Identifier, Meta(description="The producer's idempotency key.")]
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX, pattern=r"\S")]
     conversation_id: Annotated[
-        str, Meta(max_length=128, description="Answers keep its order; default: the id.")
+        str,
+        Meta(
+            max_length=128,
+            description="Questions of one conversation are answered in order. Default: the id.",
+        ),
     ] = ""
-    tenant: Annotated[Identifier, Meta(description="Whose documents and tools may be used.")] = "default"
+    tenant: Annotated[
+        Identifier, Meta(description="Its documents and tools may be used, and no other tenant's.")
+    ] = "default"
     history: tuple[Turn, ...] = ()
     tools: Annotated[
         tuple[str, ...] | None, Meta(description="Names of the tools allowed; default: all of the tenant's.")

@@ -1,16 +1,16 @@
-"""The topics, their names and how each is kept."""
+"""The topics, their names and their settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 RECORD_MAX_BYTES = 1_048_588
-"""Kafka's own default for the largest record batch; what `questions` takes."""
+"""Largest record of `questions`: Kafka's own default for a record batch."""
 
 OUTCOME_MAX_BYTES = 2 * RECORD_MAX_BYTES
-"""An outcome holds its question's metadata, and a dead letter its whole record, and both say more."""
+"""Largest outcome: an answer holds its question's metadata, and a dead letter its whole record."""
 
 DOCUMENT_MAX_BYTES = 8 * 1_048_576
-"""A document is one record, and a book is a document."""
+"""Largest document: one record holds it, and a book is one document."""
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
@@ -19,7 +19,7 @@ _DAY_MS = 24 * _HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic to create; `configs` are Kafka's topic settings, what is not named is left to the broker."""
+    """A topic to create. `configs` holds Kafka's topic settings; the broker decides the others."""
 
     name: str
     partitions: int
@@ -27,7 +27,7 @@ class TopicSpec:
 
 
 class Topics:
-    """The names in use; `prefix` is put before each as it stands (`prod.` makes `prod.questions`)."""
+    """The names of the topics. `prefix` stands before each as it is (`prod.` makes `prod.questions`)."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
@@ -54,15 +54,14 @@ class Topics:
         return f"Topics({self.prefix!r})"
 
     def specs(self, partitions: int) -> list[TopicSpec]:
-        """Every topic, in the order in which to create them.
+        """Return every topic, in the order in which to create them.
 
-        `partitions` is that of `questions`, and of all topics where a record lies on its question's
-        partition number. `documents` has one: its order is its meaning, and every embedded index reads
-        all of it.
+        `questions`, and all topics where a record lies on its question's partition number, have
+        `partitions`. `documents` has one, because its order matters and every embedded index reads all of it.
         """
-        # An answer that is gone before its question is answered twice after a crash: keep both equally long.
+        # Equal retention: if an answer went before its question, a crash would answer the question again.
         log = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
-        # By the broker's clock: `timeout_ms` and a question's wait begin there, however wrong an asker's is.
+        # The broker's clock, from which `timeout_ms` and a question's wait count: an asker's may be wrong.
         stamped = {"message.timestamp.type": "LogAppendTime"}
         outcome = {"max.message.bytes": str(OUTCOME_MAX_BYTES)}
         return [
@@ -71,7 +70,7 @@ class Topics:
             ),
             TopicSpec(self.answers, partitions, log | outcome),
             TopicSpec(self.deltas, partitions, _kept(_HOUR_MS, segment_ms=10 * _MINUTE_MS)),
-            # Longer than the questions: somebody has to look at them first.
+            # Longer than the questions, because a person has to look at them first.
             TopicSpec(self.dead_letters, partitions, log | outcome | {"retention.ms": str(30 * _DAY_MS)}),
             TopicSpec(self.events, partitions, log | outcome),
             TopicSpec(self.journal, partitions, _kept(_DAY_MS, segment_ms=_HOUR_MS) | outcome),
@@ -82,7 +81,7 @@ class Topics:
 
 
 def _kept(retention_ms: int, *, segment_ms: int) -> dict[str, str]:
-    # Kafka deletes whole segments, and only closed ones: short retention needs short segments.
+    # Kafka deletes only whole, closed segments: short retention needs short segments.
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(retention_ms),

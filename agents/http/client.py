@@ -1,8 +1,8 @@
-"""The client that people know, `httpx.AsyncClient`, over a pool's connections.
+"""An `httpx.AsyncClient`, the client that most people know, over a pool's connections.
 
-Imported when a client is made or something that asks for one is built: it takes 9 MB and 0.2 s.
-Redirects are followed only where a request says so; each one is a request of its own here, checked like
-the first. A response is capped after decompression, whatever its server makes of `Accept-Encoding`.
+This module is imported only when a client or a tool that asks for one is made: httpx takes 9 MB and 0.2 s.
+Redirects are followed only if a request asks for it; each one is a request of its own here, checked like
+the first. A response is capped after decompression, in case its server ignores `Accept-Encoding`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +14,7 @@ import httpx
 from agents.http.connector import RefusedAddressError
 
 TOTAL_S = 300.0
-"""What one request may take with its whole response, where nothing cancels it sooner."""
+"""Seconds for one request with its whole response, unless something cancels it sooner."""
 
 
 class RefusedError(httpx.TransportError):
@@ -22,14 +22,14 @@ class RefusedError(httpx.TransportError):
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """Requests of an httpx client on the session of a pool, which stays the pool's to close."""
+    """Sends the requests of an httpx client on the session of a pool, which the pool closes."""
 
     def __init__(self, session: Callable[[], aiohttp.ClientSession], max_response_bytes: int) -> None:
         self._session = session
         self._max_bytes = max_response_bytes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it, and give back the response with its body still to come."""
+        """Send the request, and return the response while its body still comes."""
         times = request.extensions.get("timeout", {})
         try:
             data: bytes | httpx.AsyncByteStream | httpx.SyncByteStream | None = request.content or None
@@ -88,10 +88,10 @@ class _Body(httpx.AsyncByteStream):
 
 
 def make_client(transport: PooledTransport) -> httpx.AsyncClient:
-    """A client over a pool's connections; closing it closes nothing else."""
+    """Return a client over a pool's connections. Closing it leaves the pool open."""
     return httpx.AsyncClient(
         transport=transport,
-        # Decompression costs more than a local network; who compresses all the same is read.
+        # Decompression costs more than the bytes that it saves. Compressed responses are read all the same.
         headers={"Accept-Encoding": "identity"},
         trust_env=False,
         follow_redirects=False,

@@ -1,7 +1,7 @@
 """Connections to addresses that may be called, and to no others.
 
-Checked is what is connected to: every address that a name has at that moment, then each one again as
-its socket is made. A name that changes afterwards changes nothing, and no URL leads around it.
+The check covers the addresses themselves: all those that a name has at that moment, then each one again when
+its socket is made. So neither a name that changes afterwards nor the form of a URL leads around it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from agents.http.egress import Endpoint, is_public, normalised, refused
 
 
 class RefusedAddressError(aiohttp.ClientConnectionError):
-    """Nothing was connected to. The message names host and port, as they were asked for, and no address."""
+    """No connection was made. The message names host and port as they were asked for, and no address."""
 
     def __init__(self, asked: Endpoint) -> None:
         super().__init__(
@@ -27,10 +27,10 @@ class RefusedAddressError(aiohttp.ClientConnectionError):
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """Any number of connections, to public addresses and to `allowed` ones; aiohttp's own otherwise.
+    """A connector of aiohttp that connects only to public addresses and to `allowed` ones.
 
-    TLS still checks a certificate against the host's name, because only the address is pinned. `tls` says
-    whose certificates are trusted; None: the system's authorities.
+    It does not limit the number of connections. TLS still checks a certificate against the host's name,
+    because only the address is pinned. `tls` holds the authorities to trust; None: the system's.
     """
 
     def __init__(self, allowed: Collection[Endpoint], tls: ssl.SSLContext | None = None) -> None:
@@ -44,10 +44,10 @@ class GuardedConnector(aiohttp.TCPConnector):
         traces: "list[Any]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """A connection on which nothing has come that was not asked for.
+        """Return a connection without unread data.
 
-        aiohttp looks when it takes one back, not when it gives it out again: a response that came in
-        between, a 408 or one too many, would be taken for the next request's.
+        aiohttp checks a connection when it takes it back, not when it hands it out again: a response that
+        came in between, such as a 408, would be taken for that to the next request.
         """
         while True:
             connection = await super().connect(req, traces, timeout)
@@ -56,8 +56,8 @@ class GuardedConnector(aiohttp.TCPConnector):
             connection.close()
 
     async def close(self, *, abort_ssl: bool = False) -> None:
-        """Close all connections. Whoever reads a body hears of it; aiohttp's own closing tells nobody."""
-        # It takes a turn of the event loop until a reader is told, with TLS two.
+        """Close all connections. Reads of bodies fail, which aiohttp's own closing would leave waiting."""
+        # A reader learns of the abort after one turn of the event loop, with TLS after two.
         while in_use := [one.transport for one in self._acquired if one.transport is not None]:
             for transport in in_use:
                 transport.abort()
@@ -67,7 +67,7 @@ class GuardedConnector(aiohttp.TCPConnector):
     async def _resolve_host(
         self, host: str, port: int, traces: Sequence[Any] | None = None
     ) -> "list[aiohttp.abc.ResolveResult]":
-        # Every connection passes here, literal addresses too, which a resolver never sees.
+        # Every connection passes here, also one to a literal address, which a resolver never sees.
         found = await super()._resolve_host(host, port, traces)
         asked = normalised(host, port)
         addresses = [one["host"] for one in found]
@@ -78,8 +78,8 @@ class GuardedConnector(aiohttp.TCPConnector):
         return found
 
     def _socket(self, info: Any) -> socket.socket:
-        # The method above is not part of aiohttp's interface: were it ever passed by, this one would
-        # refuse whatever it has not seen.
+        # The second fence: `_resolve_host` is not part of aiohttp's interface. If a connection ever bypasses
+        # it, this method refuses every address that was not granted there.
         family, kind, protocol, _, address = info
         if not is_public(address[0]) and address[:2] not in self._granted:
             raise PermissionError(f"{address[0]} was not checked")

@@ -1,9 +1,9 @@
-"""Which addresses may be called. Pure.
+"""The rules for addresses that may be called. Pure.
 
-An endpoint that the operator configured may be anywhere, loopback included. Every other one (a
-redirect's, an argument's, a document's) must be a public address: of IPv4 all but what IANA keeps for
-special purposes, of IPv6 only global unicast in which no IPv4 address hides, and NAT64 of a public one.
-`ipaddress.is_global` will not do: it is true of forms that embed an internal IPv4 address.
+An endpoint that the operator configured may be anywhere, loopback included. Every other endpoint (from a
+redirect, an argument or a document) must have a public address: of IPv4 all but IANA's special-purpose
+blocks, of IPv6 only global unicast that embeds no IPv4 address, and NAT64 of a public one.
+`ipaddress.is_global` is not enough: it is true of forms that embed an internal IPv4 address.
 
 Sources: https://www.iana.org/assignments/iana-ipv4-special-registry,
 https://www.iana.org/assignments/iana-ipv6-special-registry, RFC 4291, 5214 and 6052.
@@ -42,7 +42,7 @@ _SPECIAL_IPV4 = tuple(
     )
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that is allocated so far; mapped, compatible, unique local, link- and site-local lie outside."""
+"""All that is allocated so far. Mapped, compatible, unique local, link- and site-local lie outside."""
 _SPECIAL_IPV6 = tuple(
     IPv6Network(text)
     for text in (
@@ -54,11 +54,11 @@ _SPECIAL_IPV6 = tuple(
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP = (0x00005EFE, 0x02005EFE)
-"""The upper half of an interface identifier whose lower half is an IPv4 address."""
+"""Upper halves of an interface identifier whose lower half is an IPv4 address."""
 
 
 def is_public(address: str) -> bool:
-    """Whether this is a public address in its usual form; what is no address at all is not."""
+    """Whether the text is a public address in its usual form."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -67,28 +67,28 @@ def is_public(address: str) -> bool:
 
 
 def endpoint(url: str) -> Endpoint:
-    """Where a URL leads.
+    """Return the endpoint of a URL.
 
     Raises:
-        ValueError: it is not one with a scheme whose port is known, a host and a port other than 0.
+        ValueError: the URL lacks a host, or a port other than 0 (its own, or that of a known scheme).
     """
     parsed = URL(url)
-    # From the same parser as the client's, so that no URL leads elsewhere than is thought here.
+    # The client uses the same parser: a URL cannot lead it to another host than the one checked here.
     if not parsed.raw_host or not parsed.port:
         raise ValueError("not an address with a host and a port")
     return normalised(parsed.raw_host, parsed.port)
 
 
 def normalised(host: str, port: int) -> Endpoint:
-    """Host and port as an `Endpoint`."""
+    """Return host and port as an `Endpoint`."""
     return host.rstrip(".").lower(), port
 
 
 def parse_allowed(entries: Iterable[str]) -> frozenset[Endpoint]:
-    """What an operator lists: `host:port` each, a literal IPv6 address in brackets.
+    """Parse the operator's list: `host:port` each, a literal IPv6 address in brackets.
 
     Raises:
-        ValueError: holds the entry that is none.
+        ValueError: an entry is no `host:port`; the message is that entry.
     """
     found = set()
     for entry in entries:
@@ -102,10 +102,10 @@ def parse_allowed(entries: Iterable[str]) -> frozenset[Endpoint]:
 
 
 def refused(asked: Endpoint, addresses: Collection[str], allowed: Collection[Endpoint]) -> bool:
-    """Whether an endpoint must not be called that has these addresses.
+    """Whether an endpoint with these addresses must not be called.
 
-    One address that is not public is enough, and so is none: whoever answers for a name chooses
-    which of them a client tries first.
+    It must not if it has no address, or a single one that is not public: the name server chooses which of
+    them a client tries first.
     """
     if asked in allowed:
         return False

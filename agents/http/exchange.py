@@ -1,9 +1,9 @@
 """One request and its response, on a connection of aiohttp's pool.
 
-A call through aiohttp's session costs 120 us of CPU, and half of that is the session: redirects, cookies,
-time-outs, a task that writes the body, a response for every use. Here are the connections, TLS and the
-parser of aiohttp alone. `connect` is its documented interface; its protocol's `read` and
-`set_response_params` are not, and the integration tests of `agents.http.pool` would show if they changed.
+A call through aiohttp's session costs 120 us of CPU. Half of that is the session: redirects, cookies,
+time-outs, a task that writes the body, a response object for every use. This module uses aiohttp's
+connections, TLS and parser alone. `connect` is documented; the protocol's `read` and `set_response_params`
+are not, and the integration tests of `agents.http.pool` fail if they change.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 TARGETS_MAX = 256
-"""Addresses that are remembered ready to be called; dependencies have a few each."""
+"""Prepared addresses that are kept; dependencies have a few each."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
-"""Stages keep the time."""
+"""No time-outs of aiohttp's: stages keep the time."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """A response whose body may still be coming, in `content`. Release it, whatever happens."""
+    """A response whose body may still be coming, in `content`. The caller must release it in every case."""
 
     status: int
     headers: Mapping[str, str]
@@ -34,11 +34,11 @@ class Reply:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more can come."""
+        """Whether the connection is closed, so that nothing more comes."""
         return self._connection.closed
 
     def release(self) -> None:
-        """Let the connection be used again, or close it where a body was not read or sent to its end."""
+        """Free the connection for the next request; close it if a body was not read or sent to its end."""
         if _is_unsent(self._connection):
             _close(self._connection)
         else:
@@ -52,8 +52,8 @@ class Reply:
 class Exchanges:
     """Sends requests on the connections of a session, with its default headers.
 
-    Raises what aiohttp does: `aiohttp.ClientError`, `aiohttp.http.HttpProcessingError` where what comes is
-    not HTTP, OSError, and ValueError for headers that would break the request.
+    It raises aiohttp's errors: `aiohttp.ClientError`, and `aiohttp.http.HttpProcessingError` if the response
+    is not HTTP. It also raises OSError, and ValueError for headers that would break the request.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -68,9 +68,9 @@ class Exchanges:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send it, and return when the response's head is there. Cancelled, it closes the connection.
+        """Send a request and return once the response's head is there. Cancellation closes the connection.
 
-        What was sent is let go of before the response is waited for: thousands of prompts would be in memory.
+        The body is released before the wait for the response: thousands of prompts would stay in memory.
         """
         target = self._targets.get((method, url)) or self._target(method, url)
         connector = self._session.connector
@@ -94,7 +94,7 @@ class Exchanges:
         return Reply(message.code, message.headers, content, connection)
 
     def _target(self, method: str, url: str) -> aiohttp.ClientRequest:
-        """What does not change from call to call: where to connect, and the default headers."""
+        """Prepare the parts that all calls of an address share: the endpoint and the default headers."""
         try:
             parsed = URL(url)
         except ValueError as error:
@@ -111,12 +111,12 @@ class Exchanges:
 
 
 def _is_unsent(connection: Connection) -> bool:
-    """Whether a part of the request still waits for its server to read."""
+    """Whether a part of the request is still unsent."""
     return connection.transport is not None and connection.transport.get_write_buffer_size() > 0
 
 
 def _close(connection: Connection) -> None:
-    # A transport that is closed goes on sending what it was given, for as long as its server takes.
+    # A closed transport goes on sending its buffer for as long as the server takes to read it.
     if connection.transport is not None and _is_unsent(connection):
         connection.transport.abort()
     connection.close()
@@ -135,8 +135,8 @@ def _head(
         headers["Content-Length"] = str(len(body))
     url = target.url.extend_query(params) if params else target.url
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    # One with a line's end in it would begin a header, or a request, of its own. Nearly all are printable,
-    # which is found out faster than that they hold nothing forbidden.
+    # A header with a line's end in it would smuggle in another header or request. Nearly all headers are
+    # printable, and that check is faster than the search for forbidden characters.
     if not "".join(lines).isprintable() and any(map(_CONTROLS.search, lines)):
         raise ValueError("a header holds control characters")
     return "\r\n".join((f"{target.method} {url.raw_path_qs} HTTP/1.1", *lines, "", "")).encode()

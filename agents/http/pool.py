@@ -1,9 +1,9 @@
 """The pooled HTTP transport: one pool a dependency, on aiohttp's connections (`agents.http.exchange`).
 
-Not httpx on the hot path, because a call through `httpx.AsyncClient` costs several times the CPU. No
-redirect is followed, no cookie kept, no proxy read from the environment: a request goes where it was
-sent or nowhere, and only to addresses that may be called (`agents.http.egress`). There are no time-outs of
-its own: stages cancel, and a cancelled request closes its connection.
+The hot path avoids httpx, because a call through `httpx.AsyncClient` costs several times the CPU. The pool
+follows no redirect, keeps no cookie and reads no proxy from the environment: a request goes to its address
+or fails, and only addresses that may be called are allowed (`agents.http.egress`). The pool has no
+time-outs: stages cancel, and a cancelled request closes its connection.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 DRAIN_S = 0.1
-"""How long the end of a stream is waited for after its reader was content, to keep the connection."""
+"""Seconds to wait for a stream's end after its reader has left, so that the connection can be kept."""
 
 
 class HttpResponse(Struct, frozen=True):
-    """A whole response; header names are looked up in any case."""
+    """A whole response. Header names are looked up in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class HttpResponse(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class HttpStream:
-    """A response whose body is still coming; `chunks` can be read once, in pieces as they arrive."""
+    """A response whose body is still coming. `chunks` can be read once, in pieces as they arrive."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,17 +53,17 @@ class HttpStream:
 
 
 class HttpPool:
-    """Connections to one dependency, kept alive between calls. Any number at once: guards limit.
+    """Connections to one dependency, kept alive between calls. Guards bound their number, not the pool.
 
     Args:
         dependency: its name in errors, for instance `model` or `tools/weather`.
-        headers: sent with every request, unless the request names its own.
+        headers: sent with every request, unless the request has its own of the same name.
         max_response_bytes: a longer body (after decompression) is refused.
-        allowed: endpoints that the operator configured; they may be anywhere, all others are public.
-        tls: whose certificates are trusted; None: those that the system's authorities signed.
+        allowed: endpoints that the operator configured. They may be anywhere; all others must be public.
+        tls: holds the authorities to trust; None: the system's.
 
-    Every method raises, besides `asyncio.CancelledError`, only: `TransientError` for connection
-    trouble; `BadOutputError` for what is not HTTP; `PermanentError` for a URL, header or certificate
+    Besides `asyncio.CancelledError`, every method raises only `TransientError` for connection trouble,
+    `BadOutputError` for a response that is not HTTP, and `PermanentError` for a URL, header or certificate
     that cannot work, for an address that may not be called, and for a body that is too long.
     """
 
@@ -88,18 +88,18 @@ class HttpPool:
         return f"<HttpPool {self.dependency} {'open' if self._session else 'idle'}>"
 
     def _opened(self) -> aiohttp.ClientSession:
-        # Made with the first request, because a session belongs to the loop that is running then.
+        # Made for the first request, because a session belongs to the loop that runs then.
         if self._session is None:
             session = aiohttp.ClientSession(
                 connector=GuardedConnector(self._allowed, self._tls),
-                # Decompression costs more than a local network; who compresses all the same is read.
+                # Decompression costs more than the bytes that it saves. Compressed responses are read too.
                 headers={"Accept-Encoding": "identity", **self._headers},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=NO_TIMEOUT,
                 trust_env=False,
             )
-            # It would send a GET again by itself when the server closes the connection that it reused;
-            # whether a call may be repeated is for its guard to say.
+            # aiohttp would repeat a GET by itself when the server closes a reused connection, but only the
+            # guard may repeat a call.
             session._retry_connection = False
             self._session = session
         return self._session
@@ -119,7 +119,7 @@ class HttpPool:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> HttpResponse:
-        """Send one request and read the whole answer, whatever its status."""
+        """Send one request and return the whole response, of any status."""
         try:
             sending = self._exchanges.asend(method, url, body, headers, params)
             del body, headers, params
@@ -139,9 +139,9 @@ class HttpPool:
     async def stream(
         self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[HttpStream]:
-        """Send one request and read its answer as it comes.
+        """Send one request and read its response as it comes.
 
-        Leaving the block early, by an exception or by cancellation closes the connection.
+        The connection is closed if the block is left early, by an exception or by cancellation.
         """
         try:
             sending = self._exchanges.asend(method, url, body, headers)
@@ -159,7 +159,7 @@ class HttpPool:
         return _Chunks(self.dependency, reply, self._max_bytes)
 
     def client(self) -> "httpx.AsyncClient":
-        """The client that people know, over this pool's connections; closing it leaves the pool open.
+        """Return an httpx client over this pool's connections. Closing it leaves the pool open.
 
         It has httpx's own time-outs and errors. See `agents.http.client`.
         """
@@ -168,13 +168,13 @@ class HttpPool:
         return make_client(self.transport())
 
     def transport(self) -> "PooledTransport":
-        """What a client of httpx's kind sends its requests with, to share the pool's connections."""
+        """Return a transport for an httpx client, over this pool's connections."""
         from agents.http.client import PooledTransport  # noqa: PLC0415 - likewise
 
         return PooledTransport(self._opened, self._max_bytes)
 
     async def aclose(self) -> None:
-        """Close every connection; what is under way fails. A request made later opens new ones."""
+        """Close every connection. Open requests fail; later ones open new connections."""
         session, self._session, self._exchanging = self._session, None, None
         if session is not None:
             await session.close()
@@ -183,8 +183,8 @@ class HttpPool:
 class _Chunks:
     """A body in pieces as they arrive.
 
-    Not an async generator: one that is left before its end is closed later, by the garbage collector,
-    and would take the connection with it.
+    It is no async generator: the garbage collector would close an unfinished one later, and with it the
+    connection.
     """
 
     def __init__(self, dependency: str, reply: Reply, max_bytes: int) -> None:
@@ -214,12 +214,12 @@ class _Chunks:
 
 
 def json_body(value: Any) -> bytes:
-    """A body to send, which holds no more memory than it has bytes.
+    """Return the value as JSON, in no more memory than it has bytes.
 
     orjson returns its whole buffer, up to eight times as long, and a body lives as long as its request.
 
     Raises:
-        TypeError: JSON has no such value.
+        TypeError: the value holds something that JSON cannot express.
     """
     return memoryview(orjson.dumps(value)).tobytes()
 
@@ -246,13 +246,13 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
 
 
 def _is_small(reply: Reply, max_bytes: int) -> bool:
-    """Whether its head says that the whole body may be read at once."""
+    """Whether the head declares a body that is short enough to be read at once."""
     declared = reply.headers.get("Content-Length", "")
     return declared.isdecimal() and int(declared) <= max_bytes and "Content-Encoding" not in reply.headers
 
 
 async def _drain(reply: Reply) -> None:
-    """Read what is left of a stream, so that its connection can be used again, but not for long."""
+    """Read a stream to its end for at most `DRAIN_S`, so that its connection can be used again."""
     if reply.closed or reply.content.at_eof():
         return
     try:

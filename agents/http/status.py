@@ -1,4 +1,4 @@
-"""What a response's status says: which error it is, and when to call again. Pure."""
+"""Errors from a response's status, and the time to wait before the next call. Pure."""
 
 import email.utils
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from agents.errors import error_of_status
 from agents.http.pool import HttpResponse
 
 TOLD_MAX = 200
-"""Characters of a server's own error message that are passed on."""
+"""Characters of a server's own error message that an error repeats."""
 
 
 def raise_for_status(dependency: str, response: HttpResponse) -> None:
-    """Sort a status into the classes of `agents.errors`; 2xx raises nothing.
+    """Raise the error of `agents.errors` that stands for the status; 2xx raises nothing.
 
-    Of the body only what a server says about the error in the usual places is passed on (`error`,
-    `error.message`, `message`), shortened: validation errors elsewhere repeat the request.
+    The error repeats only the message in the usual places of the body (`error`, `error.message`, `message`),
+    shortened: a validation error elsewhere in it repeats the request.
     """
     status = response.status
     if status // 100 == 2:
@@ -28,7 +28,7 @@ def raise_for_status(dependency: str, response: HttpResponse) -> None:
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for: a number of them, or an HTTP date; None if neither."""
+    """Return the seconds that a Retry-After header asks for, as a number or an HTTP date; None if neither."""
     if not value:
         return None
     value = value.strip()
@@ -36,7 +36,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return float(value)
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # no date, or one with numbers beyond a machine's
+    except (ValueError, OverflowError):  # no date, or one with numbers that are too large
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -1,1 +1,1 @@
-"""What stands between a stage and its dependency: breaker, limits, retries, hedging, and a guard of all."""
+"""The guards between stages and their dependencies: breaker, limits, retries and hedging."""

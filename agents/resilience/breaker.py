@@ -1,31 +1,32 @@
-"""A circuit breaker: stops calling a dependency that fails, and tries it again now and then. Pure.
+"""A circuit breaker: it stops calls to a dependency that fails, and probes it now and then. Pure.
 
-Closed, it watches a window of the last calls; too many failures among them open it, and nothing is
-called for a while. Then it is half-open: a few probes may go, and if all of them succeed it closes. One
-that fails opens it for twice as long, up to a limit.
+A closed breaker watches a window of the last calls, and opens if too many of them failed. An open one lets
+no call pass for a while. Then it is half-open: a few probes pass, and it closes if all of them succeed. A
+probe that fails opens it for twice as long, up to a limit.
 
-Overload is no failure: others are served meanwhile. Where for `OPEN_S` nobody is, it is an outage.
+Overload is no failure, because the dependency serves others meanwhile. If it serves nobody for `OPEN_S`,
+that counts as an outage.
 """
 
 from collections import deque
 from enum import StrEnum
 
 WINDOW = 20
-"""The calls that are looked at: the last so many."""
+"""Calls in the window."""
 CALLS_MIN = 10
-"""Fewer calls than this say nothing yet."""
+"""Calls that the window must hold before the breaker may open."""
 FAILURES_MIN = 0.5
-"""The share of failures that opens it."""
+"""Share of failures in the window that opens it."""
 OPEN_S = 10.0
-"""How long it stays open at first."""
+"""Seconds that it stays open at first."""
 OPEN_MAX_S = 60.0
-"""How long at most: that bounds how late a dependency's return is noticed."""
+"""Seconds that it stays open at most: a dependency that works again is noticed no later."""
 PROBES = 2
-"""Calls that may run at once while it is half-open, and successes that close it."""
+"""Calls that may run at once while it is half-open, and the number of successes that closes it."""
 
 
 class BreakerState(StrEnum):
-    """Whether calls pass."""
+    """The state of a breaker, which decides whether calls pass."""
 
     CLOSED = "closed"
     HALF_OPEN = "half_open"
@@ -35,8 +36,8 @@ class BreakerState(StrEnum):
 class Breaker:
     """The breaker of one dependency. `now` is in seconds of a clock that never goes back.
 
-    Every `enter` that gives a ticket is followed by exactly one of `succeeded`, `failed`, `turned_away` and
-    `left` with that ticket. Outcomes of calls that began before the last change of state change nothing.
+    After each `enter` that returns a ticket, the caller calls exactly one of `succeeded`, `failed`,
+    `turned_away` and `left` with it. The end of a call that began before the last change of state is ignored.
     """
 
     __slots__ = (
@@ -68,7 +69,7 @@ class Breaker:
         return f"<Breaker {self.state} {self._failures}/{len(self._window)} failed>"
 
     def refuses(self, now: float) -> bool:
-        """Whether `enter` would give no ticket now."""
+        """Whether `enter` would return None now."""
         if self.state is BreakerState.CLOSED:
             return False
         if self.state is BreakerState.OPEN:
@@ -76,7 +77,7 @@ class Breaker:
         return self._running + self._proven >= PROBES
 
     def enter(self, now: float) -> int | None:
-        """A ticket for one call, or None: do not call."""
+        """Return a ticket for one call, or None if the call must not be made."""
         if self.state is not BreakerState.CLOSED:
             if self.refuses(now):
                 return None
@@ -86,7 +87,7 @@ class Breaker:
         return self._generation
 
     def succeeded(self, ticket: int) -> None:
-        """The call's dependency is well."""
+        """Note that the call's dependency works."""
         if ticket != self._generation:
             return
         if self.state is BreakerState.CLOSED:
@@ -100,7 +101,7 @@ class Breaker:
             self._become(BreakerState.CLOSED)
 
     def failed(self, ticket: int, now: float) -> None:
-        """The call's dependency did not do its work."""
+        """Note that the call's dependency failed."""
         if ticket != self._generation:
             return
         if self.state is BreakerState.CLOSED:
@@ -112,10 +113,10 @@ class Breaker:
         self._open(now)
 
     def turned_away(self, ticket: int, now: float) -> None:
-        """The call's dependency had no time for it, and did not say when it would.
+        """Note that the call's dependency was busy and did not say until when.
 
-        That is overload as long as some call succeeds. Where none did for `OPEN_S` and `CALLS_MIN` calls,
-        and for a probe, it is a failure.
+        That is overload as long as some call succeeds. It counts as a failure for a probe, and if no call
+        has succeeded for `OPEN_S` and `CALLS_MIN` calls.
         """
         if ticket != self._generation:
             return
@@ -129,7 +130,7 @@ class Breaker:
             self._open(now)
 
     def left(self, ticket: int) -> None:
-        """The call says nothing of its dependency: it was given up, or never sent."""
+        """Note that the call showed nothing about its dependency: it was given up, or never sent."""
         if ticket == self._generation and self.state is BreakerState.HALF_OPEN:
             self._running -= 1
 

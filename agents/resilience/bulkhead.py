@@ -1,6 +1,6 @@
-"""A bulkhead: how many calls one dependency has at once, so that a slow one cannot hold up everything.
+"""A bulkhead: it bounds the calls to one dependency, so that a slow dependency cannot take up everything.
 
-Calls beyond that wait in the order in which they came, each until its own deadline.
+Further calls wait in the order in which they came, each until its own deadline.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from agents.errors import DependencyError, TimedOutError
 
 
 class Bulkhead:
-    """`limit` slots; it may be changed while it is in use: fewer slots are reached as calls end.
+    """A bulkhead with `limit` slots. A lower limit takes effect as calls end.
 
-    A slot that was taken is given back with `release`, once. Whoever waits longest gets the next one; a
-    slot is never free while somebody waits.
+    The caller gives a slot back with `release`, once. The call that waits longest gets the next slot, and no
+    slot is free while a call waits.
     """
 
     __slots__ = ("_dependency", "_limit", "_waiting", "in_use")
@@ -30,7 +30,7 @@ class Bulkhead:
 
     @property
     def limit(self) -> int:
-        """Slots there are, at least 1."""
+        """The number of slots, at least 1."""
         return self._limit
 
     @limit.setter
@@ -40,11 +40,11 @@ class Bulkhead:
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a slot."""
+        """The number of calls that wait for a slot."""
         return sum(not future.done() for future in self._waiting)
 
     def take(self) -> bool:
-        """Take a slot if one is free: then nobody waits."""
+        """Take a slot if one is free; return whether one was."""
         if self.in_use >= self._limit:
             return False
         self.in_use += 1
@@ -54,7 +54,7 @@ class Bulkhead:
         """Take a slot, waiting for it until `deadline` (event loop time).
 
         Raises:
-            TimedOutError: none was free in time.
+            TimedOutError: no slot was free in time.
             DependencyError: `refuse` was called meanwhile.
         """
         if self.take():
@@ -67,12 +67,12 @@ class Bulkhead:
             await slot
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled() and slot.exception() is None:
-                # It was handed over in the moment in which its taker was cancelled.
+                # The slot was handed over just as the call was cancelled.
                 self.release()
             raise
         finally:
             timer.cancel()
-            # Those in front have gone, or this one has: nothing done is left at the head.
+            # Futures that are done must not stay at the head: `release` looks there first.
             while self._waiting and self._waiting[0].done():
                 self._waiting.popleft()
 
@@ -83,7 +83,7 @@ class Bulkhead:
             self._hand_on()
 
     def refuse(self, error: Callable[[], DependencyError]) -> None:
-        """Let nobody wait any more: each waiting call raises an `error` of its own."""
+        """End all waiting: each waiting call raises an `error` of its own."""
         waiting, self._waiting = self._waiting, deque()
         for slot in waiting:
             if not slot.done():

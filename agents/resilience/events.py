@@ -1,27 +1,27 @@
-"""What is told of calls to dependencies while they are guarded."""
+"""The events of guarded calls, for observers."""
 
 from typing import Protocol
 
 
 class GuardObserver(Protocol):
-    """Told of every dependency's calls. Called on the event loop, often; must not block."""
+    """Observes the calls of every dependency. Its methods run often, on the event loop: none may block."""
 
     def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
-        """One attempt ended: `ok`, the reason of its error (`agents.errors`), `cancelled` or `defect`."""
+        """Note an attempt's end: `ok`, its error's reason (`agents.errors`), `cancelled` or `defect`."""
         ...
 
     def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
-        """An attempt failed for `reason`, and the next one follows after `wait_s`."""
+        """Note that an attempt failed for `reason`, and that the next one follows after `wait_s`."""
         ...
 
     def call_hedged(self, dependency: str) -> None:
-        """A second request was started beside one that takes long."""
+        """Note that a second request was started beside a slow one."""
         ...
 
     def breaker_changed(self, dependency: str, state: str, cause: str) -> None:
-        """Its breaker is `closed`, `half_open` or `open` now; `cause` is the error that opened it."""
+        """Note that a breaker is now `closed`, `half_open` or `open`; `cause` is the error that opened it."""
         ...
 
     def limit_changed(self, dependency: str, limit: int) -> None:
-        """So many of its calls may run at once now."""
+        """Note that `limit` calls to the dependency may run at once now."""
         ...

@@ -1,8 +1,8 @@
-"""One call to one dependency, with everything that keeps it fast and safe.
+"""The guard of one dependency, through which every call to it goes.
 
-In this order: an open breaker refuses at once; a slot of the bulkhead is waited for, in order; the call
-runs, and its outcome is told to breaker and limit; what failed is repeated if its error, the deadline
-and the budget allow it. This is the only layer of retries: nothing below repeats a call.
+An open breaker refuses the call at once. Else the call waits for a slot of the bulkhead, runs, and reports
+its end to breaker and limit. A failed call is repeated if its error, the deadline and the retry budget
+allow it. This is the only layer of retries: nothing below repeats a call.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from agents.resilience.verdict import CallVerdict, judge_failure
 T = TypeVar("T")
 
 CLOCK_SLACK_S = 0.001
-"""A stage's timer may fire this much before its deadline, by what the clock can tell apart."""
+"""Seconds before its deadline at which a stage's timer may fire, because clocks are not exact."""
 
 
 def _always() -> bool:
@@ -37,16 +37,16 @@ def _always() -> bool:
 
 
 class Guard:
-    """The guard of one dependency; whatever is None is left out.
+    """The guard of one dependency. A part that is None does nothing.
 
     Args:
         dependency: its name in errors, metrics and `/state`, for instance `model` or `tools/weather`.
-        observer: is told of attempts, retries, hedges and changes.
-        breaker: stops calling while it fails.
-        bulkhead: the calls that may run at once.
-        adaptive: sets the bulkhead's limit by how calls fare; needs a bulkhead.
-        budget: allows for retries and hedges; without it there are none.
-        hedged: whether a second request follows one that takes long, where it may be repeated.
+        observer: observes attempts, retries, hedges and changes of breaker and limit.
+        breaker: stops calls while the dependency fails.
+        bulkhead: bounds the calls that run at once.
+        adaptive: adapts the bulkhead's limit to successes and overload; needs a bulkhead.
+        budget: allows retries and hedges; without it there are none.
+        hedged: whether a slow call that may be repeated gets a second request beside it.
         jitter: draws evenly from 0 to 1.
     """
 
@@ -79,7 +79,7 @@ class Guard:
         return f"<Guard {self.dependency} {' '.join(repr(part) for part in parts if part is not None)}>"
 
     def state(self) -> dict[str, Any]:
-        """For `/state`."""
+        """Return the fields of `/state`: breaker, limit, calls in use and waiting."""
         shown: dict[str, Any] = {}
         if self._breaker is not None:
             shown["breaker"] = str(self._breaker.state)
@@ -109,7 +109,7 @@ class Guard:
         Raises:
             OpenBreakerError: the dependency is not being called.
             TimedOutError: no slot was free in time.
-            DependencyError: what the last attempt raised.
+            DependencyError: the error of the last attempt.
         """
         loop = asyncio.get_running_loop()
         budget = self._budget
@@ -225,7 +225,7 @@ class Guard:
             verdict = CallVerdict.NOTHING
         self._observer.attempt_finished(self.dependency, outcome, now - started)
         timed_out = outcome == TimedOutError.reason and verdict is CallVerdict.FAILED
-        # Probes of one that is down say nothing of how much it bears.
+        # A probe of a dependency that is down does not show how many calls it bears.
         if (
             (timed_out or isinstance(error, ThrottledError))
             and self._adaptive is not None

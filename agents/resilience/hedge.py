@@ -1,7 +1,7 @@
-"""Hedged requests: a second one after a call has taken longer than nearly all before it.
+"""Hedged requests: a call that is slower than nearly all before it gets a second request beside it.
 
-The first good answer wins and the other request is cancelled. See Dean and Barroso, "The Tail at Scale"
-(2013). Only for calls that may be repeated, and within the retry budget.
+The first success wins, and the other request is cancelled. See Dean and Barroso, "The Tail at Scale"
+(2013). Only calls that may be repeated are hedged, and only within the retry budget.
 """
 
 import asyncio
@@ -14,22 +14,21 @@ from agents.errors import DependencyError
 T = TypeVar("T")
 
 SAMPLES = 100
-"""Latencies that are looked at: the last so many."""
+"""Latencies in the window."""
 SAMPLES_MIN = 20
-"""Fewer have no 95th percentile to speak of."""
+"""Latencies that a 95th percentile needs."""
 AGE_MAX_S = 600.0
-"""An older one tells of a dependency as it was: with another load, another version, another cache."""
+"""Seconds after which a latency is dropped: load, version or caches of the dependency may have changed."""
 PERCENTILE = 0.95
 REFRESH = 20
-"""Latencies after which the percentile is found anew: sorting at each one would cost more than it tells."""
+"""Latencies between two calculations of the percentile, because sorting for each one would cost too much."""
 
 
 class LatencyWindow:
     """The 95th percentile of the last latencies, in seconds. Pure.
 
-    Where it is asked for it is found anew from time to time, of what is no older than `AGE_MAX_S` then, and
-    good for as long.
-    `now` is in seconds of a clock that never goes back.
+    `p95_s` calculates it anew after `REFRESH` latencies or `AGE_MAX_S`, from latencies no older than
+    `AGE_MAX_S`. `now` is in seconds of a clock that never goes back.
     """
 
     __slots__ = ("_found_at", "_latencies", "_p95_s", "_since")
@@ -44,14 +43,14 @@ class LatencyWindow:
         return f"<LatencyWindow p95 {self._p95_s}>"
 
     def p95_s(self, now: float) -> float | None:
-        """None: too few calls succeeded of late to speak of one."""
+        """Return the percentile; None if too few calls have succeeded of late."""
         old = self._p95_s is not None and now - self._found_at > AGE_MAX_S
         if old or self._since >= REFRESH:
             self._find(now)
         return self._p95_s
 
     def add(self, latency_s: float, now: float) -> None:
-        """Take in the latency of a call that succeeded now."""
+        """Add the latency of a call that succeeded now."""
         self._latencies.append((now, latency_s))
         self._since += 1
 
@@ -62,7 +61,7 @@ class LatencyWindow:
         enough = len(in_order) >= SAMPLES_MIN
         self._p95_s = in_order[int(PERCENTILE * (len(in_order) - 1))] if enough else None
         self._since = 0
-        # As old as what it tells of.
+        # As old as its latest latency.
         self._found_at = self._latencies[-1][0] if self._latencies else now
 
 
@@ -73,9 +72,10 @@ async def ahedged(
     may_start: Callable[[], bool],
     beaten: Callable[[], None] = lambda: None,
 ) -> T:
-    """The result of `first`, or of `second` if that succeeds earlier; where both fail, the first's error.
+    """Return the result of `first`, or of `second` if that succeeds earlier.
 
-    `second` is called `after_s` later, unless `may_start` says no then; `beaten`, where its result is used.
+    `second` is called after `after_s` seconds, unless `may_start` then returns False. `beaten` is called if
+    its result is used. If both fail, the error of `first` is raised.
     """
     loop = asyncio.get_running_loop()
     hedge: asyncio.Task[T] | None = None
@@ -89,11 +89,11 @@ async def ahedged(
             hedge.add_done_callback(ended)
 
     def ended(task: "asyncio.Task[T]") -> None:
-        # In this order: an error that nobody asks for any more has to be seen, too.
+        # `_succeeded` comes first: it marks an error as seen, even one that nobody needs any more.
         if _succeeded(task) and racing:
             scope.reschedule(loop.time())
 
-    # The first runs in this task: only a call that is hedged costs a task.
+    # `first` runs in this task, so that only a hedged call costs a task.
     timer = loop.call_later(after_s, start)
     try:
         async with scope:
@@ -119,10 +119,10 @@ async def ahedged(
 
 
 async def _of(call: Callable[[], Awaitable[T]]) -> T:
-    # Called here, because a task that is cancelled before it runs would leave a coroutine unawaited.
+    # Called here: a task that is cancelled before it runs would leave a coroutine unawaited.
     return await call()
 
 
 def _succeeded(task: "asyncio.Task[T]") -> bool:
-    # Asking for the exception marks it as seen, which it is.
+    # Reading the exception marks it as seen, so that asyncio does not log it.
     return not task.cancelled() and task.exception() is None

@@ -2,22 +2,21 @@
 
 Overload (429, 503, a time-out) halves the limit, once for all the calls that were under way together.
 While the limit is used up and calls succeed, it grows by a fixed step in the time of one call. It starts
-at its maximum: a dependency that bears that is never slowed down. Pure.
+at its maximum, so that a dependency that bears as much is never slowed down. Pure.
 
-Rates of 429 and time-outs are looked at rather than latencies, because a model's latency tells of the
-answer's length first. The time to the first token tells of the prompt's, and is known only where answers
-are streamed: a bound on it would have to be set for each model, and whoever sends long prompts, or asks
-with little time, would slow down all others.
+The limit follows 429 and time-outs, not latencies, because a model's latency depends on the answer's length
+first. The time to the first token depends on the prompt's length, and is known only for streamed answers: it
+would need a bound for each model, and long prompts or short deadlines would slow down all other questions.
 """
 
 LIMIT_MIN = 1
 DECREASE = 0.5
 STEPS = 100
-"""From nothing to the maximum in so many steps: at a second a call, 60 % are back within a minute."""
+"""Steps from nothing to the maximum: with calls of a second, 60 % are back within a minute."""
 
 
 class AdaptiveLimit:
-    """The limit of one dependency; `current` is what may run now.
+    """The limit of one dependency; `current` calls may run at once now.
 
     `now` and `started` are in seconds of a clock that never goes back.
     """
@@ -35,15 +34,15 @@ class AdaptiveLimit:
         return f"<AdaptiveLimit {self.current} of {self.maximum}>"
 
     def succeeded(self, in_use: int) -> bool:
-        """A call succeeded while `in_use` ran, itself included. Returns whether `current` changed."""
-        # A limit that is not used up was not tried: that calls succeed under it says nothing.
+        """Note a success while `in_use` calls ran, itself included. Return whether `current` changed."""
+        # Success below the limit does not show that the dependency bears more.
         if self.current >= self.maximum or in_use < self.current:
             return False
         self._limit = min(float(self.maximum), self._limit + self._step / self._limit)
         return self._apply()
 
     def overloaded(self, started: float, now: float) -> bool:
-        """A call that began at `started` met overload. Returns whether `current` changed."""
+        """Note overload of a call that began at `started`. Return whether `current` changed."""
         if started < self._decreased_at:
             return False
         self._decreased_at = now

@@ -1,7 +1,7 @@
-"""What the end of a call says of its dependency. Pure.
+"""The verdict on a dependency from the end of one call. Pure.
 
-What one question can bring about by itself (a refusal, an answer without a text) says nothing against the
-dependency, or whoever asks such questions could open its breaker for everybody.
+An end that one question alone can cause (a refusal, an answer without a text) does not count against the
+dependency: otherwise such questions could open its breaker for everybody.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from agents.errors import (
 
 
 class CallVerdict(Enum):
-    """For its breaker."""
+    """The method of the breaker that learns of the call: `succeeded`, `failed`, `turned_away` or `left`."""
 
     WELL = auto()
     FAILED = auto()
@@ -27,10 +27,10 @@ class CallVerdict(Enum):
 
 
 def judge_failure(failure: BaseException, *, late: bool) -> tuple[str, CallVerdict]:
-    """The name of the outcome of a call that failed, and what it says.
+    """Return the name of a failed call's outcome, and the verdict on its dependency.
 
     Args:
-        late: whether the call's time was over.
+        late: whether the call's deadline had passed.
     """
     match failure:
         case ThrottledError():
@@ -38,7 +38,7 @@ def judge_failure(failure: BaseException, *, late: bool) -> tuple[str, CallVerdi
         case OpenBreakerError() | UnfitOutputError():
             return failure.reason, CallVerdict.NOTHING
         case PermanentError():
-            # An answer with a status comes from something that works; without, nothing may have been sent.
+            # A server that sent a status works. Without a status, perhaps nothing was sent.
             return failure.reason, CallVerdict.NOTHING if failure.status is None else CallVerdict.WELL
         case DependencyError():
             return failure.reason, CallVerdict.FAILED

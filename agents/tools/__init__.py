@@ -1,1 +1,1 @@
-"""Tools: what a question may call while it is answered, and the one way in which they are called."""
+"""The tools that a question may call, and the one way to call them."""

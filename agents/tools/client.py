@@ -1,4 +1,4 @@
-"""The HTTP client that Python tools may ask for. Imported with the first tool that does."""
+"""The HTTP client that Python tools may ask for. It is imported with the first tool that does."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -27,9 +27,9 @@ class InjectedClient:
         function: Callable[[httpx.AsyncClient], Awaitable[Any]],
         headers: Mapping[str, str],
     ) -> Any:
-        """The function's result; httpx's errors become those of `agents.errors`.
+        """Return the function's result; httpx's errors become those of `agents.errors`.
 
-        An error's own text is not passed on: it holds the address, and addresses hold keys.
+        The text of httpx's errors is dropped: it holds the address, and addresses can hold keys.
         """
         token = _headers.set(headers)
         try:
@@ -49,7 +49,7 @@ class InjectedClient:
             _headers.reset(token)
 
     def _opened(self) -> httpx.AsyncClient:
-        # Made with the first call, because a client belongs to the loop that is running then.
+        # Made for the first call, because a client belongs to the loop that runs then.
         if self._client is None:
             self._client = self._http()
             hooks = self._client.event_hooks["request"]

@@ -1,4 +1,4 @@
-"""Runs planned tool calls: checked before, timed, and never raising."""
+"""Runs planned tool calls: it checks the arguments, keeps the time and never raises."""
 
 import asyncio
 import logging
@@ -21,15 +21,15 @@ from schemas.question import Question
 log = logging.getLogger(__name__)
 
 RESULT_MAX = 12_000
-"""Characters of a result, about 3,000 tokens: the room that other systems leave for one, too."""
+"""Characters of a result, about 3,000 tokens, as in comparable systems."""
 
 
 class RegistryExecutor:
     """The `ToolExecutor` of a registry.
 
-    Of each result at most `result_max` characters (as JSON, where it is not text) are kept; what is
-    longer becomes text that ends by saying that it was cut. `guards` has a guard for each tool's name, or
-    none; a tool that is not idempotent is called once, whatever its guard would do.
+    A result longer than `result_max` characters (as JSON, unless it is text) becomes text that is cut there
+    and says so. `guards` may hold a guard for each tool's name. A tool that is not idempotent is called
+    once, even if its guard allows retries.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class RegistryExecutor:
         self._result_max = result_max
 
     def offered(self, question: Question) -> Sequence[ToolSpec]:
-        """The tools that this question's tenant has and that its `tools` field allows."""
+        """Return the tools that the question's tenant has and its `tools` field allows."""
         return self._registry.offered(question)
 
     async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
-        """Run one call until the tool's own time-out or `call.deadline`, whichever is sooner."""
+        """Run one call until the tool's own time-out or `call.deadline`, the sooner of the two."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         status: ToolCallStatus = "ok"
@@ -69,16 +69,18 @@ class RegistryExecutor:
         return planned.ended(status, result, loop.time() - started)
 
     async def areconcile(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall | None:
-        """What became of a call that an earlier run may have started; None: it never ran.
+        """Return how a call ended that an earlier run may have started; None: it never ran.
 
-        `unknown` where its tool has no `reconcile_url`, or where that does not tell in time.
+        The status is `unknown` if the tool has no `reconcile_url`, or if that gives no answer in time.
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
         entry = self._registry.find(planned.name, question)
         tool = None if entry is None else entry.tool
         if tool is None or not tool.reconcile_url or not isinstance(tool, Reconcilable):
-            return planned.ended("unknown", "it may have run before a crash, and cannot be asked")
+            return planned.ended(
+                "unknown", "it may have run before a crash, and its tool has no reconcile_url to ask"
+            )
         limit = min(started + tool.spec.timeout_s, call.deadline)
         status: ToolCallStatus = "ok"
         result: Any
@@ -144,7 +146,7 @@ class RegistryExecutor:
             text = result if isinstance(result, str) else encoded.decode()
             if len(text) > self._result_max:
                 return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"
-        # Last, because it takes seconds where there are millions of lists, and text nests nothing.
+        # Last, because it takes seconds for millions of lists, which the cut above turns into text.
         if nests_too_deeply(result):
             raise BadOutputError(f"tools/{name}", "the result is nested too deeply")
         return result
@@ -152,12 +154,12 @@ class RegistryExecutor:
 
 def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, str]:
     headers = call.headers
-    # Nothing of the attempt or of the run is in it: the same call has the same key for ever.
+    # The key holds nothing of the attempt or the run, so that the same call always has the same key.
     headers["Idempotency-Key"] = f"{percent_encoded(question.id)}/{percent_encoded(planned.id)}"
     return headers
 
 
 def _cancelled(error: BaseException) -> bool:
-    """Whether it is we who were cancelled: a tool can also raise it itself, or meet it in what it awaits."""
+    """Whether this task was cancelled. A tool can also raise CancelledError, or await a cancelled task."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)

@@ -19,11 +19,11 @@ from agents.tools.tool import DidNotRunError, RejectedCallError
 class HttpTool:
     """One endpoint, over a pool of its own.
 
-    In a query, text goes as it is, a list or object as JSON, and null not at all; what the address's own
-    query sets is no argument, unless the schema names it. A 2xx response is the result: JSON by its
-    content type, nothing where it is empty, else text. JSON with a whole number beyond 64 bits is text,
-    too. Every other status is an error, a redirect too: it is not followed. What a response repeats of
-    `secrets` is hidden.
+    A query holds text as it is, a list or object as JSON, and null not at all. A parameter that the
+    address's own query sets is no argument, unless the schema names it. A 2xx response is the result: JSON
+    by its content type, null if it is empty, else text. JSON with a whole number beyond 64 bits is text,
+    too. Every other status is an error, also a redirect, which is not followed. `secrets` that a response
+    repeats are hidden.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class HttpTool:
         self._url = url
         self._pool = pool
         self._secrets = tuple(secret.encode() for secret in secrets)
-        # Many servers take the last of several, which would be the model's.
+        # Many servers take the last of several values, which would be the model's.
         named = spec.parameters.get("properties")
         self._fixed = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)).keys() - (
             named.keys() if isinstance(named, dict) else ()
@@ -54,10 +54,10 @@ class HttpTool:
         return f"<HttpTool {self.spec.name} {self.method}>"
 
     async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
-        """Send one request; see the class for what becomes of the response."""
+        """Send one request, and return its result as the class describes it."""
         if self.method == "GET":
             if fixed := self._fixed.intersection(arguments):
-                problem = f"{', '.join(sorted(fixed))}: set by the tool's address, and cannot be chosen"
+                problem = f"{', '.join(sorted(fixed))}: set by the tool's address, and not an argument"
                 raise RejectedCallError(self._pool.dependency, problem)
             query = {
                 name: value if isinstance(value, str) else self._json(value).decode()
@@ -81,17 +81,17 @@ class HttpTool:
         return _content(self._pool.dependency, response)
 
     async def areconcile(self, headers: dict[str, str]) -> Any:
-        """Ask `reconcile_url`: the body of a 200 is the call's result, and 404 says that it never ran."""
+        """Ask `reconcile_url`. The body of a 200 is the call's result; 404 means that it never ran."""
         dependency = self._pool.dependency
         response = await self._pool.arequest("GET", self.reconcile_url, headers=headers)
         if response.status == 404:
-            raise DidNotRunError(dependency, "its server knows of no such call", status=404)
+            raise DidNotRunError(dependency, "its server knows no such call", status=404)
         if response.status != 200:
             raise DependencyError(dependency, f"HTTP {response.status}", status=response.status)
         return _content(dependency, self._without_secrets(response))
 
     def _without_secrets(self, response: HttpResponse) -> HttpResponse:
-        # A result goes into prompts, answers and traces, an error's message too.
+        # Results and error messages go into prompts, answers and traces.
         for secret in self._secrets:
             if secret in response.body:
                 response = replace(response, body=response.body.replace(secret, b"***"))
@@ -113,7 +113,7 @@ def _content(dependency: str, response: HttpResponse) -> Any:
     if not response.body:
         return None
     declared = response.headers.get("Content-Type", "")
-    # The usual one is settled without parsing: this is the hot path.
+    # The hot path: the usual type needs no parsing.
     if declared.startswith("application/json"):
         return _json(dependency, response.body)
     header = Message()
@@ -132,7 +132,9 @@ def _content(dependency: str, response: HttpResponse) -> Any:
 def _json(dependency: str, body: bytes) -> Any:
     try:
         value = orjson.loads(body)
-        # Many readers of an answer would round such a number as well; nobody rounds text.
+        # Many readers of an answer would round such a number, but none rounds text.
         return value if unrounded(value, body) is value else body.decode()
     except orjson.JSONDecodeError as error:
-        raise BadOutputError(dependency, "the response is not the JSON that it says it is") from error
+        raise BadOutputError(
+            dependency, "the response is not JSON, though its content type says so"
+        ) from error

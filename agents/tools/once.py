@@ -13,8 +13,8 @@ from schemas.answer import ToolCall
 class OnceOnly:
     """The calls of one question's plan in one run.
 
-    Calls that may be repeated go straight to the executor, and where there are no others nothing is
-    written and nothing awaited.
+    Calls that may be repeated go straight to the executor. If there are no others, nothing is written to
+    the journal and nothing awaited.
     """
 
     def __init__(self, plan: Plan, executor: ToolExecutor, run: Run, journal: Journal) -> None:
@@ -26,13 +26,13 @@ class OnceOnly:
         once = {spec.name for spec in executor.offered(run.question) if not spec.idempotent}
         self._guarded = {planned.id for planned in plan.calls if planned.name in once} if once else set()
         if self._recorded is not None:
-            # Whatever the tool is declared now, it may not have been when its intent was written.
+            # The tool may be declared idempotent now, but not when its intent was written.
             self._guarded |= self._recorded.intents | self._recorded.results.keys()
         self._planned: asyncio.Task[None] | None = None
         self._results: dict[str, ToolCall] = {}
 
     def start(self) -> None:
-        """Record the plan where it holds a call to be guarded. Call it before the first `arun`."""
+        """Record the plan if it holds a call that must run once. Call it before the first `arun`."""
         if self._guarded and self._recorded is None:
             run = self._run
             self._planned = asyncio.get_running_loop().create_task(
@@ -41,16 +41,16 @@ class OnceOnly:
             self._planned.add_done_callback(_retrieve)
 
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Stop recording the plan."""
         if self._planned is not None:
             self._planned.cancel()
 
     def finished(self, call_id: str) -> ToolCall | None:
-        """The result of a call that ended, though it may not be recorded yet."""
+        """Return the result of a call that ended, though it may not be recorded yet."""
         return self._results.get(call_id)
 
     async def arun(self, planned: PlannedCall, call: Call) -> ToolCall:
-        """Run one call, or what the journal leaves of it."""
+        """Run one call, unless the journal holds its result or an intent that must be reconciled first."""
         run = self._run
         if planned.id not in self._guarded:
             return await self._executor.arun(planned, run.question, call)
@@ -69,7 +69,7 @@ class OnceOnly:
         refused = False
 
         async def permit() -> None:
-            # Again: it may have waited for a slot in between, and somebody else may do it by now.
+            # Asked again: while the call waited for a slot, its question may have gone to another worker.
             nonlocal refused
             try:
                 await self._journal.aowned(run.question, run.source)
@@ -84,7 +84,7 @@ class OnceOnly:
         return result
 
     async def _permit(self, planned: PlannedCall) -> None:
-        """Returns when plan and intent are safe, and the question is still ours.
+        """Return when plan and intent are safe, and the question still belongs to this worker.
 
         Both are written before either is awaited, so that they share a batch.
         """
@@ -95,7 +95,7 @@ class OnceOnly:
         await self._journal.aowned(run.question, run.source)
 
     async def _reconcile(self, planned: PlannedCall, call: Call) -> ToolCall | None:
-        """What became of a call with an intent alone; None where it never ran and may start now."""
+        """Return the end of a call with an intent but no result; None if it never ran and may start now."""
         if not isinstance(self._executor, Reconciler):
             return planned.ended("unknown", "it may have run before a crash")
         result = await self._executor.areconcile(planned, self._run.question, call)
@@ -106,7 +106,7 @@ class OnceOnly:
         return result
 
     async def _keep(self, result: ToolCall) -> None:
-        # A result that is not recorded costs the next run an `unknown`, not this one its result.
+        # Without the record the next run reports `unknown`; this run still has its result.
         run = self._run
         try:
             await self._journal.aresult(run.question, run.source, result)
@@ -115,6 +115,6 @@ class OnceOnly:
 
 
 def _retrieve(planned: "asyncio.Task[None]") -> None:
-    # Whoever waited for it is told; nobody may be waiting any more.
+    # Read here in case nobody awaits the task, so that asyncio does not log its error.
     if not planned.cancelled():
         planned.exception()

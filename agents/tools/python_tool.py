@@ -1,4 +1,4 @@
-"""A tool that is an async Python function: its hints are the schema, its docstring the description.
+"""A tool that is an async Python function: its hints are the schema, its docstring is the description.
 
     @tool(idempotent=True, timeout_s=2.0)
     async def convert(
@@ -37,7 +37,7 @@ _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Exampl
 
 
 class ToolError(Exception):
-    """Raised by a tool's function for what the asker should read, such as an unknown place.
+    """An error whose text the asker should read, such as an unknown place. A tool's function raises it.
 
     Any other exception is a defect: it is logged, and the asker learns only its type.
     """
@@ -58,10 +58,10 @@ def tool(
     tenants: frozenset[str] | None = None,
     cacheable: bool = False,
 ) -> Callable[[F], F]:
-    """Declare how a function may be called; without it: not idempotent, usual time-out, all tenants.
+    """Declare how a function may be called. The default: not idempotent, usual time-out, all tenants.
 
-    `cacheable`: the result depends on the arguments alone, so that an answer that rests on it may be
-    given to others for a while.
+    `cacheable`: the result depends on the arguments alone, so that the cache may keep an answer that rests
+    on it.
 
     Raises:
         ToolConfigError: `timeout_s` is not more than 0 seconds.
@@ -80,11 +80,11 @@ class PythonTool:
     """One async function as a tool.
 
     Args:
-        function: every parameter needs a type hint that msgspec knows; those with a default are
-            optional. A parameter hinted `httpx.AsyncClient` is given a client and kept out of the
+        function: every parameter needs a type hint that msgspec knows. A parameter with a default is
+            optional. A parameter with the hint `httpx.AsyncClient` gets a client and is left out of the
             schema; the client's requests carry the call's headers.
         name: default: the function's own.
-        http: gives that client.
+        http: returns that client.
         default_timeout_s: for functions that declare no time-out, in seconds.
 
     Raises:
@@ -105,7 +105,7 @@ class PythonTool:
         self._where = f"tool {name} ({getattr(function, '__module__', '?')})"
         if not inspect.iscoroutinefunction(function):
             raise ToolConfigError(
-                f"{self._where}: must be an `async def`; a plain function would block others"
+                f"{self._where}: must be an `async def`; a plain function would block all other questions"
             )
         description = _SECTION.split(inspect.getdoc(function) or "")[0].strip()
         if not description:
@@ -148,14 +148,14 @@ class PythonTool:
         except ToolError as error:
             raise PermanentError(dependency, str(error)) from error
         except TimeoutError as error:
-            raise TimedOutError(dependency, "something that it waited for took too long") from error
+            raise TimedOutError(dependency, "a call that it awaited took too long") from error
         except SystemExit as error:
-            # It would end the worker, and each one that reads the question after it.
+            # SystemExit would end the worker, and every other one that reads the question after it.
             raise RuntimeError(f"{self._where}: called sys.exit") from error
         return msgspec.to_builtins(result, str_keys=True)
 
     async def aclose(self) -> None:
-        """Nothing is held that is not the pool's."""
+        """Do nothing: all connections belong to the pool."""
 
     def _struct(self, name: str) -> type[msgspec.Struct]:
         try:
@@ -166,7 +166,7 @@ class PythonTool:
         for parameter in inspect.signature(self._function).parameters.values():
             if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
                 raise ToolConfigError(
-                    f"{self._where}: every parameter must be a named one, {parameter} is not"
+                    f"{self._where}: every parameter must be a named one, and {parameter} is not"
                 )
             hint = hints.get(parameter.name)
             if hint is None:
@@ -192,7 +192,7 @@ class PythonTool:
             raise ToolConfigError(
                 f"{self._where}: a hint has no JSON Schema: {_first_line(error)}"
             ) from error
-        # Not always the name that it was given: a hint may be a struct of the same one.
+        # Not always `name`: a hint may be a struct of the same name.
         schema: dict[str, Any] = components.pop(own["$ref"].rpartition("/")[2])
         del schema["title"]
         return {**schema, "$defs": components} if components else schema
@@ -201,20 +201,20 @@ class PythonTool:
         from agents.tools.client import InjectedClient  # noqa: PLC0415 - httpx is 9 MB and 0.2 s
 
         if http is None:
-            raise ToolConfigError(f"{self._where}: asks for an HTTP client, and none is given here")
+            raise ToolConfigError(f"{self._where}: asks for an HTTP client, and there is none here")
         return InjectedClient(http)
 
 
 def _is_client(hint: Any) -> bool:
-    # By name, because whoever writes that hint has imported httpx, and nobody else need.
+    # Compared by name, so that httpx is imported only with tools that use it.
     return getattr(hint, "__module__", "").partition(".")[0] == "httpx" and hint.__qualname__ == "AsyncClient"
 
 
 def python_tools(*, http: "Callable[[], httpx.AsyncClient]", default_timeout_s: float) -> list[PythonTool]:
-    """The functions that installed packages offer as tools.
+    """Return the functions that installed packages offer as tools.
 
     Raises:
-        ToolConfigError: one of them cannot be loaded, or will not do.
+        ToolConfigError: one of them cannot be loaded, or is no tool.
     """
     try:
         functions = load_entry_points(TOOLS_GROUP)
@@ -228,7 +228,7 @@ def python_tools(*, http: "Callable[[], httpx.AsyncClient]", default_timeout_s: 
 
 def _default(value: Any) -> Any:
     if isinstance(value, list | dict | set | bytearray):
-        # Each call gets its own, so that a function cannot pass things to the next question in it.
+        # Each call gets its own copy, so that a function cannot pass data to the next question in it.
         return msgspec.field(default_factory=lambda: copy.deepcopy(value))
     return value
 

@@ -1,6 +1,6 @@
-"""Tools by name, and who may call them.
+"""Tools by name, and the tenants that may call them.
 
-Fixed once built: no question can add to it, take from it or see another tenant's part of it.
+A registry never changes: no question can add to it, take from it or see another tenant's part of it.
 """
 
 import re
@@ -15,10 +15,10 @@ from agents.tools.tool import Tool, ToolConfigError
 from schemas.question import Question
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What model servers accept as a function's name."""
+"""Names of functions that model servers accept."""
 
 _PROBLEM_MAX = 200
-"""Characters of a complaint about arguments; a validator quotes the whole value that it dislikes."""
+"""Characters of a problem with arguments; a validator quotes the whole wrong value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RegisteredTool:
     validator: jsonschema_rs.Validator
 
     def problem(self, arguments: dict[str, Any]) -> str:
-        """What is wrong with the arguments, in one short line; empty: nothing."""
+        """Return the problem with the arguments in one short line; empty: none."""
         try:
             self.validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
@@ -50,10 +50,10 @@ class _Offer:
 
 
 class ToolRegistry:
-    """The tools that there are.
+    """The tools of a worker.
 
     Raises:
-        ToolConfigError: a name is used twice or not allowed, or a schema of arguments is none.
+        ToolConfigError: a name is used twice or not allowed, or a schema of arguments is no JSON Schema.
     """
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
@@ -62,18 +62,18 @@ class ToolRegistry:
             name = tool.spec.name
             if not NAME.fullmatch(name):
                 raise ToolConfigError(
-                    f"[tools.{name}]: a tool's name is 1 to 64 of the characters a-z A-Z 0-9 _ -"
+                    f"[tools.{name}]: a tool's name has 1 to 64 of the characters a-z A-Z 0-9 _ -"
                 )
             if name in self._tools:
-                raise ToolConfigError(f"[tools.{name}]: there are two tools of this name")
+                raise ToolConfigError(f"[tools.{name}]: two tools have this name")
             if tool.spec.cacheable and not tool.spec.idempotent:
                 raise ToolConfigError(
-                    f"[tools.{name}] cacheable: an answer given again calls nothing, so that only a tool "
-                    "that is idempotent can be"
+                    f"[tools.{name}] cacheable: only an idempotent tool can be cacheable, because a cached "
+                    "answer calls nothing"
                 )
             self._tools[name] = RegisteredTool(tool, _compiled(tool.spec))
-        # Only tenants that some tool names get an offer of their own: the tenants of questions are
-        # whatever their senders write, and must not grow a table here.
+        # Only tenants that some tool names get an offer of their own: senders may write any tenant, and
+        # questions must not grow a table here.
         tenants = {tenant for entry in self._tools.values() for tenant in entry.tool.tenants or ()}
         self._offers = {tenant: self._offer(tenant) for tenant in tenants}
         self._open_offer = self._offer(None)
@@ -90,23 +90,23 @@ class ToolRegistry:
         return _Offer(tuple(entry.tool.spec for entry in tools.values()), tools)
 
     def offered(self, question: Question) -> tuple[ToolSpec, ...]:
-        """The tools of the question's tenant, without those that its `tools` leaves out."""
+        """Return the tools of the question's tenant, without those that its `tools` leaves out."""
         specs = self._offers.get(question.tenant, self._open_offer).specs
         if question.tools is None:
             return specs
-        # A question's list may be as long as a message: it is gone through once, not for each tool.
+        # A question's list may be as long as a message: it is read once, not for each tool.
         allowed = frozenset(question.tools)
         return tuple(spec for spec in specs if spec.name in allowed)
 
     def find(self, name: str, question: Question) -> RegisteredTool | None:
-        """The tool of that name, if it is offered to this question."""
+        """Return the tool of that name, if it is offered to this question."""
         tool = self._offers.get(question.tenant, self._open_offer).tools.get(name)
-        # In this order: a name that a model made up is not looked for in a long list.
+        # In this order, so that a name that a model made up is not searched for in a long list.
         return tool if tool is None or question.tools is None or name in question.tools else None
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """All of them, whoever may call them."""
+        """All tools, of all tenants."""
         return tuple(entry.tool for entry in self._tools.values())
 
     async def aclose(self) -> None:
@@ -127,5 +127,5 @@ def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
 
 
 def _refuse(uri: str) -> Any:
-    # The library would fetch it over the network, blocking, from wherever the schema says.
-    raise ValueError(f"schemas are not fetched ({uri})")
+    # The library would fetch any address in a schema over the network, and block.
+    raise ValueError(f"references to other documents are not fetched ({uri})")

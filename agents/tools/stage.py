@@ -1,4 +1,4 @@
-"""The tools stage: the planned calls side by side, with what is back in time."""
+"""The tools stage: it runs the planned calls side by side, and takes the results that come in time."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from schemas.event import StageStatus
 log = logging.getLogger(__name__)
 
 _GRACE_S = 0.25
-"""What an executor that overlooks its deadline gets on top, before its call is abandoned."""
+"""Seconds after the deadline for an executor that overlooks it, before its call is abandoned."""
 
 _TRACED: dict[ToolCallStatus, StageStatus] = {
     "ok": "ok",
@@ -36,11 +36,10 @@ _REASONS: dict[ToolCallStatus, DegradeReason] = {
 async def run_planned(
     plan: Plan, executor: ToolExecutor, run: Run, call: Call, *, concurrency: int, journal: Journal
 ) -> tuple[ToolCall, ...]:
-    """Run the planned calls side by side, at most `concurrency` at once; results in the plan's order.
+    """Run the planned calls side by side, at most `concurrency` at once; return results in the plan's order.
 
-    Ends by `call.deadline` (and a moment): a call that is not back by then has status `timeout`, and
-    the results of the others are kept. Calls that may not be repeated are started at most once, by what
-    `journal` says.
+    It ends by `call.deadline` plus `_GRACE_S`: a call without a result by then has the status `timeout`, and
+    the others keep their results. `journal` ensures that calls that may not be repeated start at most once.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -49,7 +48,7 @@ async def run_planned(
     alike = len({planned_call.name for planned_call in plan.calls}) < len(plan.calls)
 
     async def one(planned_call: PlannedCall) -> ToolCall:
-        # Calls of one tool are traced under one name: each counts its own attempts.
+        # Calls of one tool are traced under one name, but each counts its own attempts.
         own = replace(run, attempts={}) if alike else run
         begun = loop.time()
         result = await calls.arun(planned_call, own.call(f"tools/{planned_call.id}", call.deadline))
@@ -87,9 +86,9 @@ def _detail(result: ToolCall) -> str:
 
 def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_s: float) -> ToolCall:
     status: ToolCallStatus = "timeout"
-    result = "no result within the time that the question has"
+    result = "no result before the question's deadline"
     if task.done():
-        # Where it was cancelled by now it was not by us: that takes a turn of the event loop.
+        # Our own cancellation takes a turn of the event loop: a task that is cancelled by now was not by us.
         defect = asyncio.CancelledError() if task.cancelled() else task.exception()
         if defect is None:
             return task.result()

@@ -1,4 +1,4 @@
-"""Tools as operators declare them: the TOML table `[tools.NAME]`."""
+"""Tools that operators declare in the TOML table `[tools.NAME]`."""
 
 import math
 import re
@@ -71,9 +71,9 @@ _ALLOWED = {
     "python": "an async function as module:attribute",
 }
 SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie|session", re.IGNORECASE)
-"""What the name of a header holds whose text is secret though it stands in the settings."""
+"""Matches names of headers whose values count as secret although they stand in the settings."""
 _SECRET_MIN = 8
-"""A shorter word would be found in texts by chance."""
+"""Characters of the shortest secret that is hidden; a shorter one would match other text by chance."""
 
 _PLACE = re.compile(r"`\$\.(\w+)")
 _FIELD = re.compile(r"field `(\w+)`")
@@ -87,14 +87,14 @@ def table_tools(
     default_timeout_s: float,
     tls: ssl.SSLContext | None = None,
 ) -> list[Tool]:
-    """The tools of `[tools]`: those with `url` are HTTP tools, those with `python` async functions.
+    """Make the tools of `[tools]`: those with `url` are HTTP tools, those with `python` async functions.
 
-    Each HTTP tool has a pool of its own that opens with its first call; `environ` is where its header
-    values of the form `{env = "NAME"}` come from. `http` is for functions that ask for a client, `tls` says
-    whose certificates HTTP tools trust (`HttpPool`).
+    Each HTTP tool has a pool of its own that opens with its first call. `environ` holds the header values of
+    the form `{env = "NAME"}`. `http` returns the client for functions that ask for one. `tls` holds the
+    authorities that HTTP tools trust (see `HttpPool`).
 
     Raises:
-        ToolConfigError: names the tool, the field and what is allowed there.
+        ToolConfigError: a declaration is wrong. The message names the tool, the field and the allowed values.
     """
     return [
         _python_tool(name, _converted(name, declared, _DeclaredPython), http, default_timeout_s)
@@ -140,7 +140,7 @@ def _http_tool(
     spec = ToolSpec(
         name=name,
         description=declared.description.strip(),
-        # A schema without a type would let anything pass; a call's arguments are always an object.
+        # A schema without a type would let any value pass; a call's arguments are always an object.
         parameters={"type": "object", "properties": {}, **declared.parameters},
         timeout_s=_finite(name, declared.timeout_s or default_timeout_s),
         idempotent=declared.method == "GET" if declared.idempotent is None else declared.idempotent,
@@ -175,19 +175,17 @@ def _converted(name: str, table: Mapping[str, Any], kind: type[D]) -> D:
         place = _PLACE.search(problem)
         match = place or _FIELD.search(problem)
         if match is None:
-            raise ToolConfigError(f"[tools.{name}]: {problem}; allowed is a table with {allowed}") from None
+            raise ToolConfigError(f"[tools.{name}]: {problem}; allowed: a table with {allowed}") from None
         field = match[1]
         if field not in kind.__struct_fields__:
-            raise ToolConfigError(
-                f"[tools.{name}] {field}: there is no such setting here; allowed: {allowed}"
-            ) from None
+            raise ToolConfigError(f"[tools.{name}] {field}: unknown key; allowed: {allowed}") from None
         what = "is missing" if place is None else problem.partition(" - at ")[0]
         raise _wrong(name, field, what) from None
 
 
 def _finite(name: str, timeout_s: float) -> float:
     if not math.isfinite(timeout_s):
-        raise _wrong(name, "timeout_s", "not a length of time")
+        raise _wrong(name, "timeout_s", "not a number of seconds")
     return timeout_s
 
 
@@ -203,12 +201,12 @@ def _check_url(name: str, field: str, url: str) -> None:
     except ValueError:  # a port out of range, or half an IPv6 address
         callable_ = clean = False
     if not (callable_ and clean):
-        # The value is not repeated: a password inside it would be shown.
+        # The message leaves the value out, because it may hold a password.
         raise _wrong(name, field, "not an address that can be called")
 
 
 def _secrets(headers: Mapping[str, str], declared: Mapping[str, str | _Env]) -> list[str]:
-    """What must not be repeated: the words of values from the environment, and of headers named so."""
+    """Return the words to hide: those of values from the environment and of headers with secret names."""
     return [
         word
         for header, value in headers.items()
@@ -227,7 +225,7 @@ def _resolved_headers(
         if not _HEADER_NAME.fullmatch(header):
             raise ToolConfigError(f"{where}: not a header's name")
         if header.lower() in _OURS:
-            raise ToolConfigError(f"{where}: set for every call, and cannot be chosen")
+            raise ToolConfigError(f"{where}: set for every call by Kotae itself")
         text = environ.get(value.env, "") if isinstance(value, _Env) else value
         if isinstance(value, _Env) and not text:
             raise ToolConfigError(f"{where}: the environment variable {value.env} is not set, or empty")

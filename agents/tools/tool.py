@@ -1,4 +1,4 @@
-"""What every tool is to the registry and the executor, whatever it calls."""
+"""The interface of all tools, for the registry and the executor."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -6,32 +6,32 @@ from agents.components import ToolSpec
 from agents.errors import PermanentError
 
 RESULT_BYTES_MAX = 1024 * 1024
-"""Longest response that is read from a tool's server; far more than a model can be shown of it."""
+"""Longest response that is read from a tool's server; a model is shown far less of it."""
 
 
 class ToolConfigError(ValueError):
-    """A tool is declared wrongly: one line that names it, what is wrong and what is allowed."""
+    """A tool is declared wrongly. The message is one line: tool, problem and allowed values."""
 
 
 class RejectedCallError(PermanentError):
-    """The call is not allowed, or its arguments do not fit; nothing was called."""
+    """The call is not allowed, or its arguments do not fit. Nothing was called."""
 
     reason = "rejected"
 
 
 class DidNotRunError(PermanentError):
-    """The tool's server knows of no such call: it may be started."""
+    """The tool's server knows no such call, so that it may be started."""
 
     reason = "did_not_run"
 
 
 class Tool(Protocol):
-    """Something that can be called by name.
+    """A function that can be called by name.
 
     Attributes:
-        spec: what planners are told of it.
-        tenants: who may call it; None: everybody.
-        reconcile_url: where it can be asked whether a call ran; empty: nowhere.
+        spec: its description for planners, and the limits of its calls.
+        tenants: the tenants that may call it; None: all.
+        reconcile_url: the address that tells whether a call ran; empty: none.
     """
 
     spec: ToolSpec
@@ -39,18 +39,18 @@ class Tool(Protocol):
     reconcile_url: str
 
     async def arun(self, arguments: dict[str, Any], headers: dict[str, str]) -> Any:
-        """Do it once; the result is text, or what JSON can hold.
+        """Run the tool once, and return text or another value that JSON can hold.
 
-        `headers` go with every request that this causes; the dict is the callee's to add to.
-        Runs until it is cancelled: time-outs are the executor's.
+        The tool sends `headers` with every request, and may add to the dict. It runs until it is cancelled:
+        the executor keeps the time.
 
         Raises:
-            DependencyError: it failed; the message may be shown to whoever asked.
+            DependencyError: it failed. The asker may see the message.
         """
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
@@ -59,10 +59,10 @@ class Reconcilable(Protocol):
     """A tool whose `reconcile_url` can be asked."""
 
     async def areconcile(self, headers: dict[str, str]) -> Any:
-        """The result of the call that had the `Idempotency-Key` in `headers`.
+        """Return the result of the call that had the `Idempotency-Key` in `headers`.
 
         Raises:
             DidNotRunError: there was no such call.
-            DependencyError: it cannot be told whether there was one.
+            DependencyError: it is unknown whether there was one.
         """
         ...

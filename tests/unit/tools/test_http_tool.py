@@ -75,7 +75,7 @@ async def test_what_an_address_sets_is_no_argument_unless_the_schema_says_so(ser
     schema = {"properties": {"unit": {"type": "string"}}}
     refused = await run(url, {"site": "other"}, method="GET", parameters=schema)
     assert (refused.status, server.received) == ("rejected", [])
-    assert refused.result == "site: set by the tool's address, and cannot be chosen"
+    assert refused.result == "site: set by the tool's address, and not an argument"
     assert (await run(url, {"unit": "F"}, method="GET", parameters=schema)).status == "ok"
 
 
@@ -118,7 +118,7 @@ async def test_text_is_read_in_its_own_encoding(server: ToolServer) -> None:
         ("/status/429", "HTTP 429: code 429"),
         ("/status/500", "HTTP 500: code 500"),
         ("/status/503", "HTTP 503: code 503"),
-        ("/garbage", "the response is not the JSON that it says it is"),
+        ("/garbage", "the response is not JSON, though its content type says so"),
         ("/image", "the response is neither JSON nor text (image/png)"),
         ("/huge?length=400000", "the response is longer than 1,048,576 bytes"),
         ("/missing", "HTTP 404"),

@@ -96,7 +96,7 @@ def test_defaults() -> None:
         ({"parameters": "string"}, r"\[tools\.weather\] parameters: "),
         (
             {"retries": 3},
-            r"\[tools\.weather\] retries: there is no such setting here; allowed: description, url",
+            r"\[tools\.weather\] retries: unknown key; allowed: description, url",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_mistakes_are_named_with_what_is_allowed(fields: dict[str, Any], message
 
 
 def test_a_tool_that_is_no_table() -> None:
-    with pytest.raises(ToolConfigError, match=r"\[tools\.weather\]: .* allowed is a table with"):
+    with pytest.raises(ToolConfigError, match=r"\[tools\.weather\]: .* allowed: a table with"):
         table_tools({"weather": "sunny"}, environ={}, http=unused_client, default_timeout_s=1.0)
     with pytest.raises(
         ToolConfigError, match=r"headers\.X: the environment variable KEY is not set, or empty"
@@ -161,10 +161,10 @@ def test_a_function_by_import_path() -> None:
         (
             "lookup",
             {"url": "http://h/"},
-            r"\[tools\.words\] url: there is no such setting here; allowed: python",
+            r"\[tools\.words\] url: unknown key; allowed: python",
         ),
         ("lookup", {"timeout_s": -1}, r"\[tools\.words\] timeout_s: .*; allowed: seconds"),
-        ("lookup", {"timeout_s": float("inf")}, r"\[tools\.words\] timeout_s: not a length of time"),
+        ("lookup", {"timeout_s": float("inf")}, r"\[tools\.words\] timeout_s: not a number of seconds"),
         ("lookup", {"python": 5}, r"\[tools\.words\] python: .*; allowed: an async function"),
     ],
 )
