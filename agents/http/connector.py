@@ -5,6 +5,7 @@ its socket is made. So neither a name that changes afterwards nor the form of a 
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Collection, Sequence
@@ -82,5 +83,6 @@ class GuardedConnector(aiohttp.TCPConnector):
         # it, this method refuses every address that was not granted there.
         family, kind, protocol, _, address = info
         if not is_public(address[0]) and address[:2] not in self._granted:
-            raise PermissionError(f"{address[0]} was not checked")
+            # Without the address, which the asker must not learn.
+            raise PermissionError(errno.EACCES, "the address was not checked")
         return socket.socket(family, kind, protocol)

@@ -26,6 +26,7 @@ from agents.tools.tool import ToolConfigError
 from schemas.answer import ToolCall
 from schemas.codec import encode
 from schemas.question import Question
+from tests.support.guards import GuardEvents, whole_guard
 from tests.support.tool_server import ToolServer, run_tool_server, unused_client
 
 
@@ -259,6 +260,32 @@ async def test_an_injected_clients_troubles_are_sorted(server: ToolServer) -> No
         assert late.status == "timeout"
     finally:
         await pool.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_tool_whose_server_is_busy_is_called_again_after_its_retry_after() -> None:
+    at: list[float] = []
+
+    async def serve(_: httpx.Request) -> httpx.Response:
+        at.append(asyncio.get_running_loop().time())
+        return httpx.Response(429, headers={"Retry-After": "3"}) if len(at) == 1 else httpx.Response(200)
+
+    @tool(idempotent=True)
+    async def fetch(client: httpx.AsyncClient) -> str:
+        """Fetches."""
+        response = await client.get("http://busy.example/")
+        response.raise_for_status()
+        return "fetched"
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    guard = whole_guard(GuardEvents(), asyncio.get_running_loop().time(), jitter=0.0)
+    executor = RegistryExecutor(
+        ToolRegistry([PythonTool(fetch, http=lambda: client)]), guards={"fetch": guard}
+    )
+    call = Call("q-1", "tools/c-1", asyncio.get_running_loop().time() + 30)
+    result = await executor.arun(PlannedCall("c-1", "fetch", {}), Question(id="q-1", text="?"), call)
+    assert (result.status, result.result) == ("ok", "fetched")
+    assert at[1] - at[0] == pytest.approx(3.0)
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *entries: EntryPoint) -> None:
