@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from streams.cli.context import CommandContext
+from streams.cli.own_packages import hidden_package
 from streams.settings.errors import OperatorError
 
 INTERRUPTED = 130
@@ -91,6 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. A command may return its own code, as an integer."""
+    # Before any command is loaded: its imports would fail with a traceback, or half succeed.
+    if hidden := hidden_package():
+        click.echo(f"kotae: {hidden}", err=True)
+        return 1
     try:
         result = kotae.main(
             args=None if arguments is None else list(arguments), prog_name="kotae", standalone_mode=False
