@@ -88,7 +88,7 @@ def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_s: floa
     status: ToolCallStatus = "timeout"
     result = "no result before the question's deadline"
     if task.done():
-        # Our own cancellation takes a turn of the event loop: a task that is cancelled by now was not by us.
+        # Our own cancellation takes a turn of the event loop: another one has cancelled this task.
         defect = asyncio.CancelledError() if task.cancelled() else task.exception()
         if defect is None:
             return task.result()

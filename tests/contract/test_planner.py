@@ -1,4 +1,4 @@
-"""What every Planner keeps to. Put your own through it: add a factory to PLANNERS."""
+"""The contract of every Planner. To test a custom one, add a factory to PLANNERS."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -91,7 +91,7 @@ async def test_every_tool_that_is_needed_is_called_at_once(planner: Planner) -> 
     assert not any(planned.problem for planned in plan.calls)
 
 
-async def test_no_tool_is_called_where_none_is_needed(planner: Planner) -> None:
+async def test_no_tool_is_called_if_none_is_needed(planner: Planner) -> None:
     assert (await planner.aplan(question("How long is the warranty?"), TOOLS, call())).calls == ()
 
 

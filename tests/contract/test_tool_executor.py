@@ -1,6 +1,6 @@
-"""What every ToolExecutor promises.
+"""The contract of every ToolExecutor.
 
-To put one of your own through it, subclass `ToolExecutorContract` and give it a `subject` that knows
+To test a custom one, subclass `ToolExecutorContract` and give it a `subject` that knows
 four tools: `echo` (answers; takes `text`, a required string, and nothing else), `broken` (fails),
 `hang` (never answers) and `private` (tenant `acme` only).
 """
@@ -27,7 +27,7 @@ from tests.support.tool_server import run_tool_server, unused_client
 
 @dataclass
 class Subject:
-    """An executor, and what its tools have noticed: how many were started, how many cut off."""
+    """An executor, and the numbers of its tools' calls that were started and cut off."""
 
     executor: ToolExecutor
     started: Callable[[], int]
@@ -68,7 +68,7 @@ class ToolExecutorContract:
         assert 0 < len(result.result) <= 300
         assert "Traceback" not in result.result
 
-    async def test_what_is_late_is_cut_off_at_the_deadline(self, subject: Subject) -> None:
+    async def test_a_late_call_is_cut_off_at_the_deadline(self, subject: Subject) -> None:
         loop = asyncio.get_running_loop()
         for within in (0.2, 2.0, 20.0):
             began = loop.time()
@@ -86,7 +86,7 @@ class ToolExecutorContract:
         assert result.status == "timeout"
         assert subject.started() == 0
 
-    async def test_one_that_hangs_does_not_hold_up_the_others(self, subject: Subject) -> None:
+    async def test_a_tool_that_hangs_does_not_delay_the_others(self, subject: Subject) -> None:
         hanging = asyncio.create_task(subject.run("hang", within=60, call_id="a"))
         await eventually(lambda: subject.started() == 1, 20, "the call did not start")
         async with asyncio.timeout(20):
@@ -143,7 +143,7 @@ class ToolExecutorContract:
         assert (await subject.run("broken", tools=("echo",))).status == "rejected"
         assert subject.started() == 0
 
-    async def test_what_one_question_is_offered_the_next_is_too(self, subject: Subject) -> None:
+    async def test_the_next_question_is_offered_the_same_tools(self, subject: Subject) -> None:
         question = Question(id="q", text="?", tools=("echo",))
         first = [spec.name for spec in subject.executor.offered(question)]
         for _ in range(3):
@@ -240,7 +240,7 @@ class TestPythonTools(ToolExecutorContract):
 
     async def test_a_tool_that_cancels_itself_has_failed_and_was_not_late(self, subject: Subject) -> None:
         async def confused(text: str) -> str:
-            """Awaits what somebody else has cancelled."""
+            """Awaits a task that another one has cancelled."""
             raise asyncio.CancelledError
 
         executor = RegistryExecutor(ToolRegistry([PythonTool(confused)]))

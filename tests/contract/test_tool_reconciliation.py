@@ -1,6 +1,6 @@
-"""What a tool's server sees of calls that may not be repeated, and what is made of what it says.
+"""Reconciling calls that may not be repeated, seen from the tool's server.
 
-The server is real: it books what it is asked to book, counts it by `Idempotency-Key`, and can be asked.
+The server is real: it books, counts bookings by `Idempotency-Key`, and answers at its `reconcile_url`.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ async def server() -> AsyncIterator[Bookings]:
 
 
 class Worker:
-    """One life of a worker: what it knows besides the log is gone with it."""
+    """One life of a worker, which leaves nothing but the log."""
 
     def __init__(self, server: Bookings, log: Log, *, reconciles: bool = True) -> None:
         table: dict[str, Any] = {
@@ -117,7 +117,7 @@ async def test_a_result_is_used_again(server: Bookings) -> None:
     await second.registry.aclose()
 
 
-async def test_200_says_that_it_ran_and_its_body_is_the_result(server: Bookings) -> None:
+async def test_status_200_means_that_the_call_ran_with_the_body_as_its_result(server: Bookings) -> None:
     log = Log()
     await Worker(server, log).crash_while_it_books(server)
     worker = Worker(server, log)
@@ -129,7 +129,9 @@ async def test_200_says_that_it_ran_and_its_body_is_the_result(server: Bookings)
     await worker.registry.aclose()
 
 
-async def test_404_says_that_it_did_not_and_it_is_started_now_under_the_same_key(server: Bookings) -> None:
+async def test_status_404_means_that_the_call_did_not_run_and_it_starts_with_the_same_key(
+    server: Bookings,
+) -> None:
     log = Log()
     await Worker(server, log).crash_while_it_books(server)
     server.booked.clear()  # as if the request had never reached it
@@ -141,7 +143,7 @@ async def test_404_says_that_it_did_not_and_it_is_started_now_under_the_same_key
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 410, 429, 500, 503])
-async def test_anything_else_leaves_it_unknown(server: Bookings, status: int) -> None:
+async def test_any_other_status_leaves_the_call_unknown(server: Bookings, status: int) -> None:
     log = Log()
     await Worker(server, log).crash_while_it_books(server)
     server.status = status
@@ -150,12 +152,12 @@ async def test_anything_else_leaves_it_unknown(server: Bookings, status: int) ->
     assert (result.status, result.reused) == ("unknown", False)
     assert server.booked == {KEY: 1}
     assert log.kinds == ["plan", "intent a/b"]
-    server.status = None  # whoever asks once more is told
+    server.status = None  # the next question to it is answered
     assert (await worker.run()).status == "ok"
     await worker.registry.aclose()
 
 
-async def test_a_server_that_is_gone_leaves_it_unknown(server: Bookings) -> None:
+async def test_a_server_that_is_gone_leaves_the_call_unknown(server: Bookings) -> None:
     log = Log()
     await Worker(server, log).crash_while_it_books(server)
     url, server.url = server.url, "http://127.0.0.1:9"
@@ -166,7 +168,7 @@ async def test_a_server_that_is_gone_leaves_it_unknown(server: Bookings) -> None
     await worker.registry.aclose()
 
 
-async def test_without_reconcile_url_it_is_unknown_and_never_repeated(server: Bookings) -> None:
+async def test_without_reconcile_url_the_call_is_unknown_and_never_repeated(server: Bookings) -> None:
     log = Log()
     await Worker(server, log, reconciles=False).crash_while_it_books(server)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What each stage may take of a question's time, by what it took lately."""
+"""The limit of each stage within a question's time, by the stages' last durations."""
 
 import math
 
@@ -18,7 +18,7 @@ def paces(now: float = 0.0, **took: float) -> Paces:
     return known
 
 
-def test_while_nothing_is_known_a_share_is_kept_for_what_follows() -> None:
+def test_a_share_is_kept_for_following_stages_while_their_durations_are_unknown() -> None:
     allotted = paces().allot("plan", 0.0, 4.0, 4.0)
     assert allotted.fits
     assert allotted.limit == 4.0 * (1 - UNKNOWN_SHARE)
@@ -26,13 +26,13 @@ def test_while_nothing_is_known_a_share_is_kept_for_what_follows() -> None:
     assert paces().allot("generate", 0.0, 4.0, None).limit == 4.0
 
 
-def test_what_the_longest_way_after_it_takes_is_kept() -> None:
+def test_the_duration_of_the_longest_way_after_a_stage_is_kept() -> None:
     known = paces(tools=1.0, generate=2.0)
     assert known.allot("plan", 0.0, 10.0, 30.0).limit == 10.0 - MARGIN * 3.0
     assert known.allot("retrieve", 0.0, 10.0, 30.0).limit == 10.0 - MARGIN * 2.0
 
 
-def test_a_stage_is_not_squeezed_below_what_it_needs() -> None:
+def test_a_stage_always_gets_twice_its_usual_duration() -> None:
     known = paces(plan=2.5, tools=5.0, generate=5.0)
     assert known.allot("plan", 0.0, 6.0, 6.0).limit == ROOM * 2.5
     assert known.allot("retrieve", 0.0, 6.0, 6.0).limit == 3.0
@@ -45,20 +45,20 @@ def test_a_stage_that_cannot_end_in_time_does_not_fit() -> None:
 
 
 def test_a_stage_that_used_up_its_own_budget_is_begun_again() -> None:
-    # One tool hangs: the stage ends at its budget and a moment, with what the others found.
+    # One tool hangs: the stage ends a moment after its budget, with the results of the others.
     known = paces(tools=1.01)
     assert known.allot("tools", 0.0, 8.0, 1.0).fits
     assert not known.allot("tools", 0.0, 1.0, 1.0).fits
 
 
-def test_a_few_slow_ones_skip_nothing() -> None:
+def test_a_few_slow_runs_skip_no_stage() -> None:
     known = Paces(FOLLOWERS)
     for _ in range(AT_LEAST - 1):
         known.took("generate", 0.0, 9.0)
     assert known.allot("generate", 0.0, 1.0, None).fits
 
 
-def test_a_stage_that_was_slow_is_tried_again_when_that_is_old() -> None:
+def test_a_slow_stage_is_tried_again_once_its_durations_are_old() -> None:
     known = paces(generate=9.0)
     assert not known.allot("generate", 1.0, 2.0, None).fits
     later = MAX_AGE_S + 1.0
@@ -83,5 +83,5 @@ def test_no_limit_is_beyond_the_deadline_or_the_budget(
     allotted = known.allot(stage, now, now + left, budget)
     assert now <= allotted.limit <= now + min(left, budget or math.inf) + 1e-9
     if allotted.fits and allotted.median_s is not None:
-        # Whatever follows, what fits has the time that it takes.
+        # A stage that fits has its usual time, with any stages after it.
         assert allotted.limit - now >= min(allotted.median_s, left, budget or math.inf) - 1e-6

@@ -1,4 +1,4 @@
-"""What an answer may cite, and the quotes that it rests on."""
+"""The passages that an answer may cite, and the quotes from them."""
 
 import re
 import time
@@ -48,7 +48,7 @@ GIVEN = [SKY, CHINESE]
         ("", "", []),
     ],
 )
-def test_only_what_was_given_may_be_cited(text: str, checked: str, cited: list[int]) -> None:
+def test_only_given_passages_may_be_cited(text: str, checked: str, cited: list[int]) -> None:
     result, citations = check_citations(text, GIVEN)
     assert result == checked
     assert [citation.index for citation in citations] == cited
@@ -66,7 +66,7 @@ def test_a_mark_after_the_full_stop_belongs_to_the_sentence_before() -> None:
     assert (citation.quote, citation.score) == ("Water is wet.", 1.0)
 
 
-def test_chinese_quotes() -> None:
+def test_quotes_of_chinese_statements_are_whole_sentences() -> None:
     _, (citation,) = check_citations("草地的颜色是绿色[2]。", GIVEN)
     assert citation.quote == "草地是绿色的。"
 

@@ -14,7 +14,7 @@ MARKS = "\u0301\u0316"
 
 
 @given(st.text(alphabet=st.sampled_from("ae \u0301\u0316\u0323\uac00ｱ０é")))
-def test_what_people_write_is_composed(text: str) -> None:
+def test_usual_text_is_composed(text: str) -> None:
     # 32 marks in a row are none that hypothesis finds by chance, so it is told to break them.
     text = "".join(character + "e" * (at % 16 == 0) for at, character in enumerate(text))
     assert composed("NFC", text) == unicodedata.normalize("NFC", text)

@@ -93,7 +93,7 @@ async def test_a_stage_that_never_waits_takes_no_task_and_no_timer_from_those_be
     ]
 
 
-async def test_a_stage_that_never_waits_may_fail_and_be_stood_in_for() -> None:
+async def test_an_immediate_stage_that_fails_degrades() -> None:
     def stand_in(run: Run, failure: DependencyError) -> str:
         run.degrade("less")
         return "instead"
@@ -115,7 +115,7 @@ async def test_a_task_is_made_only_where_two_stages_run_side_by_side() -> None:
         outputs = [Output[None](need) for need in needs]
         return Stage(output=Output(name), run=count, needs=outputs, applies=lambda _: applies)
 
-    # Without a plan there are no tools, and what is left is a chain.
+    # Without a plan there are no tools, and a chain is left.
     for applies, made in ((False, [1, 1]), (True, [2, 2, 2, 1])):
         graph = Graph(
             [
@@ -208,7 +208,7 @@ async def test_a_broken_stage_with_a_degrade_step_does_not_end_the_question(erro
     assert [trace.status for trace in run.traces] == ["degraded", "ok"]
 
 
-async def test_a_broken_stage_without_one_fails_the_question_and_cancels_the_rest() -> None:
+async def test_a_broken_stage_without_a_degrade_step_fails_the_question_and_cancels_the_rest() -> None:
     run = run_until()
     graph = Graph([sleeper("long", 20), failing("broken", TransientError("index", "gone"))])
     with pytest.raises(StageFailed) as failure:
@@ -235,7 +235,7 @@ async def test_a_question_that_fails_side_by_side_leaves_nothing_for_the_collect
     gc.disable()
     try:
         kept = await ask()
-        await asyncio.sleep(0)  # what the loop was still to call
+        await asyncio.sleep(0)  # the callbacks that the loop was still to call
         assert kept() is None
     finally:
         gc.enable()
@@ -277,7 +277,7 @@ async def test_a_stage_that_does_not_apply_has_its_default() -> None:
         ([("a", ["a"])], "circle"),
     ],
 )
-async def test_what_is_no_graph_is_refused(stages: list[tuple[str, list[str]]], said: str) -> None:
+async def test_stages_that_make_no_graph_are_refused(stages: list[tuple[str, list[str]]], said: str) -> None:
     with pytest.raises(GraphError, match=said):
         Graph([sleeper(name, 0, *needs) for name, needs in stages])
 
@@ -312,7 +312,7 @@ async def test_a_cancelled_question_stays_cancelled() -> None:
         await task
 
 
-async def test_what_a_defect_says_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_text_of_a_defect_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
     run = run_until()
     with pytest.raises(StageFailed) as failure:
         await elapsed(Graph([failing("model", ValueError("the key is sk-1"))]), run)
@@ -346,7 +346,7 @@ async def test_a_stage_that_cannot_end_in_time_is_not_begun_and_degrades() -> No
     assert "1.5 s are left" in hurried.traces[0].detail
 
 
-async def test_a_stage_that_nothing_can_stand_in_for_is_begun_however_little_time_is_left() -> None:
+async def test_a_stage_without_a_degrade_step_is_begun_with_any_time_left() -> None:
     graph = Graph([sleeper("only", 2.0)])
     for _ in range(10):
         await graph.arun(run_until())

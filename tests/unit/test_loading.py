@@ -88,7 +88,7 @@ async def test_a_factory_by_import_path_is_given_the_defaults(reference: str) ->
         ("mine", r"nor the name of an entry point of kotae\.components \(known: none\)"),
     ],
 )
-def test_references_that_lead_nowhere_say_why(reference: str, message: str) -> None:
+def test_a_reference_that_names_nothing_is_refused_with_the_reason(reference: str, message: str) -> None:
     with pytest.raises(LoadingError, match=message) as refused:
         load_component(reference)
     assert str(refused.value).startswith(reference)
@@ -122,7 +122,7 @@ def test_a_module_that_fails_to_import_is_told_apart(
         ("Shouting.aretrieve", Retriever, "the factory failed: TypeError"),
     ],
 )
-def test_components_that_will_not_do_say_what_is_missing(
+def test_an_unfit_component_is_refused_with_the_missing_method(
     reference: str, protocol: type[Any], message: str
 ) -> None:
     with pytest.raises(LoadingError, match=message) as refused:
@@ -142,7 +142,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *entries: EntryPoint) -> None:
     monkeypatch.setattr(loading, "entry_points", lambda group: [e for e in entries if e.group == group])
 
 
-def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points_are_loaded_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     good = EntryPoint("shouting", f"{HERE}:make_shouting", COMPONENTS_GROUP)
     offer(monkeypatch, good, good, EntryPoint("broken", f"{HERE}:nothing", COMPONENTS_GROUP))
     assert load_component("shouting") is make_shouting
@@ -152,7 +152,7 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
         load_component("broken")
 
 
-def test_two_packages_with_one_name_are_not_guessed_between(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_name_of_two_packages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(
         monkeypatch,
         EntryPoint("a", f"{HERE}:make_shouting", "kotae.tools"),

@@ -102,7 +102,7 @@ async def test_every_call_is_labelled_so_that_logs_can_be_joined() -> None:
     ]
 
 
-async def test_at_most_so_many_tools_run_at_once() -> None:
+async def test_no_more_tools_run_at_once_than_the_budget_allows() -> None:
     names = [f"tool{n}" for n in range(25)]
     parts = Parts().with_tools(*names, **{name: Behaviour(1) for name in names})
     await parts.answer()
@@ -204,7 +204,7 @@ async def test_a_graph_without_an_answer_is_refused() -> None:
         Pipeline(Graph([]), RecordingObserver())
 
 
-async def test_tools_that_cannot_end_in_time_are_skipped_and_told_of() -> None:
+async def test_tools_that_cannot_end_in_time_are_skipped_and_the_answer_says_so() -> None:
     parts = Parts().with_tools("weather", weather=Behaviour(delay_s=2.0))
     pipeline = Pipeline(
         default_graph(

@@ -62,7 +62,7 @@ def test_an_ideographic_space_before_an_abbreviation_does_not_bring_the_process_
         ("…!? ", []),
     ],
 )
-def test_terms(text: str, expected: list[str]) -> None:
+def test_terms_of_many_scripts(text: str, expected: list[str]) -> None:
     assert terms(text) == expected
 
 

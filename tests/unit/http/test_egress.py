@@ -18,7 +18,7 @@ INTERNAL = [
     *("203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255"),
     # Clouds' metadata that hide elsewhere.
     *("168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"),
-    # IPv6: of its own, then what embeds IPv4.
+    # IPv6: its own, then those that embed IPv4.
     *("::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "100::1"),
     *("2001:db8::1", "3fff::1", "5f00::1", "2001::1", "2001:2::1", "2001:10::1", "2001:20::1", "4000::1"),
     *("::ffff:127.0.0.1", "::ffff:7f00:1", "::127.0.0.1", "::ffff:0:127.0.0.1", "::ffff:8.8.8.8"),
@@ -37,12 +37,12 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", INTERNAL)
-def test_what_is_internal_is_not_public(address: str) -> None:
+def test_internal_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_what_is_public_is(address: str) -> None:
+def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -104,7 +104,7 @@ def test_one_internal_address_among_a_names_is_enough() -> None:
     assert refused(asked, [], ())
 
 
-def test_what_is_allowed_is_that_host_with_that_port_alone() -> None:
+def test_an_allowed_endpoint_is_that_host_with_that_port_alone() -> None:
     allowed = parse_allowed(["ERP.internal.:443", "127.0.0.1:8000", "[::1]:8000", "bücher.example:80"])
     assert allowed == {
         *(("erp.internal", 443), ("127.0.0.1", 8000), ("::1", 8000), ("xn--bcher-kva.example", 80)),
@@ -151,13 +151,13 @@ def test_an_entry_that_is_no_endpoint_is_named(entry: str) -> None:
         ("http://①②⑦.0.0.1/", ("127.0.0.1", 80)),
     ],
 )
-def test_where_a_url_leads(url: str, where: Endpoint) -> None:
+def test_the_endpoint_of_a_url(url: str, where: Endpoint) -> None:
     assert endpoint(url) == where
 
 
 @pytest.mark.parametrize(
     "url", ["", "/x", "http://", "nonsense", "http://a:0", "http://a:99999", "http://a\\@b"]
 )
-def test_a_url_that_leads_nowhere_is_an_error(url: str) -> None:
+def test_a_url_without_an_endpoint_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         endpoint(url)

@@ -1,4 +1,4 @@
-"""What is sent over HTTP."""
+"""The bodies of requests."""
 
 import tracemalloc
 

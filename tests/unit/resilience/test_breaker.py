@@ -1,4 +1,4 @@
-"""The breaker: when it opens, how it closes, and what never moves it."""
+"""The breaker: when it opens, how it closes, and which calls never move it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,7 +87,7 @@ def test_a_probe_that_is_given_up_makes_room_for_another() -> None:
     assert breaker.state is BreakerState.HALF_OPEN
 
 
-def test_what_began_before_it_opened_changes_nothing_afterwards() -> None:
+def test_the_end_of_a_call_that_began_before_it_opened_is_ignored() -> None:
     breaker = Breaker()
     late = [breaker.enter(0.0) for _ in range(40)]
     for ticket in late[:CALLS_MIN]:
@@ -106,7 +106,7 @@ def turn_away(breaker: Breaker, now: float) -> None:
     breaker.turned_away(ticket, now)
 
 
-def test_overload_is_no_failure_while_anybody_is_served() -> None:
+def test_overload_is_no_failure_while_some_call_succeeds() -> None:
     breaker, now = Breaker(), 0.0
     for _ in range(100):
         for _ in range(50):
@@ -117,7 +117,7 @@ def test_overload_is_no_failure_while_anybody_is_served() -> None:
     assert breaker.state is BreakerState.CLOSED
 
 
-def test_it_opens_where_nobody_is_served_for_ten_seconds_and_a_probe_turned_away_opens_it_again() -> None:
+def test_it_opens_if_no_call_succeeds_for_ten_seconds_and_again_if_a_probe_is_turned_away() -> None:
     breaker = Breaker()
     for _ in range(100):
         turn_away(breaker, 0.0)
@@ -132,7 +132,7 @@ def test_it_opens_where_nobody_is_served_for_ten_seconds_and_a_probe_turned_away
     assert breaker.state is BreakerState.CLOSED
 
 
-def test_a_few_calls_that_are_turned_away_say_nothing_however_long_that_takes() -> None:
+def test_a_few_calls_that_are_turned_away_never_open_it() -> None:
     breaker = Breaker()
     for hour in range(CALLS_MIN - 1):
         turn_away(breaker, hour * 3600.0)
@@ -142,7 +142,7 @@ def test_a_few_calls_that_are_turned_away_say_nothing_however_long_that_takes() 
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, OPEN_S)), max_size=200))
-def test_it_opens_by_overload_exactly_where_ten_calls_and_ten_seconds_pass_without_a_success(
+def test_it_opens_by_overload_exactly_after_ten_calls_and_ten_seconds_without_a_success(
     calls: list[tuple[bool, float]],
 ) -> None:
     breaker, now, turned_away = Breaker(), 0.0, list[float]()
@@ -165,7 +165,7 @@ def test_it_opens_by_overload_exactly_where_ten_calls_and_ten_seconds_pass_witho
         st.tuples(st.sampled_from(["ok", "fail", "leave", "away", "begin"]), st.floats(0, 30)), max_size=300
     )
 )
-def test_whatever_happens_probes_are_bounded_and_a_minute_later_a_call_goes_through(
+def test_probes_are_always_bounded_and_a_minute_later_a_call_passes(
     events: list[tuple[str, float]],
 ) -> None:
     breaker, now = Breaker(), 0.0

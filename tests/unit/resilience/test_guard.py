@@ -30,7 +30,7 @@ BROKEN = TransientError("model", "HTTP 500", status=500)
 
 @dataclass
 class Dependency:
-    """Takes `takes_s`, then raises what `errors` has next, or `always`; succeeds otherwise."""
+    """Takes `takes_s`, then raises the next of `errors`, or `always`; succeeds otherwise."""
 
     takes_s: float = 0.1
     errors: list[DependencyError] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Dependency:
             self.running -= 1
         error = self.errors.pop(0) if self.errors else self.always
         if error is not None:
-            # A new one each time, because guards write on errors what they have done about them.
+            # A new error each time, because guards mark the errors that they have handled.
             raise type(error)("model", error.message, status=error.status, retry_after_s=error.retry_after_s)
         return "fine"
 
@@ -67,7 +67,7 @@ async def ask(guard: Guard, attempt: Callable[[Call], Awaitable[str]], seconds: 
         return await guard.acall(attempt, call)
 
 
-async def test_what_may_pass_is_repeated_with_a_number_of_its_own() -> None:
+async def test_a_transient_error_is_repeated_with_the_next_attempt_number() -> None:
     events, dependency = GuardEvents(), Dependency(errors=[BROKEN])
     guard = whole_guard(events, now())
     began = now()
@@ -82,7 +82,9 @@ async def test_what_may_pass_is_repeated_with_a_number_of_its_own() -> None:
     ("error", "attempts"),
     [(PermanentError("model", "HTTP 401", status=401), 1), (BadOutputError("model", "no JSON"), 2)],
 )
-async def test_the_class_of_the_error_says_how_often(error: DependencyError, attempts: int) -> None:
+async def test_the_class_of_the_error_decides_the_number_of_attempts(
+    error: DependencyError, attempts: int
+) -> None:
     dependency = Dependency(always=error)
     guard = whole_guard(GuardEvents(), now())
     for _ in range(30):  # earns the budget of a few repeats
@@ -92,7 +94,7 @@ async def test_the_class_of_the_error_says_how_often(error: DependencyError, att
     assert dependency.numbers == list(range(1, attempts + 1))
 
 
-async def test_what_may_not_be_repeated_is_not() -> None:
+async def test_a_call_that_may_not_be_repeated_is_made_once() -> None:
     dependency = Dependency(always=BROKEN)
     guard = whole_guard(GuardEvents(), now())
     with pytest.raises(TransientError):
@@ -149,7 +151,7 @@ async def test_while_everything_fails_calls_stay_within_the_budget_and_it_heals_
     assert all(await asyncio.gather(*(question() for _ in range(500)))), "at full speed"
 
 
-async def test_what_one_tenant_can_bring_about_alone_does_not_open_the_breaker() -> None:
+async def test_errors_that_one_tenant_alone_can_cause_do_not_open_the_breaker() -> None:
     events = GuardEvents()
     guard = whole_guard(events, now())
     for error in (
@@ -195,7 +197,7 @@ async def test_a_call_that_is_given_up_says_nothing_and_frees_its_slot_at_once()
     assert now() - began == pytest.approx(0.5)
 
 
-async def test_who_asks_with_too_little_time_opens_no_breaker_and_lowers_no_limit() -> None:
+async def test_calls_with_too_little_time_open_no_breaker_and_lower_no_limit() -> None:
     events = GuardEvents()
     guard = whole_guard(events, now(), limit=100)
     for _ in range(20):
@@ -211,7 +213,7 @@ async def test_who_asks_with_too_little_time_opens_no_breaker_and_lowers_no_limi
     assert guard.state()["breaker"] == "open"
 
 
-async def test_who_waits_for_a_slot_is_refused_when_the_breaker_opens() -> None:
+async def test_calls_that_wait_for_a_slot_are_refused_when_the_breaker_opens() -> None:
     guard = whole_guard(GuardEvents(), now(), limit=20)
     hangs = Dependency(takes_s=1e6).attempt
     # Ten run out of time and open it; the other ten hold on to all slots of the halved limit.
@@ -262,7 +264,7 @@ async def test_throttling_lowers_the_limit_and_success_raises_it_again() -> None
     assert guard.state()["limit"] >= 50
 
 
-async def test_nobody_starves_behind_others_that_keep_coming() -> None:
+async def test_calls_get_their_slots_in_order_while_others_keep_coming() -> None:
     guard = whole_guard(GuardEvents(), now(), limit=2)
     served: list[int] = []
 
@@ -303,7 +305,7 @@ async def test_a_slow_call_is_hedged_within_the_budget_and_the_loser_is_cancelle
     assert 0 < hedges <= BUDGET_MAX + 0.1 * 100 + 100 * 0.3
 
 
-async def test_an_attempt_and_its_hedge_that_failed_are_told_of_by_the_later_number() -> None:
+async def test_a_failed_attempt_and_its_failed_hedge_are_traced_with_the_hedges_number() -> None:
     class Told:
         def __init__(self) -> None:
             self.failed: list[int] = []
@@ -321,7 +323,7 @@ async def test_an_attempt_and_its_hedge_that_failed_are_told_of_by_the_later_num
             raise TransientError("model", "both of them")
         return call.attempt
 
-    # Whoever traces them gives the next one the next number, as its server was.
+    # The trace gives the next attempt the next number, which its server has seen too.
     assert await guard.acall(attempt, call_for(30, told)) == 3  # type: ignore[arg-type]
     assert told.failed == [2]
 
@@ -347,7 +349,7 @@ async def test_the_trace_has_the_number_of_the_attempt_whose_result_was_used(
     assert run.record("retrieve", "ok", started).attempt == used
 
 
-async def test_what_may_not_be_repeated_is_not_hedged() -> None:
+async def test_a_call_that_may_not_be_repeated_is_not_hedged() -> None:
     events = GuardEvents()
     guard = whole_guard(events, now(), hedged=True)
     for _ in range(20):

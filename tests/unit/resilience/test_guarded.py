@@ -37,7 +37,7 @@ QUESTION = Question(id="q", text="How long is the warranty?")
 
 
 def broken() -> TransientError:
-    """A new one each time, because guards write on errors what they have done about them."""
+    """A new error each time, because guards mark the errors that they have handled."""
     return TransientError("model", "HTTP 500", status=500)
 
 
@@ -84,7 +84,7 @@ async def test_a_repeated_attempt_has_its_own_request_id_and_is_in_the_trace() -
     assert got.timings_ms.generate == [one for one in stages if one.stage == "generate"][-1].duration_ms
 
 
-async def test_what_was_sent_on_is_never_said_twice() -> None:
+async def test_a_stream_that_fails_after_its_first_token_is_not_repeated() -> None:
     flaky, sent = Flaky(says="It la"), list[str]()
     got, _ = await answer(GuardedGenerator(flaky, whole_guard(GuardEvents(), now())), on_delta=sent.append)
     assert len(flaky.calls) == 1
@@ -131,18 +131,18 @@ async def test_a_guard_over_a_guard_repeats_nothing_a_second_time() -> None:
 
 
 class TestFallback:
-    async def test_the_second_model_answers_where_the_first_fails(self) -> None:
+    async def test_the_second_model_answers_if_the_first_fails(self) -> None:
         first, second = FakeGenerator(error=broken()), FakeGenerator(text="Three years [1].")
         got, stages = await answer(FallbackGenerator(first, second))
         assert (got.text, got.status, got.degraded) == ("Three years [1].", "degraded", ("model_fallback",))
         assert [one.status for one in stages if one.stage == "generate"] == ["error", "ok"]
 
-    async def test_it_is_not_asked_where_the_first_answers(self) -> None:
+    async def test_the_second_model_is_not_asked_if_the_first_answers(self) -> None:
         second = FakeGenerator()
         got, _ = await answer(FallbackGenerator(FakeGenerator(), second))
         assert (got.status, second.calls) == ("answered", [])
 
-    async def test_of_a_first_that_hangs_a_third_of_the_time_is_left(self) -> None:
+    async def test_a_third_of_the_time_is_left_for_the_second_if_the_first_hangs(self) -> None:
         first, second = FakeGenerator(delay_s=1e6), FakeGenerator(delay_s=1.0)
         began = now()
         got, _ = await answer(FallbackGenerator(first, second))
@@ -168,13 +168,13 @@ class TestFallback:
         got, _ = await answer(FallbackGenerator(midway, second), on_delta=sent.append)
         assert (got.degraded, sent, second.calls) == (("model_unavailable",), ["It la"], [])
 
-    async def test_where_both_fail_the_answer_is_extracted(self) -> None:
+    async def test_if_both_models_fail_the_answer_is_extracted(self) -> None:
         got, _ = await answer(FallbackGenerator(FakeGenerator(error=broken()), FakeGenerator(error=broken())))
         assert got.degraded == ("model_unavailable",)
         assert got.model == "extractive"
         assert got.citations
 
-    async def test_attempts_are_counted_through_and_nothing_that_the_second_says_of_itself_is_lost(
+    async def test_attempts_of_both_models_count_on_and_the_seconds_degrade_reasons_are_kept(
         self,
     ) -> None:
         first, second = Flaky(fails=9), Flaky(degraded=("tool_calls_refused",))
@@ -188,7 +188,7 @@ class TestFallback:
         assert traced == [("error", 1), ("error", 2), ("error", 3), ("ok", 4)]
         assert got.degraded == ("model_fallback", "tool_calls_refused")
 
-    async def test_it_plans_too(self) -> None:
+    async def test_the_second_model_plans_if_the_first_fails(self) -> None:
         second = FakePlanner()
         planner = FallbackPlanner(FakePlanner(error=broken()), second)
         plan = await planner.aplan(QUESTION, [], run_for().call("plan", now() + 4))
@@ -213,7 +213,7 @@ class SlowStream:
 
 @dataclass
 class CountingTool:
-    """Fails as often as it is told, and counts what started."""
+    """Raises its errors in turn, and keeps the headers of the calls that started."""
 
     spec: ToolSpec
     errors: list[DependencyError] = field(default_factory=list)
@@ -245,7 +245,7 @@ def tool(name: str = "weather", *, idempotent: bool, **options: Any) -> Counting
 
 
 class TestTools:
-    async def test_an_idempotent_one_is_repeated_with_the_same_key(self) -> None:
+    async def test_an_idempotent_tool_is_repeated_with_the_same_key(self) -> None:
         subject = tool(idempotent=True, errors=[broken()])
         guards = {"weather": whole_guard(GuardEvents(), now())}
         executor, run = RegistryExecutor(ToolRegistry([subject]), guards=guards), run_for()
@@ -267,7 +267,7 @@ class TestTools:
         assert [(one.status, one.attempt) for one in run.traces] == [("error", 1), ("ok", 1), ("ok", 2)]
 
     @pytest.mark.parametrize("hedged", [False, True])
-    async def test_one_that_is_not_idempotent_is_started_once_whatever_happens(self, hedged: bool) -> None:
+    async def test_a_tool_that_is_not_idempotent_is_started_once_after_any_error(self, hedged: bool) -> None:
         for error in (broken(), TransientError("t", "refused")):
             subject = tool(idempotent=False, errors=[error], takes_s=4.0)
             guard = whole_guard(GuardEvents(), now(), hedged=hedged)
@@ -292,7 +292,7 @@ class TestTools:
         assert len(failing.started) == 10
         assert await run("well") == "ok"
 
-    async def test_so_many_at_once_and_no_more(self) -> None:
+    async def test_no_more_calls_of_a_tool_run_at_once_than_its_concurrency(self) -> None:
         subject = tool(idempotent=True, takes_s=1.0)
         guards = {"weather": whole_guard(GuardEvents(), now(), limit=3)}
         executor = RegistryExecutor(ToolRegistry([subject]), guards=guards)
@@ -315,7 +315,7 @@ class FakeEmbeddings:
         return [[1.0] for _ in texts]
 
 
-async def test_a_search_waits_for_its_vector_only_so_long_and_soon_not_at_all() -> None:
+async def test_a_search_waits_for_its_vector_up_to_its_time_out_and_not_with_an_open_breaker() -> None:
     hangs = FakeEmbeddings(delay_s=1e6)
     embeddings = GuardedEmbeddings(hangs, whole_guard(GuardEvents(), now()), timeout_s=1.5)
     began = now()
@@ -326,13 +326,13 @@ async def test_a_search_waits_for_its_vector_only_so_long_and_soon_not_at_all() 
     assert hangs.calls == 10
 
 
-async def test_documents_on_their_way_into_the_index_are_not_hurried() -> None:
+async def test_documents_on_their_way_into_the_index_have_no_time_out() -> None:
     slow = FakeEmbeddings(delay_s=20.0)
     embeddings = GuardedEmbeddings(slow, whole_guard(GuardEvents(), now()), timeout_s=1.5)
     assert len(await embeddings.aembed(["one", "two"])) == 2
 
 
-async def test_a_permanent_error_is_told_as_such() -> None:
+async def test_a_rejected_request_degrades_as_model_rejected() -> None:
     refused = FakeGenerator(error=PermanentError("model", "HTTP 401", status=401))
     got, _ = await answer(GuardedGenerator(refused, whole_guard(GuardEvents(), now())))
     assert (got.degraded, len(refused.calls)) == (("model_rejected",), 1)

@@ -1,4 +1,4 @@
-"""Hedged requests in virtual time: when the second one starts, which one wins, what becomes of the other."""
+"""Hedged requests in virtual time: when the second one starts, which one wins, how the other ends."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.looptime
 
 
 class Requests:
-    """Requests that take what they are told to, and remember what became of them."""
+    """Requests of a given duration, which are recorded when they begin and when they are cancelled."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -39,7 +39,7 @@ async def took(result: Awaitable[str]) -> tuple[str, float]:
     began = loop.time()
     value = await result
     ended = loop.time() - began
-    await asyncio.sleep(0.01)  # whoever was cancelled hears of it now
+    await asyncio.sleep(0.01)  # a cancelled request learns of it now
     return value, ended
 
 
@@ -57,7 +57,7 @@ async def test_a_quick_call_is_not_hedged() -> None:
     assert requests.begun == ["first"]
 
 
-async def test_the_second_wins_where_the_first_is_slow_and_the_first_is_cancelled() -> None:
+async def test_the_second_wins_if_the_first_is_slow_and_the_first_is_cancelled() -> None:
     requests = Requests()
     result = await took(
         ahedged(requests.one("first", 30), 1.0, lambda: requests.one("second", 0.1), lambda: True)
@@ -66,7 +66,7 @@ async def test_the_second_wins_where_the_first_is_slow_and_the_first_is_cancelle
     assert requests.cancelled == ["first"]
 
 
-async def test_the_first_wins_where_it_is_sooner_all_the_same() -> None:
+async def test_the_first_wins_if_it_ends_before_its_hedge() -> None:
     requests = Requests()
     result = await took(
         ahedged(requests.one("first", 1.5), 1.0, lambda: requests.one("second", 30), lambda: True)
@@ -75,7 +75,7 @@ async def test_the_first_wins_where_it_is_sooner_all_the_same() -> None:
     assert requests.cancelled == ["second"]
 
 
-async def test_one_that_fails_leaves_it_to_the_other() -> None:
+async def test_if_one_request_fails_the_other_ones_result_is_used() -> None:
     requests, broken = Requests(), TransientError("index", "reset")
     second_saves = ahedged(
         requests.one("first", 1.2, broken), 1.0, lambda: requests.one("second", 1.0), lambda: True
@@ -87,7 +87,7 @@ async def test_one_that_fails_leaves_it_to_the_other() -> None:
     assert await took(first_saves) == ("first", pytest.approx(3.0))
 
 
-async def test_where_both_fail_the_first_error_is_told() -> None:
+async def test_if_both_fail_the_first_ones_error_is_raised() -> None:
     requests = Requests()
     one, other = TransientError("index", "first"), TransientError("index", "second")
     with pytest.raises(TransientError, match="first"):
@@ -96,7 +96,7 @@ async def test_where_both_fail_the_first_error_is_told() -> None:
         )
 
 
-async def test_none_is_started_where_it_may_not_be() -> None:
+async def test_no_hedge_is_started_if_none_may_start() -> None:
     requests = Requests()
     assert await ahedged(requests.one("first", 3), 1.0, never, lambda: False) == "first"
 
@@ -134,7 +134,7 @@ def test_the_percentile_is_that_of_the_last_calls() -> None:
     assert window.p95_s(0.0) == pytest.approx(94.0)
 
 
-def test_what_is_long_past_does_not_count() -> None:
+def test_latencies_older_than_ten_minutes_do_not_count() -> None:
     window = LatencyWindow()
     for _ in range(SAMPLES):
         window.add(5.0, 0.0)
@@ -149,7 +149,7 @@ def test_what_is_long_past_does_not_count() -> None:
     st.lists(st.tuples(st.floats(0, AGE_MAX_S / 10), st.floats(0, 30)), max_size=150),
     st.floats(0, 3 * AGE_MAX_S),
 )
-def test_it_is_a_latency_of_the_last_ten_minutes_or_so(
+def test_the_percentile_is_one_of_the_latencies_of_the_last_minutes(
     calls: list[tuple[float, float]], pause: float
 ) -> None:
     window, now, added = LatencyWindow(), 0.0, list[tuple[float, float]]()
@@ -160,18 +160,18 @@ def test_it_is_a_latency_of_the_last_ten_minutes_or_so(
     now += pause
     p95_s = window.p95_s(now)
     if p95_s is not None:
-        # Found at most that long ago, of what was no older then.
+        # Calculated at most `AGE_MAX_S` ago, from latencies no older than that.
         assert p95_s in {latency_s for at, latency_s in added if at >= now - 2 * AGE_MAX_S}
 
 
-async def test_a_second_that_fails_as_it_is_cancelled_is_not_reported_as_forgotten() -> None:
+async def test_the_error_of_a_cancelled_hedge_is_not_logged_as_never_retrieved() -> None:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
 
     async def second() -> str:
         try:
             return await asyncio.sleep(30, "second")
-        except asyncio.CancelledError as error:  # as clients do that translate whatever they meet
+        except asyncio.CancelledError as error:  # as a client that translates every exception does
             raise TransientError("index", "the connection was closed") from error
 
     assert await ahedged(Requests().one("first", 2.0), 1.0, second, lambda: True) == "first"

@@ -31,7 +31,7 @@ def test_it_grows_only_while_it_is_used_up() -> None:
     assert 51 < limit.current < 54
 
 
-def test_from_nothing_half_of_what_it_was_is_back_within_a_minute_of_one_second_calls() -> None:
+def test_half_of_the_maximum_is_back_within_a_minute_of_one_second_calls() -> None:
     limit = AdaptiveLimit(1000)
     for second in range(20):
         limit.overloaded(second, second)

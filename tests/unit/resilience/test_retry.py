@@ -47,7 +47,7 @@ def test_attempts_by_class_of_error(error: DependencyError, attempts: int) -> No
     assert repeated == [number < attempts for number in range(1, 6)]
 
 
-def test_what_the_dependency_asked_for_is_waited_and_where_there_is_no_time_it_is_not_repeated() -> None:
+def test_a_retry_waits_for_the_retry_after_and_is_left_out_if_no_time_is_left() -> None:
     error = ThrottledError("model", "", retry_after_s=5.0)
     assert wait(error, jitter=0.0) == 5.0
     assert wait(error, jitter=1.0) == 5.0 + WAIT_S

@@ -1,4 +1,4 @@
-"""Messages to bytes and back: exact bytes, round trips, and what is said of bytes that are no message."""
+"""Messages to bytes and back: exact bytes, round trips, and errors for bytes that are no message."""
 
 import json
 from contextlib import suppress
@@ -188,7 +188,9 @@ def test_the_longest_text_passes() -> None:
         (question(text="x" * (TEXT_MAX + 1)), TooLargeError, "text: longer than 32768 characters"),
     ],
 )
-def test_what_is_no_question_says_why(value: bytes | None, error: type[DecodeError], says: str) -> None:
+def test_a_value_that_is_no_question_is_refused_with_the_reason(
+    value: bytes | None, error: type[DecodeError], says: str
+) -> None:
     with pytest.raises(DecodeError) as caught:
         decode_question(value)
     assert type(caught.value) is error
@@ -218,7 +220,7 @@ def test_each_class_has_its_error_code() -> None:
         (b"[" * 10_000, Salvaged()),
     ],
 )
-def test_what_can_be_read_is_salvaged(value: bytes, salvaged: Salvaged) -> None:
+def test_readable_ids_of_a_broken_question_are_salvaged(value: bytes, salvaged: Salvaged) -> None:
     with pytest.raises(DecodeError) as caught:
         decode_question(value)
     assert caught.value.salvaged == salvaged
@@ -254,7 +256,7 @@ def test_any_bytes_decode_or_raise_a_decode_error(value: bytes) -> None:
         },
     )
 )
-def test_what_decodes_can_be_echoed(fields: dict[str, Any]) -> None:
+def test_every_decoded_message_can_be_encoded_again(fields: dict[str, Any]) -> None:
     try:
         asked = decode_question(json.dumps(fields).encode())
     except DecodeError as error:

@@ -1,4 +1,4 @@
-"""What is exported is valid by the standards' own schemas, and says what the code does."""
+"""The exported schemas are valid by the standards' own schemas, and agree with the code."""
 
 import json
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_asyncapi_names_every_header_that_is_written(document: dict[str, Any]) -
         assert {name for name, _ in headers} <= set(documented)
 
 
-def test_files(tmp_path: Path) -> None:
+def test_the_export_writes_the_same_files_each_time(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "contracts"
     written = export_schemas(directory, Topics(), partitions=6)
     assert sorted(path.name for path in written) == sorted(

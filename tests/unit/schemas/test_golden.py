@@ -1,7 +1,7 @@
-"""What earlier versions wrote is read: every message and header set kept in tests/golden.
+"""Every message and header set of an earlier version, kept in tests/golden, is still read.
 
-Files there are only added. Where what is written changes, the new form gets a file beside the old one.
-The metadata of commits is kept there too, and read by tests/unit/consumer/test_offset_map.py.
+Files there are only added: a new written form gets a file beside the old one. The metadata of commits is kept
+there too, and read by tests/unit/consumer/test_offset_map.py.
 """
 
 import base64
@@ -82,7 +82,7 @@ def kept_value(value: bytes) -> str | dict[str, str]:
 
 
 def kept_headers(headers: list[Header]) -> dict[str, Any]:
-    """What the file of a header set holds: the headers, and what is read from them besides nothing."""
+    """The content of a header set's file: the headers, and the values read from them that are no defaults."""
     read = parse_request_headers(headers)
     values = {field.name: (getattr(read, field.name), field.default) for field in fields(RequestHeaders)}
     said = {key: value for key, (value, default) in values.items() if value != default}
@@ -99,7 +99,7 @@ def headers_of(path: Path) -> list[Header]:
 
 
 def missing(kept: Any, read: Any, at: str = "") -> list[str]:
-    """Where `read` lacks or changes what `kept` says; more fields than were written are no harm."""
+    """The places where `read` lacks or changes a value of `kept`; further fields are no harm."""
     if isinstance(kept, dict) and isinstance(read, dict):
         return [
             line
@@ -113,7 +113,7 @@ def missing(kept: Any, read: Any, at: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("path", MESSAGES, ids=name)
-def test_all_that_a_message_says_is_read(path: Path) -> None:
+def test_every_field_of_a_golden_message_is_read(path: Path) -> None:
     message, decode = KINDS[path.parent.name]
     wire = path.read_bytes()
     read = decode(wire)
@@ -133,7 +133,7 @@ def test_every_kind_of_message_is_kept() -> None:
 
 
 @pytest.mark.parametrize("path", HEADERS, ids=name)
-def test_all_that_headers_say_is_read(path: Path) -> None:
+def test_every_value_of_golden_headers_is_read(path: Path) -> None:
     kept = json.loads(path.read_text("utf-8"))
     assert missing(kept, kept_headers(headers_of(path))) == []
 
@@ -152,5 +152,5 @@ def test_a_dead_letter_that_fails_again_keeps_its_count() -> None:
     ("kept", "read"),
     [({"a": 1}, {}), ({"a": 1}, {"a": 2}), ([1], []), ([{"a": [1]}], [{"a": [2]}]), ({"a": 1}, [])],
 )
-def test_what_is_lost_is_seen(kept: Any, read: Any) -> None:
+def test_a_lost_field_of_a_golden_message_is_noticed(kept: Any, read: Any) -> None:
     assert missing(kept, read)

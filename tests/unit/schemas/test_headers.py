@@ -1,4 +1,4 @@
-"""Headers in: whatever they hold, they are read or ignored. Headers out: text, and the asker's own bytes."""
+"""Headers in: they are read or ignored, and never raise. Headers out: text, and the asker's own bytes."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -47,7 +47,7 @@ def test_no_headers_ask_for_nothing() -> None:
     assert parse().expires_at(1_000) is None
 
 
-def test_ours() -> None:
+def test_kotaes_own_headers_are_read() -> None:
     assert parse(
         ("correlation_id", b"abc"),
         ("reply_to", b"chat.replies"),
@@ -65,7 +65,7 @@ def test_ours() -> None:
     )
 
 
-def test_springs() -> None:
+def test_springs_headers_are_read() -> None:
     raw = bytes(range(240, 256))
     request = parse(
         ("kafka_correlationId", raw),
@@ -89,7 +89,7 @@ def test_a_malformed_partition_is_ignored(value: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"a b", b"\xff", b"a/b", b"a\n", b"x" * 250, None])
-def test_what_is_no_topic_is_no_reply_to(value: bytes | None) -> None:
+def test_a_reply_to_that_is_no_topics_name_is_ignored(value: bytes | None) -> None:
     assert parse(("reply_to", value)).reply_to is None
 
 
@@ -120,30 +120,30 @@ def test_a_malformed_trace_context_is_not_passed_on(value: bytes | None) -> None
 
 
 class TestExpiry:
-    def test_a_point_in_time(self) -> None:
+    def test_an_expiry_time_is_the_deadline(self) -> None:
         assert parse(("ce_expirytime", b"1970-01-01T01:00:10.5+01:00")).expires_at(99) == 10.5
 
-    def test_a_time_after_the_records_timestamp(self) -> None:
+    def test_a_time_out_counts_from_the_records_timestamp(self) -> None:
         assert parse(("timeout_ms", b"1500")).expires_at(10_000) == 11.5
 
-    def test_the_point_counts_before_the_time(self) -> None:
+    def test_an_expiry_time_counts_before_a_time_out(self) -> None:
         headers = parse(("timeout_ms", b"1"), ("ce_expirytime", b"1970-01-01T00:00:10Z"))
         assert headers.expires_at(5_000) == 10
 
-    def test_a_malformed_point_leaves_the_time(self) -> None:
+    def test_a_malformed_expiry_time_leaves_the_time_out(self) -> None:
         assert parse(("timeout_ms", b"1000"), ("ce_expirytime", b"soon")).expires_at(0) == 1
 
     @pytest.mark.parametrize(
         "value",
         [b"", b"soon", b"\xff", b"1970-01-01T00:00:10", b"1970-01-01", b"12", b"2026-13-01T00:00:00Z", None],
     )
-    def test_a_malformed_point_is_ignored(self, value: bytes | None) -> None:
+    def test_a_malformed_expiry_time_is_ignored(self, value: bytes | None) -> None:
         assert parse(("ce_expirytime", value)).expires_at(0) is None
 
     @pytest.mark.parametrize(
         "value", [b"", b"-1", b"1.5", b" 1", b"1_000", b"\xff", "٣".encode(), b"9" * 400, None]
     )
-    def test_a_malformed_time_is_ignored(self, value: bytes | None) -> None:
+    def test_a_malformed_time_out_is_ignored(self, value: bytes | None) -> None:
         assert parse(("timeout_ms", value)).expires_at(0) is None
 
 
@@ -157,7 +157,7 @@ class TestExpiry:
     ),
     st.integers(-1, 2**63 - 1),
 )
-def test_whatever_headers_hold_nothing_is_raised(headers: list[Header], timestamp_ms: int) -> None:
+def test_no_headers_raise_an_error(headers: list[Header], timestamp_ms: int) -> None:
     request = parse_request_headers(headers)
     request.expires_at(timestamp_ms)
     for name, value in answer_headers(request, ANSWER, NOW):
@@ -202,7 +202,7 @@ def test_a_traces_headers() -> None:
     ]
 
 
-def test_what_a_client_sends_is_what_a_worker_reads() -> None:
+def test_a_worker_reads_the_headers_that_a_client_sends() -> None:
     sent = request_headers(
         QUESTION,
         NOW,

@@ -32,11 +32,11 @@ def test_every_topic_is_created_once() -> None:
 @pytest.mark.parametrize(
     "name", ["questions", "answers", "answers.deltas", "questions.dlq", "events", "journal"]
 )
-def test_what_lies_beside_a_question_has_its_partitions(name: str) -> None:
+def test_topics_beside_the_questions_have_as_many_partitions(name: str) -> None:
     assert {spec.name: spec.partitions for spec in Topics().specs(12)}[name] == 12
 
 
-def test_how_each_is_kept() -> None:
+def test_every_topic_has_its_retention_and_clean_up() -> None:
     configs = {spec.name: spec.configs for spec in Topics().specs(6)}
     retention = {name: int(config.get("retention.ms", "-1")) for name, config in configs.items()}
     size = {name: int(config.get("max.message.bytes", "0")) for name, config in configs.items()}

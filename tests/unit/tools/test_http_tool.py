@@ -59,7 +59,7 @@ async def test_post_sends_the_arguments_as_json(server: ToolServer) -> None:
     assert server.last.json == {"city": "杭州", "days": 3}
 
 
-async def test_get_sends_them_as_the_query(server: ToolServer) -> None:
+async def test_get_sends_the_arguments_as_the_query(server: ToolServer) -> None:
     arguments = {"city": "杭州 & co", "days": 3, "x": 1.5, "metric": True, "none": None, "list": ["a", 1]}
     result = await run(f"{server.url}/ok?key=k%26k", arguments, method="GET")
     assert result.status == "ok"
@@ -70,7 +70,9 @@ async def test_get_sends_them_as_the_query(server: ToolServer) -> None:
     assert server.last.body == b""
 
 
-async def test_what_an_address_sets_is_no_argument_unless_the_schema_says_so(server: ToolServer) -> None:
+async def test_a_parameter_of_the_tools_address_is_no_argument_unless_the_schema_names_it(
+    server: ToolServer,
+) -> None:
     url = f"{server.url}/ok?site=acme&unit=C"
     schema = {"properties": {"unit": {"type": "string"}}}
     refused = await run(url, {"site": "other"}, method="GET", parameters=schema)
@@ -95,7 +97,7 @@ async def test_the_key_is_the_same_on_every_attempt(server: ToolServer) -> None:
     assert first == second == "q-1/call-1"
 
 
-async def test_configured_headers_go_along(server: ToolServer) -> None:
+async def test_configured_headers_are_sent(server: ToolServer) -> None:
     headers = {"Authorization": {"env": "KEY"}, "X-Team": "qa"}
     result = await run(f"{server.url}/ok", headers=headers, environ={"KEY": "Bearer s3cret"})
     assert server.last.headers["authorization"] == "Bearer s3cret"
@@ -124,7 +126,7 @@ async def test_text_is_read_in_its_own_encoding(server: ToolServer) -> None:
         ("/missing", "HTTP 404"),
     ],
 )
-async def test_failures_are_told_shortly(server: ToolServer, path: str, message: str) -> None:
+async def test_failures_have_a_short_message(server: ToolServer, path: str, message: str) -> None:
     result = await run(f"{server.url}{path}")
     assert (result.status, result.result) == ("error", message)
 
@@ -168,13 +170,13 @@ async def test_a_long_result_is_cut_and_says_so(server: ToolServer) -> None:
     assert whole.result == "字" * 12_000
 
 
-async def test_a_server_that_is_not_there(server: ToolServer) -> None:
+async def test_a_server_that_is_away_is_an_error(server: ToolServer) -> None:
     result = await run("http://127.0.0.1:9/nothing")
     assert result.status == "error"
     assert "ClientConnector" in result.result
 
 
-async def test_its_own_time_out_comes_before_the_deadline(server: ToolServer) -> None:
+async def test_a_tools_own_time_out_ends_it_before_the_deadline(server: ToolServer) -> None:
     result = await run(f"{server.url}/hang", timeout_s=0.1)
     assert (result.status, result.result) == ("timeout", "no result within 0.1 s")
     assert result.duration_ms < 5000
@@ -217,7 +219,7 @@ class Unsent(HttpPool):
 
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text()) | st.none() | st.integers(0, 99)))
 @example({"key": None})
-def test_where_a_call_goes_is_what_was_declared_whatever_the_arguments(arguments: dict[str, Any]) -> None:
+def test_no_arguments_change_the_host_or_path_of_a_call(arguments: dict[str, Any]) -> None:
     (made,) = table_tools(
         {"weather": {"description": "Weather.", "url": "https://api.example/v1/now?key=k", "method": "GET"}},
         environ={},

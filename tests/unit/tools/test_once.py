@@ -1,4 +1,4 @@
-"""Calls of tools that are not idempotent: at most once, wherever a run is cut off."""
+"""Calls of tools that are not idempotent start at most once, at any point where a run is cut off."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -62,7 +62,7 @@ class Crash:
 
 @dataclass
 class World:
-    """What outlives a worker."""
+    """The parts that outlive a worker."""
 
     planner: FicklePlanner = field(default_factory=lambda: FicklePlanner(("book", "look", "pay")))
     tools: CountingTools = field(default_factory=CountingTools)
@@ -71,7 +71,7 @@ class World:
     async def run(
         self, crash_at: int | None = None, *, source: Source = SOURCE, journal: Journal | None = None
     ) -> Answer | None:
-        """The answer of one run with what the journal holds; None where it was cut off."""
+        """The answer of one run with the journal as it is; None if the run was cut off."""
         crash = Crash(crash_at)
         self.log = Log(self.log.records, self.log.batch, step=crash)
         self.tools.step = crash
@@ -172,7 +172,7 @@ async def test_a_plan_is_followed_when_its_tools_are_offered_no_more() -> None:
     assert world.status(await world.run()) == {"book": ("ok", True)}
 
 
-async def test_an_intent_alone_is_unknown_where_the_tool_cannot_be_asked() -> None:
+async def test_an_intent_without_a_result_is_unknown_if_the_tool_cannot_be_asked() -> None:
     world = World(FicklePlanner(("book",)))
     world.log.records = [record async for record in _up_to("intent")]
     answer = await world.run()
@@ -183,7 +183,7 @@ async def test_an_intent_alone_is_unknown_where_the_tool_cannot_be_asked() -> No
 
 
 @pytest.mark.parametrize("did_run", [True, False])
-async def test_an_intent_alone_is_settled_by_asking(did_run: bool) -> None:
+async def test_an_intent_without_a_result_is_reconciled_with_the_tools_server(did_run: bool) -> None:
     world = World(FicklePlanner(("book",)), CountingTools(reconciles=True))
     world.log.records = [record async for record in _up_to("intent")]
     if did_run:
@@ -209,7 +209,7 @@ async def test_the_same_id_sent_again_is_another_question() -> None:
     assert world.planner.asked == 2
 
 
-async def test_what_the_journal_refuses_is_not_started() -> None:
+async def test_a_call_does_not_start_if_the_journal_refuses_its_intent() -> None:
     class Refusing(Forbidden):
         async def aplan(self, *_: Any) -> None:
             raise JournalError("journal", "full")
@@ -224,7 +224,7 @@ async def test_what_the_journal_refuses_is_not_started() -> None:
     assert world.tools.ran["book"] == 0
 
 
-async def test_a_question_that_left_after_its_intent_was_safe_starts_nothing() -> None:
+async def test_no_call_starts_if_its_question_left_after_the_intent_was_safe() -> None:
     class Expelled(Forbidden):
         async def aplan(self, *_: Any) -> None: ...
 
@@ -255,7 +255,7 @@ async def test_a_result_that_cannot_be_recorded_is_kept() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_broker_that_is_away_costs_the_call_its_start_and_nothing_more() -> None:
+async def test_while_the_broker_is_away_only_calls_that_need_the_journal_do_not_start() -> None:
     class Away(Forbidden):
         async def aplan(self, *_: Any) -> None:
             await asyncio.Event().wait()
@@ -271,7 +271,7 @@ async def test_a_broker_that_is_away_costs_the_call_its_start_and_nothing_more()
 
 
 @pytest.mark.looptime
-async def test_a_result_that_is_back_is_kept_when_the_broker_is_away() -> None:
+async def test_a_result_is_kept_if_the_broker_goes_away_after_the_call() -> None:
     class AwayAfter(Forbidden):
         async def aplan(self, *_: Any) -> None: ...
 
@@ -313,7 +313,7 @@ def test_the_same_call_has_the_same_key_on_every_attempt() -> None:
 )
 @example(crashes=[3, 3, 3], batch=100, reconciles=True, names=("book", "look", "pay"))
 @example(crashes=[2], batch=1, reconciles=False, names=("book",))
-def test_wherever_runs_are_cut_off_each_call_is_made_at_most_once(
+def test_each_call_is_made_at_most_once_at_any_point_of_a_crash(
     crashes: list[int], batch: int, reconciles: bool, names: tuple[str, ...]
 ) -> None:
     async def history() -> None:

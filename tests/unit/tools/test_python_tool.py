@@ -87,13 +87,13 @@ async def test_arguments_are_converted_and_defaults_filled_in() -> None:
         }  # fmt: skip
 
 
-async def test_what_only_conversion_finds_is_rejected_too() -> None:
+async def test_arguments_that_fit_the_schema_but_not_the_hint_are_rejected() -> None:
     result = await run(PythonTool(forecast), place={"city": "Delft"}, day="the day after tomorrow")
     assert result.status == "rejected"
     assert "$.day" in result.result
 
 
-async def test_declared_things_count() -> None:
+async def test_the_decorators_values_are_the_tools() -> None:
     @tool(idempotent=True, timeout_s=0.05, tenants=frozenset({"acme"}))
     async def wait() -> None:
         """Waits."""
@@ -118,7 +118,7 @@ async def test_results_become_json() -> None:
         return Sum(Decimal("1.50"), datetime.date(2026, 1, 2))
 
     async def odd() -> object:
-        """Gives what no JSON can hold."""
+        """Gives a value that no JSON can hold."""
         return object()
 
     async def big() -> int:
@@ -130,7 +130,7 @@ async def test_results_become_json() -> None:
         assert (await run(PythonTool(function))).status == "error"
 
 
-async def test_an_error_meant_for_the_asker_is_told_and_a_defect_is_not(
+async def test_the_asker_reads_a_tool_error_and_only_the_type_of_a_defect(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def strict() -> str:
@@ -212,7 +212,7 @@ async def needs_client(client: httpx.AsyncClient) -> str:
         (needs_client, "asks for an HTTP client"),
     ],
 )
-def test_functions_that_will_not_do_are_refused_in_one_line(function: Any, message: str) -> None:
+def test_unfit_functions_are_refused_in_one_line(function: Any, message: str) -> None:
     with pytest.raises(ToolConfigError, match=message) as refused:
         PythonTool(function)
     assert function.__name__ in str(refused.value)
@@ -246,7 +246,7 @@ async def test_a_client_is_injected_and_labels_its_requests(server: ToolServer) 
         await pool.aclose()
 
 
-async def test_an_injected_clients_troubles_are_sorted(server: ToolServer) -> None:
+async def test_errors_of_an_injected_client_become_errors_or_time_outs(server: ToolServer) -> None:
     async def fetch(client: httpx.AsyncClient, url: str, timeout_s: float = 5.0) -> str:
         """Fetches."""
         return (await client.get(url, timeout=timeout_s)).text
@@ -305,9 +305,7 @@ def test_installed_packages_offer_tools_by_entry_point(monkeypatch: pytest.Monke
         (f"{__name__}:plain", "weather.*must be an `async def`"),
     ],
 )
-def test_an_entry_point_that_will_not_do_is_named(
-    monkeypatch: pytest.MonkeyPatch, value: str, message: str
-) -> None:
+def test_an_unfit_entry_point_is_named(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:
     offer(monkeypatch, EntryPoint("weather", value, loading.TOOLS_GROUP))
     with pytest.raises(ToolConfigError, match=message):
         python_tools(http=unused_client, default_timeout_s=4.0)
@@ -326,7 +324,7 @@ async def test_a_result_too_deep_to_be_read_in_an_answer_is_an_error() -> None:
     assert (failed.status, failed.result) == ("error", "the result is nested too deeply")
 
 
-async def test_an_error_that_no_answer_could_carry_is_told_as_far_as_one_can() -> None:
+async def test_an_error_text_outside_utf8_is_escaped_in_the_answer() -> None:
     async def lost() -> str:
         """Names the file that it missed, as the system gave it, and all that it tried."""
         raise ToolError(f"no file \udc80.txt: {'tried ' * 10_000}")
@@ -348,7 +346,7 @@ def test_a_tool_may_be_named_like_a_struct_in_its_hints() -> None:
     assert list(place["properties"]) == ["city", "country"]
 
 
-async def test_a_long_result_is_cut_however_deep_it_is() -> None:
+async def test_a_long_result_is_cut_at_any_depth() -> None:
     async def nest() -> list[Any]:
         """Nests lists, and holds much."""
         made: list[Any] = ["x" * 20_000]

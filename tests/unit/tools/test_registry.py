@@ -40,7 +40,7 @@ def names(registry: ToolRegistry, question: Question) -> list[str]:
     return [spec.name for spec in registry.offered(question)]
 
 
-def test_everybody_is_offered_what_names_no_tenant() -> None:
+def test_a_tool_without_tenants_is_offered_to_every_tenant() -> None:
     registry = ToolRegistry([Inert("a"), Inert("b", frozenset({"acme"})), Inert("c", frozenset({"other"}))])
     assert names(registry, ask()) == ["a"]
     assert names(registry, ask("acme")) == ["a", "b"]
@@ -48,13 +48,13 @@ def test_everybody_is_offered_what_names_no_tenant() -> None:
     assert registry.find("b", ask("other")) is None
 
 
-def test_tenants_that_only_questions_name_cost_nothing() -> None:
+def test_a_tenant_that_no_tool_names_adds_no_offer_of_its_own() -> None:
     registry = ToolRegistry([Inert("a"), Inert("b", frozenset({"acme"}))])
     assert all(registry.offered(ask(f"t{n}")) is registry.offered(ask()) for n in range(100))
     assert set(registry._offers) == {"acme"}
 
 
-def test_a_question_that_allows_for_thousands_of_tools_costs_no_more_for_each_that_there_is() -> None:
+def test_a_long_list_of_allowed_tools_is_read_once_and_not_for_each_tool() -> None:
     compared = 0
 
     class Name(str):
@@ -75,7 +75,9 @@ def test_a_question_that_allows_for_thousands_of_tools_costs_no_more_for_each_th
         st.tuples(st.sampled_from(["acme", "other", "x"]), st.none() | st.lists(st.sampled_from("abcz")))
     )
 )
-def test_no_question_changes_what_the_next_is_offered(asked: list[tuple[str, list[str] | None]]) -> None:
+def test_a_question_leaves_the_offer_to_the_next_question_unchanged(
+    asked: list[tuple[str, list[str] | None]],
+) -> None:
     registry = ToolRegistry([Inert("a"), Inert("b", frozenset({"acme"})), Inert("c", frozenset({"other"}))])
     theirs = {"acme": {"a", "b"}, "other": {"a", "c"}, "x": {"a"}}
     for tenant, allowed in asked:
@@ -93,7 +95,7 @@ def test_names_that_model_servers_refuse_are_refused_here(name: str) -> None:
         ToolRegistry([Inert(name)])
 
 
-def test_a_name_is_used_once() -> None:
+def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(ToolConfigError, match=r"\[tools\.a\]: two tools have this name"):
         ToolRegistry([Inert("a"), Inert("a")])
 
@@ -109,7 +111,7 @@ def test_a_name_is_used_once() -> None:
         {"type": "object", "properties": {"a": {"pattern": "("}}},
     ],
 )
-def test_a_schema_that_is_none_is_refused_in_one_line(parameters: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_refused_in_one_line(parameters: dict[str, Any]) -> None:
     with pytest.raises(ToolConfigError, match=r"^\[tools\.a\] parameters: ") as refused:
         ToolRegistry([Inert("a", parameters=parameters)])
     assert "\n" not in str(refused.value)

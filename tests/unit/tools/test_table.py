@@ -50,7 +50,7 @@ def test_the_whole_table_from_toml() -> None:
     assert "s3cret" not in repr(tool)
 
 
-def test_defaults() -> None:
+def test_a_tool_with_required_keys_alone_has_the_defaults() -> None:
     post, get = declare(), declare(method="GET")
     assert (post.spec.timeout_s, post.tenants, post.reconcile_url) == (8.0, None, "")
     assert not post.spec.idempotent
@@ -100,14 +100,14 @@ def test_defaults() -> None:
         ),
     ],
 )
-def test_mistakes_are_named_with_what_is_allowed(fields: dict[str, Any], message: str) -> None:
+def test_a_wrong_declaration_is_named_with_the_allowed_values(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ToolConfigError, match=message) as refused:
         declare(**fields)
     assert "\n" not in str(refused.value)
     assert "user:pass" not in str(refused.value)
 
 
-def test_a_tool_that_is_no_table() -> None:
+def test_a_tool_that_is_no_table_is_refused() -> None:
     with pytest.raises(ToolConfigError, match=r"\[tools\.weather\]: .* allowed: a table with"):
         table_tools({"weather": "sunny"}, environ={}, http=unused_client, default_timeout_s=1.0)
     with pytest.raises(
@@ -139,7 +139,7 @@ def declare_python(reference: str = "lookup", **fields: Any) -> PythonTool:
     return made
 
 
-def test_a_function_by_import_path() -> None:
+def test_a_function_is_loaded_by_its_import_path() -> None:
     plain = declare_python()
     assert (plain.spec.name, plain.spec.description, plain.spec.timeout_s) == (
         "words",
@@ -168,7 +168,9 @@ def test_a_function_by_import_path() -> None:
         ("lookup", {"python": 5}, r"\[tools\.words\] python: .*; allowed: an async function"),
     ],
 )
-def test_a_function_that_will_not_do(reference: str, fields: dict[str, Any], message: str) -> None:
+def test_an_unfit_function_is_refused_with_the_tools_name(
+    reference: str, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ToolConfigError, match=message) as refused:
         declare_python(reference, **fields)
     assert "\n" not in str(refused.value)
