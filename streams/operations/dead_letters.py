@@ -60,9 +60,8 @@ async def adecide(kafka: Kafka, letters: Sequence[Letter]) -> list[RedriveDecisi
     for letter in letters:
         if letter.source[0] >= 0:
             values = failed.setdefault(letter.source, set())
-            if (
-                letter.header_texts.get("qa.dlq.disposition") != Disposition.TRUNCATED
-            ):  # it would equal no record
+            # A truncated letter equals no record.
+            if letter.header_texts.get("qa.dlq.disposition") != Disposition.TRUNCATED:
                 values.add(letter.value)
     try:
         async for record in aread_to_end(kafka, topics.answers, since_ms=since_ms):
