@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.errors import ErrorCode
 from schemas.topics import Topics
 from streams.settings.model import Settings
 from tests.architecture import reference, site
@@ -93,10 +92,12 @@ def test_settings_that_are_named_without_their_section_are_there(document: Path)
             assert any(name == found[2] and found[1] in (None, section) for section, name in fields), code
 
 
-def test_every_error_code_is_listed() -> None:
-    page = (ROOT / "docs/messages.md").read_text("utf-8")
-    listed = page.partition("`error.code` is one of")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) == set(ErrorCode)
+@pytest.mark.parametrize("document", [ROOT / "README.md", *PAGES], **BY_NAME)
+def test_codes_and_fields_named_in_the_documents_exist(document: Path) -> None:
+    sources = [path for folder in ("agents", "schemas", "streams") for path in (ROOT / folder).rglob("*.py")]
+    known = set(re.findall(r"\w+", " ".join(path.read_text("utf-8") for path in sources)))
+    snake = {code for code in code_spans(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+", code)}
+    assert snake - known == set()
 
 
 def test_every_topic_is_listed_with_how_long_it_is_kept() -> None:
