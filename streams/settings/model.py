@@ -120,7 +120,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Randomness of the model's choice of words; with 0, equal questions get equal answers."""
     max_concurrency: Count = 1000
     """Calls at once of one worker, at most; fewer while the server says that it is overloaded."""
-    fallback_base_url: str = ""
+    fallback_base_url: OpenAIUrl = ""
     """Address of a second server, which is asked when the first fails; empty: answers are then extracted from
     the passages."""
     fallback_name: str = "default"
