@@ -40,7 +40,7 @@ from streams.telemetry.metrics import Metrics
 from streams.worker.answering import Answering
 from tests.benchmarks.services import GENERATE_S, PLAN_S, TOOL_S, Latencies, Service
 from tests.support.consumer import FakeConsumer
-from tests.unit.publishing.test_sending import FakeBroker
+from tests.support.producer import FakeBroker
 
 pytestmark = pytest.mark.looptime
 

@@ -9,11 +9,9 @@ from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome
 from streams.publishing.sending import Sender
+from tests.support.outcomes import answer, inquiry, outcomes
+from tests.support.producer import FakeBroker, record
 from tests.support.system import eventually
-from tests.unit.publishing.test_outcomes import answer, inquiry, outcomes
-from tests.unit.publishing.test_sending import FakeBroker, broker, copies, hook, publisher, record, sender
-
-__all__ = ["broker", "copies", "hook", "publisher", "sender"]  # fixtures
 
 
 def outcome_at(gate: Gate) -> Outcome:

@@ -1,56 +1,13 @@
-from datetime import UTC, datetime
-from typing import Any
-
 import pytest
-from aiokafka import ConsumerRecord
 
-from schemas.answer import Answer, AnswerError, Source
+from schemas.answer import AnswerError
 from schemas.codec import InvalidError, Salvaged, decode_answer, decode_trace, encode
 from schemas.errors import ErrorCode
 from schemas.event import StageTrace
-from schemas.headers import parse_request_headers
 from schemas.question import Question
-from schemas.topics import Topics
-from streams.publishing.outcomes import TRUNCATED_BYTES, Outcomes
-from streams.publishing.records import Inquiry, Outcome
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-TOPICS = Topics("t.")
-
-
-def outcomes(**options: Any) -> Outcomes:
-    return Outcomes(TOPICS, **({"reply_topics": {"replies"}, "group_id": "g", "now": lambda: NOW} | options))
-
-
-def inquiry(
-    *,
-    key: bytes | None = b"c",
-    value: bytes | None = b'{"id":"q"}',
-    headers: tuple[tuple[str, bytes], ...] = (),
-    asked: Question | None = None,
-) -> Inquiry:
-    record = ConsumerRecord("t.questions", 4, 9, 0, 0, key, value, None, 0, 0, headers)
-    return Inquiry(record, Source("t.questions", 4, 9), parse_request_headers(headers), asked)
-
-
-def answer(**fields: Any) -> Answer:
-    values: dict[str, Any] = {
-        "id": "q",
-        "question_id": "q",
-        "conversation_id": "c",
-        "tenant": "acme",
-        "status": "answered",
-        "source": Source("t.questions", 4, 9),
-        "created_at": NOW,
-        "text": "Yes.",
-    }
-    return Answer(**(values | fields))
-
-
-def failed_answer(**fields: Any) -> Answer:
-    return answer(
-        status="failed", text="", error=AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "gone"), **fields
-    )
+from streams.publishing.outcomes import TRUNCATED_BYTES
+from streams.publishing.records import Outcome
+from tests.support.outcomes import NOW, answer, failed_answer, inquiry, outcomes
 
 
 def test_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -> None:

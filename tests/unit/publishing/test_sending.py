@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from aiokafka.errors import (
@@ -12,7 +12,6 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from schemas.answer import Answer
 from schemas.codec import decode_answer
@@ -22,173 +21,9 @@ from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import PACE_S, Sender
-from streams.telemetry.hook import Hook
+from tests.support.outcomes import answer, failed_answer, inquiry, outcomes
+from tests.support.producer import FakeBroker, FakeProducer, Recorded, RecordingHook, record
 from tests.support.system import eventually
-from tests.unit.publishing.test_outcomes import answer, failed_answer, inquiry, outcomes
-
-PARTITIONS = {"t.answers": 6, "t.questions.dlq": 3, "t.events": 6, "t.answers.deltas": 6, "replies": 2}
-
-
-class Recorded(BatchBuilder):
-    """A batch that remembers what it holds."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size, 0)
-        self.values: list[bytes | None] = []
-
-    def append(self, **record: Any) -> Any:
-        added = super().append(**record)
-        if added is not None:
-            self.values.append(record["value"])
-        return added
-
-
-class Placed(NamedTuple):
-    offset: int
-
-
-class FakeProducer:
-    """Acknowledges each batch at once, unless `refuse` gives an error for it or it is `held`."""
-
-    def __init__(self, broker: "FakeBroker") -> None:
-        self.broker = broker
-        self.client = self
-        self.cluster = self
-        self.futures: list[asyncio.Future[Any]] = []
-
-    async def start(self) -> None:
-        self.broker.opened += 1
-
-    async def stop(self) -> None:
-        self.broker.closed += 1
-
-    async def close(self) -> None: ...
-
-    def add_listener(self, listener: Callable[[Any], None]) -> None:
-        self.broker.listeners.append(listener)
-
-    def add_topic(self, topic: str) -> None: ...
-
-    def force_metadata_update(self) -> "asyncio.Future[bool]":
-        updated: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        updated.set_result(True)
-        return updated
-
-    def leader_for_partition(self, place: Any) -> int | None:
-        if place.topic in self.broker.deleted:
-            return None
-        return -1 if place.topic in self.broker.leaderless else 1
-
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return set(range(PARTITIONS[topic])) if topic in PARTITIONS else None
-
-    async def partitions_for(self, topic: str) -> set[int]:
-        return set(range(PARTITIONS[topic]))
-
-    def create_batch(self) -> Recorded:
-        return Recorded(self.broker.batch_size)
-
-    async def send_batch(self, batch: Recorded, topic: str, *, partition: int) -> asyncio.Future[Any]:
-        assert topic not in self.broker.leaderless | self.broker.deleted, "aiokafka would wait here"
-        assert (topic, partition) not in self.broker.flying, "two batches of one partition at once"
-        if self.broker.dead is self:
-            raise OutOfOrderSequenceNumber
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.broker.flying.add((topic, partition))
-
-        def settle() -> None:
-            self.broker.flying.discard((topic, partition))
-            error = self.broker.refuse(topic, batch.values)
-            if error is None:
-                self.broker.log.append((topic, partition, list(batch.values)))
-                future.set_result(Placed(self.broker.end(topic, partition, batch.values)))
-            else:
-                future.set_exception(error)
-
-        if topic in self.broker.held:
-            self.broker.held[topic].append(settle)
-        else:
-            asyncio.get_running_loop().call_soon(settle)
-        return future
-
-
-class FakeBroker:
-    def __init__(self) -> None:
-        self.log: list[tuple[str, int, list[bytes | None]]] = []
-        self.flying: set[tuple[str, int]] = set()
-        self.held: dict[str, list[Callable[[], None]]] = {}
-        self.refuse: Callable[[str, list[bytes | None]], Exception | None] = lambda topic, values: None
-        self.dead: FakeProducer | None = None
-        self.leaderless: set[str] = set()
-        self.deleted: set[str] = set()
-        self.batch_size = 1000
-        self.opened = self.closed = 0
-        self.listeners: list[Callable[[Any], None]] = []
-
-    def open(self) -> FakeProducer:
-        return FakeProducer(self)
-
-    def end(self, topic: str, partition: int, values: list[bytes | None]) -> int:
-        """The first offset of the batch that was just written."""
-        written = [len(batch) for name, at, batch in self.log if (name, at) == (topic, partition)]
-        return sum(written) - len(values)
-
-    def topics(self) -> list[str]:
-        return [topic for topic, _, values in self.log for _ in values]
-
-    def values(self, topic: str) -> list[bytes | None]:
-        return [value for name, _, values in self.log if name == topic for value in values]
-
-
-class Told(Hook):
-    def __init__(self) -> None:
-        self.failures: list[tuple[str, str]] = []
-        self.sent: list[str] = []
-        self.dropped = 0
-
-    def records_sent(self, topic: str, count: int, size: int) -> None:
-        self.sent += [topic] * count
-
-    def send_failed(self, topic: str, error: BaseException) -> None:
-        self.failures.append((topic, type(error).__name__))
-
-    def delta_dropped(self) -> None:
-        self.dropped += 1
-
-
-@pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
-
-
-@pytest.fixture
-def hook() -> Told:
-    return Told()
-
-
-@pytest.fixture
-async def sender(broker: FakeBroker, hook: Told) -> Any:
-    made = Sender(open_producer=broker.open, topics=["t.answers"], rebuild=True, hook=hook)  # type: ignore[arg-type]
-    await made.start()
-    yield made
-    await made.aclose(timeout_s=1)
-
-
-@pytest.fixture
-async def copies(broker: FakeBroker, hook: Told) -> Any:
-    made = Copies(
-        Sender(open_producer=broker.open, topics=[], rebuild=False, hook=hook, patience_s=0.1),  # type: ignore[arg-type]
-        reply_topics=["replies"],
-        hook=hook,
-    )
-    await made.start()
-    yield made
-    await made.aclose(timeout_s=1)
-
-
-@pytest.fixture
-def publisher(sender: Sender, copies: Copies, hook: Told) -> Publisher:
-    return Publisher(sender, copies=copies, shrink=outcomes().shrink, hook=hook)
 
 
 async def publish(publisher: Publisher, *made: Outcome) -> list[Answer]:
@@ -197,15 +32,6 @@ async def publish(publisher: Publisher, *made: Outcome) -> list[Answer]:
         publisher.publish(outcome, lambda outcome: done.append(outcome.message))
     await eventually(lambda: len(done) == len(made), 10, "all outcomes")
     return done
-
-
-def record(value: bytes, partition: int = 0, **fields: Any) -> Record:
-    return Record(
-        **(
-            {"topic": "t.answers", "key": b"k", "value": value, "headers": [], "partition": partition}
-            | fields
-        )
-    )
 
 
 async def test_records_of_a_partition_keep_their_order_in_batches(sender: Sender, broker: FakeBroker) -> None:
@@ -292,7 +118,7 @@ async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
 
 
 async def impatient(
-    broker: FakeBroker, hook: Told, patience_s: float
+    broker: FakeBroker, hook: RecordingHook, patience_s: float
 ) -> tuple[Sender, Callable[..., None], list[tuple[bytes | None, str]]]:
     """A sender that gives up, how to hand it a record (its value and its gate), and what it tells of each."""
     sender = Sender(
@@ -312,7 +138,9 @@ async def impatient(
 
 
 @pytest.mark.looptime
-async def test_a_second_outage_has_all_the_patience_of_the_first(broker: FakeBroker, hook: Told) -> None:
+async def test_a_second_outage_has_all_the_patience_of_the_first(
+    broker: FakeBroker, hook: RecordingHook
+) -> None:
     sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
     broker.leaderless.add("t.answers")
     put(b"given up")
@@ -331,7 +159,7 @@ async def test_a_second_outage_has_all_the_patience_of_the_first(broker: FakeBro
 
 @pytest.mark.looptime
 async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end(
-    broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch
+    broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: set[str] = set()
 
@@ -362,7 +190,7 @@ async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end
 @pytest.mark.looptime
 @pytest.mark.parametrize("end", ["given up while a round is paced", "fenced"])
 async def test_an_outage_of_which_nothing_waits_any_more_costs_the_next_none_of_its_patience(
-    broker: FakeBroker, hook: Told, end: str
+    broker: FakeBroker, hook: RecordingHook, end: str
 ) -> None:
     sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
     broker.leaderless.add("t.answers")
@@ -489,7 +317,7 @@ async def test_the_dead_letter_is_acked_before_its_answer_leaves(
 
 
 async def test_an_outcome_is_repeated_until_the_broker_has_it(
-    publisher: Publisher, broker: FakeBroker, hook: Told
+    publisher: Publisher, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     failures = iter([KafkaTimeoutError(), OutOfOrderSequenceNumber()])
     broker.refuse = lambda topic, values: next(failures, None) if topic == "t.answers" else None
@@ -499,7 +327,7 @@ async def test_an_outcome_is_repeated_until_the_broker_has_it(
 
 
 async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
-    publisher: Publisher, broker: FakeBroker, hook: Told
+    publisher: Publisher, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic.endswith("dlq") else None
     done: list[Any] = []
@@ -582,7 +410,7 @@ async def test_an_answer_that_the_broker_finds_too_large_becomes_a_failure(
 
 
 async def test_a_reply_that_fails_holds_nothing_up(
-    publisher: Publisher, broker: FakeBroker, hook: Told
+    publisher: Publisher, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic == "replies" else None
     headers = (("reply_to", b"replies"),)
@@ -593,7 +421,7 @@ async def test_a_reply_that_fails_holds_nothing_up(
 
 @pytest.mark.parametrize("gone", ["leaderless", "deleted"])
 async def test_a_reply_without_a_leader_holds_no_slot_and_is_given_up(
-    publisher: Publisher, broker: FakeBroker, hook: Told, gone: str
+    publisher: Publisher, broker: FakeBroker, hook: RecordingHook, gone: str
 ) -> None:
     getattr(broker, gone).add("replies")
     asked = inquiry(headers=(("reply_to", b"replies"),))
@@ -620,7 +448,7 @@ async def test_replies_of_a_conversation_keep_their_order(publisher: Publisher, 
 
 @pytest.mark.parametrize("limit", ["MAX_REPLIES", "MAX_BYTES"])
 async def test_a_reply_topic_that_is_not_read_costs_no_other_its_room(
-    copies: Copies, broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch, limit: str
+    copies: Copies, broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(f"streams.publishing.copies.{limit}", 3 if limit == "MAX_REPLIES" else 33)
     broker.held["replies"] = []
@@ -640,7 +468,7 @@ async def test_a_reply_topic_that_is_not_read_costs_no_other_its_room(
 
 
 async def test_too_many_deltas_are_dropped_but_never_the_last(
-    copies: Copies, broker: FakeBroker, hook: Told
+    copies: Copies, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     for number in range(MAX_DELTAS + 10):
         copies.delta(record(b"%d" % number, topic="t.answers.deltas"))
@@ -652,7 +480,7 @@ async def test_too_many_deltas_are_dropped_but_never_the_last(
 
 
 async def test_records_that_a_secret_was_taken_out_of_give_back_all_their_room(
-    broker: FakeBroker, hook: Told, monkeypatch: pytest.MonkeyPatch
+    broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.publishing.copies.MAX_BYTES", 100)
 
