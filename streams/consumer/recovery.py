@@ -18,13 +18,14 @@ from streams.consumer.claims import Claim, claims, holds
 from streams.consumer.offset_map import decode
 from streams.kafka.closing import within
 from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS, afirst, aread
+from streams.process.backoff import Backoff
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 """How long one request may take, and how long a scan may go without a record, before all is repeated."""
-RETRY_S = (0.2, 1.0, 3.0)
+RETRY_STEPS_S = (0.2, 1.0, 3.0)
 _BY_BROKER = 1
 """The `timestamp_type` of a record that bears its broker's time."""
 CLOSE_S = 2.0
@@ -106,7 +107,7 @@ class Recovery:
     async def arecover(self, numbers: Collection[int], done: Callable[[Recovered], None]) -> None:
         """Call `done` for each partition as soon as it is recovered; the others go on meanwhile."""
         left = set(numbers)
-        attempt = 0
+        backoff = Backoff(RETRY_STEPS_S)
 
         def tell(found: Recovered) -> None:
             left.discard(found.number)
@@ -119,8 +120,9 @@ class Recovery:
             except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
                 self._hook.recovery_failed(error)
             if left:
-                attempt = 0 if len(left) < before else attempt + 1
-                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                if len(left) < before:
+                    backoff.reset()
+                await asyncio.sleep(backoff.wait_s())
 
     async def _attempt(self, numbers: list[int], done: Callable[[Recovered], None]) -> None:
         began = time.monotonic()

@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import DefaultPartitioner
 
+from streams.process.backoff import Backoff
 from streams.publishing.records import Record
 
 log = logging.getLogger(__name__)
 
-BACKOFF_S = (0.1, 0.5, 2.0, 5.0)
 CLOSE_S = 3.0
 LOOK_S = 0.5
 """Least time between two looks for a topic or a leader that is not there."""
@@ -60,7 +60,7 @@ class Connection:
         """Close the producer and open another, for as long as it takes."""
         log.warning("the producer is rebuilt: a record was refused or its connection lost its order")
         await self.aclose(CLOSE_S)
-        attempt = 0
+        backoff = Backoff()
         while True:
             try:
                 await self._start()
@@ -70,8 +70,7 @@ class Connection:
                 await self.producer.client.force_metadata_update()
                 break
             except KafkaError as error:
-                delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
-                attempt += 1
+                delay = backoff.wait_s()
                 log.warning("the producer was not rebuilt, repeated in %.1f s: %r", delay, error)
                 await self.aclose(CLOSE_S)
                 await asyncio.sleep(delay)

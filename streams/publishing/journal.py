@@ -18,7 +18,7 @@ from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import DecodeError, decode_journal_entry, encode
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
-from streams.publishing.connection import BACKOFF_S
+from streams.process.backoff import Backoff
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
@@ -142,7 +142,7 @@ class KafkaJournal:
             wanted: whether a question, told by its offset, still has to be answered.
         """
         self.drop(partition)
-        attempt = 0
+        backoff = Backoff()
         while True:
             try:
                 since_ms = await aasked_ms(self._kafka, partition, oldest)
@@ -152,8 +152,7 @@ class KafkaJournal:
                         await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted),
                     )
             except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
-                delay = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
-                attempt += 1
+                delay = backoff.wait_s()
                 log.warning(
                     "the journal of partition %d was not read, repeated in %.1f s: %r",
                     partition,
@@ -210,7 +209,7 @@ class KafkaJournal:
         record = Record(
             self._topic, entry.conversation_id.encode(), _readable(entry), [], partition, exact=True
         )
-        attempt = 0
+        backoff = Backoff()
         while True:
             gate = self.gate_of(partition)
             if gate.lost:
@@ -226,8 +225,7 @@ class KafkaJournal:
             self._hook.send_failed(record.topic, error)
             if isinstance(error, TOO_LARGE):
                 raise JournalError("journal", "the entry is larger than its topic takes") from error
-            await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
-            attempt += 1
+            await asyncio.sleep(backoff.wait_s())
 
     async def _send(self, record: Record, gate: Gate) -> BaseException | None:
         acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()

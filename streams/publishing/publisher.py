@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from streams.publishing.connection import BACKOFF_S
+from streams.process.backoff import Backoff
 from streams.publishing.copies import Copies
 from streams.publishing.gate import Fenced
 from streams.publishing.records import Outcome, Record
@@ -32,13 +32,13 @@ Done = Callable[[Outcome | None], None]
 class _Delivery:
     """An outcome on its way."""
 
-    __slots__ = ("alarm", "attempts", "done", "error", "letter_acked", "outcome", "size")
+    __slots__ = ("alarm", "backoff", "done", "error", "letter_acked", "outcome", "size")
 
     def __init__(self, outcome: Outcome, done: Done) -> None:
         self.outcome = outcome
         self.done = done
         self.letter_acked = outcome.dead_letter is None
-        self.attempts = 0
+        self.backoff: Backoff | None = None
         self.error: BaseException | None = None
         self.alarm: asyncio.TimerHandle | None = None
         letter = outcome.dead_letter
@@ -162,9 +162,8 @@ class Publisher:
                 delivery.outcome = smaller
                 self._send(delivery)
                 return
-        delay = BACKOFF_S[min(delivery.attempts, len(BACKOFF_S) - 1)]
-        delivery.attempts += 1
-        asyncio.get_running_loop().call_later(delay, self._send, delivery)
+        delivery.backoff = delivery.backoff or Backoff()  # most are never repeated
+        asyncio.get_running_loop().call_later(delivery.backoff.wait_s(), self._send, delivery)
 
     def _end(self, delivery: _Delivery) -> None:
         self._unpublished -= 1

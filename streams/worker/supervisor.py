@@ -7,60 +7,21 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 from collections.abc import Callable
 
 from streams.consumer.watchdog import StuckError
+from streams.process.backoff import Backoff
 from streams.process.processes import Child
 from streams.process.signals import on_signals
 from streams.settings.errors import CannotStartError, OperatorError, SettingsError
 
 log = logging.getLogger(__name__)
 
-FIRST_S = 0.5
-LONGEST_S = 30.0
+RESTART_STEPS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 WELL_S = 60.0
 """A process that ran for so long was not kept from working by what ended the one before."""
 CLOSE_S = 20.0
 """What a worker may take beyond its grace period, or once it was told to hurry; then it is killed."""
-
-
-class Backoff:
-    """Decides how long to wait before a process is started again: twice as long after each crash.
-
-    Args:
-        clock: seconds that only grow.
-        first_s: the wait after the first crash.
-        longest_s: no wait is longer.
-        well_s: a process that ran for this long makes the next wait the first one again.
-    """
-
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        *,
-        first_s: float = FIRST_S,
-        longest_s: float = LONGEST_S,
-        well_s: float = WELL_S,
-    ) -> None:
-        self._clock = clock
-        self._first_s = first_s
-        self._longest_s = longest_s
-        self._well_s = well_s
-        self._next_s = first_s
-        self._started_at = clock()
-
-    def started(self) -> None:
-        """The process runs from now on."""
-        self._started_at = self._clock()
-
-    def ended(self) -> float:
-        """The process has ended. Returns the seconds to wait before the next start."""
-        if self._clock() - self._started_at >= self._well_s:
-            self._next_s = self._first_s
-        wait_s = min(self._next_s, self._longest_s)
-        self._next_s = min(2 * wait_s, self._longest_s)
-        return wait_s
 
 
 class Supervisor:
@@ -79,7 +40,7 @@ class Supervisor:
         *,
         grace_s: float,
         close_s: float = CLOSE_S,
-        backoff: Callable[[], Backoff] = lambda: Backoff(time.monotonic),
+        backoff: Callable[[], Backoff] = lambda: Backoff(RESTART_STEPS_S, well_s=WELL_S),
     ) -> None:
         self._start = start
         self._count = count
@@ -124,7 +85,7 @@ class Supervisor:
         backoff = self._backoff()
         first = True
         while not self._draining.is_set():
-            backoff.started()
+            backoff.began()
             try:
                 child = self._start(index)
             except OSError as error:
@@ -134,7 +95,7 @@ class Supervisor:
                 first = False
             if self._draining.is_set():
                 return
-            wait_s = backoff.ended()
+            wait_s = backoff.wait_s()
             log.error("worker %d %s: it is started again in %.1f s", index, how, wait_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

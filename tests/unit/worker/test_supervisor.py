@@ -3,52 +3,13 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streams.worker.supervisor import Backoff, Supervisor
+from streams.process.backoff import Backoff
+from streams.worker.supervisor import RESTART_STEPS_S, WELL_S, Supervisor
 
-FIRST_S, LONGEST_S, WELL_S = 0.5, 30.0, 60.0
-CRASH = st.floats(0, WELL_S - 0.001)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def waits(runs: list[float]) -> Iterator[float]:
-    clock = Clock()
-    backoff = Backoff(clock, first_s=FIRST_S, longest_s=LONGEST_S, well_s=WELL_S)
-    for ran_s in runs:
-        backoff.started()
-        clock.now += ran_s
-        wait_s = backoff.ended()
-        clock.now += wait_s
-        yield wait_s
-
-
-@given(st.lists(CRASH, min_size=1, max_size=200))
-def test_each_crash_doubles_the_wait_up_to_the_longest(runs: list[float]) -> None:
-    expected = [min(FIRST_S * 2**number, LONGEST_S) for number in range(len(runs))]
-    assert list(waits(runs)) == expected
-
-
-@given(st.lists(CRASH, max_size=50), st.floats(WELL_S, 1e6), st.lists(CRASH, min_size=1, max_size=5))
-def test_a_process_that_ran_well_is_forgiven_what_was_before(
-    before: list[float], well: float, after: list[float]
-) -> None:
-    assert list(waits([*before, well + 0.001, *after]))[len(before) :] == list(waits([0.0, *after]))
-
-
-@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=100))
-def test_a_process_is_never_started_in_a_tight_loop(runs: list[float]) -> None:
-    assert all(FIRST_S <= wait_s <= LONGEST_S for wait_s in waits(runs))
+LONGEST_S = RESTART_STEPS_S[-1]
 
 
 class FakeChild:
@@ -85,7 +46,7 @@ class House:
             count,
             grace_s=30,
             close_s=20,
-            backoff=lambda: Backoff(loop.time, first_s=FIRST_S, longest_s=LONGEST_S, well_s=WELL_S),
+            backoff=lambda: Backoff(RESTART_STEPS_S, well_s=WELL_S, clock=loop.time),
         )
         self.fails: Exception | None = None
         self.task = asyncio.create_task(self.supervisor.run())
