@@ -22,7 +22,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from streams.publishing.connection import LOOK_S, Connection
+from streams.publishing.producer import LOOK_S, Connection
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.queues import Place, Queues
 from streams.publishing.records import Record, Settled

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 
 from schemas.answer import Answer
 from schemas.codec import decode_answer
-from streams.publishing.connection import LOOK_S
+from streams.publishing.producer import LOOK_S
 from streams.publishing.copies import MAX_DELTAS, Copies
 from streams.publishing.gate import Gate
 from streams.publishing.publisher import Publisher
