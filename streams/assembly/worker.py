@@ -1,20 +1,17 @@
 """A worker as the settings describe it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
+from streams.assembly.engine import build_engine, build_parts, rebalance_timeout_s
 from streams.assembly.stores import STORES, VectorStore
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.kafka.options import client_options
 from streams.knowledge.feed import KnowledgeFeed
-from streams.publishing.journal import KafkaJournal
-from streams.publishing.records import conceal_in
-from streams.publishing.sending import Sender
 from streams.settings.model import Settings
 from streams.settings.secrets import concealer, secrets_of
 from streams.telemetry import catalogue
@@ -48,10 +45,9 @@ def build_worker(
     """
     metrics = Metrics()
     hook = Hooks([metrics, LogSink()])
-    conceal = concealer(secrets_of(settings, environ))
-    journal = build_journal(settings, hook, conceal)
-    answerer = build_answerer(settings, environ, hook, journal, stores)
-    engine = Engine(settings, answerer.pipeline, hook, journal, conceal)
+    parts = build_parts(settings, hook, concealer(secrets_of(settings, environ)))
+    answerer = build_answerer(settings, environ, hook, parts.journal, stores)
+    engine = build_engine(parts, answerer.pipeline)
     monitor = _monitor(settings, engine, metrics, hook)
     if answerer.caches.answers is not None:
         watch_cache(metrics, answerer.caches.answers)
@@ -87,7 +83,7 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -
     def open_reader() -> AIOKafkaConsumer:
         return AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
 
-    patience_s = engine.rebalance_timeout_s + BEYOND_A_REBALANCE_S
+    patience_s = rebalance_timeout_s(settings.kafka) + BEYOND_A_REBALANCE_S
     return Monitor(
         consumer=engine.consumer,
         watchdog=Watchdog(Limits(polls_s=patience_s, rejoin_s=patience_s)),
@@ -96,23 +92,3 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -
         completed=lambda: metrics.finished,
         hook=hook,
     )
-
-
-def build_journal(
-    settings: Settings, hook: Hook, conceal: Callable[[bytes], bytes] | None = None
-) -> KafkaJournal:
-    """The journal of one worker.
-
-    Raises:
-        OperatorError: a certificate file of the settings cannot be read.
-    """
-    kafka = settings.kafka
-    topic = Topics(kafka.topic_prefix).journal
-    options = client_options(kafka)
-
-    def open_producer() -> AIOKafkaProducer:
-        return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
-
-    prepare = None if conceal is None else partial(conceal_in, conceal=conceal, dead_letters="")
-    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, hook=hook, prepare=prepare)
-    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook)

@@ -15,6 +15,10 @@ from streams.consumer.lease import Lease
 from streams.consumer.partition import Due, Partition
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Work
+from streams.publishing.gate import Gate
+
+_NOT_OURS = Gate()
+_NOT_OURS.lose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ class Assignment:
     def recovered(self) -> bool:
         """Whether all partitions are recovered."""
         return all(partition.ready for partition in self.partitions.values())
+
+    def gate_of(self, number: int) -> Gate:
+        """Return the gate that all records about a partition pass; a lost one if it is not ours."""
+        partition = self.partitions.get(number)
+        return _NOT_OURS if partition is None else partition.gate
 
     def hold(self) -> None:
         """A rebalance begins."""

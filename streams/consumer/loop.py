@@ -1,7 +1,6 @@
 """The consumer of one topic: hands records out by their lanes, and outlives its connections to the broker."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,17 +11,12 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.connection import Connection
 from streams.consumer.dispatch import Dispatcher
-from streams.consumer.intake import Intake
-from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.watchdog import Observation
 from streams.consumer.work import Handler
 from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook
-
-_NOT_OURS = Gate()
-_NOT_OURS.lose()
 
 CONNECT_S = 20.0
 """How long a new consumer may take to connect in the place of another."""
@@ -33,7 +27,7 @@ class ConsumerLoop:
 
     Args:
         open_consumer: makes a consumer that is not started, of a group, without auto-commit.
-        session_s: of the group: how long it keeps a member without a heartbeat.
+        assignment: empty; its lease has the group's session time-out.
         commit_timeout_s: how long a commit may hang before it counts as failed.
     """
 
@@ -44,10 +38,8 @@ class ConsumerLoop:
         open_consumer: Callable[[], AIOKafkaConsumer],
         recover: Recover,
         handler: Handler,
-        intake: Intake,
+        assignment: Assignment,
         hook: Hook,
-        end_of_answers: Callable[[int], int] = lambda _: 0,
-        session_s: float = math.inf,
         commit_interval_s: float = 1.0,
         commit_timeout_s: float = 5.0,
     ) -> None:
@@ -55,8 +47,8 @@ class ConsumerLoop:
         self._open_consumer = open_consumer
         self._recover = recover
         self._handler = handler
-        self._intake = intake
-        self._assignment = Assignment(intake, end_of_answers, Lease(session_s))
+        self._intake = assignment.intake
+        self._assignment = assignment
         self._hook = hook
         self._commit_interval_s = commit_interval_s
         self._commit_timeout_s = commit_timeout_s
@@ -66,11 +58,6 @@ class ConsumerLoop:
         self._connection: Connection | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._defect: asyncio.Future[None] | None = None
-
-    def gate_of(self, number: int) -> Gate:
-        """The gate that all records of a partition pass; a lost one where the partition is not ours."""
-        partition = self._assignment.partitions.get(number)
-        return _NOT_OURS if partition is None else partition.gate
 
     @property
     def joined(self) -> bool:

@@ -6,12 +6,8 @@ from typing import Protocol
 
 from aiokafka import ConsumerRecord
 
-from schemas.codec import DecodeError
-from schemas.headers import RequestHeaders
-from schemas.question import Question
 from streams.consumer.partition import Partition
-
-Decoded = Question | DecodeError
+from streams.publishing.records import Inquiry
 
 
 class Work:
@@ -20,8 +16,7 @@ class Work:
     Attributes:
         key: its lane within the partition.
         tenant: the tenant whose turn it takes.
-        decoded: the question in its value, or the error that says why there is none.
-        request: the values of its headers; None where they have not been read.
+        inquiry: the decoded record; set by the handler's `prepare`.
         expires_at: when its deadline is, in unix seconds; infinite where it has none.
         late_at: when it has waited for too long, in unix seconds, should many do so.
         size: bytes that it holds in memory.
@@ -29,17 +24,18 @@ class Work:
     """
 
     __slots__ = (
-        "decoded",
         "expires_at",
+        "inquiry",
         "key",
         "late_at",
         "partition",
         "record",
-        "request",
         "size",
         "tenant",
         "waits",
     )
+
+    inquiry: Inquiry
 
     def __init__(self, record: ConsumerRecord, partition: Partition, size: int) -> None:
         self.record = record
@@ -47,8 +43,6 @@ class Work:
         self.size = size
         self.key: bytes = b""
         self.tenant = ""
-        self.decoded: Decoded | None = None
-        self.request: RequestHeaders | None = None
         self.expires_at = self.late_at = math.inf
         self.waits = False
 
@@ -57,7 +51,7 @@ class Handler(Protocol):
     """Makes an outcome of every record that it is given."""
 
     def prepare(self, work: Work) -> None:
-        """Fill in its lane, its tenant and its times; never raise."""
+        """Fill in its inquiry, its lane, its tenant and its times; never raise."""
         ...
 
     def start(self, work: Work, done: Callable[[Work], None]) -> bool:

@@ -1,1 +1,1 @@
-"""What is written to Kafka for a question, and the one coroutine that writes it."""
+"""The records of a question's outcome, and the one coroutine that sends them to Kafka."""

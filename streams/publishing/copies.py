@@ -1,4 +1,4 @@
-"""What is sent besides the outcomes: traces, reply copies and deltas; never in an outcome's way."""
+"""Traces, replies and deltas: sent beside the outcomes, and never in an outcome's way."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 MAX_DELTAS = 2_000
 MAX_TRACES = 20_000
 MAX_REPLIES = 20_000
-"""Records of one topic that may wait for a slow broker before deltas, traces and replies are dropped and
-told of."""
+"""Records of one topic that may wait for a slow broker. Further deltas, traces and replies are dropped and
+reported."""
 MAX_BYTES = 32 * 1_048_576
-"""The same in bytes."""
+"""The same limit in bytes."""
 TRACES_S = 0.1
 """How long traces are gathered: a batch costs as much as many records, and nobody waits for a trace."""
 PATIENCE_S = 5.0
-"""How long a topic may be without a leader before what goes there is dropped and told of."""
+"""How long a topic may be without a leader before records for it are dropped and reported."""
 
 
-class _Waiting:
-    """What is not settled of one topic."""
+class _Pending:
+    """The size of one topic's records that the broker does not have yet."""
 
     __slots__ = ("bytes", "records")
 
@@ -35,13 +35,13 @@ class _Waiting:
 
 
 class Copies:
-    """Sends each record once; whether that worked is told to the hook.
+    """Sends each record once and reports failures to the hook.
 
-    What one topic does not take costs no other one its room.
+    Each topic has its own room: one that takes no records leaves the others theirs.
 
     Args:
-        sender: one of its own, whose producer is not idempotent: a record that the broker refuses (a
-            reply topic with a small limit, say) fails alone. Its patience is bounded.
+        sender: not the publisher's: its producer is not idempotent, so a record that the broker refuses (by
+            a reply topic with a small limit, say) fails alone. Its patience is bounded.
         reply_topics: where replies may go; a missing one costs only its own replies.
     """
 
@@ -49,7 +49,7 @@ class Copies:
         self._sender = sender
         self._reply_topics = reply_topics
         self._hook = hook
-        self._waiting: dict[str, _Waiting] = {}
+        self._pending: dict[str, _Pending] = {}
         self._traces: list[Record] = []
 
     async def start(self) -> None:
@@ -63,61 +63,61 @@ class Copies:
             self._sender.expect(topic)
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended the sending."""
+        """Raise the error that ends the sending; never return."""
         await self._sender.failed()
 
     def trace(self, record: Record) -> None:
         """Send a question's trace, together with others."""
-        if not self._take(record, MAX_TRACES):
-            self._hook.send_failed(record.topic, BufferError("too many wait"))
+        if not self._take_room(record, MAX_TRACES):
+            self._hook.send_failed(record.topic, BufferError("too many records wait for the topic"))
             return
         if not self._traces:
             asyncio.get_running_loop().call_later(TRACES_S, self._send_traces)
         self._traces.append(record)
 
     def reply(self, record: Record) -> None:
-        """Send a copy to whoever asked for one, in order with the others of its partition."""
-        if self._take(record, MAX_REPLIES):
-            self._sender.put(record, self._settled)
+        """Send an asker's copy of an answer, in order with the others of its partition."""
+        if self._take_room(record, MAX_REPLIES):
+            self._sender.put(record, self._on_delivery)
         else:
-            self._hook.send_failed(record.topic, BufferError("too many wait"))
+            self._hook.send_failed(record.topic, BufferError("too many records wait for the topic"))
 
     def delta(self, record: Record, *, last: bool = False) -> None:
-        """Send a piece of a streaming answer, unless too many wait; the last one always."""
-        if self._take(record, sys.maxsize if last else MAX_DELTAS):
-            self._sender.put(record, self._settled)
+        """Send a piece of a streaming answer, unless too many wait. The last piece is always sent."""
+        if self._take_room(record, sys.maxsize if last else MAX_DELTAS):
+            self._sender.put(record, self._on_delivery)
         else:
             self._hook.delta_dropped()
 
     async def aclose(self, *, timeout_s: float) -> None:
-        """Send what is left and disconnect, within that time."""
+        """Send the remaining records and disconnect, within that time."""
         self._send_traces()
         try:
             async with asyncio.timeout(timeout_s / 2):
                 await self._sender.aflush()
         except TimeoutError:
-            log.warning("%d traces, replies and deltas were not sent", self._sender.queued)
+            log.warning("%d traces, replies and deltas were not sent before the end", self._sender.queued)
         await self._sender.aclose(timeout_s=timeout_s / 2)
 
     def _send_traces(self) -> None:
         traces, self._traces = self._traces, []
         for record in traces:
-            self._sender.put(record, self._settled)
+            self._sender.put(record, self._on_delivery)
 
-    def _take(self, record: Record, limit: int) -> bool:
-        """Whether there is room for one more of its topic, which is taken."""
-        waiting = self._waiting.get(record.topic)
-        if waiting is None:
-            waiting = self._waiting[record.topic] = _Waiting()
-        if waiting.records >= limit or (waiting.bytes >= MAX_BYTES and limit < sys.maxsize):
+    def _take_room(self, record: Record, limit: int) -> bool:
+        """Whether there is room for one more record of its topic; if so, it is taken."""
+        pending = self._pending.get(record.topic)
+        if pending is None:
+            pending = self._pending[record.topic] = _Pending()
+        if pending.records >= limit or (pending.bytes >= MAX_BYTES and limit < sys.maxsize):
             return False
-        waiting.records += 1
-        waiting.bytes += record.size
+        pending.records += 1
+        pending.bytes += record.size
         return True
 
-    def _settled(self, record: Record, error: BaseException | None) -> None:
-        waiting = self._waiting[record.topic]
-        waiting.records -= 1
-        waiting.bytes -= record.size
+    def _on_delivery(self, record: Record, error: BaseException | None) -> None:
+        pending = self._pending[record.topic]
+        pending.records -= 1
+        pending.bytes -= record.size
         if error is not None:
             self._hook.send_failed(record.topic, error)

@@ -1,26 +1,28 @@
-"""Whether the outcomes of one partition may go out now, wait, or must not any more."""
+"""The fence of one partition: its outcomes go out now, wait, or never go out."""
 
 import asyncio
 from collections.abc import Callable
 
 
-class Fenced(Exception):  # noqa: N818 - what happened to a record, not a fault
-    """A record was not written, because its gate is shut."""
+class Fenced(Exception):  # noqa: N818 - says why a record was not sent; nothing is wrong with it
+    """A record was not sent, because its gate is shut."""
 
 
 class Gate:
-    """Passed by every outcome of one partition, just before it enters a batch.
+    """Decides whether the outcomes of one partition may be sent. The sender asks it when a batch leaves.
 
-    During a rebalance it is held: whose the partition will be is not known, and whoever gets it reads what
-    is on `answers` when it gets it. Then it opens again, or the partition is lost, and with it what waits.
+    A rebalance holds the gate: nobody knows yet which worker gets the partition, and the worker that gets it
+    reads `answers` at that moment. Afterwards the gate opens again, or the partition is lost, and its
+    waiting outcomes are dropped.
 
     Args:
-        member: whether the group surely counts us as a member; where it may not, nothing goes out until
-            `release` or `lose` says how it is.
+        member: whether the group surely counts us as a member; while it may not, nothing goes out until
+            `release` or `lose` decides.
 
     Attributes:
-        lost: outcomes never will go out; whoever has the partition now makes them anew.
-        blocks: why nothing more of the partition may start, by what cannot be written; empty: all is well.
+        lost: outcomes never go out; the partition's next worker makes them anew.
+        blocks: why no more questions of the partition may start, by the dead letter that cannot be written;
+            empty: they may.
     """
 
     __slots__ = ("_flying", "_held", "_member", "_quiet", "_waiting", "blocks", "lost")
@@ -36,7 +38,7 @@ class Gate:
 
     @property
     def open(self) -> bool:
-        """Outcomes may go out."""
+        """Whether outcomes may go out."""
         return not self._held and self._member()
 
     def hold(self) -> None:
@@ -44,43 +46,46 @@ class Gate:
         self._held = True
 
     def release(self) -> None:
-        """Let everything out again; what waited first."""
+        """Let outcomes out again and call back all waiters, the first one first."""
         self._held = False
-        self._wake()
+        self._call_back()
 
     def lose(self) -> None:
         """Let nothing out any more."""
         self._held = self.lost = True
-        self._wake()
+        self._call_back()
 
     def wait(self, decided: Callable[[], None]) -> None:
-        """Call back once the gate is open or lost."""
-        self._waiting.append(decided)
+        """Call `decided` once the gate is open or lost: at once, where it is."""
+        if self.open or self.lost:
+            decided()
+        else:
+            self._waiting.append(decided)
 
-    def left(self, records: int) -> None:
-        """So many records have passed and are on their way."""
+    def departed(self, records: int) -> None:
+        """Count records that have passed and are on their way to the broker."""
         self._flying += records
 
-    def settled(self, records: int) -> None:
-        """So many of them arrived, or failed."""
+    def arrived(self, records: int) -> None:
+        """Count records that were on their way and were acknowledged, or failed."""
         self._flying -= records
         if not self._flying and self._quiet is not None:
             self._quiet.set()
 
     @property
     def flying(self) -> int:
-        """Records on their way."""
+        """How many records are on their way."""
         return self._flying
 
     async def aquiet(self) -> None:
-        """Returns once nothing is on its way; to be called while the gate is not open."""
+        """Return once no record is on its way. Call it while the gate is not open."""
         while self._flying:
             if self._quiet is None:
                 self._quiet = asyncio.Event()
             self._quiet.clear()
             await self._quiet.wait()
 
-    def _wake(self) -> None:
+    def _call_back(self) -> None:
         waiting, self._waiting = self._waiting, []
         for decided in waiting:
             decided()

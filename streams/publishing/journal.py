@@ -1,8 +1,8 @@
-"""The journal on its topic: entries are written before what they allow, and read back at recovery.
+"""The journal on its topic: an entry is written before the step that it allows, and read back at recovery.
 
-An entry lies on the partition number of its question, so that whoever is assigned the question's
-partition finds it. Nothing is kept in memory of what is written here; what an earlier run wrote is kept
-from its reading until the question's outcome is safe or its partition is lost.
+An entry lies on the partition number of its question, so that the worker that gets the question's partition
+finds it. Written entries are not kept in memory. Entries of earlier runs are kept from their reading until
+the question's outcome is safe or its partition is lost.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _Key = tuple[Source, str]
 
 @dataclass(slots=True)
 class _Found:
-    """The entries of one question. The first of a kind counts: what was done first was done by it."""
+    """The entries of one question. The first of a kind counts, because the tool was called after it."""
 
     plan: Plan | None = None
     intents: dict[str, PlannedCall] = field(default_factory=dict)
@@ -43,7 +43,9 @@ class _Found:
         if entry.kind == "plan":
             self.plan = self.plan or _plan(entry)
         elif not entry.call_id:
-            log.warning("an entry of question %s in the journal names no call", entry.question_id)
+            log.warning(
+                "a journal entry of question %s is passed over: it names no tool call", entry.question_id
+            )
         elif entry.kind == "intent":
             self.intents.setdefault(entry.call_id, PlannedCall(entry.call_id, entry.name, entry.arguments))
         elif entry.status is not None:
@@ -52,7 +54,7 @@ class _Found:
     def recorded(self) -> Recorded | None:
         plan = self.plan
         if plan is None:
-            # Its record was broken or is gone: what was started is known all the same.
+            # Its record was broken or is gone. The other entries still say which calls were started.
             done = [PlannedCall(call.id, call.name, call.arguments) for call in self.results.values()]
             plan = Plan(tuple({call.id: call for call in [*self.intents.values(), *done]}.values()))
             if not plan.calls:
@@ -64,29 +66,29 @@ class KafkaJournal:
     """The `agents.journal.Journal` of a worker.
 
     Args:
-        sender: with an idempotent producer and acks from all, which it rebuilds.
-        topic: the journal's.
-
-    Attributes:
-        gate_of: the gate of a partition of `questions`, passed by its entries as by its outcomes: whoever
-            gets the partition next then finds every entry that anything was started on.
+        sender: with an idempotent producer and acks from all replicas; it replaces its producer.
+        topic: the journal's topic.
+        gate_of: returns the gate of a partition of `questions`. Entries pass it as outcomes do, so that the
+            partition's next worker finds every entry on which a call was started.
     """
 
-    def __init__(self, sender: Sender, *, topic: str, kafka: Kafka, hook: Hook) -> None:
+    def __init__(
+        self, sender: Sender, *, topic: str, kafka: Kafka, hook: Hook, gate_of: Callable[[int], Gate]
+    ) -> None:
         self._sender = sender
         self._topic = topic
         self._kafka = kafka
         self._hook = hook
+        self._gate_of = gate_of
         self._found: dict[int, dict[_Key, _Found]] = {}
-        self.gate_of: Callable[[int], Gate] = _ungated
 
     @property
     def held(self) -> int:
-        """Questions of earlier runs whose entries are kept."""
+        """How many questions of earlier runs have entries here."""
         return sum(len(found) for found in self._found.values())
 
     def recorded(self, question: Question, source: Source) -> Recorded | None:
-        """What an earlier run has written."""
+        """Return the entries of an earlier run; None if there are none."""
         if not self._found:
             return None
         found = self._found.get(source.partition, {}).get((source, question.id))
@@ -109,14 +111,12 @@ class KafkaJournal:
         )
 
     async def aowned(self, question: Question, source: Source) -> None:  # noqa: ARG002 - as `Journal`
-        """Returns once the partition's gate is open."""
-        while not (gate := self.gate_of(source.partition)).open:
-            if gate.lost:
-                raise JournalError("journal", "the question's partition was taken away")
+        """Return once the partition's gate is open."""
+        while not (gate := self._gate_of(source.partition)).open:
             await _adecided(gate)
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
-        """Record what became of the call."""
+        """Record the call's result."""
         await self._write(
             _entry(
                 question,
@@ -132,9 +132,9 @@ class KafkaJournal:
         )
 
     async def arecover(self, partition: int, oldest: int, wanted: Wanted) -> None:
-        """Read what earlier runs wrote for the partition's questions; repeated for as long as it takes.
+        """Read the entries of earlier runs for the partition's questions. Repeats until that succeeds.
 
-        Call it once the partition is assigned and before any of its questions starts.
+        Call it after the partition is assigned and before any of its questions starts.
 
         Args:
             partition: its number.
@@ -154,7 +154,7 @@ class KafkaJournal:
             except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
                 delay = backoff.wait_s()
                 log.warning(
-                    "the journal of partition %d was not read, repeated in %.1f s: %r",
+                    "the journal of partition %d cannot be read; next attempt in %.1f s: %r",
                     partition,
                     delay,
                     error,
@@ -164,7 +164,7 @@ class KafkaJournal:
                 return
 
     def load(self, partition: int, entries: Iterable[JournalEntry]) -> None:
-        """Keep what was read for a partition, in the journal's order, in place of what was kept."""
+        """Keep these entries of a partition, in the journal's order, and forget its earlier ones."""
         found: dict[_Key, _Found] = {}
         for entry in entries:
             found.setdefault((entry.source, entry.question_id), _Found()).take(entry)
@@ -173,7 +173,7 @@ class KafkaJournal:
             self._found[partition] = found
 
     def forget(self, question_id: str, source: Source) -> None:
-        """The question's outcome is safe: its entries are of no use any more."""
+        """Forget a question's entries: its outcome is safe."""
         if not self._found:
             return
         found = self._found.get(source.partition)
@@ -184,7 +184,7 @@ class KafkaJournal:
             del self._found[source.partition]
 
     def drop(self, partition: int) -> None:
-        """The partition is another worker's: what was read of it is of no use any more."""
+        """Forget a partition's entries: it is another worker's now."""
         self._found.pop(partition, None)
 
     async def start(self) -> None:
@@ -196,7 +196,7 @@ class KafkaJournal:
         await self._sender.start()
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended the sending."""
+        """Raise the error that ends the sending; never return."""
         await self._sender.failed()
 
     async def aclose(self, *, timeout_s: float) -> None:
@@ -204,52 +204,47 @@ class KafkaJournal:
         await self._sender.aclose(timeout_s=timeout_s)
 
     async def _write(self, entry: JournalEntry) -> None:
-        """Returns when the broker has the entry; it is sent again until then, or until we are cancelled."""
+        """Return when the broker has the entry. It is sent again until then, or until we are cancelled."""
         partition = entry.source.partition
         record = Record(
             self._topic, entry.conversation_id.encode(), _readable(entry), [], partition, exact=True
         )
         backoff = Backoff()
         while True:
-            gate = self.gate_of(partition)
-            if gate.lost:
-                raise JournalError("journal", "the question's partition was taken away")
-            if not gate.open:
-                await _adecided(gate)
-                continue
+            gate = self._gate_of(partition)
             error = await self._send(record, gate)
-            if isinstance(error, Fenced):
-                continue
             if error is None:
                 return
+            if isinstance(error, Fenced) or gate.lost:
+                await _adecided(gate)
+                continue
             self._hook.send_failed(record.topic, error)
             if isinstance(error, TOO_LARGE):
-                raise JournalError("journal", "the entry is larger than its topic takes") from error
+                raise JournalError("journal", "the journal entry is larger than its topic accepts") from error
             await asyncio.sleep(backoff.wait_s())
 
     async def _send(self, record: Record, gate: Gate) -> BaseException | None:
         acked: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-        self._sender.put(record, _settles(acked), gate)
+
+        def on_delivery(_: Record, error: BaseException | None) -> None:
+            if not acked.done():  # else the question was cancelled
+                acked.set_result(error)
+
+        self._sender.put(record, on_delivery, gate)
         return await acked
 
 
-def _ungated(_: int) -> Gate:
-    return Gate()
-
-
 async def _adecided(gate: Gate) -> None:
-    """Returns once it is known whether the partition stays with us."""
+    """Return once the partition surely stays with us.
+
+    Raises:
+        JournalError: it was taken away.
+    """
     decided = asyncio.Event()
     gate.wait(decided.set)
     await decided.wait()
-
-
-def _settles(acked: "asyncio.Future[BaseException | None]") -> Callable[[Record, BaseException | None], None]:
-    def settled(_: Record, error: BaseException | None) -> None:
-        if not acked.done():
-            acked.set_result(error)
-
-    return settled
+    if gate.lost:
+        raise JournalError("journal", "the question's partition was taken away from this worker")
 
 
 def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -> JournalEntry:
@@ -264,12 +259,12 @@ def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -
 
 
 def _readable(entry: JournalEntry) -> bytes:
-    """The entry's bytes. What could not be read back must not be relied on."""
+    """Return the entry's bytes, after reading them back: an entry that cannot be read protects nothing."""
     try:
         value = encode(entry)
         decode_journal_entry(value)
     except (DecodeError, TypeError, ValueError, RecursionError) as error:
-        raise JournalError("journal", f"the entry cannot be written: {error}") from error
+        raise JournalError("journal", f"the journal entry cannot be written: {error}") from error
     return value
 
 

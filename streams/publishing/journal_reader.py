@@ -20,9 +20,9 @@ Wanted = Callable[[int], bool]
 
 
 async def aasked_ms(kafka: Kafka, partition: int, offset: int) -> int | None:
-    """The timestamp of the first question from an offset on, in unix milliseconds; 0 where it has none.
+    """Return the timestamp of the first question from an offset on, in unix milliseconds; 0 if it has none.
 
-    None where there is no such question yet.
+    None if there is no such question yet.
 
     Raises:
         KafkaError: the broker cannot be asked.
@@ -41,7 +41,7 @@ async def aread_journal(
 ) -> list[JournalEntry]:
     """Return a partition's entries in order, from `since_ms` (less `CLOCK_SKEW_MS`) to its present end.
 
-    A record that is no entry is logged and left out, as are questions that are not `wanted`.
+    A record that is no entry is logged and left out. Entries of questions that are not `wanted` are left out.
 
     Raises:
         KafkaError: the broker cannot be asked.
@@ -70,7 +70,7 @@ async def aread_journal(
                 ):
                     entries.append(entry)
     log.info(
-        "read %d records of %s/%d in %.0f ms, %d of them of questions without an outcome",
+        "read %d records of %s/%d in %.0f ms; %d of them belong to questions without an outcome",
         count,
         place.topic,
         partition,
@@ -85,6 +85,10 @@ def _entry(record: Any) -> JournalEntry | None:
         return decode_journal_entry(record.value)
     except DecodeError as error:
         log.warning(
-            "the record %s/%d/%d is no entry: %s", record.topic, record.partition, record.offset, error
+            "the record %s/%d/%d is passed over: it is no journal entry: %s",
+            record.topic,
+            record.partition,
+            record.offset,
+            error,
         )
         return None

@@ -1,4 +1,4 @@
-"""What a question's result becomes on the topics. Pure: from values to records."""
+"""Turns the result of a question into records. Pure: from values to values."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -22,13 +22,14 @@ from schemas.topics import OUTCOME_MAX_BYTES, Topics
 from streams.publishing.records import Inquiry, Outcome, Record
 
 MAX_BYTES = OUTCOME_MAX_BYTES - 1024
-"""Largest record of ours, key and headers included, less what a batch adds to one record."""
+"""Largest record of ours, key and headers included; a batch adds up to 1,024 bytes to one record."""
 
 TRUNCATED_BYTES = 16_384
+"""Bytes of the record's value that a truncated dead letter keeps."""
 MODEL_MAX = 256
-"""Longest name of a model in an answer that had to be made smaller; it is the model's server that says it."""
+"""Longest name of a model in an answer that had to be made smaller: the model's server chooses the name."""
 BARE = 2
-"""How often an answer can be made smaller: first its content goes, then all that it echoes."""
+"""How often an answer can be made smaller: first its content goes, then everything that it echoes."""
 
 
 def _now() -> datetime:
@@ -39,7 +40,7 @@ class Outcomes:
     """Makes the records of one worker.
 
     Args:
-        reply_topics: where copies of answers may go; a topic of ours never counts.
+        reply_topics: where copies of answers may go; our own topics never count.
         group_id: the consumer group, as dead letters name it.
     """
 
@@ -66,9 +67,9 @@ class Outcomes:
         *,
         exception: str = "StageFailed",
     ) -> Outcome:
-        """The outcome that holds this answer; a failed one has its dead letter.
+        """Make the outcome that holds this answer. A failed answer has its dead letter.
 
-        An answer too large for its topic becomes a failed one with `too_large`.
+        An answer that is too large for its topic becomes a failed one with `too_large`.
         """
         outcome = self._outcome(inquiry, answer, tuple(stages), exception)
         while self._too_large(outcome.answer) and outcome.shrunk < BARE:
@@ -87,7 +88,7 @@ class Outcomes:
         exception: str,
         salvaged: Salvaged | None = None,
     ) -> Outcome:
-        """The outcome of a question that no pipeline has answered."""
+        """Make the outcome of a question that no pipeline has answered."""
         record, source, question = inquiry.record, inquiry.source, inquiry.question
         if question is not None:
             question_id, conversation_id = question.id, question.conversation_id
@@ -113,7 +114,7 @@ class Outcomes:
         return self.answered(inquiry, answer, exception=exception)
 
     def refused(self, inquiry: Inquiry, error: DecodeError) -> Outcome:
-        """The outcome of a record that holds no question."""
+        """Make the outcome of a record that holds no question."""
         return self.failed(
             inquiry,
             error.code,
@@ -124,9 +125,10 @@ class Outcomes:
         )
 
     def shrink(self, outcome: Outcome, dead_letter: bool) -> Outcome:
-        """A smaller outcome in place of one that the broker refused for its size.
+        """Make a smaller outcome in place of one that the broker refused for its size.
 
-        `dead_letter` says which record it was. Where nothing is left to take away, `outcome` itself.
+        `dead_letter`: the broker refused the dead letter, not the answer. Returns `outcome` itself if nothing
+        is left to take away.
         """
         if not dead_letter:
             return outcome if outcome.shrunk >= BARE else self._smaller_answer(outcome)
@@ -136,7 +138,7 @@ class Outcomes:
         return self._smaller_dead_letter(outcome)
 
     def delta(self, inquiry: Inquiry, delta: AnswerDelta) -> Record:
-        """A piece of a streaming answer."""
+        """Make the record of a piece of a streaming answer."""
         return Record(
             self._topics.deltas,
             delta.conversation_id.encode(),
@@ -146,7 +148,7 @@ class Outcomes:
         )
 
     def _too_large(self, record: Record) -> bool:
-        # What is echoed in headers came in one record: it is at most half of what may go out.
+        # Echoed headers came in one record: they are at most half of the largest record of ours.
         return record.size * 2 > self._max_bytes and record.size_with_headers > self._max_bytes
 
     def _outcome(
@@ -214,8 +216,8 @@ class Outcomes:
         inquiry, answer = outcome.inquiry, outcome.message
         error = answer.error
         if error is None:
-            error = AnswerError(ErrorCode.TOO_LARGE, "publish", "the answer is larger than its topic takes")
-        # What is left is bounded, whatever a server says or an exception holds: it must fit in the end.
+            error = AnswerError(ErrorCode.TOO_LARGE, "publish", "the answer is larger than its topic accepts")
+        # Every part that is left is bounded, servers' names and exceptions' texts included: it must fit.
         error = AnswerError(error.code, error.stage, error.message[:MESSAGE_MAX])
         bare = Answer(
             id=answer.id,
@@ -259,7 +261,7 @@ class Outcomes:
 
 
 def _text(key: bytes | None) -> str | None:
-    """The key as a conversation id, where it can be one."""
+    """Return the key as a conversation id, if it can be one."""
     try:
         return key.decode() if key and len(key) <= 512 and len(key.decode()) <= 128 else None
     except UnicodeDecodeError:

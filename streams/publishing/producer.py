@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 CLOSE_S = 3.0
 LOOK_S = 0.5
-"""Least time between two looks for a topic or a leader that is not there."""
+"""Least time between two requests for metadata about a missing topic or leader."""
 
 _partition_of = DefaultPartitioner()
 
 
-class Connection:
-    """A producer, and what its cluster has.
+class ProducerConnection:
+    """A producer and its view of the cluster.
 
     Args:
         open_producer: makes a producer that is not started.
-        topics: looked up before the first record; they must be there at the start.
-        changed: called when something new may be known of the cluster.
+        topics: looked up before the first record; they must exist at the start.
+        changed: called when there may be news of the cluster.
 
     Attributes:
         producer: the one in use.
@@ -57,8 +57,8 @@ class Connection:
             await self.producer.partitions_for(topic)
 
     async def replace(self) -> None:
-        """Close the producer and open another, for as long as it takes."""
-        log.warning("the producer is rebuilt: a record was refused or its connection lost its order")
+        """Close the producer and open another. Repeats until that succeeds."""
+        log.warning("replacing the producer: the broker refused a record, or their sequences differ")
         await self.aclose(CLOSE_S)
         backoff = Backoff()
         while True:
@@ -71,12 +71,12 @@ class Connection:
                 break
             except KafkaError as error:
                 delay = backoff.wait_s()
-                log.warning("the producer was not rebuilt, repeated in %.1f s: %r", delay, error)
+                log.warning("the new producer cannot connect; next attempt in %.1f s: %r", delay, error)
                 await self.aclose(CLOSE_S)
                 await asyncio.sleep(delay)
 
     async def aclose(self, timeout_s: float) -> None:
-        """Stop within the time given: with the broker away, `stop` would wait for ever."""
+        """Stop within the given time. Without a broker, aiokafka's `stop` would wait for ever."""
         if self.producer is None:
             return
         stopping = asyncio.create_task(self.producer.stop())
@@ -86,20 +86,20 @@ class Connection:
             await asyncio.wait({stopping}, timeout=timeout_s)
             await self.producer.client.close()
         if stopping.done() and not stopping.cancelled():
-            stopping.exception()  # whom it concerns has been told, record by record
+            stopping.exception()  # each record's sender has been told already
 
     def partition(self, record: Record) -> int:
-        """Where the record goes.
+        """Return the partition that the record goes to.
 
         Raises:
-            UnknownTopicOrPartitionError: nowhere; its topic is looked up again.
+            UnknownTopicOrPartitionError: there is none; its topic is looked up again.
         """
         count = self._counts.get(record.topic)
         if count is None:
             count = len(self.producer.client.cluster.partitions_for_topic(record.topic) or ())
             if not count:
                 self.look()
-                raise UnknownTopicOrPartitionError(f"{record.topic} is not there")
+                raise UnknownTopicOrPartitionError(f"there is no topic {record.topic}")
             self._counts[record.topic] = count
         partition = record.partition
         if partition is None:
@@ -112,10 +112,10 @@ class Connection:
         return int(partition)
 
     def leads(self, topic: str, partition: int) -> bool:
-        """Whether a broker leads the partition, as far as is known.
+        """Whether a broker leads the partition, as far as we know.
 
-        Only then may a batch be handed over: the producer would wait with it for a topic that is not
-        there, and let others wait while it looks for a leader.
+        Only then may a batch be handed over: the producer would hold it for a missing topic, and would
+        hold other batches while it looks for a leader.
         """
         leader = self.producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
         return leader is not None and leader != -1
@@ -129,7 +129,7 @@ class Connection:
             return False
 
     def look(self) -> None:
-        """Ask the cluster in the background what there is, but not too often."""
+        """Ask the cluster for its topics in the background, at most every `LOOK_S`."""
         now = asyncio.get_running_loop().time()
         if now >= self._looked + LOOK_S:
             self._looked = now
@@ -138,8 +138,8 @@ class Connection:
     async def _start(self) -> None:
         self.producer = self._open_producer()
         await self.producer.start()
-        self.producer.client.cluster.add_listener(self._learnt)
+        self.producer.client.cluster.add_listener(self._cluster_changed)
 
-    def _learnt(self, _: Any) -> None:
+    def _cluster_changed(self, _: Any) -> None:
         self._counts.clear()
         self._changed()

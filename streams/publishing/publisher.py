@@ -1,7 +1,8 @@
-"""Outcomes to the broker: a dead letter first, then the answer, then its copies.
+"""Sends outcomes to the broker: a dead letter first, then the answer, then its copies.
 
-An outcome is never given up: what fails is sent again, and its offset stays incomplete until the broker
-has it. While a dead letter cannot be written, nothing more of its partition starts.
+An outcome is never given up: a failed record is sent again, and the question's offset stays incomplete
+until the broker has its outcome. While a dead letter cannot be written, no more questions of its partition
+start.
 """
 
 import asyncio
@@ -23,14 +24,14 @@ MAX_BYTES = 64 * 1_048_576
 LETTER_S = 5.0
 """How long a dead letter may take before its partition is paused."""
 REMIND_S = 60.0
-"""How often that is told again."""
+"""How often the log repeats that a partition is paused."""
 
 Done = Callable[[Outcome | None], None]
-"""Told once: what was published, or None where the partition was lost and it never will be."""
+"""Called once: with the published outcome, or with None if the partition was lost and nothing will be."""
 
 
-class _Delivery:
-    """An outcome on its way."""
+class _PendingOutcome:
+    """An outcome that the broker does not have yet."""
 
     __slots__ = ("alarm", "backoff", "done", "error", "letter_acked", "outcome", "size")
 
@@ -46,20 +47,20 @@ class _Delivery:
 
     @property
     def record(self) -> Record:
-        """What is to be written next."""
+        """The record to be written next."""
         letter = self.outcome.dead_letter
         return self.outcome.answer if letter is None or self.letter_acked else letter
 
 
 class Publisher:
-    """Takes outcomes and says when each is safe.
+    """Takes outcomes and says when the broker has each.
 
     Args:
-        sender: with an idempotent producer and acks from all, which it rebuilds.
-        copies: where traces and replies go once the answer is acknowledged, so that no reply says what
-            the log does not.
-        shrink: makes a smaller outcome of one whose answer (or dead letter, where that is True) was
-            refused for its size, or returns it as it is.
+        sender: with an idempotent producer and acks from all replicas; it replaces its producer.
+        copies: gets traces and replies once the answer is acknowledged, so that no reply says anything that
+            `answers` does not.
+        shrink: makes a smaller outcome of one that the broker refused for its size: of its dead letter if
+            the flag is True, else of its answer. Returns the same outcome if nothing is left to take away.
     """
 
     def __init__(
@@ -74,16 +75,16 @@ class Publisher:
 
     @property
     def unpublished(self) -> int:
-        """Outcomes that the broker has not acknowledged."""
+        """How many outcomes the broker has not acknowledged."""
         return self._unpublished
 
     @property
     def unpublished_bytes(self) -> int:
-        """What these hold."""
+        """Bytes of these outcomes."""
         return self._bytes
 
     def has_room(self) -> bool:
-        """Whether more outcomes may be made: those of what runs already may overrun it."""
+        """Whether more questions may start. The outcomes of running ones may exceed the limit."""
         return self._bytes < MAX_BYTES
 
     async def start(self) -> None:
@@ -95,7 +96,7 @@ class Publisher:
         await self._sender.start()
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended the sending."""
+        """Raise the error that ends the sending; never return."""
         await self._sender.failed()
 
     def end_of_answers(self, topic: str, partition: int) -> int:
@@ -103,43 +104,42 @@ class Publisher:
         return self._sender.end(topic, partition)
 
     def publish(self, outcome: Outcome, done: Done) -> None:
-        """Send it as soon as its gate is open; `done` is called when the broker has all of it."""
-        delivery = _Delivery(outcome, done)
+        """Send an outcome as soon as its gate is open. Call `done` when the broker has all of it."""
+        pending = _PendingOutcome(outcome, done)
         self._unpublished += 1
-        self._bytes += delivery.size
-        self._send(delivery)
+        self._bytes += pending.size
+        self._send(pending)
 
     async def areachable(self, timeout_s: float) -> bool:
         """Whether a broker answers within that time."""
         return await self._sender.areachable(timeout_s)
 
     async def aclose(self, *, timeout_s: float) -> None:
-        """Disconnect, within that time; what is unpublished stays so."""
+        """Disconnect, within that time. Unpublished outcomes are not sent."""
         await self._sender.aclose(timeout_s=timeout_s)
 
-    def _send(self, delivery: _Delivery) -> None:
-        gate = delivery.outcome.inquiry.gate
-        if not delivery.letter_acked and delivery.alarm is None:
-            delivery.alarm = asyncio.get_running_loop().call_later(LETTER_S, self._pause, delivery)
-        if gate.open:
-            self._sender.put(delivery.record, partial(self._settled, delivery), gate)
-        elif gate.lost:
-            self._end(delivery)
-            asyncio.get_running_loop().call_soon(delivery.done, None)
-        else:
-            gate.wait(lambda: self._send(delivery))
+    def _send(self, pending: _PendingOutcome) -> None:
+        gate = pending.outcome.inquiry.gate
+        if gate.lost:
+            self._forget(pending)
+            asyncio.get_running_loop().call_soon(pending.done, None)
+            return
+        if not pending.letter_acked and pending.alarm is None:
+            pending.alarm = asyncio.get_running_loop().call_later(LETTER_S, self._pause, pending)
+        # Not asked whether the gate is open: the sender asks when the record leaves, and only that fences.
+        self._sender.put(pending.record, partial(self._on_delivery, pending), gate)
 
-    def _settled(self, delivery: _Delivery, record: Record, error: BaseException | None) -> None:
+    def _on_delivery(self, pending: _PendingOutcome, record: Record, error: BaseException | None) -> None:
         if error is not None:
-            self._failed(delivery, record, error)
+            self._on_failure(pending, record, error)
             return
-        if not delivery.letter_acked:
-            delivery.letter_acked = True
-            self._resume(delivery)
-            self._send(delivery)
+        if not pending.letter_acked:
+            pending.letter_acked = True
+            self._resume(pending)
+            self._send(pending)
             return
-        self._end(delivery)
-        outcome, done = delivery.outcome, delivery.done
+        self._forget(pending)
+        outcome, done = pending.outcome, pending.done
         if outcome.trace is not None:
             self._copies.trace(outcome.trace)
         if outcome.reply is not None:
@@ -148,48 +148,53 @@ class Publisher:
             self._hook.reply_refused(outcome.refused_reply)
         done(outcome)
 
-    def _failed(self, delivery: _Delivery, record: Record, error: BaseException) -> None:
+    def _on_failure(self, pending: _PendingOutcome, record: Record, error: BaseException) -> None:
+        outcome = pending.outcome
         if isinstance(error, Fenced):
-            self._send(delivery)
+            outcome.inquiry.gate.wait(lambda: self._send(pending))
             return
         self._hook.send_failed(record.topic, error)
-        delivery.error = error
-        outcome = delivery.outcome
+        pending.error = error
         if isinstance(error, TOO_LARGE):
-            smaller = self._shrink(outcome, not delivery.letter_acked)
+            smaller = self._shrink(outcome, not pending.letter_acked)
             if smaller is not outcome:
-                delivery.letter_acked = delivery.letter_acked and smaller.dead_letter is outcome.dead_letter
-                delivery.outcome = smaller
-                self._send(delivery)
+                pending.letter_acked = pending.letter_acked and smaller.dead_letter is outcome.dead_letter
+                pending.outcome = smaller
+                self._send(pending)
                 return
-        delivery.backoff = delivery.backoff or Backoff()  # most are never repeated
-        asyncio.get_running_loop().call_later(delivery.backoff.wait_s(), self._send, delivery)
+        pending.backoff = pending.backoff or Backoff()  # most outcomes never need one
+        asyncio.get_running_loop().call_later(pending.backoff.wait_s(), self._send, pending)
 
-    def _end(self, delivery: _Delivery) -> None:
+    def _forget(self, pending: _PendingOutcome) -> None:
         self._unpublished -= 1
-        self._bytes -= delivery.size
-        if delivery.alarm is not None:
-            self._resume(delivery)
+        self._bytes -= pending.size
+        if pending.alarm is not None:
+            self._resume(pending)
 
-    def _pause(self, delivery: _Delivery) -> None:
-        inquiry = delivery.outcome.inquiry
+    def _pause(self, pending: _PendingOutcome) -> None:
+        inquiry = pending.outcome.inquiry
         delay = LETTER_S
         if inquiry.gate.open:
-            source, error = inquiry.source, delivery.error
+            source, error = inquiry.source, pending.error
+            why = "the broker does not acknowledge it" if error is None else repr(error)
             reason = (
                 f"the dead letter of {source.topic}/{source.partition}/{source.offset} cannot be written to "
-                f"{delivery.record.topic}: {'not acknowledged' if error is None else repr(error)}"
+                f"{pending.record.topic}: {why}"
             )
-            inquiry.gate.blocks[delivery] = reason
-            log.error("partition %d is paused, nothing of it is skipped: %s", source.partition, reason)
+            inquiry.gate.blocks[pending] = reason
+            log.error(
+                "partition %d is paused until its dead letter is written; no question is skipped: %s",
+                source.partition,
+                reason,
+            )
             delay = REMIND_S
-        delivery.alarm = asyncio.get_running_loop().call_later(delay, self._pause, delivery)
+        pending.alarm = asyncio.get_running_loop().call_later(delay, self._pause, pending)
 
-    def _resume(self, delivery: _Delivery) -> None:
-        if delivery.alarm is None:
+    def _resume(self, pending: _PendingOutcome) -> None:
+        if pending.alarm is None:
             return
-        delivery.alarm.cancel()
-        delivery.alarm = None
-        inquiry = delivery.outcome.inquiry
-        if inquiry.gate.blocks.pop(delivery, None) and not inquiry.gate.blocks:
-            log.info("partition %d goes on", inquiry.source.partition)
+        pending.alarm.cancel()
+        pending.alarm = None
+        inquiry = pending.outcome.inquiry
+        if inquiry.gate.blocks.pop(pending, None) and not inquiry.gate.blocks:
+            log.info("partition %d goes on: its dead letters are written", inquiry.source.partition)

@@ -1,4 +1,4 @@
-"""Records that wait to be sent, by their place: a topic and one of its partitions. Pure."""
+"""The records that wait to be sent, by their place: a topic and one of its partitions. Pure."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
@@ -12,20 +12,20 @@ Place = tuple[str, int]
 
 
 class Batch(Protocol):
-    """A batch in the making."""
+    """A batch that is being filled."""
 
     def append(
         self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Sequence[Header]
     ) -> object | None:
-        """Add a record; None where it is full."""
+        """Add a record. Return None if the batch is full."""
         ...
 
 
 class Queues:
-    """A queue a place, of which at most one batch is on its way.
+    """One queue for each place; at most one batch of a place is on its way.
 
     Attributes:
-        queued: records that have not left.
+        queued: how many records have not left.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Queues:
 
     @property
     def idle(self) -> bool:
-        """Whether every record is settled."""
+        """Whether no record waits and none is on its way."""
         return not self.queued and not self._flying
 
     @property
@@ -45,7 +45,7 @@ class Queues:
         return list(self._flying.items())
 
     def add(self, place: Place, record: Record) -> bool:
-        """Returns whether it can leave now."""
+        """Queue a record. Return whether its place can send a batch now."""
         queue = self._queues.get(place)
         if queue is None:
             queue = self._queues[place] = deque()
@@ -57,27 +57,28 @@ class Queues:
         return True
 
     def ready(self) -> set[Place]:
-        """The places from which a batch can leave now; each is told once."""
+        """Return the places that can send a batch now. Each is returned once."""
         ready, self._ready = self._ready, set()
         return ready
 
     def depart(self, place: Place, batch: Batch) -> tuple[list[Record], list[Record]]:
-        """Take the next batch of a place, as far as it takes records.
+        """Fill the next batch of a place. This is where the gates fence.
 
         Returns:
-            What is on its way from now on, and what was taken out because its gate is not open.
+            The records that are on their way from now on, and those taken out because their gate is not
+            open.
         """
         records: list[Record] = []
         fenced: list[Record] = []
         queue = self._queues[place]
         gate, opened = None, True
-        # What came while an earlier place was waited for may have made this one ready twice.
+        # A record that came while the sender waited for an earlier place may have made this one ready twice.
         while place not in self._flying and queue:
             record = queue[0]
             if records and (record.alone or records[-1].alone):
                 break
             if record.gate is not gate:
-                # Asked now, just before the batch leaves, and once: nobody else has a turn meanwhile.
+                # Asked just before the batch leaves, and once: nothing else runs in between.
                 gate = record.gate
                 opened = gate is None or gate.open
             if not opened:
@@ -91,11 +92,11 @@ class Queues:
         if records:
             self._flying[place] = records
             for gate, count in _gates(records):
-                gate.left(count)
+                gate.departed(count)
         return records, fenced
 
     def shut(self, place: Place) -> list[Record]:
-        """Take out what waits at a gate that is not open; the rest stays, and is not ready any more."""
+        """Take out the records whose gate is not open. The place is not ready any more."""
         fenced = [
             record for record in self._queues[place] if record.gate is not None and not record.gate.open
         ]
@@ -106,33 +107,33 @@ class Queues:
         return fenced
 
     def waits(self, place: Place) -> bool:
-        """Whether something of the place has not left."""
+        """Whether records of the place have not left."""
         return bool(self._queues[place])
 
     def give_up(self, place: Place) -> list[Record]:
-        """Take out all that waits."""
+        """Take out all waiting records of the place."""
         records, self._queues[place] = list(self._queues[place]), deque()
         self.queued -= len(records)
         return records
 
     def arrive(self, place: Place, records: list[Record]) -> bool:
-        """The batch is not on its way any more; False where that was known."""
+        """Note that the batch is not on its way any more. Return False if that was noted before."""
         if self._flying.get(place) is not records:
             return False
         del self._flying[place]
         for gate, count in _gates(records):
-            gate.settled(count)
+            gate.arrived(count)
         return True
 
     def separate(self, place: Place, records: list[Record]) -> None:
-        """Put a batch back to the front of its queue, to be sent record by record."""
+        """Put a batch back to the front of its queue, to be sent one record at a time."""
         for record in records:
             record.alone = True
         self._queues[place].extendleft(reversed(records))
         self.queued += len(records)
 
     def more(self, place: Place) -> bool:
-        """Whether another batch of the place can leave now; if so, it is told as ready."""
+        """Whether the place can send another batch now; if so, `ready` returns it."""
         if not self._queues[place] or place in self._flying:
             return False
         self._ready.add(place)
@@ -140,6 +141,6 @@ class Queues:
 
 
 def _gates(records: Iterable[Record]) -> list[tuple[Gate, int]]:
-    """How many of them have passed each gate."""
+    """Return how many of the records have passed each gate."""
     passed = Counter([record.gate for record in records])
     return [(gate, count) for gate, count in passed.items() if gate is not None]

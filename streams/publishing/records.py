@@ -1,7 +1,7 @@
-"""What passes to the publisher: records to write, and which of them make one outcome."""
+"""The values that pass to the publisher: records to write, and the outcomes that they make up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
 
@@ -15,18 +15,30 @@ class Record:
     """One record to write.
 
     Attributes:
-        partition: where; None leaves it to the key. On a topic with fewer partitions it is taken
-            modulo theirs, unless it is `exact`.
-        size: bytes of key and value, as they were made: what is taken out on the way is not deducted.
-        settled: told of it once it was sent, in a turn of its own: None when the broker has it, else why it
-            has not.
-        gate: what it has to pass when it leaves; None: nothing.
-        alone: it was in a batch that was refused for its size: which record was too large, shows alone.
+        partition: where it goes; None leaves that to the key. On a topic with fewer partitions it is taken
+            modulo their number, unless it is `exact`.
+        size: bytes of key and value, as they were made: secrets taken out later are not deducted.
+        on_delivery: called once, in a turn of the event loop of its own: with None when the broker has the
+            record, else with the error.
+        gate: the gate that it has to pass when it leaves; None: it needs none.
+        alone: it travels in a batch of its own, because the broker refused the batch that it was in for its
+            size, and only so the record that is too large shows.
     """
 
-    __slots__ = ("alone", "exact", "gate", "headers", "key", "partition", "settled", "size", "topic", "value")
+    __slots__ = (
+        "alone",
+        "exact",
+        "gate",
+        "headers",
+        "key",
+        "on_delivery",
+        "partition",
+        "size",
+        "topic",
+        "value",
+    )
 
-    settled: "Settled"
+    on_delivery: "OnDelivery"
     gate: Gate | None
     alone: bool
 
@@ -50,35 +62,42 @@ class Record:
 
     @property
     def size_with_headers(self) -> int:
-        """Bytes of all that is written."""
+        """Bytes of the whole record."""
         return self.size + sum(len(name) + len(value or b"") for name, value in self.headers)
 
 
-Settled = Callable[[Record, BaseException | None], None]
+OnDelivery = Callable[[Record, BaseException | None], None]
+"""Called with the record, and None or the error; see `Record.on_delivery`."""
 
 
 @dataclass(slots=True, eq=False)
 class Inquiry:
-    """A record of `questions` and what is known of it; `question` is None where it did not decode.
+    """A record of `questions`, decoded.
 
-    `headers_lost`: it had headers that could not be read, which `record` is without. `gate`: whether its
-    outcome may go out.
+    Attributes:
+        record: the record, without headers whose names could not be read.
+        gate: the gate of its partition, which its outcome has to pass.
+        question: None if the value could not be decoded.
+        problem: why the record cannot be answered: a `DecodeError`, or a defect's error; None: it can be.
+        headers_lost: `record` is without some of its headers.
     """
 
     record: ConsumerRecord
     source: Source
     request: RequestHeaders
+    gate: Gate
     question: Question | None = None
+    problem: Exception | None = None
     headers_lost: bool = False
-    gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """All that is written for one question, in this order: dead letter, answer, then the copies.
+    """The records of one question, written in this order: dead letter, answer, then the copies.
 
-    `refused_reply` is where its reply may not go. `shrunk` counts how often the answer was made smaller
-    because it was too large.
+    Attributes:
+        refused_reply: the topic that the asker named and that no reply may go to.
+        shrunk: how often the answer was made smaller because it was too large.
     """
 
     inquiry: Inquiry
@@ -92,9 +111,10 @@ class Outcome:
 
 
 def conceal_in(record: Record, conceal: Callable[[bytes], bytes], dead_letters: str) -> None:
-    """Take secrets out of what we wrote: a dead letter's value is as received, the headers of others are.
+    """Take secrets out of a record: of a dead letter's headers, else of the value.
 
-    A dependency that repeats our key in an error or a result would else have it published.
+    A dead letter's value is as received, and so are the other records' headers. Without this, a dependency
+    that repeats our key in an error or a result would get it published.
     """
     if record.topic == dead_letters:
         record.headers = [(name, value and conceal(value)) for name, value in record.headers]

@@ -1,11 +1,11 @@
-"""The one coroutine that sends: records are queued by partition and leave in batches of their own.
+"""The one coroutine that sends: records are queued by partition and leave in one batch a partition.
 
-Thousands of tasks that await `producer.send` at once cost quadratically (whenever a batch is full, all
-are woken and all but one go back to sleep), and even one after the other each costs a future and a turn
-of the event loop. Here a batch has one future.
+Thousands of tasks that await `producer.send` at once cost quadratically: whenever a batch is full, all of
+them wake up and all but one go back to sleep. Even one after the other, each costs a future and a turn of
+the event loop. Here a whole batch has one future.
 
-No place holds up another: a batch is handed over only where the producer takes it without waiting, and
-the records of a partition without a leader, or of a topic that was deleted, wait here.
+No place delays another: a batch is handed over only if the producer takes it without waiting. Records of a
+partition without a leader, or of a deleted topic, wait here.
 """
 
 import asyncio
@@ -22,31 +22,31 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from streams.publishing.producer import LOOK_S, Connection
 from streams.publishing.gate import Fenced, Gate
+from streams.publishing.producer import LOOK_S, ProducerConnection
 from streams.publishing.queues import Place, Queues
-from streams.publishing.records import Record, Settled
+from streams.publishing.records import OnDelivery, Record
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
 PACE_S = 0.008
-"""Least time between two rounds of sending under load: a request costs as much as many records, and with
-4 ms a question of 100 users cost a quarter more. The first record after a pause leaves at once."""
+"""Least time between two rounds of sending under load. A request costs as much as many records: with 4 ms, a
+question of 100 users cost a quarter more. The first record after a pause leaves at once."""
 CROWD = 256
-"""So many records queued are sent without waiting for the pace."""
+"""With so many queued records, the next round starts at once."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Sender:
-    """Owns a producer.
+    """Owns a producer and queues records for it.
 
     Args:
         open_producer: makes a producer that is not started.
-        topics: looked up before the first record; they must be there.
-        rebuild: replace the producer after a failure. An idempotent one needs it: it has then counted
-            records that the broker has not, and would be refused for ever.
-        hook: told of what was acknowledged.
+        topics: looked up before the first record; they must exist.
+        rebuild: replace the producer after a failure. An idempotent one needs that: it has then counted
+            records that the broker has not, and the broker would refuse all that follow.
+        hook: told of every acknowledged batch.
         patience_s: how long a partition may be without a leader before its records fail; None: for ever.
         prepare: called with each record before it is queued.
     """
@@ -61,7 +61,7 @@ class Sender:
         patience_s: float | None = None,
         prepare: Callable[[Record], None] | None = None,
     ) -> None:
-        self._connection = Connection(open_producer, topics, self._retry)
+        self._connection = ProducerConnection(open_producer, topics, self._retry_leaderless)
         self._rebuilds = rebuild
         self._hook = hook
         self._patience_s = patience_s
@@ -77,7 +77,7 @@ class Sender:
 
     @property
     def queued(self) -> int:
-        """Records that have not left."""
+        """How many records have not left."""
         return self._queues.queued
 
     async def start(self) -> None:
@@ -90,7 +90,7 @@ class Sender:
         self._task = asyncio.create_task(self._run(), name="send")
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended the sending: a defect."""
+        """Raise the error that ends the sending, which is a defect; never return."""
         if self._task is not None:
             await asyncio.shield(self._task)
 
@@ -99,15 +99,15 @@ class Sender:
         self._connection.producer.client.add_topic(topic)
 
     def end(self, topic: str, partition: int) -> int:
-        """One above the highest offset that was acknowledged there; 0 before any was."""
+        """Return the highest acknowledged offset of a partition plus one; 0 before the first."""
         return self._ends.get((topic, partition), 0)
 
-    def put(self, record: Record, settled: Settled, gate: Gate | None = None) -> None:
-        """Send it, in order with the others of its partition.
+    def put(self, record: Record, on_delivery: OnDelivery, gate: Gate | None = None) -> None:
+        """Queue a record, in order with the others of its partition, and call `on_delivery` once.
 
-        Where its gate is not open when it would leave, it is settled with `Fenced` instead.
+        If its gate is not open when it would leave, it is not sent, and the error is `Fenced`.
         """
-        record.settled = settled
+        record.on_delivery = on_delivery
         record.gate = gate
         record.alone = False
         if self._prepare is not None:
@@ -115,7 +115,7 @@ class Sender:
         try:
             place = record.topic, self._connection.partition(record)
         except UnknownTopicOrPartitionError as error:
-            asyncio.get_running_loop().call_soon(settled, record, error)
+            asyncio.get_running_loop().call_soon(on_delivery, record, error)
             return
         if self._queues.add(place, record):
             self._work.set()
@@ -125,13 +125,13 @@ class Sender:
         return await self._connection.areachable(timeout_s)
 
     async def aflush(self) -> None:
-        """Returns once every record is settled."""
+        """Return once every record was delivered or has failed."""
         while not self._queues.idle:
             self._idle.clear()
             await self._idle.wait()
 
     async def aclose(self, *, timeout_s: float) -> None:
-        """Disconnect, within that time; what has not left stays."""
+        """Disconnect, within that time. Queued records are not sent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -145,7 +145,7 @@ class Sender:
         while True:
             await self._work.wait()
             if self._broken:
-                await self._rebuild()
+                await self._replace_producer()
             wait = due - loop.time()
             if wait > 0 and self._queues.queued < CROWD:
                 await asyncio.sleep(wait)
@@ -156,68 +156,68 @@ class Sender:
                     self._leaderless.pop(place, None)
                     await self._send_batch(place)
                 else:
-                    self._keep(place)
+                    self._await_leader(place)
 
     async def _send_batch(self, place: Place) -> None:
         producer = self._connection.producer
         batch = producer.create_batch()
         records, fenced = self._queues.depart(place, batch)
-        self._fence(fenced)
+        self._report_fenced(fenced)
         if not records:
-            self._tell_idle()
+            self._wake_flushers()
             return
         batch.close()
         try:
             sent = await producer.send_batch(batch, place[0], partition=place[1])
-        except Exception as error:  # noqa: BLE001 - a dead producer raises what killed it
-            self._settle(place, records, error)
+        except Exception as error:  # noqa: BLE001 - a dead producer raises any error
+            self._finish_batch(place, records, error)
         else:
-            sent.add_done_callback(lambda sent: self._acknowledged(place, records, sent))
+            sent.add_done_callback(lambda sent: self._batch_done(place, records, sent))
 
-    def _keep(self, place: Place) -> None:
-        """Let the records of a place wait for its leader."""
+    def _await_leader(self, place: Place) -> None:
+        """Keep the records of a place until it has a leader."""
         loop = asyncio.get_running_loop()
         self._leaderless.setdefault(place, loop.time())
         self._connection.look()
         if self._looking is None:
-            self._looking = loop.call_later(LOOK_S, self._look)
+            self._looking = loop.call_later(LOOK_S, self._check_leaderless)
 
-    def _look(self) -> None:
-        """Go through what waits for a leader: now and then, because it may be much."""
+    def _check_leaderless(self) -> None:
+        """Go through the records that wait for a leader. Only every `LOOK_S`: there may be many."""
         self._looking = None
         now = asyncio.get_running_loop().time()
         for place, since in list(self._leaderless.items()):
-            self._fence(self._queues.shut(place))
+            self._report_fenced(self._queues.shut(place))
             impatient = self._patience_s is not None and now >= since + self._patience_s
             given_up: list[Record] = []
             if impatient and not self._connection.leads(*place):
                 given_up = self._queues.give_up(place)
             if not self._queues.waits(place):
-                # What comes next has patience of its own: there may be a leader by then.
+                # The next record has its own patience: there may be a leader by then.
                 del self._leaderless[place]
-            self._tell(place, given_up, LeaderNotAvailableError(f"{place[0]}/{place[1]} has no leader"))
-        self._tell_idle()
-        self._retry()
+            self._report(place, given_up, LeaderNotAvailableError(f"{place[0]}/{place[1]} has no leader"))
+        self._wake_flushers()
+        self._retry_leaderless()
 
-    def _retry(self) -> None:
+    def _retry_leaderless(self) -> None:
         for place in self._leaderless:
             if self._queues.more(place):
                 self._work.set()
 
-    def _fence(self, records: list[Record]) -> None:
+    def _report_fenced(self, records: list[Record]) -> None:
         for record in records:
-            asyncio.get_running_loop().call_soon(record.settled, record, Fenced())
+            asyncio.get_running_loop().call_soon(record.on_delivery, record, Fenced())
 
-    def _acknowledged(self, place: Place, records: list[Record], sent: "asyncio.Future[Any]") -> None:
+    def _batch_done(self, place: Place, records: list[Record], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
             self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(records))
             self._hook.records_sent(place[0], len(records), sum([record.size for record in records]))
-        self._settle(place, records, error)
+        self._finish_batch(place, records, error)
 
-    def _settle(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+    def _finish_batch(self, place: Place, records: list[Record], error: BaseException | None) -> None:
         if not self._queues.arrive(place, records):
-            return  # settled when the producer was replaced
+            return  # reported when the producer was replaced
         if error is not None:
             if self._rebuilds:
                 self._broken = True
@@ -227,25 +227,25 @@ class Sender:
                 records = []
         if self._queues.more(place):
             self._work.set()
-        self._tell(place, records, error)
-        self._tell_idle()
+        self._report(place, records, error)
+        self._wake_flushers()
 
-    def _tell(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+    def _report(self, place: Place, records: list[Record], error: BaseException | None) -> None:
         for record in records:
-            settled = record.settled
-            # Whoever hears of it holds it, too: only the garbage collector would part them.
-            del record.settled
+            on_delivery = record.on_delivery
+            # The callback holds the record, too: only the garbage collector would free them.
+            del record.on_delivery
             try:
-                settled(record, error)
+                on_delivery(record, error)
             except Exception:
-                log.exception("whoever sent a record to %s failed at its result", place[0])
+                log.exception("the delivery callback of a record for %s failed", place[0])
 
-    def _tell_idle(self) -> None:
+    def _wake_flushers(self) -> None:
         if self._queues.idle:
             self._idle.set()
 
-    async def _rebuild(self) -> None:
+    async def _replace_producer(self) -> None:
         await self._connection.replace()
         for place, records in self._queues.flying:
-            self._settle(place, records, ProducerClosed())
+            self._finish_batch(place, records, ProducerClosed())
         self._broken = False

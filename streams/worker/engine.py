@@ -1,178 +1,54 @@
-"""The data's way from one end to the other, put together: consumer, answering, publisher, copies."""
+"""The way of the data from end to end: consumer, answering, publisher, copies and journal.
+
+An outcome's way back up: when the broker acknowledges its answer, the sender calls the publisher, the
+publisher calls answering, and answering tells the consumer, which frees the slot and the lane and marks the
+offset as done.
+"""
 
 import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from schemas.topics import Topics
-from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovered, Recovery
-from streams.kafka.options import client_options
-from streams.publishing.copies import PATIENCE_S, Copies
+from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
-from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
-from streams.publishing.records import conceal_in
-from streams.publishing.sending import Sender
 from streams.settings.errors import OperatorError
-from streams.settings.model import Settings
-from streams.telemetry.hook import Hook
-from streams.worker.answering import Answering, Pipeline
+from streams.worker.answering import Answering
 
 log = logging.getLogger(__name__)
 
-BUFFER_FACTOR = 2
-"""Records buffered for each question in flight, so that a slot is refilled without a fetch."""
-BUFFER_MIN = 500
-BUFFER_BYTES = 64 * 1_048_576
-FETCH_WAIT_MS = 100
-"""How long a broker may hold a fetch: a partition that was emptied meanwhile waits for its answer."""
-METADATA_AGE_MS = 30_000
-"""How old what is known of the topics may be: partitions that were added are read from then on."""
-REBALANCE_TIMEOUT_MS = 60_000
-"""What the group allows a member for its last commit; aiokafka's default is the session's time-out."""
-BATCH_BYTES = 65_536
 AWAY_S = 4.0
-"""A broker that has been unreachable for this long while draining is not waited for."""
+"""While draining, a broker that has been unreachable for this long is not waited for."""
 PROBE_S = 1.0
 CLOSE_S = 2.0
 
 
 class Engine:
-    """Answers every question of the topic with one pipeline.
-
-    `conceal` takes secrets out of what is written (see `streams.settings.secrets.concealer`).
-
-    Attributes:
-        rebalance_timeout_s: how long a rebalance of the group may last.
-
-    Raises:
-        OperatorError: a certificate file of the settings cannot be read.
-    """
+    """Answers every question of the topic (`streams.assembly.engine` builds it)."""
 
     def __init__(
         self,
-        settings: Settings,
-        pipeline: Pipeline,
-        hook: Hook,
-        journal: KafkaJournal | None = None,
-        conceal: Callable[[bytes], bytes] | None = None,
+        *,
+        consumer: ConsumerLoop,
+        answering: Answering,
+        publisher: Publisher,
+        copies: Copies,
+        journal: KafkaJournal,
     ) -> None:
-        kafka, worker = settings.kafka, settings.worker
-        topics = Topics(kafka.topic_prefix)
-        options = client_options(kafka)
-
-        session_ms = int(kafka.session_timeout_s * 1000)
-        rebalance_ms = max(REBALANCE_TIMEOUT_MS, 2 * session_ms)
-        self.rebalance_timeout_s = rebalance_ms / 1000
-
-        def open_consumer() -> Any:
-            return AIOKafkaConsumer(
-                **options,
-                group_id=worker.group_id,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                session_timeout_ms=session_ms,
-                heartbeat_interval_ms=session_ms // 3,
-                rebalance_timeout_ms=rebalance_ms,
-                fetch_max_wait_ms=FETCH_WAIT_MS,
-                metadata_max_age_ms=METADATA_AGE_MS,
-            )
-
-        def open_reader() -> Any:
-            return AIOKafkaConsumer(
-                **options,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=FETCH_WAIT_MS,
-            )
-
-        recovery = Recovery(
-            open_reader=open_reader,
-            open_admin=lambda: AIOKafkaAdminClient(**options),
-            group_id=worker.group_id,
-            questions=topics.questions,
-            answers=topics.answers,
-            hook=hook,
-        )
-
-        def open_producer() -> Any:
-            return AIOKafkaProducer(
-                **options, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES
-            )
-
-        def open_copies() -> Any:
-            return AIOKafkaProducer(**options, acks="all", max_batch_size=BATCH_BYTES)
-
-        prepare = None
-        if conceal is not None:
-            prepare = partial(conceal_in, conceal=conceal, dead_letters=topics.dead_letters)
-        outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
-        self.copies = Copies(
-            Sender(
-                open_producer=open_copies,
-                topics=(topics.events, topics.deltas),
-                rebuild=False,
-                hook=hook,
-                patience_s=PATIENCE_S,
-                prepare=prepare,
-            ),
-            reply_topics=kafka.reply_topics,
-            hook=hook,
-        )
-        self.publisher = Publisher(
-            Sender(
-                open_producer=open_producer,
-                topics=(topics.answers, topics.dead_letters),
-                rebuild=True,
-                hook=hook,
-                prepare=prepare,
-            ),
-            copies=self.copies,
-            shrink=outcomes.shrink,
-            hook=hook,
-        )
-        self.answering = Answering(
-            pipeline=pipeline,
-            outcomes=outcomes,
-            publisher=self.publisher,
-            copies=self.copies,
-            hook=hook,
-            deadline_s=settings.limits.deadline_s,
-            journal=journal,
-        )
-        self.consumer = ConsumerLoop(
-            topic=topics.questions,
-            open_consumer=open_consumer,
-            recover=recovery.arecover if journal is None else partial(_recover, recovery, journal),
-            handler=self.answering,
-            intake=Intake(
-                max_in_flight=worker.max_in_flight,
-                max_buffered=max(BUFFER_MIN, BUFFER_FACTOR * worker.max_in_flight),
-                max_bytes=BUFFER_BYTES,
-                has_room=self.publisher.has_room,
-                tenant_share=settings.limits.tenant_share,
-            ),
-            hook=hook,
-            end_of_answers=partial(self.publisher.end_of_answers, topics.answers),
-            session_s=kafka.session_timeout_s,
-        )
-
+        self.consumer = consumer
+        self.answering = answering
+        self.publisher = publisher
+        self.copies = copies
         self.journal = journal
-        if journal is not None:
-            journal.gate_of = self.consumer.gate_of
 
     def state(self) -> dict[str, Any]:
-        """What `/state` shows of it."""
+        """Return the fields of `/state` that the engine has."""
         return self.consumer.state() | {
             "running": self.answering.running,
             "unpublished": self.publisher.unpublished,
@@ -180,7 +56,7 @@ class Engine:
         }
 
     async def start(self) -> None:
-        """Connect, join the group, begin. After a failure, `drain` gives back what was taken.
+        """Connect, join the group, begin. After a failure, `drain` closes the connections that were opened.
 
         Raises:
             OperatorError: Kafka refuses one of the connections.
@@ -188,24 +64,24 @@ class Engine:
         try:
             await self.publisher.start()
             await self.copies.start()
-            if self.journal is not None:
-                await self.journal.start()
+            await self.journal.start()
             await self.consumer.start()
         except KafkaError as error:
-            raise OperatorError(f"Kafka cannot be worked with: {type(error).__name__}: {error}") from error
+            raise OperatorError(
+                f"Kafka refuses a connection of the worker: {type(error).__name__}: {error}"
+            ) from error
 
     async def failed(self) -> None:
-        """Returns never, but raises what ended a part of it."""
-        parts = [self.publisher.failed(), self.copies.failed(), self.consumer.failed()]
-        if self.journal is not None:
-            parts.append(self.journal.failed())
-        await asyncio.gather(*parts)
+        """Raise the error that ends a part of the engine; never return."""
+        await asyncio.gather(
+            self.publisher.failed(), self.copies.failed(), self.journal.failed(), self.consumer.failed()
+        )
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> bool:
-        """Start nothing, finish what can finish, commit, leave the group.
+        """Start no more questions, let running ones finish, commit, leave the group.
 
-        Returns within `grace_s` and a few seconds; once `hurry` is set, or the broker has been away for
-        `AWAY_S`, within the few seconds. What is not finished is left to the next worker.
+        Takes `grace_s` and a few seconds at most; only the few seconds once `hurry` is set or the broker has
+        been away for `AWAY_S`. Unfinished questions are left to the next worker.
 
         Returns:
             Whether every outcome was published.
@@ -222,7 +98,9 @@ class Engine:
             if await self.publisher.areachable(PROBE_S):
                 reached = loop.time()
             elif loop.time() - reached > AWAY_S:
-                log.error("the broker is away: what is not published is left to the next worker")
+                log.error(
+                    "no broker answers: the next worker answers the questions whose outcomes are unpublished"
+                )
                 break
         self.answering.cancel()
         if self.publisher.unpublished and not hurry.is_set():
@@ -231,21 +109,26 @@ class Engine:
             task.cancel()
         left = self.publisher.unpublished
         if left:
-            log.error("%d outcomes were not published", left)
+            log.error("%d outcomes were not published; the next worker answers their questions", left)
         await self.consumer.aclose(timeout_s=CLOSE_S)
-        closing = [self.publisher.aclose(timeout_s=CLOSE_S), self.copies.aclose(timeout_s=CLOSE_S)]
-        if self.journal is not None:
-            closing.append(self.journal.aclose(timeout_s=CLOSE_S))
-        await asyncio.gather(*closing)
+        await asyncio.gather(
+            self.publisher.aclose(timeout_s=CLOSE_S),
+            self.copies.aclose(timeout_s=CLOSE_S),
+            self.journal.aclose(timeout_s=CLOSE_S),
+        )
         return not left
 
 
-async def _recover(
+async def recover_with_journal(
     recovery: Recovery, journal: KafkaJournal, numbers: Collection[int], done: Callable[[Recovered], None]
 ) -> None:
-    """Tell of each partition when what the journal holds of its questions is known, too."""
+    """Recover partitions: call `done` for each once its outcomes and its journal entries are read.
 
-    async def begin(found: Recovered) -> None:
+    Without its journal a question could start a tool a second time, so nothing of the partition may run
+    before `done`.
+    """
+
+    async def read_journal(found: Recovered) -> None:
         completed = found.completed
         oldest = next(offset for offset in itertools.count(found.start) if offset not in completed)
         await journal.arecover(
@@ -255,7 +138,7 @@ async def _recover(
 
     async with asyncio.TaskGroup() as group:
 
-        def found_out(found: Recovered) -> None:
-            group.create_task(begin(found))
+        def outcomes_read(found: Recovered) -> None:
+            group.create_task(read_journal(found))
 
-        await recovery.arecover(numbers, found_out)
+        await recovery.arecover(numbers, outcomes_read)

@@ -35,12 +35,12 @@ from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.assembly.engine import BATCH_BYTES, build_engine, build_parts
 from streams.cli.worker import spare_the_collector
 from streams.kafka.topics import acreate_topics, admin_client
 from streams.local.broker import LocalBroker
 from streams.settings.model import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook
-from streams.worker.engine import BATCH_BYTES, Engine
 from tests.benchmarks.by_hand import ByHand
 
 LIMIT_S = 120.0
@@ -185,7 +185,7 @@ async def by_hand(kafka: Kafka, count: int, in_flight: int) -> float:
 async def engine(kafka: Kafka, count: int, in_flight: int, profile: cProfile.Profile | None = None) -> float:
     worker = Worker(group_id=uuid.uuid4().hex, max_in_flight=in_flight, http_port=0)
     meter = Meter(2 * count, profile)
-    under_test = Engine(Settings(kafka=kafka, worker=worker), Empty(), meter)
+    under_test = build_engine(build_parts(Settings(kafka=kafka, worker=worker), meter), Empty())
     await under_test.start()
     await meter.wait()
     await under_test.drain(5.0, asyncio.Event())

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
+from streams.assembly.engine import build_engine, build_parts
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
@@ -219,7 +220,7 @@ async def test_a_worker_whose_consumer_stays_stuck_ends_with_the_reason(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     settings = settings_for(kafka_settings)
-    engine = Engine(settings, ScriptedPipeline(), Hook())
+    engine = build_engine(build_parts(settings, Hook()), ScriptedPipeline())
     worker = Worker(
         settings=settings,
         engine=engine,

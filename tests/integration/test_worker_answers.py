@@ -305,7 +305,11 @@ async def test_a_defect_and_a_failed_answer_have_their_dead_letter_first(
         letters = await read_topic(kafka_settings, topics.dead_letters, 2)
     found = {answer.id: answer for answer in (decode_answer(record.value) for record in answers)}
     assert found["fine"].status == found["fine too"].status == "answered"
-    assert found["defect"].error == AnswerError(ErrorCode.INTERNAL, "pipeline", "a defect: ZeroDivisionError")
+    assert found["defect"].error == AnswerError(
+        ErrorCode.INTERNAL,
+        "pipeline",
+        "a defect stopped the question (ZeroDivisionError); the worker's log has the details",
+    )
     assert found["failed"].error == AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "nobody there")
     times = {record.key: record.timestamp for record in answers}
     for letter in letters:

@@ -17,7 +17,7 @@ from schemas.answer import Answer, Source, ToolCall
 from schemas.codec import decode_answer, decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
-from streams.assembly.worker import build_journal
+from streams.assembly.engine import build_engine, build_parts
 from streams.publishing.journal_reader import aasked_ms, aread_journal
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
@@ -63,14 +63,14 @@ class World:
     async def worker(self) -> AsyncIterator[Engine]:
         """A worker that is cut off in the end: what runs gets no outcome from it."""
         settings = settings_for(self.kafka)
-        journal = build_journal(settings, Hook())
+        parts = build_parts(settings, Hook())
         book = PythonTool(self.book, name="book")
         look = PythonTool(self.book, name="look")
         look.spec = replace(look.spec, idempotent=True)
         executor = RegistryExecutor(ToolRegistry([book, look]))
         components = Components(FakeRetriever(), self, executor, self)
-        pipeline = Pipeline(default_graph(components, Budgets(), journal), RecordingObserver())
-        engine = Engine(settings, pipeline, Hook(), journal)
+        pipeline = Pipeline(default_graph(components, Budgets(), parts.journal), RecordingObserver())
+        engine = build_engine(parts, pipeline)
         hurry = asyncio.Event()
         hurry.set()
         try:

@@ -13,6 +13,7 @@ import pytest
 from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
+from streams.assembly.engine import build_engine, build_parts
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
@@ -151,7 +152,7 @@ async def test_sigterm_finishes_what_runs_and_leaves_the_rest(kafka_settings: Ka
 
     settings = settings_for(kafka_settings, max_in_flight=3)
     pipeline = ScriptedPipeline(script)
-    worker = worker_for(settings, Engine(settings, pipeline, Hook()))
+    worker = worker_for(settings, build_engine(build_parts(settings, Hook()), pipeline))
     await ask(kafka_settings, topics.questions, [f"q{n}" for n in range(9)])
     running = asyncio.create_task(worker.run())
     await eventually(lambda: len(pipeline.asked) == 3, 20, "three at work")
@@ -174,7 +175,7 @@ async def test_a_second_signal_does_not_wait(kafka_settings: Kafka, topics: Topi
 
     settings = settings_for(kafka_settings)
     pipeline = ScriptedPipeline(script)
-    worker = worker_for(settings, Engine(settings, pipeline, Hook()))
+    worker = worker_for(settings, build_engine(build_parts(settings, Hook()), pipeline))
     await ask(kafka_settings, topics.questions, ["q"])
     running = asyncio.create_task(worker.run())
     await eventually(lambda: pipeline.asked, 20, "work")
@@ -241,7 +242,7 @@ async def test_without_its_broker_a_worker_ends_within_15_s(
     kafka = own_broker.kafka
     settings = settings_for(kafka)
     pipeline = ScriptedPipeline(script)
-    worker = worker_for(settings, Engine(settings, pipeline, Hook()))
+    worker = worker_for(settings, build_engine(build_parts(settings, Hook()), pipeline))
     running = asyncio.create_task(worker.run())
     await eventually(lambda: worker.ready().ok, 20, "the worker")
     if outcome_waits:

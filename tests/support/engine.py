@@ -14,6 +14,7 @@ from schemas.answer import Answer
 from schemas.codec import encode
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.assembly.engine import build_engine, build_parts
 from streams.settings.model import Kafka, Limits, Settings, Worker
 from streams.telemetry.hook import Hook
 from streams.worker.engine import Engine
@@ -69,7 +70,7 @@ async def running_engine(
     settings: Settings, pipeline: Any, hook: Hook | None = None
 ) -> AsyncIterator[Engine]:
     """A running engine, drained at the end of the block."""
-    engine = Engine(settings, pipeline, hook or Hook())
+    engine = build_engine(build_parts(settings, hook or Hook()), pipeline)
     try:
         await engine.start()
         yield engine

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,9 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal import KafkaJournal
-from streams.publishing.records import Record
+from streams.publishing.records import OnDelivery, Record
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
-
-Settled = Callable[[Record, BaseException | None], None]
 
 
 @dataclass
@@ -36,11 +34,11 @@ class Log:
     batches: int = 0
     step: Callable[[], Any] = lambda: asyncio.sleep(0)
     refusal: Callable[[Record], BaseException | None] = lambda _: None
-    _queue: list[tuple[Record, Settled, Gate]] = field(default_factory=list)
+    _queue: list[tuple[Record, OnDelivery, Gate]] = field(default_factory=list)
     _sending: "asyncio.Task[None] | None" = None
 
-    def put(self, record: Record, settled: Settled, gate: Gate) -> None:
-        self._queue.append((record, settled, gate))
+    def put(self, record: Record, on_delivery: OnDelivery, gate: Gate) -> None:
+        self._queue.append((record, on_delivery, gate))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
@@ -52,12 +50,19 @@ class Log:
             self.records += [record for (record, *_), error in zip(batch, errors, strict=True) if not error]
             self.batches += 1
             await self.step()
-            for (record, settled, _), error in zip(batch, errors, strict=True):
-                settled(record, error)
+            for (record, on_delivery, _), error in zip(batch, errors, strict=True):
+                on_delivery(record, error)
 
-    def journal(self, partition: int = 0) -> KafkaJournal:
-        """A worker's journal, with the partition's entries in the log loaded."""
-        journal = KafkaJournal(self, topic=Topics().journal, kafka=Kafka(), hook=Hook())  # type: ignore[arg-type]
+    def journal(self, partition: int = 0, gates: Mapping[int, Gate] | None = None) -> KafkaJournal:
+        """A worker's journal, with the log's entries of that partition; without `gates` all are open."""
+        gate_of: Callable[[int], Gate] = (lambda _: Gate()) if gates is None else gates.__getitem__
+        journal = KafkaJournal(
+            self,  # type: ignore[arg-type] - in place of a sender
+            topic=Topics().journal,
+            kafka=Kafka(),
+            hook=Hook(),
+            gate_of=gate_of,
+        )
         entries = [decode_journal_entry(record.value) for record in self.records]
         journal.load(partition, [entry for entry in entries if entry.source.partition == partition])
         return journal

@@ -10,6 +10,7 @@ from schemas.errors import ErrorCode
 from schemas.headers import parse_request_headers
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Inquiry
 
@@ -29,7 +30,7 @@ def inquiry(
     asked: Question | None = None,
 ) -> Inquiry:
     record = ConsumerRecord("t.questions", 4, 9, 0, 0, key, value, None, 0, 0, headers)
-    return Inquiry(record, Source("t.questions", 4, 9), parse_request_headers(headers), asked)
+    return Inquiry(record, Source("t.questions", 4, 9), parse_request_headers(headers), Gate(), asked)
 
 
 def answer(**fields: Any) -> Answer:

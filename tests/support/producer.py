@@ -80,7 +80,7 @@ class FakeProducer:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.broker.flying.add((topic, partition))
 
-        def settle() -> None:
+        def deliver() -> None:
             self.broker.flying.discard((topic, partition))
             error = self.broker.refuse(topic, batch.values)
             if error is None:
@@ -90,9 +90,9 @@ class FakeProducer:
                 future.set_exception(error)
 
         if topic in self.broker.held:
-            self.broker.held[topic].append(settle)
+            self.broker.held[topic].append(deliver)
         else:
-            asyncio.get_running_loop().call_soon(settle)
+            asyncio.get_running_loop().call_soon(deliver)
         return future
 
 

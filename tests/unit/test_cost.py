@@ -27,6 +27,7 @@ from schemas.document import Document
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.answerer import Answerer, build_answerer
+from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.publishing.copies import TRACES_S, Copies
@@ -40,6 +41,7 @@ from streams.telemetry.metrics import Metrics
 from streams.worker.answering import Answering
 from tests.benchmarks.services import GENERATE_S, PLAN_S, TOOL_S, Latencies, Service
 from tests.support.consumer import FakeConsumer
+from tests.support.journal import Log
 from tests.support.producer import FakeBroker
 
 pytestmark = pytest.mark.looptime
@@ -182,13 +184,14 @@ async def running(
         copies=copies,
         hook=hook,
         deadline_s=30.0,
+        journal=Log().journal(),
     )
     loop = ConsumerLoop(
         topic="questions",
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
         recover=consumer.recover,
         handler=answering,
-        intake=Intake(max_in_flight=in_flight, max_buffered=2 * in_flight, max_bytes=2**26),
+        assignment=Assignment(Intake(max_in_flight=in_flight, max_buffered=2 * in_flight, max_bytes=2**26)),
         hook=hook,
     )
     await publisher.start()

@@ -86,7 +86,7 @@ class Group(RuleBasedStateMachine):
             before = [at for at in range(offset) if keys[at] == keys[offset]]
             assert set(before) <= set(self.answers[number]), "out of order within its key"
             self.answers[number].append(offset)
-            gate.left(1)
+            gate.departed(1)
             member.flying.append(work)
 
     def acknowledge(self, member: Member, work: Work) -> None:
@@ -94,7 +94,7 @@ class Group(RuleBasedStateMachine):
         number = work.record.partition
         position = self.answers[number].index(work.record.offset)
         member.ends[number] = max(member.ends[number], position + 1)
-        work.partition.gate.settled(1)
+        work.partition.gate.arrived(1)
         self.finish(member, work)
 
     def apply(self, generation: int, assigned: Partition, due: Due) -> bool:

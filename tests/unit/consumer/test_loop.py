@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 
+from streams.consumer.assignment import Assignment
 from streams.consumer.capacity import LEAST, WINDOW_S
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
@@ -52,7 +53,7 @@ async def loop(consumer: FakeConsumer, handler: HeldHandler, hook: Told) -> Any:
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
         recover=consumer.recover,
         handler=handler,
-        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
+        assignment=Assignment(Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000)),
         hook=hook,
         commit_interval_s=0.01,
         commit_timeout_s=20,
@@ -260,7 +261,7 @@ async def test_what_is_done_is_committed_before_partitions_are_given_away(
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
         recover=consumer.recover,
         handler=handler,
-        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
+        assignment=Assignment(Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000)),
         hook=hook,
         commit_interval_s=60,
     )
@@ -373,7 +374,7 @@ async def test_a_partition_is_paused_while_something_of_it_cannot_be_written(
     await consumer.assign(0, 1)
     consumer.produce(0, b"a", b"b")
     await eventually(lambda: handler.running == [(0, 0), (0, 1)], 10, "work")
-    gate = loop.gate_of(0)
+    gate = loop._assignment.gate_of(0)
     gate.blocks["a letter"] = "the reason"
     consumer.produce(0, b"c", b"b", b"d", first=2)
     consumer.produce(1, b"a", b"b")
@@ -398,7 +399,9 @@ async def test_nothing_starts_while_the_outcomes_that_wait_leave_no_room(
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
         recover=consumer.recover,
         handler=handler,
-        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000, has_room=lambda: room),
+        assignment=Assignment(
+            Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000, has_room=lambda: room)
+        ),
         hook=hook,
     )
     await loop.start()
@@ -450,7 +453,7 @@ async def test_the_end_does_not_wait_for_a_consumer_that_is_being_rebuilt(
         open_consumer=consumers.pop,  # type: ignore[arg-type]
         recover=consumer.recover,
         handler=handler,
-        intake=Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000),
+        assignment=Assignment(Intake(max_in_flight=4, max_buffered=8, max_bytes=10_000)),
         hook=hook,
     )
     await loop.start()
@@ -473,7 +476,7 @@ async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
         open_consumer=lambda: consumer,  # type: ignore[arg-type, return-value]
         recover=consumer.recover,
         handler=handler,
-        intake=intake,
+        assignment=Assignment(intake),
         hook=hook,
     )
     await loop.start()

@@ -157,9 +157,8 @@ async def test_loading_a_partition_again_replaces_what_was_kept_of_it_only() -> 
 
 async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_back() -> None:
     log = Log()
-    journal = log.journal(2)
     gates = {1: Gate(), 2: Gate()}
-    journal.gate_of = gates.__getitem__
+    journal = log.journal(2, gates)
     gates[2].hold()
     intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
     await asyncio.sleep(5)
@@ -174,9 +173,8 @@ async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_bac
 @pytest.mark.parametrize("held_first", [True, False])
 async def test_an_intent_that_waits_when_the_partition_goes_starts_nothing(held_first: bool) -> None:
     log = Log(step=lambda: asyncio.sleep(1))
-    journal = log.journal(2)
     gate = Gate()
-    journal.gate_of = lambda _: gate
+    journal = log.journal(2, {2: gate})
     if held_first:
         gate.hold()
     intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
@@ -238,9 +236,8 @@ async def test_entries_that_name_no_call_or_no_end_are_passed_over() -> None:
 
 @pytest.mark.parametrize("stays", [True, False])
 async def test_what_is_decided_between_the_intent_and_the_call_is_heeded(stays: bool) -> None:
-    journal = Log().journal(2)
     gate = Gate()
-    journal.gate_of = lambda _: gate
+    journal = Log().journal(2, {2: gate})
     await journal.aintent(QUESTION, SOURCE, CALL)
     gate.hold()
     owned = asyncio.create_task(journal.aowned(QUESTION, SOURCE))

@@ -15,9 +15,9 @@ from aiokafka.errors import (
 
 from schemas.answer import Answer
 from schemas.codec import decode_answer
-from streams.publishing.producer import LOOK_S
 from streams.publishing.copies import MAX_DELTAS, Copies
 from streams.publishing.gate import Gate
+from streams.publishing.producer import LOOK_S
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import Outcome, Record
 from streams.publishing.sending import PACE_S, Sender

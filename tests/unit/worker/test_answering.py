@@ -23,6 +23,7 @@ from streams.publishing.records import Outcome, Record
 from streams.telemetry.hook import Hook
 from streams.worker.answering import Answering
 from tests.support.engine import ScriptedPipeline, answer_to, question
+from tests.support.journal import Log
 from tests.support.system import eventually
 
 NOW = 1_800_000_000.0
@@ -62,11 +63,13 @@ class Set:
             copies=self.copies,  # type: ignore[arg-type]
             hook=Hook(),
             deadline_s=deadline_s,
+            journal=Log().journal(),
             wall_clock=lambda: self.now,
         )
 
     async def run(self, *works: Work) -> list[Outcome]:
         for work in works:
+            self.answering.prepare(work)
             self.answering.start(work, self.finished.append)
         await eventually(lambda: len(self.finished) == len(works), 5, "all outcomes")
         return self.published.outcomes
@@ -251,7 +254,10 @@ async def test_a_panic_costs_one_question_and_no_lane() -> None:
     [outcome] = await made.run(work(question("q")))
     error = outcome.message.error
     assert error is not None
-    assert (error.code, error.message) == ("internal", "a defect: Panic")
+    assert (error.code, error.message) == (
+        "internal",
+        "a defect stopped the question (Panic); the worker's log has the details",
+    )
     assert made.answering.running == 0
 
 
@@ -268,12 +274,11 @@ async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: 
     def broken(value: bytes | None) -> Any:
         raise RecursionError("a defect of the decoder")
 
-    monkeypatch.setattr("streams.worker.answering.decode_question", broken)
+    monkeypatch.setattr("streams.worker.inquiries.decode_question", broken)
     made = Set()
     item = work(question("q"), key=None)
-    made.answering.prepare(item)
-    assert item.key == b"\x007"
     [outcome] = await made.run(item)
+    assert item.key == b"\x007"
     assert outcome.message.error is not None
     assert outcome.message.error.code == "internal"
     assert outcome.message.id == "questions/0/7"
@@ -301,12 +306,10 @@ async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     decoded = []
     monkeypatch.setattr(
-        "streams.worker.answering.decode_question", lambda v: decoded.append(v) or decode_question(v)
+        "streams.worker.inquiries.decode_question", lambda v: decoded.append(v) or decode_question(v)
     )
     made = Set()
-    item = work(question("q"), key=None)
-    made.answering.prepare(item)
-    await made.run(item)
+    await made.run(work(question("q"), key=None))
     assert len(decoded) == 1
 
 
@@ -333,7 +336,9 @@ async def test_what_is_cancelled_has_no_outcome() -> None:
         await asyncio.Event().wait()
 
     made = Set(script)
-    made.answering.start(work(question("q", stream=True)), made.finished.append)
+    item = work(question("q", stream=True))
+    made.answering.prepare(item)
+    made.answering.start(item, made.finished.append)
     await eventually(lambda: made.pipeline.running, 10, "work")
     made.answering.cancel()
     await eventually(lambda: not made.answering.running, 10, "the end")

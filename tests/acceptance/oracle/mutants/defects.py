@@ -43,12 +43,12 @@ def ignored_epoch() -> None:
 
 def dropped_dead_letter_ack() -> None:
     """Counts a dead letter as written even if the broker refused it."""
-    right = Publisher._settled
+    right = Publisher._on_delivery
 
-    def settled(self: Publisher, delivery: Any, record: Any, error: BaseException | None) -> None:
-        right(self, delivery, record, error if delivery.letter_acked else None)
+    def on_delivery(self: Publisher, pending: Any, record: Any, error: BaseException | None) -> None:
+        right(self, pending, record, error if pending.letter_acked else None)
 
-    Publisher._settled = settled  # type: ignore[method-assign]  # a defect
+    Publisher._on_delivery = on_delivery  # type: ignore[method-assign]  # a defect
 
 
 def order_broken() -> None:

@@ -1,0 +1,206 @@
+"""The engine of a worker as the settings describe it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.topics import Topics
+from streams.consumer.assignment import Assignment
+from streams.consumer.intake import Intake
+from streams.consumer.lease import Lease
+from streams.consumer.loop import ConsumerLoop
+from streams.consumer.recovery import Recovery
+from streams.kafka.options import client_options
+from streams.publishing.copies import PATIENCE_S, Copies
+from streams.publishing.gate import Gate
+from streams.publishing.journal import KafkaJournal
+from streams.publishing.outcomes import Outcomes
+from streams.publishing.publisher import Publisher
+from streams.publishing.records import conceal_in
+from streams.publishing.sending import Sender
+from streams.settings.model import Kafka, Settings
+from streams.telemetry.hook import Hook
+from streams.worker.answering import Answering, Pipeline
+from streams.worker.engine import Engine, recover_with_journal
+
+BUFFER_FACTOR = 2
+"""Records buffered for each question in flight, so that a slot is refilled without a fetch."""
+BUFFER_MIN = 500
+BUFFER_BYTES = 64 * 1_048_576
+FETCH_WAIT_MS = 100
+"""How long a broker may hold a fetch: a partition that was emptied meanwhile waits for its answer."""
+METADATA_AGE_MS = 30_000
+"""How old our view of the topics may be: partitions that were added are read from then on."""
+REBALANCE_TIMEOUT_MS = 60_000
+"""How long the group waits for a member's last commit; aiokafka's default is the session's time-out."""
+BATCH_BYTES = 65_536
+
+Conceal = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """The parts of an engine that its pipeline does not change: they are built before it.
+
+    A pipeline is built on the `journal`, the journal on the gates of the `assignment`, and the assignment on
+    the `publisher`. So each part gets the finished ones before it, and none is changed afterwards.
+    """
+
+    settings: Settings
+    hook: Hook
+    outcomes: Outcomes
+    copies: Copies
+    publisher: Publisher
+    assignment: Assignment
+    journal: KafkaJournal
+
+
+def build_parts(settings: Settings, hook: Hook, conceal: Conceal | None = None) -> EngineParts:
+    """Build the parts that come before the pipeline; nothing is connected yet.
+
+    `conceal` takes secrets out of written records (see `streams.settings.secrets.concealer`).
+
+    Raises:
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+    kafka, worker = settings.kafka, settings.worker
+    topics = Topics(kafka.topic_prefix)
+    options = client_options(kafka)
+
+    def open_copies() -> Any:
+        return AIOKafkaProducer(**options, acks="all", max_batch_size=BATCH_BYTES)
+
+    def open_producer() -> Any:
+        return AIOKafkaProducer(**options, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES)
+
+    prepare = None
+    if conceal is not None:
+        prepare = partial(conceal_in, conceal=conceal, dead_letters=topics.dead_letters)
+    outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
+    copies = Copies(
+        Sender(
+            open_producer=open_copies,
+            topics=(topics.events, topics.deltas),
+            rebuild=False,
+            hook=hook,
+            patience_s=PATIENCE_S,
+            prepare=prepare,
+        ),
+        reply_topics=kafka.reply_topics,
+        hook=hook,
+    )
+    publisher = Publisher(
+        Sender(
+            open_producer=open_producer,
+            topics=(topics.answers, topics.dead_letters),
+            rebuild=True,
+            hook=hook,
+            prepare=prepare,
+        ),
+        copies=copies,
+        shrink=outcomes.shrink,
+        hook=hook,
+    )
+    intake = Intake(
+        max_in_flight=worker.max_in_flight,
+        max_buffered=max(BUFFER_MIN, BUFFER_FACTOR * worker.max_in_flight),
+        max_bytes=BUFFER_BYTES,
+        has_room=publisher.has_room,
+        tenant_share=settings.limits.tenant_share,
+    )
+    assignment = Assignment(
+        intake, partial(publisher.end_of_answers, topics.answers), Lease(kafka.session_timeout_s)
+    )
+    journal = _build_journal(kafka, hook, conceal, assignment.gate_of)
+    return EngineParts(settings, hook, outcomes, copies, publisher, assignment, journal)
+
+
+def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
+    """Build the engine that answers with one pipeline, of parts that no other engine has."""
+    settings, hook = parts.settings, parts.hook
+    kafka, worker = settings.kafka, settings.worker
+    topics = Topics(kafka.topic_prefix)
+    options = client_options(kafka)
+    session_ms = int(kafka.session_timeout_s * 1000)
+
+    def open_consumer() -> Any:
+        return AIOKafkaConsumer(
+            **options,
+            group_id=worker.group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // 3,
+            rebalance_timeout_ms=_rebalance_timeout_ms(kafka),
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            metadata_max_age_ms=METADATA_AGE_MS,
+        )
+
+    def open_reader() -> Any:
+        return AIOKafkaConsumer(
+            **options,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+
+    recovery = Recovery(
+        open_reader=open_reader,
+        open_admin=lambda: AIOKafkaAdminClient(**options),
+        group_id=worker.group_id,
+        questions=topics.questions,
+        answers=topics.answers,
+        hook=hook,
+    )
+    answering = Answering(
+        pipeline=pipeline,
+        outcomes=parts.outcomes,
+        publisher=parts.publisher,
+        copies=parts.copies,
+        hook=hook,
+        deadline_s=settings.limits.deadline_s,
+        journal=parts.journal,
+    )
+    consumer = ConsumerLoop(
+        topic=topics.questions,
+        open_consumer=open_consumer,
+        recover=partial(recover_with_journal, recovery, parts.journal),
+        handler=answering,
+        assignment=parts.assignment,
+        hook=hook,
+    )
+    return Engine(
+        consumer=consumer,
+        answering=answering,
+        publisher=parts.publisher,
+        copies=parts.copies,
+        journal=parts.journal,
+    )
+
+
+def rebalance_timeout_s(kafka: Kafka) -> float:
+    """Return how long a rebalance of the group may last, in seconds."""
+    return _rebalance_timeout_ms(kafka) / 1000
+
+
+def _rebalance_timeout_ms(kafka: Kafka) -> int:
+    return max(REBALANCE_TIMEOUT_MS, 2 * int(kafka.session_timeout_s * 1000))
+
+
+def _build_journal(
+    kafka: Kafka, hook: Hook, conceal: Conceal | None, gate_of: Callable[[int], Gate]
+) -> KafkaJournal:
+    topic = Topics(kafka.topic_prefix).journal
+    options = client_options(kafka)
+
+    def open_producer() -> AIOKafkaProducer:
+        return AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
+
+    prepare = None if conceal is None else partial(conceal_in, conceal=conceal, dead_letters="")
+    sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, hook=hook, prepare=prepare)
+    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook, gate_of=gate_of)
