@@ -11,6 +11,7 @@ from streams.publishing.records import Record
 from streams.telemetry.hook import Hook
 
 PARTITIONS = {"t.answers": 6, "t.questions.dlq": 3, "t.events": 6, "t.answers.deltas": 6, "replies": 2}
+PARTITIONS |= {"answers": 6, "questions.dlq": 3, "events": 6, "answers.deltas": 6, "journal": 6}
 
 
 class Recorded(BatchBuilder):
