@@ -28,13 +28,26 @@ class Settled:
         self.told.append(None if outcome is None else outcome.message)
 
 
+def test_a_wait_at_a_gate_ends_when_it_opens_or_is_lost_and_at_once_if_it_is() -> None:
+    gate, told = Gate(), list[str]()
+    gate.wait(lambda: told.append("open"))
+    assert told == ["open"]
+    gate.hold()
+    gate.wait(lambda: told.append("released"))
+    assert told == ["open"]
+    gate.release()
+    gate.lose()
+    gate.wait(lambda: told.append("lost"))
+    assert told == ["open", "released", "lost"]
+
+
 async def test_what_comes_to_a_held_gate_waits_until_it_opens(
     publisher: Publisher, broker: FakeBroker
 ) -> None:
     gate, settled = Gate(), Settled()
     gate.hold()
     publisher.publish(outcome_at(gate), settled)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
     assert not broker.values("t.answers")
     assert publisher.unpublished == 1
     gate.release()

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from schemas.codec import decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.publishing.gate import Gate
+from streams.publishing.records import OnDelivery, Record
 from tests.support.journal import Log
 
 pytestmark = pytest.mark.looptime
@@ -191,6 +192,22 @@ async def test_an_entry_is_sent_until_the_broker_has_it() -> None:
     await log.journal(2).aintent(QUESTION, SOURCE, CALL)
     assert log.kinds == ["intent call/1"]
     assert log.batches == 3
+
+
+async def test_an_entry_that_fails_is_given_up_once_the_partition_is_taken_away() -> None:
+    class NoTopic(Log):
+        """The topic is gone: a record fails before it comes to its gate."""
+
+        def put(self, record: Record, on_delivery: OnDelivery, gate: Gate) -> None:
+            asyncio.get_running_loop().call_soon(on_delivery, record, UnknownTopicOrPartitionError())
+
+    gate = Gate()
+    intent = asyncio.create_task(NoTopic().journal(2, {2: gate}).aintent(QUESTION, SOURCE, CALL))
+    await asyncio.sleep(1)
+    assert not intent.done()
+    gate.lose()
+    with pytest.raises(JournalError, match="taken away"):
+        await asyncio.wait_for(intent, 20)
 
 
 async def test_what_the_topic_does_not_take_starts_nothing() -> None:
