@@ -38,7 +38,7 @@ from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 
 EMBEDDING_SHARE = 0.5
-"""Of the time that retrieval has: what a search waits for its vector, before words alone must do."""
+"""The share of retrieval's time that a search waits for its vector, before it goes on with words alone."""
 
 Closer = Callable[[], Awaitable[None]]
 
@@ -56,7 +56,7 @@ class Answerer:
     closers: list[Closer] = field(default_factory=list)
 
     async def aclose(self) -> None:
-        """Close what was opened for it, the last opened first."""
+        """Close everything that was opened for it, the last opened first."""
         while self.closers:
             await self.closers.pop()()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Caches:
-    """What is kept of answers and of searches, in one memory, as the settings want it."""
+    """Keeps answers and search results in one memory, as the settings say."""
 
     def __init__(self, settings: Settings, store: VectorStore, index: Index, versions: Versions) -> None:
         self._settings = settings
@@ -36,10 +36,10 @@ class Caches:
         self._shared: RedisStore | None = None
         self._searches: CachedRetriever | None = None
         self.answers: AnswerCache | None = None
-        """None: answers are not kept, because the settings say so or leave it open what they rest on."""
+        """None: answers are not kept, because of the settings, or because they may depend on unknown data."""
 
     def state(self) -> dict[str, Any]:
-        """For `/state`: what is held, and how look-ups ended."""
+        """Return the caches' part of `/state`: their sizes, and the results of look-ups."""
         return {
             "entries": self._memory.entries,
             "bytes": self._memory.used_bytes,
@@ -64,10 +64,10 @@ class Caches:
         return self._searches
 
     def keep_answers(self, resources: Resources) -> AnswerCache | None:
-        """Make `answers`, for the pipeline of these.
+        """Make `answers`, the cache of the pipeline with these resources.
 
         Raises:
-            SettingsError: the address of Redis will not do.
+            SettingsError: the address of Redis has an unknown option.
         """
         settings, cache = self._settings, self._settings.cache
         if not cache.ttl_s or (_own_components(settings) and not cache.own_components):
@@ -84,7 +84,7 @@ class Caches:
 
 
 class _WhileWhole:
-    """No version while searches find less than they could: what rests on them is not to be kept."""
+    """Has no version while searches find less than they could, so that their results are not kept."""
 
     def __init__(self, index: Index, versions: Versions) -> None:
         self._index = index
@@ -107,7 +107,7 @@ def _open_shared(url: str, ca_file: str) -> "RedisStore | None":
 
 
 def watch_cache(metrics: Metrics, cache: AnswerCache) -> None:
-    """Let the metrics tell what the cache counts."""
+    """Make the cache's counters metrics."""
     for result in RESULTS:
         metrics.watch(catalogue.CACHE_LOOKUPS, partial(cache.results.__getitem__, result), (result,))
     metrics.watch(catalogue.CACHE_BYTES, lambda: cache.memory.used_bytes)
@@ -132,13 +132,13 @@ def _found_in(settings: Settings, store: VectorStore) -> dict[str, Any]:
 
 
 def _made_by(settings: Settings) -> dict[str, Any]:
-    """The settings that decide on answers besides the passages; no secrets."""
+    """Return the settings that answers depend on besides the passages; no secrets."""
     model = settings.model
     return {
         "prompt": PROMPT_VERSION,
         "model": [model.base_url, model.name, model.max_tokens, model.temperature],
         "components": _own_components(settings),
-        # What their headers hold may be secret, and is about who asks rather than what.
+        # Headers are left out: they may hold secrets, and say who asks, not which question.
         "tools": {
             name: {key: value for key, value in tool.items() if key != "headers"}
             for name, tool in settings.tools.items()

@@ -1,4 +1,4 @@
-"""The guard of every dependency, as the settings want it, and what they say of themselves."""
+"""The guard of every dependency, as the settings describe it."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ class Guards:
         self._guards: list[Guard] = []
 
     def state(self) -> dict[str, Any]:
-        """By dependency: breaker, limit, what is in use and what waits."""
+        """Return by dependency: its breaker, its limit, the slots in use and the calls that wait."""
         return {guard.dependency: guard.state() for guard in self._guards}
 
     def model(self, dependency: str, concurrency: int) -> Guard:
-        """For a model server, or what may be one: its limit follows how its calls fare."""
+        """Make the guard of a model, or of a custom component in its place: its limit is adaptive."""
         adaptive = AdaptiveLimit(concurrency) if self._settings.adaptive_concurrency else None
         return self._guard(
             dependency,
@@ -36,11 +36,11 @@ class Guards:
         )
 
     def search(self, dependency: str) -> Guard:
-        """For a server that is searched: hedged."""
+        """Make the guard of a search server: its calls are hedged."""
         return self._guard(dependency, budget=self._budget(), hedged=self._settings.hedging)
 
     def tool(self, tool: Tool) -> Guard:
-        """For one tool: what is not idempotent is never repeated, and only a GET is hedged."""
+        """Make the guard of one tool: without `idempotent` no call is repeated; only GETs are hedged."""
         spec = tool.spec
         dependency = f"tools/{spec.name}"
         is_get = isinstance(tool, HttpTool) and tool.method == "GET"

@@ -1,4 +1,4 @@
-"""The model that the settings describe, behind its guard, with the second one for when it fails."""
+"""The model that the settings describe, behind its guard, with the fallback model."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ from streams.settings.model import Model
 def build_model(
     settings: Model, guards: Guards, open_pool: Callable[[str, str], HttpPool]
 ) -> tuple[Planner, Generator]:
-    """Planner and generator; where no model is set, one that plans nothing and one that extracts.
+    """Build planner and generator. Without a model, the planner plans nothing and the generator extracts.
 
-    `open_pool` gives connections to a dependency at an address.
+    `open_pool` makes the connection pool of a dependency at an address.
     """
     if not settings.base_url:
         return NoPlanner(), ExtractiveGenerator()

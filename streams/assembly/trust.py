@@ -1,4 +1,4 @@
-"""Whose certificates are trusted, besides those that the system's authorities signed."""
+"""The certificate authorities that are trusted besides the system's."""
 
 import ssl
 
@@ -6,7 +6,7 @@ from streams.settings.errors import SettingsError
 
 
 def build_trust(ca_file: str) -> ssl.SSLContext | None:
-    """What is needed to trust the authorities of a PEM file too; None: the system's alone.
+    """Make a TLS context that trusts the authorities of a PEM file, too; None: only the system's.
 
     Raises:
         SettingsError: the file cannot be read, or holds no certificate.

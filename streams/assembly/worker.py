@@ -1,4 +1,4 @@
-"""A worker as the settings describe it."""
+"""The worker that the settings describe."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,7 +25,7 @@ from streams.worker.life import Worker
 from streams.worker.monitor import Monitor
 
 BEYOND_A_REBALANCE_S = 90.0
-"""A consumer that is out of its group, or does not poll, for this much longer than a rebalance is stuck."""
+"""A consumer is stuck if it is out of its group, or does not poll, for this much longer than a rebalance."""
 
 
 def build_worker(
@@ -35,12 +35,12 @@ def build_worker(
     lines_dropped: Callable[[], float],
     stores: Sequence[VectorStore] = STORES,
 ) -> Worker:
-    """A worker as the settings describe it; nothing is connected yet.
+    """Build the worker that the settings describe; nothing is connected yet.
 
-    `lines_dropped` says how many log lines were lost so far, for the metrics.
+    `lines_dropped` returns how many log lines were lost so far, for the metrics.
 
     Raises:
-        SettingsError: a tool, a component or a certificate in the settings will not do.
+        SettingsError: a tool, a component or a certificate in the settings cannot be used.
         OperatorError: the index cannot be opened.
     """
     metrics = Metrics()

@@ -1,1 +1,1 @@
-"""Child processes, ports and signals."""
+"""Child processes, ports, signals, and the waits between attempts."""

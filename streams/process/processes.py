@@ -22,11 +22,11 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def tethered(command: Sequence[str]) -> list[str]:
-    """The command such that the kernel kills it when this process dies, by SIGKILL too.
+    """Return the command wrapped so that the kernel kills it when this process dies, even by SIGKILL.
 
-    A short Python program sets the parent-death signal and becomes the command; it has the same
-    process id. Start it from the main thread: the kernel watches the *thread* that made the child.
-    Only Linux has this; elsewhere the command is returned as it is, and a killed parent leaves it.
+    A short Python program sets the parent-death signal and becomes the command, with the same process id.
+    Start it from the main thread: the kernel watches the *thread* that made the child. Only Linux can do
+    this; elsewhere the command is returned as it is, and outlives a killed parent.
     """
     if sys.platform != "linux":
         return list(command)
@@ -34,9 +34,9 @@ def tethered(command: Sequence[str]) -> list[str]:
 
 
 class Child:
-    """One child process, in a session of its own: a Ctrl-C at the terminal is for the parent to handle.
+    """One child process, in its own session: a Ctrl-C at the terminal reaches only the parent.
 
-    It is tied to no event loop, so that it can be started in one and stopped in another.
+    It belongs to no event loop, so that one loop can start it and another one stop it.
     """
 
     def __init__(
@@ -64,21 +64,21 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; a negative number is the signal that ended it."""
+        """Its exit code: None while it runs, negative for the signal that ended it."""
         return self._process.poll()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal, if the process still runs."""
         self._process.send_signal(number)
 
     async def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has ended. Return its exit code."""
         while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own children belong to a loop
             await asyncio.sleep(0.02)
         return code
 
     async def stop(self, patience_s: float = 10.0) -> int:
-        """SIGTERM, then SIGKILL when it has not ended within `patience_s`; its exit code."""
+        """Send SIGTERM, and SIGKILL if it has not ended within `patience_s`. Return its exit code."""
         self.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(patience_s):
@@ -87,13 +87,13 @@ class Child:
             return await self.kill()
 
     async def kill(self) -> int:
-        """SIGKILL; its exit code."""
+        """Send SIGKILL. Return its exit code."""
         self.signal(signal.SIGKILL)
         return await self.wait()
 
 
 async def run_to_end(command: Sequence[str], *, output: IO[bytes], directory: Path | None = None) -> int:
-    """Run a command to its end; its exit code. Cancelling kills it."""
+    """Run a command to its end. Return its exit code. Cancelling kills it."""
     child = Child(command, output=output, directory=directory)
     try:
         return await child.wait()
@@ -103,7 +103,7 @@ async def run_to_end(command: Sequence[str], *, output: IO[bytes], directory: Pa
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
+    """Return a port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -114,15 +114,15 @@ def require_free_port(port: int, setting: str) -> None:
     """Check that a server could listen on the loopback port.
 
     Raises:
-        OperatorError: somebody does already; the message names `setting`, which chooses another.
+        OperatorError: another process listens there; the message names `setting`, which chooses the port.
     """
     with socket.socket() as probe:
-        # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+        # With the option that servers set: a port in TIME_WAIT is free, a port with a listener is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise OperatorError(
-                f"port {port} is taken ({error.strerror}): stop what listens there, or choose another "
-                f"with {setting}"
+                f"port {port} is taken ({error.strerror}): stop the process that listens there, or choose "
+                f"another port with {setting}"
             ) from error

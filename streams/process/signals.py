@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a call: how a person or a scheduler tells a process to end."""
+"""SIGTERM and SIGINT, by which people and schedulers tell a process to end, as a call."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """While the block lasts, each of the two calls `stop`, on the running event loop."""
+    """Call `stop` on the running event loop at each of the two signals, while the block lasts."""
     loop = asyncio.get_running_loop()
     for number in ENDING:
         loop.add_signal_handler(number, stop)

@@ -18,13 +18,13 @@ CLOSE_S = 1.0
 
 
 class DrainEstimate:
-    """The time until nothing would be left if nothing new came: the lag over the rate of completion.
+    """Estimates the time until the backlog is empty if no question is added: lag over rate of completion.
 
-    The rate is an average that forgets: what was `half_life_s` ago counts half. It says what was
-    completed, not what could have been: after a quiet time the estimate begins too high.
+    The rate is a moving average in which a measurement loses half of its weight in `half_life_s`. It counts
+    completed questions, not the ones that could have been: after a quiet time the estimate begins too high.
 
     Attributes:
-        seconds: infinite where questions wait and none is completed; NaN while nothing is known.
+        seconds: infinite if questions wait and none is completed; NaN while nothing is known.
     """
 
     def __init__(self, half_life_s: float = HALF_LIFE_S) -> None:
@@ -34,7 +34,13 @@ class DrainEstimate:
         self._last: tuple[float, float] | None = None
 
     def observe(self, now: float, lag: int | None, completed: float) -> None:
-        """Take in how many questions are left (None: not known) and how many were completed so far."""
+        """Take in a measurement.
+
+        Args:
+            now: seconds that only grow.
+            lag: how many questions are left; None: not known.
+            completed: how many were completed so far.
+        """
         last, self._last = self._last, (now, completed)
         if last is not None and now > last[0]:
             rate = (completed - last[1]) / (now - last[0])
@@ -51,12 +57,12 @@ class DrainEstimate:
 
 
 def lag_of(ends: Mapping[int, int], positions: Mapping[int, int | None]) -> int:
-    """Records above these positions, all partitions together; those of None do not count."""
+    """Return the number of records above these positions, over all partitions whose position is known."""
     return sum(max(0, ends.get(number, 0) - at) for number, at in positions.items() if at is not None)
 
 
 class Backlog:
-    """Asks the broker, over a connection of its own: that of a consumer that is stuck tells nothing."""
+    """Asks the broker over its own connection: the connection of a stuck consumer tells nothing."""
 
     def __init__(self, open_reader: Callable[[], AIOKafkaConsumer], topic: str) -> None:
         self._open_reader = open_reader
@@ -64,19 +70,18 @@ class Backlog:
         self._reader: Any = None
 
     async def aends(self, numbers: Collection[int], timeout_s: float) -> dict[int, int] | None:
-        """The offset after the last record of each of these partitions.
+        """Return the offset after the last record of each partition.
 
-        Returns:
-            None where the broker does not tell within `timeout_s`.
+        None if the broker does not answer within `timeout_s`.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 reader = await self._connected()
-                # Where we have nothing, this still says whether the broker is there.
+                # Without a partition of ours, asking for one still shows whether the broker answers.
                 asked = [TopicPartition(self._topic, number) for number in numbers or (0,)]
                 ends: dict[TopicPartition, int] = await reader.end_offsets(asked)
         except (KafkaError, TimeoutError) as error:
-            log.debug("the broker does not tell how far behind we are: %r", error)
+            log.debug("the broker does not say where our partitions end: %r", error)
             return None
         return {partition.partition: end for partition, end in ends.items()}
 

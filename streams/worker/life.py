@@ -1,7 +1,7 @@
 """A worker's life: check, start, serve, drain.
 
-SIGTERM and SIGINT drain: nothing is started any more, what can finish within the grace period does, its
-outcomes are published and committed, the group is left. A second signal leaves at once.
+SIGTERM and SIGINT drain: no more questions start, running ones finish within the grace period, their outcomes
+are published and committed, and the worker leaves the group. After a second signal it leaves at once.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 CAUGHT_UP_POLL_S = 0.05
 CLOSE_S = 2.0
-"""How long each part may take to close, whatever it waits for."""
+"""How long each part may take to close."""
 
 
 class Feed(Protocol):
-    """What keeps the knowledge up to date (`streams.knowledge.feed.KnowledgeFeed`)."""
+    """Keeps the knowledge up to date (`streams.knowledge.feed.KnowledgeFeed`)."""
 
     @property
     def group(self) -> str | None:
@@ -40,31 +40,31 @@ class Feed(Protocol):
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that there was at the start is in the index."""
+        """Whether every document that there was at the start is in the index."""
         ...
 
     async def start(self) -> None:
-        """Begin, and return at once."""
+        """Begin, without waiting for the index."""
         ...
 
     async def stop(self) -> None:
-        """Stop, and save how far it came."""
+        """Stop, and save the position in the topic."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """For `/state`."""
+        """Return its part of `/state`."""
         ...
 
 
 class Monitor(Protocol):
-    """What looks at the consumer from outside (`streams.worker.monitor.Monitor`)."""
+    """Watches the consumer from outside (`streams.worker.monitor.Monitor`)."""
 
     async def run(self) -> None:
-        """Observe until cancelled; raises StuckError where nothing helps."""
+        """Watch until cancelled. Raises StuckError if the consumer is stuck and cannot be replaced."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """For `/state`."""
+        """Return its part of `/state`."""
         ...
 
 
@@ -72,10 +72,10 @@ class Worker:
     """One process that answers questions.
 
     Args:
-        metrics: the text for Prometheus.
-        dependencies: breakers and limits by dependency, for `/state`.
-        caches: what is kept, and how look-ups ended, for `/state`.
-        aclose: closes what the pipeline holds open; called last.
+        metrics: returns the text for Prometheus.
+        dependencies: returns breakers and limits by dependency, for `/state`.
+        caches: returns the caches' sizes and look-up results, for `/state`.
+        aclose: closes the pipeline's connections and index; called last.
     """
 
     def __init__(
@@ -112,21 +112,23 @@ class Worker:
         )
 
     def live(self) -> Health:
-        """Whether the process does its work."""
+        """Whether the process works; if not, why it ends."""
         return Health(not self._defect, self._defect or "running")
 
     def ready(self) -> Health:
-        """Whether it has its knowledge and its partitions."""
+        """Whether the worker has its knowledge and its partitions."""
         if self._draining.is_set():
-            return Health(False, "draining")
+            return Health(False, "draining: the worker was told to stop")
         if not self._feed.caught_up:
-            return Health(False, "the index has not caught up with the documents")
+            return Health(False, "the index does not hold all documents yet")
         if not self._engine.consumer.joined:
-            return Health(False, "the group has not assigned partitions yet")
+            return Health(
+                False, "the consumer group has not assigned partitions yet, or they are being recovered"
+            )
         return Health(True, "ready")
 
     def state(self) -> dict[str, Any]:
-        """What `/state` shows."""
+        """Return the fields of `/state`."""
         return self._engine.state() | {
             "watchdog": self._monitor.state(),
             "knowledge": self._feed.state(),
@@ -137,18 +139,18 @@ class Worker:
         }
 
     def stop(self) -> None:
-        """Drain; called again: leave at once."""
+        """Drain. A second call leaves at once."""
         if self._draining.is_set():
             self._hurry.set()
         self._draining.set()
 
     async def run(self) -> int:
-        """Work until told to stop. Returns the process's exit code.
+        """Work until told to stop. Return the process's exit code.
 
-        0: all was published; 1: it was not, or a part has ended by a defect; 3: the consumer is stuck.
+        0: every outcome was published. 1: some were not, or a defect ended a part. 3: the consumer is stuck.
 
         Raises:
-            OperatorError: Kafka or the status port cannot be used; nothing was answered.
+            OperatorError: Kafka or the status port cannot be used; no question was answered.
         """
         with on_signals(self.stop):
             try:
@@ -162,7 +164,7 @@ class Worker:
         topics = Topics(kafka.topic_prefix)
         rights = worker_rights(self._settings, self._feed.group)
         await acheck_topics(kafka, needed=sorted(topics.own), rights=rights)
-        # Only now is there somebody to be held up, and a worker that cannot start has one thing to say.
+        # Not before: a worker that cannot start should print its one error, and no warnings of the loop.
         with self._loop_monitor:
             return await self._work()
 
@@ -173,7 +175,7 @@ class Worker:
             await self.status.start()
             log.info("/metrics, /health/* and /state are on http://%s:%d", self.status.host, self.status.port)
         await self._feed.start()
-        # Without its knowledge it would answer that it knows nothing.
+        # Without documents in its index it would answer that it knows nothing.
         while not self._feed.caught_up and not self._draining.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), CAUGHT_UP_POLL_S)
@@ -190,7 +192,7 @@ class Worker:
         return code or (0 if published else 1)
 
     async def _until_stopped(self) -> int:
-        """0 where the end was asked for; else a part has ended by itself."""
+        """Return the exit code: 0 if we were told to stop, else that of the part that has ended by itself."""
         asked = asyncio.create_task(self._draining.wait())
         parts = [asyncio.create_task(self._engine.failed()), asyncio.create_task(self._monitor.run())]
         await asyncio.wait({asked, *parts}, return_when=asyncio.FIRST_COMPLETED)
@@ -200,24 +202,26 @@ class Worker:
         await asyncio.gather(asked, *parts, return_exceptions=True)
         if self._draining.is_set():
             grace_s = self._settings.worker.grace_s
-            log.info("told to stop: what runs may take %g s to finish; told again, it ends at once", grace_s)
+            log.info(
+                "stopping: running questions have %g s to finish; a second signal stops at once", grace_s
+            )
             return 0
-        # A part that was cancelled has ended as much as one that failed, and has no exception to tell.
+        # A part that was cancelled has ended, too, and has no exception.
         error = asyncio.CancelledError() if failed[0].cancelled() else failed[0].exception()
         self._draining.set()
         if isinstance(error, StuckError):
             self._defect = f"the consumer is stuck: {error}"
-            log.error("the worker ends, to be started again: %s", self._defect)
+            log.error("the worker ends, so that it is started again: %s", self._defect)
             return StuckError.exit_code
-        self._defect = f"stopped by {error!r}"
-        log.error("the worker stops", exc_info=error if isinstance(error, Exception) else None)
+        self._defect = f"a part of the worker has ended: {error!r}"
+        log.error("a defect ends the worker", exc_info=error if isinstance(error, Exception) else None)
         return 1
 
 
 async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
-    """Close, but not for longer than `CLOSE_S`: a broker or server that is away must not keep us."""
+    """Close within `CLOSE_S`: an unreachable broker or server must not delay the end."""
     try:
         async with asyncio.timeout(CLOSE_S):
             await close()
     except (TimeoutError, KafkaError) as error:
-        log.warning("%s did not end cleanly: %r", getattr(close, "__qualname__", close), error)
+        log.warning("%s failed or took too long: %r", getattr(close, "__qualname__", close), error)

@@ -1,6 +1,6 @@
-"""Looks at a worker's consumer every few seconds: how far behind it is, and whether it is stuck.
+"""Watches a worker's consumer every few seconds: how far behind it is, and whether it is stuck.
 
-One that is stuck is made anew in place; where that does not help, the worker is to end.
+A stuck consumer is replaced in the running worker. If that does not help, the worker has to end.
 """
 
 import asyncio
@@ -19,28 +19,29 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 5.0
 ASK_S = 4.0
-"""A broker that takes longer to tell is away."""
+"""How long the broker may take to say where partitions end; one that takes longer counts as unreachable."""
 
 
 class Consumer(Protocol):
-    """What is looked at (`streams.consumer.loop.ConsumerLoop`)."""
+    """The watched consumer (`streams.consumer.loop.ConsumerLoop`)."""
 
     def observe(self, ends: Mapping[int, int] | None) -> Observation:
-        """How it is now; `ends` of its partitions, where they are known."""
+        """Return its present state; `ends` of its partitions, if they are known."""
         ...
 
     async def rebuild(self) -> None:
-        """Begin anew; raises KafkaError or TimeoutError where that fails."""
+        """Replace its connection. Raises KafkaError or TimeoutError if that fails."""
         ...
 
 
 class Monitor:
-    """Observes until it is cancelled.
+    """Watches a consumer until it is cancelled.
 
     Args:
-        consumer: made anew where `watchdog` says so.
-        positions: of each of our partitions, where everything below has its outcome; None: not known.
-        completed: how many questions got their outcome since the start.
+        consumer: replaced when `watchdog` says so.
+        positions: returns for each of our partitions the offset below which every record has its outcome;
+            None: not known.
+        completed: returns how many questions got their outcome since the start.
     """
 
     def __init__(
@@ -68,18 +69,18 @@ class Monitor:
 
     @property
     def drain_s(self) -> float:
-        """Estimated seconds until nothing would be left; see `DrainEstimate`."""
+        """Estimated seconds until the backlog is empty; see `DrainEstimate`."""
         return self._estimate.seconds
 
     def state(self) -> dict[str, Any]:
-        """What `/state` shows of it."""
+        """Return its part of `/state`."""
         return {"rebuilds": self._rebuilds, "last_rebuild": self._last}
 
     async def run(self) -> None:
-        """Returns never.
+        """Watch; never return.
 
         Raises:
-            StuckError: the consumer is, and new ones have not helped.
+            StuckError: the consumer is stuck, and new ones have not helped.
         """
         try:
             while True:
@@ -101,11 +102,11 @@ class Monitor:
             self._hook.consumer_rebuilt(str(verdict.symptom), verdict.detail)
         elif not self._refused:
             return
-        # One that cannot connect is no new verdict: it is tried until it does, or is out for too long.
+        # A failed replacement is repeated without a new verdict, until it connects or the watchdog gives up.
         self._refused = True
         try:
             await self._consumer.rebuild()
         except (KafkaError, TimeoutError) as error:
-            log.warning("the new consumer cannot connect, which is tried again: %r", error)
+            log.warning("the new consumer cannot connect; another attempt follows: %r", error)
         else:
             self._refused = False

@@ -1,4 +1,4 @@
-"""What a worker tells over HTTP: `/metrics`, `/health/live`, `/health/ready`, `/state`."""
+"""The HTTP server of a worker: `/metrics`, `/health/live`, `/health/ready`, `/state`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether all is well, and in any case why."""
+    """A state of health, and the reason for it."""
 
     ok: bool
     reason: str
 
 
 class StatusServer:
-    """A small HTTP server beside the worker. Every callable is called on the event loop, at each request.
+    """A small HTTP server beside the worker. It calls its callables on the event loop, at each request.
 
     Args:
-        port: 0 takes any free one; it is in `port` after `start`.
-        metrics: the text for Prometheus.
-        live: whether the process does its work; where not, it is to be started again.
-        ready: whether it has partitions and knowledge.
-        state: what can be told of its inside, as JSON values.
+        port: 0 takes any free port, which is in `port` after `start`.
+        metrics: returns the text for Prometheus.
+        live: says whether the process works; if not, it has to be started again.
+        ready: says whether the worker has partitions and knowledge.
+        state: returns the worker's inner state as JSON values.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Keeps several worker processes running: starts them, restarts what crashes, passes the end on to all.
+"""Keeps several worker processes running: starts them, restarts crashed ones, passes signals on to all.
 
-The processes share nothing but the consumer group, which deals the partitions out among them.
+The processes share nothing but the consumer group, which distributes the partitions among them.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 RESTART_STEPS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 WELL_S = 60.0
-"""A process that ran for so long was not kept from working by what ended the one before."""
+"""A process that ran for this long had recovered from the crash before: the waits start over."""
 CLOSE_S = 20.0
-"""What a worker may take beyond its grace period, or once it was told to hurry; then it is killed."""
+"""How long a worker may take after its grace period, or after a second signal, before it is killed."""
 
 
 class Supervisor:
     """Keeps `count` processes running until it is told to stop.
 
     Args:
-        start: starts the process of that index, from 0.
-        grace_s: how long a process takes to drain; one that takes `close_s` longer is killed.
-        backoff: makes what decides about the restarts of one process.
+        start: starts the process with that index, counted from 0.
+        grace_s: how long a process may drain; one that takes `close_s` longer is killed.
+        backoff: makes the waits between the starts of one process.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Supervisor:
         self._killing: list[asyncio.TimerHandle] = []
 
     def stop(self) -> None:
-        """Have every process drain; called again: have them leave at once."""
+        """Tell every process to drain. A second call makes them leave at once."""
         hurried = self._draining.is_set()
         self._draining.set()
         for child in self._children.values():
@@ -63,10 +63,10 @@ class Supervisor:
         self._killing.append(asyncio.get_running_loop().call_later(limit_s, self._kill))
 
     async def run(self) -> int:
-        """Work until told to stop. Returns the exit code.
+        """Work until told to stop. Return the exit code.
 
-        0: all drained; 2: a process found the settings wrong, which ends all of them; 1: anything else, a
-        process that could not start from the first included, which ends all of them too.
+        0: all processes drained. 2: a process found its settings wrong, which ends all of them. 1: anything
+        else; a process whose very first start fails ends all of them, too.
         """
         with on_signals(self.stop):
             try:
@@ -89,14 +89,14 @@ class Supervisor:
             try:
                 child = self._start(index)
             except OSError as error:
-                how = f"cannot be started ({error.strerror})"
+                how = f"could not be started ({error.strerror})"
             else:
                 how = await self._until_it_ends(index, child, first=first)
                 first = False
             if self._draining.is_set():
                 return
             wait_s = backoff.wait_s()
-            log.error("worker %d %s: it is started again in %.1f s", index, how, wait_s)
+            log.error("worker %d %s; it is started again in %.1f s", index, how, wait_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._draining.wait()
@@ -107,11 +107,11 @@ class Supervisor:
         code = await child.wait()
         del self._children[index]
         if code == SettingsError.exit_code:
-            self._give_up(index, "finds its settings wrong", code)
-        # One that follows another may only have met a broker that is away just now.
+            self._give_up(index, "finds its settings wrong, and has said above which", code)
+        # A later start may fail only because the broker is unreachable just then.
         elif code == CannotStartError.exit_code and (first or self._draining.is_set()):
-            self._give_up(index, "cannot start, and says above why", OperatorError.exit_code)
-        # Our own signal ends only a process that is not yet at work, or has finished with it.
+            self._give_up(index, "cannot start, and has said above why", OperatorError.exit_code)
+        # SIGTERM ends a process directly only before it works, or after it has finished: that is no failure.
         elif self._draining.is_set() and code not in (0, -signal.SIGTERM):
             self._all_drained = False
             log.error("worker %d %s while draining", index, _ending(code))
@@ -120,16 +120,16 @@ class Supervisor:
     def _give_up(self, index: int, why: str, exit_code: int) -> None:
         if self._problem_code is None and not self._draining.is_set():
             self._problem_code = exit_code
-            log.error("worker %d %s: no other can do better, all are ended", index, why)
+            log.error("worker %d %s; the others would fail alike, so all are stopped", index, why)
             self.stop()
 
     def _kill(self) -> None:
         for index, child in self._children.items():
-            log.error("worker %d does not end and is killed", index)
+            log.error("worker %d does not end within its time and is killed", index)
             child.signal(signal.SIGKILL)
 
 
 def _ending(code: int) -> str:
     if code == StuckError.exit_code:
-        return "gave up, as its consumer is stuck"
+        return "gave up because its consumer is stuck"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

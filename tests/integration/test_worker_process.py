@@ -58,7 +58,7 @@ async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
     await read_topic(kafka_settings, topics.answers, 1)
     assert await programs[0].stop() == 0, programs[0].output
     assert f"are on http://127.0.0.1:{programs[0].port}" in programs[0].output
-    assert "told to stop: what runs may take 30 s to finish" in programs[0].output
+    assert "stopping: running questions have 30 s to finish" in programs[0].output
     programs.append(WorkerProgram(kafka_settings, tmp_path / "second.log"))
     await programs[1].ready()
     answers = await read_topic(kafka_settings, topics.answers, count)

@@ -139,6 +139,6 @@ async def test_missing_topics_end_all(kafka_settings: Kafka, tmp_path: Path) -> 
     finally:
         await programs.kill()
     assert "kotae topics create" in programs.output
-    assert "cannot start, and says above why" in programs.output
+    assert "cannot start, and has said above why" in programs.output
     assert "Traceback" not in programs.output
     assert [len(programs.pids(index)) for index in range(COUNT)] == [1, 1, 1]

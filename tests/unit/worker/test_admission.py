@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.worker.admission import ENTER, FORGET_AT, WINDOW_S, Admission
+from streams.worker.admission import ENTER, FORGET_AT, WINDOW_S, Admission, refusal
 
 START = 1_700_000_000.0
 TENANT = "default"
@@ -155,3 +155,33 @@ def test_those_that_expire_while_all_slots_hang_have_no_other_refused() -> None:
         assert admission.judge(f"tenant{n}", now, now - 5, now) == "expired"
         assert not admission.overloaded("patient", now)
     assert admission.judge("patient", START + 10, START - 5, START + 55) == "run"
+
+
+@pytest.mark.parametrize(
+    ("now", "expires_at", "message"),
+    [
+        (1_577_836_800.25, 1_577_836_800, "the question expired at 2020-01-01T00:00:00Z, 250 ms before"),
+        (1_577_836_812, 1_577_836_800, "the question expired at 2020-01-01T00:00:00Z, 12.0 seconds before"),
+        (1_577_837_400, 1_577_836_800, "the question expired at 2020-01-01T00:00:00Z, 10 minutes before"),
+        (1_577_847_600, 1_577_836_800, "the question expired at 2020-01-01T00:00:00Z, 3 hours before"),
+        (1_796_033_063, 1_577_836_800, "the question expired at 2020-01-01T00:00:00Z, 2525 days before"),
+    ],
+)
+def test_an_expired_question_is_told_when_it_expired_and_how_late_it_was(
+    now: float, expires_at: float, message: str
+) -> None:
+    code, said = refusal("expired", now, expires_at)
+    assert (code, said) == ("expired_before_start", message + " work on it began")
+
+
+def test_a_question_refused_for_overload_is_told_how_much_time_was_left() -> None:
+    code, said = refusal("overloaded", START, START + 1.25)
+    assert code == "overloaded"
+    assert (
+        said == "too many questions wait: the 1.2 seconds left for this one are too short for a good answer"
+    )
+
+
+@given(st.floats(-1e11, START))
+def test_an_expiry_long_before_our_era_is_told_as_well(expires_at: float) -> None:
+    assert refusal("expired", START, expires_at)[1].startswith("the question expired at ")

@@ -216,6 +216,9 @@ async def test_an_expired_question_is_shed_without_a_call() -> None:
     assert made.pipeline.asked == []
     assert outcome.message.error is not None
     assert outcome.message.error.code == "expired_before_start"
+    assert outcome.message.error.message == (
+        "the question expired at 2027-01-15T07:59:59Z, 1.0 seconds before work on it began"
+    )
     assert outcome.message.metadata == {"a": 1}
     assert outcome.dead_letter is not None
 
