@@ -1,4 +1,4 @@
-"""How far behind we are, as the real broker tells it."""
+"""The ends of our partitions, asked of a real broker."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,7 @@ def backlog_on(bootstrap_servers: str, topic: str) -> Backlog:
     return Backlog(open_reader, topic)
 
 
-async def test_it_tells_where_our_partitions_end(
+async def test_the_backlog_returns_the_ends_of_our_partitions(
     kafka_settings: Kafka, topics: Topics, backlog: Backlog
 ) -> None:
     async with producing(kafka_settings) as producer:
@@ -40,7 +40,7 @@ async def test_it_tells_where_our_partitions_end(
     assert await backlog.aends([1], 10) == {1: 11}
 
 
-async def test_a_broker_that_is_away_tells_nothing_and_may_come_later(topics: Topics) -> None:
+async def test_an_unreachable_broker_is_no_error_and_is_asked_again(topics: Topics) -> None:
     backlog = backlog_on(f"127.0.0.1:{free_port()}", topics.questions)
     for _ in range(2):
         assert await backlog.aends([0], 2) is None

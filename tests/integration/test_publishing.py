@@ -1,4 +1,4 @@
-"""The sender's idempotent producer on a real broker, when it cannot go on."""
+"""The sender with an idempotent producer that loses its sequence, on a real broker."""
 
 import asyncio
 from typing import Any
@@ -16,11 +16,11 @@ from tests.support.system import eventually
 
 
 def lose_count(producer: Any, place: TopicPartition) -> None:
-    """The producer counts records that the broker never got: it refuses all that follow."""
+    """Make the producer count records that the broker never got: the broker refuses all that follow."""
     producer._txn_manager.increment_sequence_number(place, 5)
 
 
-async def test_a_producer_that_cannot_go_on_is_rebuilt_and_nothing_is_lost(
+async def test_a_producer_that_lost_its_sequence_is_replaced_and_no_record_is_lost(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     opened: list[AIOKafkaProducer] = []
@@ -36,13 +36,13 @@ async def test_a_producer_that_cannot_go_on_is_rebuilt_and_nothing_is_lost(
     def put(value: bytes) -> None:
         record = Record(topics.answers, b"k", value, [], 0, exact=True)
 
-        def settled(record: Record, error: BaseException | None) -> None:
+        def on_delivery(record: Record, error: BaseException | None) -> None:
             if error is None:
                 acked.append(record.value)
             else:
                 asyncio.get_running_loop().call_later(0.1, put, value)
 
-        sender.put(record, settled)
+        sender.put(record, on_delivery)
 
     try:
         put(b"0")

@@ -1,5 +1,5 @@
-"""A canary in every secret setting, servers that give back whatever they are sent, and a search of all that
-was written: topics, log, metrics, state."""
+"""Every secret setting holds a canary, servers repeat all that they are sent, and no canary may turn up in
+topics, log, metrics or state."""
 
 import asyncio
 import urllib.request
@@ -39,7 +39,7 @@ STATUSES = (200, 200, 401, 200, 200, 500, 200, 200, 503, 200, 200, 404)
 
 
 class Parrot:
-    """A model, an embeddings server and a tool that repeat all that they are sent, well or failing."""
+    """A model, an embeddings server and a tool that repeat every request, in successes and in errors."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -48,7 +48,7 @@ class Parrot:
         body = await request.text()
         self.calls += 1
         said = f"{dict(request.headers)} {request.url} {body}"
-        # More successes than failures: an open breaker would keep the rest of the calls from us.
+        # More successes than failures: an open breaker would stop the calls.
         status = STATUSES[self.calls % len(STATUSES)]
         if status != 200:
             error = {"error": {"message": f"Wrong key: {said}"}, "message": said}
@@ -81,7 +81,7 @@ async def parrot() -> AsyncIterator[str]:
 
 
 def forms(secret: str) -> set[bytes]:
-    """How a secret may look: plain, in JSON, in a URL, in a log-in."""
+    """Return the forms of a secret: plain, in JSON, in a URL, in a log-in."""
     plain = secret.encode()
     return {plain, orjson.dumps(secret)[1:-1], b64encode(plain), secret.replace('"', "%22").encode()}
 
@@ -99,7 +99,7 @@ async def ask(kafka: Kafka, topics: Topics, first: int) -> None:
             await producer.send(topics.questions, encode(asked), key=b"%d" % number)
 
 
-async def test_no_secret_is_in_anything_that_is_written(
+async def test_no_secret_is_in_topics_log_metrics_or_state(
     secured_broker: SecuredBroker,
     topic_prefix: str,
     parrot: str,
@@ -157,7 +157,7 @@ async def test_no_secret_is_in_anything_that_is_written(
     try:
         await program.answers_http(f"http://127.0.0.1:{port}/health/live")
         answers: list[ConsumerRecord] = []
-        # Which of the calls fail is chance: ask until a tool was called, and something was kept.
+        # Chance decides which calls fail: ask until a tool was called and an answer was cached.
         async with asyncio.timeout(90):
             while not (any(decode_answer(a.value).tool_calls for a in answers) and await redis.keys("*")):
                 await ask(door, topics, first=len(answers))
@@ -194,7 +194,7 @@ async def test_no_secret_is_in_anything_that_is_written(
     assert found == set()
 
 
-async def test_an_index_server_that_repeats_its_key_ends_the_worker_without_it(
+async def test_the_error_of_an_index_server_that_repeats_its_key_is_printed_without_it(
     kafka_settings: Kafka, topics: Topics, parrot: str, tmp_path: Path
 ) -> None:
     env = env_of(kafka_settings) | {

@@ -1,4 +1,4 @@
-"""The worker's HTTP side, over a real socket."""
+"""The worker's HTTP server, over a real socket."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from streams.worker.status import Health, StatusServer
 
 
 class Parts:
-    """What a worker would tell, to be changed by a test."""
+    """The state of a worker, to be changed by a test."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
@@ -56,7 +56,7 @@ async def test_health_is_a_status_and_a_reason(http: httpx.AsyncClient, parts: P
     assert (await http.get("/health/ready")).status_code == 200
 
 
-async def test_metrics_are_those_of_the_moment(http: httpx.AsyncClient, parts: Parts) -> None:
+async def test_metrics_have_the_present_values(http: httpx.AsyncClient, parts: Parts) -> None:
     parts.metrics.records_fetched(3)
     response = await http.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -70,7 +70,7 @@ async def test_state_is_json_with_numbers_as_keys(http: httpx.AsyncClient) -> No
     assert response.json() == {"partitions": {"0": {"commit": 7, "incomplete": [8, 9]}}}
 
 
-async def test_nothing_else_is_served(http: httpx.AsyncClient) -> None:
+async def test_unknown_paths_and_methods_are_refused(http: httpx.AsyncClient) -> None:
     assert (await http.get("/")).status_code == 404
     assert (await http.post("/state")).status_code == 405
 
@@ -80,7 +80,7 @@ async def test_a_taken_port_says_which_setting_to_change(server: StatusServer, p
         await parts.server(server.port).start()
 
 
-async def test_after_stop_the_port_is_free(parts: Parts) -> None:
+async def test_the_port_is_free_after_stop(parts: Parts) -> None:
     first = parts.server()
     await first.start()
     await first.stop()

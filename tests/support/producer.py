@@ -1,4 +1,4 @@
-"""A broker in memory behind producers that fail as a test tells them, and a hook that keeps its reports."""
+"""A broker in memory, its producers that fail as a test tells them, and a hook that keeps its reports."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PARTITIONS |= {"answers": 6, "questions.dlq": 3, "events": 6, "answers.deltas": 
 
 
 class Recorded(BatchBuilder):
-    """A batch that remembers what it holds."""
+    """A batch that remembers its values."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, 0)
@@ -114,7 +114,7 @@ class FakeBroker:
         return FakeProducer(self)
 
     def end(self, topic: str, partition: int, values: list[bytes | None]) -> int:
-        """The first offset of the batch that was just written."""
+        """Return the first offset of the batch that was just written."""
         written = [len(batch) for name, at, batch in self.log if (name, at) == (topic, partition)]
         return sum(written) - len(values)
 

@@ -1,4 +1,4 @@
-"""Settings become a pipeline: own components and graphs in place of the defaults, clear errors otherwise."""
+"""Settings become a pipeline: custom components and graphs replace the defaults; errors are clear."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -60,7 +60,7 @@ async def answer(answerer: Answerer) -> Answer:
     return (await answerer.pipeline.aanswer(Asked(question, SOURCE, deadline))).answer
 
 
-async def test_without_any_setting_it_answers_by_extraction_from_an_empty_index(build: Build) -> None:
+async def test_without_settings_the_pipeline_extracts_from_an_empty_index(build: Build) -> None:
     answered = await answer(await build())
     assert (answered.status, answered.model) == ("answered", "extractive")
     assert "do not know" in answered.text
@@ -73,7 +73,7 @@ async def test_a_component_named_by_import_path_takes_the_defaults_place(build: 
     assert answered.citations[0].chunk_id == PASSAGE.chunk_id
 
 
-async def test_a_graph_of_ones_own_is_made_of_the_chosen_components(build: Build) -> None:
+async def test_a_custom_graph_gets_the_chosen_components(build: Build) -> None:
     components = Components(graph=f"{__name__}:make_graph", retriever=f"{__name__}:make_retriever")
     assert (await answer(await build(components=components))).text == "HOW LONG IS THE WARRANTY? 1"
 
@@ -87,13 +87,15 @@ async def test_a_graph_of_ones_own_is_made_of_the_chosen_components(build: Build
         ({"tools": {"weather": {"url": "ftp://somewhere"}}}, r"\[tools.weather\]"),
     ],
 )
-async def test_what_will_not_do_is_one_line(build: Build, sections: dict[str, object], said: str) -> None:
+async def test_an_unusable_setting_is_reported_in_one_line(
+    build: Build, sections: dict[str, object], said: str
+) -> None:
     with pytest.raises(SettingsError, match=said) as wrong:
         await build(**sections)
     assert "\n" not in str(wrong.value)
 
 
-async def test_an_answer_is_given_again_but_not_one_from_half_a_search(build: Build) -> None:
+async def test_an_answer_is_cached_unless_its_search_was_weakened(build: Build) -> None:
     for embeddings, results in (
         (Embeddings(), {"missed": 1, "memory": 1}),
         (Embeddings(base_url=f"http://127.0.0.1:{free_port()}/v1"), {"missed": 1, "passed": 1}),
@@ -106,7 +108,7 @@ async def test_an_answer_is_given_again_but_not_one_from_half_a_search(build: Bu
         assert answerer.caches.answers.results == results
 
 
-async def test_the_state_tells_what_is_kept_and_how_look_ups_ended(build: Build) -> None:
+async def test_the_caches_state_has_sizes_and_look_up_results(build: Build) -> None:
     answerer = await build()
     answerer.versions.begin()
     for _ in range(3):
@@ -126,7 +128,7 @@ async def test_the_state_tells_what_is_kept_and_how_look_ups_ended(build: Build)
 
 
 @pytest.mark.parametrize(("cache", "kept"), [(Cache(), False), (Cache(own_components=True), True)])
-async def test_what_own_components_made_is_kept_if_the_settings_say_so(
+async def test_answers_of_custom_components_are_cached_if_the_settings_say_so(
     build: Build, cache: Cache, kept: bool
 ) -> None:
     components = Components(retriever=f"{__name__}:make_retriever")

@@ -28,7 +28,7 @@ def start_parent() -> subprocess.Popen[bytes]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and waits for its parent to notice does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -55,7 +55,7 @@ async def test_the_exit_code_and_the_output_come_through(tmp_path: Path) -> None
         assert (code, output.read()) == (3, b"hello\n")
 
 
-async def test_stop_ends_it_in_order(tmp_path: Path) -> None:
+async def test_stop_lets_the_child_end_by_itself(tmp_path: Path) -> None:
     script = (
         "import signal, time; signal.signal(15, lambda *_: exit(7)); print(1, flush=True); time.sleep(60)"
     )
@@ -66,7 +66,7 @@ async def test_stop_ends_it_in_order(tmp_path: Path) -> None:
     assert child.exit_code == 7
 
 
-async def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
+async def test_stop_kills_a_child_that_ignores_sigterm(tmp_path: Path) -> None:
     script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     with (tmp_path / "out").open("w+b") as output:
         child = Child([sys.executable, "-c", script], output=output)
@@ -74,12 +74,14 @@ async def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
         assert await child.stop(patience_s=0.1) == -signal.SIGKILL
 
 
-def test_the_command_stays_as_it_is_where_the_kernel_cannot_help(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_is_unchanged_where_the_kernel_has_no_death_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert tethered(["java", "-version"]) == ["java", "-version"]
 
 
-def test_a_program_that_is_not_there_is_told_by_its_exit_code() -> None:
+def test_a_missing_program_ends_with_a_failure_that_names_it() -> None:
     result = subprocess.run(tethered(["/no/such/program"]), capture_output=True, check=False)
     assert result.returncode != 0
     assert b"No such file" in result.stderr

@@ -1,4 +1,4 @@
-"""Outcomes at the gate of their partition."""
+"""Outcomes pass the gate of their partition, wait at it, or are dropped."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ def outcome_at(gate: Gate) -> Outcome:
     return outcomes().answered(asked, answer())
 
 
-class Settled:
+class Results:
     def __init__(self) -> None:
         self.told: list[Answer | None] = []
 
@@ -41,41 +41,39 @@ def test_a_wait_at_a_gate_ends_when_it_opens_or_is_lost_and_at_once_if_it_is() -
     assert told == ["open", "released", "lost"]
 
 
-async def test_what_comes_to_a_held_gate_waits_until_it_opens(
+async def test_an_outcome_waits_at_a_held_gate_until_it_opens(
     publisher: Publisher, broker: FakeBroker
 ) -> None:
-    gate, settled = Gate(), Settled()
+    gate, results = Gate(), Results()
     gate.hold()
-    publisher.publish(outcome_at(gate), settled)
+    publisher.publish(outcome_at(gate), results)
     await asyncio.sleep(0.05)
     assert not broker.values("t.answers")
     assert publisher.unpublished == 1
     gate.release()
-    await eventually(lambda: len(settled.told) == 1, 10, "the outcome")
+    await eventually(lambda: len(results.told) == 1, 10, "the outcome")
     assert len(broker.values("t.answers")) == 1
 
 
-async def test_what_waits_at_a_gate_that_is_lost_never_goes_out(
-    publisher: Publisher, broker: FakeBroker
-) -> None:
-    gate, settled = Gate(), Settled()
+async def test_outcomes_at_a_lost_gate_never_go_out(publisher: Publisher, broker: FakeBroker) -> None:
+    gate, results = Gate(), Results()
     gate.hold()
-    publisher.publish(outcome_at(gate), settled)
+    publisher.publish(outcome_at(gate), results)
     gate.lose()
-    publisher.publish(outcome_at(gate), settled)
-    await eventually(lambda: settled.told == [None, None], 10, "both to be given up")
+    publisher.publish(outcome_at(gate), results)
+    await eventually(lambda: results.told == [None, None], 10, "both to be given up")
     assert publisher.unpublished == 0
     assert not broker.values("t.answers")
 
 
-async def test_the_fence_holds_for_what_is_queued_behind_a_batch_on_its_way(
+async def test_a_lost_gate_fences_outcomes_queued_behind_a_batch_on_its_way(
     publisher: Publisher, broker: FakeBroker
 ) -> None:
     broker.held["t.answers"] = []
-    gate, settled = Gate(), Settled()
-    publisher.publish(outcome_at(gate), settled)
+    gate, results = Gate(), Results()
+    publisher.publish(outcome_at(gate), results)
     await eventually(lambda: len(broker.held["t.answers"]) == 1, 10, "the first on its way")
-    publisher.publish(outcome_at(gate), settled)
+    publisher.publish(outcome_at(gate), results)
     gate.hold()
     assert gate.flying == 1
     quiet = asyncio.create_task(gate.aquiet())
@@ -83,26 +81,24 @@ async def test_the_fence_holds_for_what_is_queued_behind_a_batch_on_its_way(
     held[0]()
     await asyncio.wait_for(quiet, 10)
     gate.lose()
-    await eventually(lambda: len(settled.told) == 2, 10, "both settled")
-    assert None in settled.told
+    await eventually(lambda: len(results.told) == 2, 10, "both results")
+    assert None in results.told
     assert len(broker.values("t.answers")) == 1
 
 
-async def test_the_end_of_answers_grows_with_what_is_acknowledged(
+async def test_the_end_of_answers_grows_with_each_acknowledged_answer(
     publisher: Publisher, broker: FakeBroker
 ) -> None:
-    settled = Settled()
+    results = Results()
     asked = inquiry()
     assert publisher.end_of_answers("t.answers", asked.source.partition) == 0
     for count in (1, 2, 3):
-        publisher.publish(outcomes().answered(inquiry(), answer()), settled)
-        await eventually(lambda count=count: len(settled.told) == count, 10, "the outcome")  # type: ignore[misc]
+        publisher.publish(outcomes().answered(inquiry(), answer()), results)
+        await eventually(lambda count=count: len(results.told) == count, 10, "the outcome")  # type: ignore[misc]
     assert publisher.end_of_answers("t.answers", asked.source.partition) == 3
 
 
-async def test_records_at_several_gates_share_a_place_and_each_passes_its_own(
-    sender: Sender, broker: FakeBroker
-) -> None:
+async def test_records_of_one_place_pass_each_its_own_gate(sender: Sender, broker: FakeBroker) -> None:
     mine, others, gone = Gate(), Gate(), Gate()
     gone.lose()
     broker.held["t.questions.dlq"] = []
@@ -118,18 +114,18 @@ async def test_records_at_several_gates_share_a_place_and_each_passes_its_own(
     assert (mine.flying, others.flying, gone.flying) == (0, 0, 0)
 
 
-async def test_what_was_published_is_freed_without_the_garbage_collector(publisher: Publisher) -> None:
+async def test_a_published_outcome_is_freed_without_the_garbage_collector(publisher: Publisher) -> None:
     class Watched(Gate):
-        """It is freed with the last that holds it."""
+        """A weak reference to it shows when its last holder is freed."""
 
-    settled = asyncio.Event()
+    results = asyncio.Event()
     made = outcome_at(Watched())
     watched = weakref.ref(made.inquiry.gate)
     gc.disable()
     try:
-        publisher.publish(made, lambda _: settled.set())
+        publisher.publish(made, lambda _: results.set())
         del made
-        await asyncio.wait_for(settled.wait(), 10)
+        await asyncio.wait_for(results.wait(), 10)
         await eventually(lambda: watched() is None, 10, "its end")
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The journal on its topic: what is written, what is made of it, and what is kept."""
+"""The journal on its topic: how entries are written, read back and forgotten."""
 
 import asyncio
 from typing import Any
@@ -33,7 +33,7 @@ def result_of(planned: PlannedCall, result: Any = None, status: Any = "ok") -> T
     )
 
 
-async def test_everything_written_is_read_back() -> None:
+async def test_every_written_entry_is_read_back() -> None:
     log = Log()
     journal = log.journal(2)
     await journal.aplan(QUESTION, SOURCE, PLAN)
@@ -46,7 +46,7 @@ async def test_everything_written_is_read_back() -> None:
     assert recorded.results == {"call/1": result_of(CALL, {"n": [1, None]})}
 
 
-async def test_entries_lie_on_their_questions_partition_and_nothing_of_them_is_held() -> None:
+async def test_entries_go_to_their_questions_partition_and_are_not_kept() -> None:
     log = Log()
     journal = log.journal(2)
     await journal.aplan(QUESTION, SOURCE, PLAN)
@@ -66,7 +66,7 @@ TROUBLESOME = ["a", "a/b", "b", "a/b/c", "/", "", "a|b", 'a"', "a\0", "q/1", "1"
         unique=True,
     )
 )
-def test_separators_in_ids_do_not_matter_and_no_key_touches_another(
+def test_ids_with_separators_are_not_confused(
     calls: list[tuple[str, int, str]],
 ) -> None:
     async def history() -> None:
@@ -98,7 +98,7 @@ def test_separators_in_ids_do_not_matter_and_no_key_touches_another(
     asyncio.run(history())
 
 
-async def test_what_is_written_first_counts() -> None:
+async def test_the_first_entry_of_a_kind_counts() -> None:
     log = Log()
     journal = log.journal(2)
     for plan in (PLAN, Plan((PlannedCall("other", "book", {}),))):
@@ -111,7 +111,7 @@ async def test_what_is_written_first_counts() -> None:
     assert recorded.results["call/1"].result == "first"
 
 
-async def test_where_the_plan_is_lost_what_was_started_is_known_all_the_same() -> None:
+async def test_without_the_plan_the_other_entries_tell_which_calls_started() -> None:
     log = Log()
     journal = log.journal(2)
     await journal.aplan(QUESTION, SOURCE, PLAN)
@@ -124,7 +124,7 @@ async def test_where_the_plan_is_lost_what_was_started_is_known_all_the_same() -
     assert recorded.results.keys() == {"call/1"}
 
 
-async def test_what_is_kept_goes_with_its_outcome_and_with_its_partition() -> None:
+async def test_entries_are_forgotten_with_their_outcome_and_with_their_partition() -> None:
     log = Log()
     writer = log.journal(2)
     others = [Source("questions", 2, offset) for offset in range(3)]
@@ -143,7 +143,7 @@ async def test_what_is_kept_goes_with_its_outcome_and_with_its_partition() -> No
     assert journal.held == 0
 
 
-async def test_loading_a_partition_again_replaces_what_was_kept_of_it_only() -> None:
+async def test_loading_a_partition_again_replaces_its_entries_only() -> None:
     log = Log()
     writer = log.journal(2)
     elsewhere = Source("questions", 1, 5)
@@ -156,7 +156,7 @@ async def test_loading_a_partition_again_replaces_what_was_kept_of_it_only() -> 
     assert journal.recorded(QUESTION, elsewhere) is not None
 
 
-async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_back() -> None:
+async def test_an_intent_waits_while_its_partition_is_held() -> None:
     log = Log()
     gates = {1: Gate(), 2: Gate()}
     journal = log.journal(2, gates)
@@ -172,7 +172,7 @@ async def test_nothing_starts_of_a_partition_that_was_taken_away_until_it_is_bac
 
 
 @pytest.mark.parametrize("held_first", [True, False])
-async def test_an_intent_that_waits_when_the_partition_goes_starts_nothing(held_first: bool) -> None:
+async def test_an_intent_fails_when_its_partition_is_lost(held_first: bool) -> None:
     log = Log(step=lambda: asyncio.sleep(1))
     gate = Gate()
     journal = log.journal(2, {2: gate})
@@ -210,7 +210,7 @@ async def test_an_entry_that_fails_is_given_up_once_the_partition_is_taken_away(
         await asyncio.wait_for(intent, 20)
 
 
-async def test_what_the_topic_does_not_take_starts_nothing() -> None:
+async def test_an_entry_that_is_too_large_fails_its_intent() -> None:
     log = Log(refusal=lambda _: MessageSizeTooLargeError())
     with pytest.raises(JournalError, match="larger"):
         await log.journal(2).aintent(QUESTION, SOURCE, CALL)
@@ -225,7 +225,7 @@ async def test_what_the_topic_does_not_take_starts_nothing() -> None:
     ],
     ids=lambda arguments: next(iter(arguments)),
 )
-async def test_what_could_not_be_read_back_starts_nothing(arguments: dict[str, Any]) -> None:
+async def test_an_entry_that_could_not_be_read_back_fails(arguments: dict[str, Any]) -> None:
     log = Log()
     planned = PlannedCall("call/1", "book", arguments)
     for write in (
@@ -252,7 +252,7 @@ async def test_entries_that_name_no_call_or_no_end_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("stays", [True, False])
-async def test_what_is_decided_between_the_intent_and_the_call_is_heeded(stays: bool) -> None:
+async def test_a_call_waits_for_a_rebalance_that_began_after_its_intent(stays: bool) -> None:
     gate = Gate()
     journal = Log().journal(2, {2: gate})
     await journal.aintent(QUESTION, SOURCE, CALL)
@@ -269,13 +269,13 @@ async def test_what_is_decided_between_the_intent_and_the_call_is_heeded(stays: 
             await owned
 
 
-async def test_nothing_is_awaited_where_the_question_is_ours() -> None:
+async def test_a_call_of_our_question_starts_in_the_same_turn() -> None:
     owned = Log().journal(2).aowned(QUESTION, SOURCE)
     with pytest.raises(StopIteration):
         owned.send(None)
 
 
-def test_nothing_is_kept_of_what_ended_or_left_however_long_a_worker_lives() -> None:
+def test_no_entry_is_kept_of_ended_questions_and_lost_partitions() -> None:
     log = Log()
     writer = log.journal()
 
@@ -301,11 +301,11 @@ def test_nothing_is_kept_of_what_ended_or_left_however_long_a_worker_lives() -> 
 
 
 @pytest.mark.parametrize("problem", [asyncio.CancelledError(), TimeoutError(), OSError("reset")])
-async def test_reading_is_repeated_whatever_a_client_raises(
+async def test_reading_is_repeated_after_any_error_of_the_client(
     problem: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Reader:
-        """Knows an empty partition; the first one that is closed raises."""
+        """A reader of an empty partition; the first one raises the problem."""
 
         problems = [problem]  # noqa: RUF012 - shared by all of them
 

@@ -26,16 +26,16 @@ def test_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -
 @pytest.mark.parametrize(
     "topic", ["t.questions", "t.answers", "t.questions.dlq", "t.events", "other", "__consumer_offsets"]
 )
-def test_a_topic_that_is_ours_or_not_allowed_gets_no_copy(topic: str) -> None:
+def test_our_own_and_forbidden_topics_get_no_reply(topic: str) -> None:
     allowed = outcomes(reply_topics={"replies", "t.questions", "t.questions.dlq", "t.answers", "t.events"})
     asked = inquiry(headers=(("reply_to", topic.encode()),))
     made = allowed.answered(asked, answer())
     assert made.reply is None
-    # On `answers` it is already.
+    # An answer is on `answers` anyway.
     assert made.refused_reply == (None if topic == "t.answers" else topic)
 
 
-def test_a_reply_is_the_answer_byte_for_byte_where_the_asker_wants_it() -> None:
+def test_a_reply_is_the_answer_byte_for_byte_on_the_askers_partition() -> None:
     headers = (("kafka_replyTopic", b"replies"), ("kafka_replyPartition", b"\0\0\0\2"))
     made = outcomes().answered(inquiry(headers=headers), answer())
     assert made.reply is not None
@@ -68,7 +68,7 @@ def test_a_failed_answer_has_its_record_as_a_dead_letter() -> None:
         (Salvaged(), None, ("t.questions/4/9", "t.questions/4/9", "default")),
     ],
 )
-def test_a_record_that_is_no_question_is_named_as_well_as_it_can_be(
+def test_the_outcome_of_a_record_without_a_question_has_the_ids_that_were_salvaged(
     salvaged: Salvaged, key: bytes | None, expected: tuple[str, str, str]
 ) -> None:
     made = outcomes().refused(inquiry(key=key), InvalidError("id: missing", salvaged))
@@ -87,7 +87,7 @@ def test_a_question_that_failed_early_has_its_metadata_echoed() -> None:
     assert (made.message.id, made.message.tenant, made.message.metadata) == ("q", "acme", {"a": 1})
 
 
-def test_an_answer_too_large_fails_and_keeps_what_it_echoes_where_that_fits() -> None:
+def test_an_answer_that_is_too_large_fails_and_keeps_its_metadata_if_it_fits() -> None:
     made = outcomes(max_bytes=2000).answered(inquiry(), answer(text="x" * 3000, metadata={"a": 1}))
     assert made.message.error is not None
     assert made.message.error.code is ErrorCode.TOO_LARGE
@@ -97,7 +97,7 @@ def test_an_answer_too_large_fails_and_keeps_what_it_echoes_where_that_fits() ->
     assert len(made.answer.value or b"") < 2000
 
 
-def test_where_the_echo_is_too_large_it_goes_too() -> None:
+def test_metadata_and_headers_that_are_too_large_are_left_out() -> None:
     asked = inquiry(headers=(("correlation_id", b"c" * 1500),))
     made = outcomes(max_bytes=2000).answered(asked, answer(metadata={"a": "m" * 3000}))
     assert made.message.metadata == {}
@@ -106,7 +106,7 @@ def test_where_the_echo_is_too_large_it_goes_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["ce_id", "tracestate", "baggage"])
-def test_no_header_of_the_question_keeps_an_answer_too_large(name: str) -> None:
+def test_the_barest_answer_has_no_long_header_of_the_question(name: str) -> None:
     traceparent = ("traceparent", b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01")
     asked = inquiry(headers=(traceparent, (name, b"x" * 8000)))
     barest = outcomes().shrink(outcomes().shrink(outcomes().answered(asked, answer()), False), False)
@@ -124,7 +124,7 @@ def test_a_failure_that_is_too_large_keeps_its_reason_and_its_dead_letter() -> N
     assert outcomes().shrink(third, False) is third
 
 
-def test_a_dead_letter_too_large_keeps_its_beginning_and_points_to_the_record() -> None:
+def test_a_dead_letter_that_is_too_large_keeps_its_beginning_and_names_the_record() -> None:
     asked = inquiry(key=b"k" * 20_000, value=b"v" * 50_000, headers=(("h", b"x" * 1000),))
     first = outcomes().answered(asked, failed_answer())
     smaller: Outcome = outcomes().shrink(first, True)
@@ -162,7 +162,7 @@ def test_every_answer_can_be_read_again() -> None:
     assert encode(made.message) == made.answer.value
 
 
-def test_a_bare_answer_fits_whatever_servers_say() -> None:
+def test_the_barest_answer_fits_despite_long_texts_of_servers() -> None:
     error = AnswerError(ErrorCode.MODEL_UNAVAILABLE, "generate", "e" * 50_000)
     made = outcomes(max_bytes=20_000).answered(
         inquiry(), answer(status="failed", text="", model="m" * 50_000, error=error)

@@ -1,4 +1,4 @@
-"""The sender and the publisher against a producer that fails as it is told."""
+"""The sender and the publisher with a producer that fails as a test tells it."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ async def test_records_of_a_partition_keep_their_order_in_batches(sender: Sender
     assert 2 < len(broker.log) < 50
 
 
-async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
+async def test_no_record_is_lost_while_a_topic_is_looked_up(
     sender: Sender, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = FakeProducer.send_batch
@@ -60,14 +60,14 @@ async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
 
     monkeypatch.setattr(FakeProducer, "send_batch", look_up)
     broker.held["t.answers"] = []
-    settled: list[tuple[bytes | None, BaseException | None]] = []
+    results: list[tuple[bytes | None, BaseException | None]] = []
 
     def put(prefix: bytes) -> None:
         for partition in range(6):
             made = record(prefix + b"%d" % partition, partition)
-            sender.put(made, lambda record, error: settled.append((record.value, error)))
+            sender.put(made, lambda record, error: results.append((record.value, error)))
 
-    sender.put(record(b"letter", topic="t.questions.dlq"), lambda r, e: settled.append((r.value, e)))
+    sender.put(record(b"letter", topic="t.questions.dlq"), lambda r, e: results.append((r.value, e)))
     put(b"a")
     await asyncio.sleep(0.02)
     put(b"b")
@@ -75,15 +75,15 @@ async def test_what_comes_while_a_topic_is_looked_up_loses_nothing(
     for _ in range(10):
         await asyncio.sleep(0.01)
         held, broker.held["t.answers"] = broker.held["t.answers"], []
-        for settle in held:
-            settle()
+        for deliver in held:
+            deliver()
     await asyncio.wait_for(sender.aflush(), 10)
     expected = [b"letter", *(b"%s%d" % (prefix, n) for prefix in (b"a", b"b") for n in range(6))]
-    assert sorted(settled) == [(value, None) for value in sorted(expected)]
+    assert sorted(results) == [(value, None) for value in sorted(expected)]
     assert broker.opened == 1, "no failure"
 
 
-async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeBroker) -> None:
+async def test_a_stuck_partition_delays_no_other(sender: Sender, broker: FakeBroker) -> None:
     acked: list[str] = []
     broker.held["t.questions.dlq"] = []
     for number in range(5):
@@ -92,14 +92,14 @@ async def test_a_stuck_partition_holds_up_no_other(sender: Sender, broker: FakeB
         await eventually(lambda n=number: acked.count("t.answers") == n + 1, 10, "the others")
     assert acked == ["t.answers"] * 5
     held = broker.held.pop("t.questions.dlq")
-    for settle in held:
-        settle()
+    for deliver in held:
+        deliver()
     await asyncio.wait_for(sender.aflush(), 5)
     assert len(acked) == 10
 
 
 @pytest.mark.parametrize("gone", ["leaderless", "deleted"])
-async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
+async def test_records_without_a_leader_wait_in_order_and_delay_no_other(
     sender: Sender, broker: FakeBroker, gone: str
 ) -> None:
     missing: set[str] = getattr(broker, gone)
@@ -120,7 +120,7 @@ async def test_without_a_leader_records_wait_in_order_and_hold_up_no_other(
 async def impatient(
     broker: FakeBroker, hook: RecordingHook, patience_s: float
 ) -> tuple[Sender, Callable[..., None], list[tuple[bytes | None, str]]]:
-    """A sender that gives up, how to hand it a record (its value and its gate), and what it tells of each."""
+    """Make a sender with bounded patience, a function that puts a record, and the list of its reports."""
     sender = Sender(
         open_producer=broker.open,  # type: ignore[arg-type] - a fake
         topics=[],
@@ -138,10 +138,10 @@ async def impatient(
 
 
 @pytest.mark.looptime
-async def test_a_second_outage_has_all_the_patience_of_the_first(
+async def test_records_of_a_second_outage_are_given_the_whole_patience(
     broker: FakeBroker, hook: RecordingHook
 ) -> None:
-    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
+    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # ends at the second look
     broker.leaderless.add("t.answers")
     put(b"given up")
     await eventually(lambda: told == [(b"given up", "LeaderNotAvailableError")], 10, "the end of patience")
@@ -158,7 +158,7 @@ async def test_a_second_outage_has_all_the_patience_of_the_first(
 
 
 @pytest.mark.looptime
-async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end(
+async def test_stale_metadata_of_an_outage_gives_up_no_later_record(
     broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: set[str] = set()
@@ -179,7 +179,7 @@ async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end
     known.add("t.answers")
     put(b"given up")
     await eventually(lambda: told == [(b"given up", "LeaderNotAvailableError")], 10, "the end of patience")
-    await asyncio.sleep(60)  # nothing is sent, so nobody looks
+    await asyncio.sleep(60)  # nothing is sent, so metadata is not refreshed
     broker.leaderless.clear()
     put(b"patient")
     await asyncio.wait_for(sender.aflush(), 5)
@@ -189,10 +189,10 @@ async def test_after_an_outage_nothing_is_given_up_for_what_was_known_at_its_end
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("end", ["given up while a round is paced", "fenced"])
-async def test_an_outage_of_which_nothing_waits_any_more_costs_the_next_none_of_its_patience(
+async def test_an_outage_without_waiting_records_does_not_shorten_the_next_patience(
     broker: FakeBroker, hook: RecordingHook, end: str
 ) -> None:
-    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # over at the second look
+    sender, put, told = await impatient(broker, hook, LOOK_S + 0.4)  # ends at the second look
     broker.leaderless.add("t.answers")
     gate = Gate()
     put(b"first", gate)
@@ -208,7 +208,7 @@ async def test_an_outage_of_which_nothing_waits_any_more_costs_the_next_none_of_
         await asyncio.sleep(PACE_S)
         assert told == [(value, "LeaderNotAvailableError") for value in (b"first", b"second")]
     broker.leaderless.clear()
-    await asyncio.sleep(3600)  # nothing is sent, so nobody looks
+    await asyncio.sleep(3600)  # nothing is sent, so metadata is not refreshed
     del told[:]
     broker.leaderless.add("t.answers")
     put(b"patient")
@@ -219,7 +219,7 @@ async def test_an_outage_of_which_nothing_waits_any_more_costs_the_next_none_of_
     await sender.aclose(timeout_s=1)
 
 
-async def test_what_waits_for_a_leader_costs_the_same_however_much_it_is(
+async def test_many_records_without_a_leader_are_not_checked_at_every_turn(
     sender: Sender, broker: FakeBroker
 ) -> None:
     broker.leaderless.add("t.answers")
@@ -240,7 +240,7 @@ async def test_what_waits_for_a_leader_costs_the_same_however_much_it_is(
     await asyncio.wait_for(sender.aflush(), 5)
 
 
-async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
+async def test_a_record_without_a_leader_is_fenced_when_its_gate_is_lost(
     sender: Sender, broker: FakeBroker
 ) -> None:
     broker.leaderless.add("t.answers")
@@ -255,18 +255,20 @@ async def test_what_waits_for_a_leader_passes_its_gate_when_that_shuts(
     assert told[1:] == [(b"ours", "NoneType")]
 
 
-async def test_a_partition_that_is_not_there_is_folded_or_refused(sender: Sender, broker: FakeBroker) -> None:
+async def test_a_missing_partition_is_taken_modulo_or_refused_if_exact(
+    sender: Sender, broker: FakeBroker
+) -> None:
     results: list[Any] = []
     sender.put(record(b"folded", 8), lambda r, e: results.append(e))
     sender.put(record(b"exact", 8, exact=True), lambda r, e: results.append(e))
     sender.put(record(b"unknown", topic="nowhere"), lambda r, e: results.append(e))
-    assert not results, "told within put"
+    assert not results, "reported within put"
     await eventually(lambda: len(results) == 3, 10, "results")
     assert broker.log == [("t.answers", 2, [b"folded"])]
     assert sum(isinstance(error, UnknownTopicOrPartitionError) for error in results) == 2
 
 
-async def test_of_a_batch_refused_for_its_size_only_the_large_record_fails(
+async def test_only_the_large_record_of_a_batch_refused_for_its_size_fails(
     sender: Sender, broker: FakeBroker
 ) -> None:
     broker.refuse = lambda topic, values: MessageSizeTooLargeError() if b"large" in values else None
@@ -279,7 +281,7 @@ async def test_of_a_batch_refused_for_its_size_only_the_large_record_fails(
     assert broker.values("t.answers") == [b"a", b"b"]
 
 
-async def test_what_a_replaced_producer_had_in_flight_is_told_as_failed_once(
+async def test_records_in_flight_fail_once_when_the_producer_is_replaced(
     sender: Sender, broker: FakeBroker
 ) -> None:
     results: list[Any] = []
@@ -326,7 +328,7 @@ async def test_an_outcome_is_repeated_until_the_broker_has_it(
     assert [topic for topic, _ in hook.failures] == ["t.answers"] * 2
 
 
-async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
+async def test_an_outcome_is_not_done_while_its_dead_letter_cannot_be_written(
     publisher: Publisher, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic.endswith("dlq") else None
@@ -339,7 +341,7 @@ async def test_nothing_is_done_while_the_dead_letter_cannot_be_written(
 
 
 @pytest.mark.parametrize("fault", ["held", "refused", "deleted"])
-async def test_a_dead_letter_that_cannot_be_written_blocks_its_partition_until_it_is(
+async def test_a_partition_is_paused_until_its_dead_letter_is_written(
     publisher: Publisher,
     broker: FakeBroker,
     monkeypatch: pytest.MonkeyPatch,
@@ -369,15 +371,15 @@ async def test_a_dead_letter_that_cannot_be_written_blocks_its_partition_until_i
     assert not done
     broker.deleted.clear()
     broker.refuse = lambda topic, values: None
-    for settle in broker.held.pop("t.questions.dlq", []):
-        settle()
+    for deliver in broker.held.pop("t.questions.dlq", []):
+        deliver()
     await eventually(lambda: len(done) == 1, 10, "the outcome")
     assert not asked.gate.blocks
     assert "goes on" in caplog.text
     assert (publisher.unpublished, publisher.unpublished_bytes) == (0, 0)
 
 
-async def test_the_bytes_that_wait_are_counted_until_the_broker_has_them(
+async def test_bytes_of_outcomes_are_counted_until_the_broker_has_them(
     publisher: Publisher, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.publishing.publisher.MAX_BYTES", 3000)
@@ -396,7 +398,7 @@ async def test_the_bytes_that_wait_are_counted_until_the_broker_has_them(
     assert publisher.unpublished_bytes == 0
 
 
-async def test_an_answer_that_the_broker_finds_too_large_becomes_a_failure(
+async def test_an_answer_that_the_broker_refuses_for_its_size_becomes_a_failed_one(
     publisher: Publisher, broker: FakeBroker
 ) -> None:
     broker.refuse = lambda topic, values: (
@@ -409,7 +411,7 @@ async def test_an_answer_that_the_broker_finds_too_large_becomes_a_failure(
     assert len(broker.values("t.answers")) == 1
 
 
-async def test_a_reply_that_fails_holds_nothing_up(
+async def test_a_failed_reply_delays_no_outcome(
     publisher: Publisher, broker: FakeBroker, hook: RecordingHook
 ) -> None:
     broker.refuse = lambda topic, values: KafkaTimeoutError() if topic == "replies" else None
@@ -420,13 +422,13 @@ async def test_a_reply_that_fails_holds_nothing_up(
 
 
 @pytest.mark.parametrize("gone", ["leaderless", "deleted"])
-async def test_a_reply_without_a_leader_holds_no_slot_and_is_given_up(
+async def test_a_reply_without_a_leader_delays_no_outcome_and_is_given_up(
     publisher: Publisher, broker: FakeBroker, hook: RecordingHook, gone: str
 ) -> None:
     getattr(broker, gone).add("replies")
     asked = inquiry(headers=(("reply_to", b"replies"),))
     await publish(publisher, *[outcomes().answered(asked, answer()) for _ in range(5)])
-    assert hook.failures == [], "nobody has waited for the replies"
+    assert hook.failures == [], "no outcome has waited for the replies"
     await eventually(lambda: hook.failures == [("replies", "LeaderNotAvailableError")] * 5, 10, "the end")
     await publish(publisher, outcomes().answered(asked, answer()))
     getattr(broker, gone).clear()
@@ -447,7 +449,7 @@ async def test_replies_of_a_conversation_keep_their_order(publisher: Publisher, 
 
 
 @pytest.mark.parametrize("limit", ["MAX_REPLIES", "MAX_BYTES"])
-async def test_a_reply_topic_that_is_not_read_costs_no_other_its_room(
+async def test_a_slow_reply_topic_leaves_other_topics_their_room(
     copies: Copies, broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(f"streams.publishing.copies.{limit}", 3 if limit == "MAX_REPLIES" else 33)
@@ -479,7 +481,7 @@ async def test_too_many_deltas_are_dropped_but_never_the_last(
     assert len(broker.values("t.answers.deltas")) == MAX_DELTAS + 1
 
 
-async def test_records_that_a_secret_was_taken_out_of_give_back_all_their_room(
+async def test_a_record_shortened_by_a_concealed_secret_gives_back_all_its_room(
     broker: FakeBroker, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.publishing.copies.MAX_BYTES", 100)

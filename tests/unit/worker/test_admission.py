@@ -1,4 +1,4 @@
-"""Who is refused when more comes than can be answered, in virtual time."""
+"""Which questions are refused when more arrive than can be answered, in virtual time."""
 
 import heapq
 from collections import Counter, deque
@@ -17,7 +17,7 @@ def test_an_expired_question_is_shed() -> None:
     assert Admission().judge(TENANT, START + 3, START, START + 2) == "expired"
 
 
-def test_one_late_question_is_no_overload() -> None:
+def test_late_questions_among_prompt_ones_are_no_overload() -> None:
     admission = Admission()
     for n in range(200):
         now = START + n * 0.1
@@ -25,7 +25,7 @@ def test_one_late_question_is_no_overload() -> None:
         assert admission.judge(TENANT, now, now - waited, now - waited + 10) == "run"
 
 
-def test_when_all_have_waited_too_long_those_are_refused_and_fresh_ones_run() -> None:
+def test_when_all_questions_waited_too_long_late_ones_are_refused_and_fresh_ones_run() -> None:
     admission = Admission()
     for n in range(60):
         now = START + n * 0.1
@@ -35,7 +35,7 @@ def test_when_all_have_waited_too_long_those_are_refused_and_fresh_ones_run() ->
     assert admission.judge(TENANT, now, now - 1, now + 9) == "run"
 
 
-def test_it_ends_when_the_queue_is_gone() -> None:
+def test_refusing_ends_when_the_queue_is_gone() -> None:
     admission = Admission()
     for n in range(60):
         admission.judge(TENANT, START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
@@ -45,7 +45,7 @@ def test_it_ends_when_the_queue_is_gone() -> None:
     assert admission.judge(TENANT, START + 20, START + 15, START + 25) == "run"
 
 
-def test_it_ends_where_nothing_came_for_a_while() -> None:
+def test_refusing_ends_after_a_pause_without_questions() -> None:
     admission = Admission()
     for n in range(60):
         admission.judge(TENANT, START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
@@ -58,7 +58,7 @@ def test_it_ends_where_nothing_came_for_a_while() -> None:
 def test_under_overload_the_slots_are_used_for_questions_that_still_have_time(
     took: float, deadline: float, overload: float
 ) -> None:
-    """A queue in front of 20 slots."""
+    """Simulate a queue in front of 20 slots."""
     slots = 20
     gap = took / slots / overload
     admission, queue, free = Admission(), deque[float](), [START] * slots
@@ -84,11 +84,11 @@ def test_under_overload_the_slots_are_used_for_questions_that_still_have_time(
         heapq.heappush(free, until)
     assert outcomes["good"] >= 0.85 * 120 * slots / took
     assert outcomes["overloaded"] > 0
-    assert worst <= deadline  # it does not come and go
+    assert worst <= deadline  # questions succeed all the time, not in waves
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 100), st.floats(0.1, 100)), max_size=100))
-def test_nothing_is_run_after_its_deadline(history: list[tuple[float, float, float]]) -> None:
+def test_no_question_runs_after_its_deadline(history: list[tuple[float, float, float]]) -> None:
     admission, now = Admission(), START
     for passed, waited, total in history:
         now += passed
@@ -117,20 +117,20 @@ def test_a_tenant_whose_questions_all_waited_is_refused_while_others_are_served_
     assert admission.judge("other", START + 10, START + 5, START + 15) == "run"
 
 
-def test_a_flood_with_hardly_any_time_has_nobody_else_refused() -> None:
+def test_a_flood_of_questions_with_little_time_causes_no_refusals_for_others() -> None:
     admission = Admission()
     verdicts = Counter[str]()
     for n in range(400):
         now = START + n * 0.05
         if n % 20 == 0:
-            # Every other one of these has waited for more than a fifth of its time: that is no queue.
+            # Every other one of these has waited for more than a fifth of its time: not all, so no queue.
             waited = 13.0 if n % 40 == 0 else 5.0
             assert admission.judge("patient", now, now - waited, now - waited + 60) == "run"
         verdicts[admission.judge("flood", now, now - 0.09, now + 0.01)] += 1
     assert verdicts["overloaded"] > 390
 
 
-def test_where_all_tenants_are_late_those_are_refused_who_ask_rarely_too() -> None:
+def test_when_all_tenants_are_late_a_tenant_with_one_question_is_refused_too() -> None:
     admission = Admission()
     verdicts = [
         admission.judge(f"tenant{n}", START + n * 0.1, START + n * 0.1 - 5, START + n * 0.1 + 5)
@@ -139,7 +139,7 @@ def test_where_all_tenants_are_late_those_are_refused_who_ask_rarely_too() -> No
     assert verdicts[-1] == "overloaded"
 
 
-def test_tenants_that_ask_no_more_are_forgotten() -> None:
+def test_tenants_that_stop_asking_are_forgotten() -> None:
     admission = Admission()
     for n in range(5 * FORGET_AT):
         now = START + n * 0.1
@@ -147,11 +147,11 @@ def test_tenants_that_ask_no_more_are_forgotten() -> None:
     assert len(admission._tenants) <= FORGET_AT
 
 
-def test_those_that_expire_while_all_slots_hang_have_no_other_refused() -> None:
+def test_questions_that_expire_while_all_slots_hang_cause_no_refusals_for_others() -> None:
     admission = Admission()
     for n in range(100):
         now = START + n * 0.1
-        # Nothing starts: only those are judged whose time is over.
+        # No question starts, so only expired ones are judged.
         assert admission.judge(f"tenant{n}", now, now - 5, now) == "expired"
         assert not admission.overloaded("patient", now)
     assert admission.judge("patient", START + 10, START - 5, START + 55) == "run"

@@ -30,7 +30,7 @@ NOW = 1_800_000_000.0
 
 
 class KeptOutcomes:
-    """A publisher whose broker has everything one turn later."""
+    """A publisher whose broker acknowledges each outcome one turn later."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
@@ -49,7 +49,7 @@ class KeptDeltas:
 
 
 class Set:
-    """An answering with everything around it kept."""
+    """An answering whose neighbours keep their calls."""
 
     def __init__(self, script: Any = None, deadline_s: float = 30.0) -> None:
         self.pipeline = ScriptedPipeline(script)
@@ -88,9 +88,9 @@ def work(
 
 
 @pytest.mark.parametrize("value", [None, b"no question", question("q")])
-async def test_what_was_read_of_a_record_is_freed_without_the_garbage_collector(value: bytes | None) -> None:
+async def test_a_prepared_record_is_freed_without_the_garbage_collector(value: bytes | None) -> None:
     class Watched(Gate):
-        """It is freed with the last that holds it."""
+        """A weak reference to it shows when its last holder is freed."""
 
     made, one = Set(), work(value)
     one.partition.gate = Watched()
@@ -99,13 +99,13 @@ async def test_what_was_read_of_a_record_is_freed_without_the_garbage_collector(
     try:
         made.answering.prepare(one)
         del one
-        # Else a flood of large records that cannot be read is held until the collector comes by.
+        # Otherwise a flood of large unreadable records would stay in memory until the collector runs.
         assert watched() is None
     finally:
         gc.enable()
 
 
-async def test_a_question_without_a_deadline_has_its_whole_budget_however_old() -> None:
+async def test_an_old_question_without_a_deadline_has_its_whole_budget() -> None:
     made = Set(deadline_s=5.0)
     now = asyncio.get_running_loop().time()
     await made.run(work(question("q"), age_s=10**6))
@@ -143,7 +143,7 @@ async def test_a_deadline_is_absolute_and_capped(
         (question("q"), [("timeout_ms", b"5000"), UNREADABLE], 6.0, False),
     ],
 )
-async def test_what_would_be_refused_for_its_deadline_is_known_before_it_starts(
+async def test_refuses_tells_before_the_start_that_the_deadline_has_passed(
     value: bytes, headers: list[tuple[str, bytes]], age_s: float, refused: bool
 ) -> None:
     made = Set()
@@ -152,7 +152,7 @@ async def test_what_would_be_refused_for_its_deadline_is_known_before_it_starts(
     assert made.answering.refuses(one) is refused
 
 
-async def test_while_there_are_too_many_those_that_waited_too_long_are_refused() -> None:
+async def test_refuses_tells_late_questions_while_the_tenant_is_overloaded() -> None:
     made = Set()
     for n in range(60):
         now = NOW - 6 + n * 0.1
@@ -166,8 +166,8 @@ async def test_while_there_are_too_many_those_that_waited_too_long_are_refused()
 
     assert refused(5.0)
     assert not refused(1.0)
-    assert not refused(-5.0), "by a clock that is ahead"
-    assert not refused(5.0, timestamp=-1), "nobody knows since when it waits"
+    assert not refused(-5.0), "its clock is ahead"
+    assert not refused(5.0, timestamp=-1), "its age is unknown"
 
 
 @pytest.mark.looptime
@@ -182,9 +182,9 @@ async def test_while_there_are_too_many_those_that_waited_too_long_are_refused()
         max_size=100,
     )
 )
-async def test_what_a_look_refuses_does_not_run(history: list[tuple[int, int, int, str]]) -> None:
+async def test_a_question_that_refuses_reports_does_not_run(history: list[tuple[int, int, int, str]]) -> None:
     made = Set()
-    made.now += 0.0005  # between two milliseconds: at the very moment when it is late the two may round apart
+    made.now += 0.0005  # between two milliseconds: at the very limit, rounding may differ
     for passed_ms, waited_ms, timeout_ms, tenant in history:
         made.now += passed_ms / 1000
         age_s = NOW - made.now + waited_ms / 1000
@@ -196,21 +196,21 @@ async def test_what_a_look_refuses_does_not_run(history: list[tuple[int, int, in
     await eventually(lambda: len(made.finished) == len(history), 5, "all outcomes")
 
 
-async def test_a_look_at_one_that_waits_costs_next_to_nothing() -> None:
+async def test_refuses_makes_no_call_but_to_the_clock() -> None:
     made = Set()
     one = work(question("q"), ("timeout_ms", b"5000"), age_s=0.5)
     made.answering.prepare(one)
     calls: list[str] = []
-    # All that waits, twice as many as run, is looked at four times a second.
+    # It is called four times a second for all waiting records, twice as many as run.
     sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
     try:
         assert not made.answering.refuses(one)
     finally:
         sys.setprofile(None)
-    assert calls == ["refuses", "<lambda>"], "it looks at the clock"
+    assert calls == ["refuses", "<lambda>"], "the only call is to the clock"
 
 
-async def test_an_expired_question_is_shed_without_a_call() -> None:
+async def test_an_expired_question_fails_without_a_call_to_the_pipeline() -> None:
     made = Set()
     [outcome] = await made.run(work(question("q", metadata={"a": 1}), ("timeout_ms", b"5000"), age_s=6.0))
     assert made.pipeline.asked == []
@@ -229,7 +229,7 @@ async def test_a_clock_behind_the_brokers_makes_no_negative_wait() -> None:
     assert made.pipeline.asked[0].queue_ms == 0.0
 
 
-async def test_a_defect_costs_one_question() -> None:
+async def test_a_defect_in_the_pipeline_fails_one_question_only() -> None:
     async def script(asked: Asked) -> Any:
         if asked.question.id == "bad":
             raise KeyError("secret")
@@ -246,10 +246,10 @@ async def test_a_defect_costs_one_question() -> None:
 
 
 class Panic(BaseException):
-    """What code in Rust raises where it is broken: no Exception."""
+    """A panic of a library in Rust: it is no Exception."""
 
 
-async def test_a_panic_costs_one_question_and_no_lane() -> None:
+async def test_a_panic_in_the_pipeline_fails_its_question_and_frees_its_lane() -> None:
     async def script(asked: Asked) -> Any:
         raise Panic("secret")
 
@@ -264,7 +264,7 @@ async def test_a_panic_costs_one_question_and_no_lane() -> None:
     assert made.answering.running == 0
 
 
-async def test_a_pipeline_that_answers_nonsense_is_a_defect_too() -> None:
+async def test_an_answer_that_cannot_be_encoded_is_a_defect() -> None:
     async def script(asked: Asked) -> Any:
         return answer_to(asked, metadata={"not": {1, 2}, "json": object()})
 
@@ -273,7 +273,7 @@ async def test_a_pipeline_that_answers_nonsense_is_a_defect_too() -> None:
     assert outcome.message.error.code == "internal"
 
 
-async def test_a_defect_before_the_pipeline_has_an_outcome_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_defect_of_the_decoder_becomes_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(value: bytes | None) -> Any:
         raise RecursionError("a defect of the decoder")
 
@@ -316,7 +316,7 @@ async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(decoded) == 1
 
 
-async def test_pieces_are_numbered_and_end_even_where_the_question_fails() -> None:
+async def test_deltas_are_numbered_and_end_even_if_the_question_fails() -> None:
     async def script(asked: Asked) -> Any:
         assert asked.on_delta is not None
         asked.on_delta("a")
@@ -334,7 +334,7 @@ async def test_pieces_are_numbered_and_end_even_where_the_question_fails() -> No
     assert {delta.epoch for delta, _ in deltas} == {int(NOW * 1000)}
 
 
-async def test_what_is_cancelled_has_no_outcome() -> None:
+async def test_a_cancelled_question_has_no_outcome() -> None:
     async def script(asked: Asked) -> Any:
         await asyncio.Event().wait()
 
@@ -360,18 +360,18 @@ async def test_headers_that_cannot_be_read_make_a_record_undecodable() -> None:
     assert ("correlation_id", b"c1") in outcome.answer.headers
     assert letter is not None
     assert letter.headers[0] == ("correlation_id", b"c1")
-    assert letter.headers[1][0] == "__connect.errors.topic", "the mark is not a header"
+    assert letter.headers[1][0] == "__connect.errors.topic", "the mark is not sent as a header"
     assert dict(letter.headers)["qa.dlq.disposition"] == b"headers_lost"
 
 
-async def test_a_header_like_the_mark_is_a_header() -> None:
+async def test_a_header_equal_to_the_mark_for_unreadable_ones_is_a_header() -> None:
     name, value = UNREADABLE
     made = Set()
     [outcome] = await made.run(work(question("q"), (name, bytes(bytearray(value)))))
     assert outcome.message.status == "answered"
 
 
-async def test_undecodable_in_value_and_headers_says_what_the_value_is() -> None:
+async def test_a_record_with_a_bad_value_and_bad_headers_names_the_value() -> None:
     made = Set()
     [outcome] = await made.run(work(b"{", UNREADABLE))
     assert outcome.message.error is not None
@@ -380,7 +380,7 @@ async def test_undecodable_in_value_and_headers_says_what_the_value_is() -> None
     assert dict(outcome.dead_letter.headers)["qa.dlq.disposition"] == b"headers_lost"
 
 
-async def test_a_pipeline_that_ends_by_a_cancellation_of_its_own_costs_no_lane() -> None:
+async def test_a_pipeline_that_cancels_itself_fails_its_question_and_frees_its_lane() -> None:
     async def script(asked: Asked) -> Any:
         raise asyncio.CancelledError
 

@@ -1,4 +1,4 @@
-"""What a worker makes of its parts' ends."""
+"""The exit code of a worker whose parts end."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from streams.worker.life import Worker
 
 
 class Parts:
-    """An engine whose end is told by `error`, and a monitor that goes on."""
+    """An engine that ends with `error`, and a monitor that does not end."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
@@ -44,7 +44,7 @@ def worker_of(parts: Any) -> Worker:
 @pytest.mark.parametrize(
     ("error", "code"), [(ValueError("x"), 1), (StuckError("x"), 3), (asyncio.CancelledError(), 1)]
 )
-async def test_a_part_that_ends_by_itself_ends_the_worker_with_a_code(
+async def test_a_part_that_ends_by_itself_ends_the_worker_with_its_exit_code(
     error: BaseException, code: int
 ) -> None:
     worker = worker_of(Parts(error))
@@ -52,7 +52,7 @@ async def test_a_part_that_ends_by_itself_ends_the_worker_with_a_code(
     assert not worker.live().ok
 
 
-async def test_an_end_that_was_asked_for_is_none_of_theirs() -> None:
+async def test_a_worker_that_is_told_to_stop_ends_with_exit_code_0() -> None:
     worker = worker_of(Parts(None))
     asyncio.get_running_loop().call_soon(worker.stop)
     assert await worker._until_stopped() == 0

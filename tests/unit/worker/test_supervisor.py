@@ -1,4 +1,4 @@
-"""Which processes are started, how long after a crash, and with which exit code all of it ends."""
+"""Which processes are started, how long after a crash, and the exit code of the whole."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ LONGEST_S = RESTART_STEPS_S[-1]
 
 
 class FakeChild:
-    """Ends when the test says so, or as `answers` has it when a signal comes."""
+    """Ends when the test says so, or at a signal with the exit code that `answers` has for it."""
 
     def __init__(self, answers: dict[signal.Signals, int]) -> None:
         self.pid = 1
@@ -35,7 +35,7 @@ class FakeChild:
 
 
 class House:
-    """A supervisor of fake processes at work."""
+    """A running supervisor of fake processes."""
 
     def __init__(self, count: int = 3, answers: dict[signal.Signals, int] | None = None) -> None:
         self.answers = {signal.SIGTERM: 0} if answers is None else answers
@@ -66,7 +66,7 @@ class House:
 
 
 @pytest.mark.looptime
-async def test_one_that_crashes_is_started_again_after_its_wait_and_no_other_is() -> None:
+async def test_only_the_crashed_process_is_started_again_after_its_wait() -> None:
     house = House()
     await asyncio.sleep(1)
     for _ in range(3):
@@ -81,7 +81,7 @@ async def test_one_that_crashes_is_started_again_after_its_wait_and_no_other_is(
 
 
 @pytest.mark.looptime
-async def test_one_that_ends_well_unasked_is_started_again() -> None:
+async def test_a_process_that_ends_by_itself_with_code_0_is_started_again() -> None:
     house = House(count=1)
     await asyncio.sleep(1)
     house.latest(0).end(0)
@@ -92,7 +92,7 @@ async def test_one_that_ends_well_unasked_is_started_again() -> None:
 
 
 @pytest.mark.looptime
-async def test_wrong_settings_end_all_at_once() -> None:
+async def test_a_process_with_wrong_settings_ends_all() -> None:
     house = House()
     await asyncio.sleep(1)
     house.latest(2).end(2)
@@ -102,7 +102,7 @@ async def test_wrong_settings_end_all_at_once() -> None:
 
 
 @pytest.mark.looptime
-async def test_one_that_cannot_start_from_the_first_ends_all_at_once() -> None:
+async def test_a_process_whose_first_start_fails_ends_all() -> None:
     house = House()
     await asyncio.sleep(1)
     house.latest(2).end(4)
@@ -113,8 +113,8 @@ async def test_one_that_cannot_start_from_the_first_ends_all_at_once() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("code", [1, 3, -signal.SIGKILL])
-async def test_one_that_cannot_start_after_another_is_tried_again(code: int) -> None:
-    """The broker may be away just then."""
+async def test_a_process_whose_later_start_fails_is_started_again(code: int) -> None:
+    """The broker may be unreachable just then."""
     house = House(count=1)
     await asyncio.sleep(1)
     for ending in (code, 4, 4):
@@ -126,7 +126,7 @@ async def test_one_that_cannot_start_after_another_is_tried_again(code: int) -> 
 
 
 @pytest.mark.looptime
-async def test_an_end_that_comes_before_they_could_start_is_no_failure() -> None:
+async def test_a_start_that_fails_while_draining_is_no_failure() -> None:
     house = House(answers={signal.SIGTERM: 4})
     await asyncio.sleep(1)
     house.supervisor.stop()
@@ -149,7 +149,7 @@ async def test_the_exit_code_says_whether_all_drained(code: int, exit_code: int)
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_is_passed_on_once_and_a_second_one_too(number: signal.Signals) -> None:
+async def test_each_signal_is_passed_on_once(number: signal.Signals) -> None:
     house = House(answers={})
     await asyncio.sleep(1)
     for told in (1, 2):
@@ -164,7 +164,7 @@ async def test_a_signal_is_passed_on_once_and_a_second_one_too(number: signal.Si
 
 
 @pytest.mark.looptime
-async def test_what_does_not_drain_is_killed() -> None:
+async def test_a_process_that_does_not_drain_is_killed() -> None:
     house = House(answers={})
     await asyncio.sleep(1)
     begun = asyncio.get_running_loop().time()
@@ -174,7 +174,7 @@ async def test_what_does_not_drain_is_killed() -> None:
 
 
 @pytest.mark.looptime
-async def test_what_does_not_hurry_is_killed_sooner() -> None:
+async def test_a_process_that_does_not_hurry_is_killed_sooner() -> None:
     house = House(answers={})
     await asyncio.sleep(1)
     begun = asyncio.get_running_loop().time()
@@ -185,7 +185,7 @@ async def test_what_does_not_hurry_is_killed_sooner() -> None:
 
 
 @pytest.mark.looptime
-async def test_the_end_does_not_wait_for_a_restart() -> None:
+async def test_stop_does_not_wait_for_a_restart() -> None:
     house = House(count=1)
     await asyncio.sleep(1)
     for _ in range(8):
@@ -200,7 +200,7 @@ async def test_the_end_does_not_wait_for_a_restart() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_machine_that_can_start_no_process_is_tried_again() -> None:
+async def test_a_start_that_the_machine_refuses_is_repeated() -> None:
     house = House(count=2)
     await asyncio.sleep(1)
     house.fails = OSError(11, "Resource temporarily unavailable")
@@ -214,7 +214,7 @@ async def test_a_machine_that_can_start_no_process_is_tried_again() -> None:
     assert await house.task == 0
 
 
-async def test_nobody_is_left_when_it_is_cancelled() -> None:
+async def test_no_process_is_left_when_the_supervisor_is_cancelled() -> None:
     house = House(answers={})
     await asyncio.sleep(0)
     await asyncio.sleep(0)
