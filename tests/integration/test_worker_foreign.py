@@ -140,13 +140,17 @@ async def test_answers_of_other_writers_are_passed_over(kafka_settings: Kafka, t
     assert not told.failures
 
 
-async def test_partitions_that_are_added_to_both_are_served(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_partitions_that_are_added_to_all_topics_are_served(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     settings = settings_for(kafka_settings)
     pipeline, told = ScriptedPipeline(), Told()
     async with running_engine(settings, pipeline, told) as engine:
         await ask(kafka_settings, topics, 3)
         await read_topic(kafka_settings, topics.answers, 3)
-        await widen(kafka_settings, engine, {topics.questions: 5, topics.answers: 5})
+        await widen(
+            kafka_settings, engine, dict.fromkeys((topics.questions, topics.answers, topics.journal), 5)
+        )
         await eventually(lambda: len(engine.state()["partitions"]) == 5, 30, "five partitions")
         await ask(kafka_settings, topics, 3, partition=4)
         await read_topic(kafka_settings, topics.answers, 6)
@@ -170,7 +174,7 @@ async def test_partitions_of_questions_alone_wait_for_those_of_answers(
         assert f"{topics.answers} has no partitions [3]" in told.failures[0]
         assert "kotae topics create" in told.failures[0]
         assert not engine.consumer.joined
-        await widen(kafka_settings, engine, {topics.answers: 4})
+        await widen(kafka_settings, engine, {topics.answers: 4, topics.journal: 4})
         await read_topic(kafka_settings, topics.answers, 4)
     assert asked(pipeline) == ["0/0", "0/1", "3/0", "3/1"]
 
