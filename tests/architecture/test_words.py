@@ -70,12 +70,13 @@ def test_the_counter_finds_every_kind_of_docstring_and_skips_code() -> None:
         "    size: int = 0\n"
         '    """Those bytes."""\n'
         "    async def run(self) -> None:\n"
-        '        """Run `what` is given? Somewhat!"""\n'
+        '        """Run for whoever asks; `what` is code. Somewhat!"""\n'
         '        self.name = "what is no docstring"\n'
     )
     found = [sentence for _, text in docstrings(module) for sentence in sentences(text)]
     assert sorted(sentence for sentence in found if RIDDLES.search(sentence)) == [
         "It says what it does; is code.",
+        "Run for whoever asks; is code",
         "What is allowed.",
         "Whatever: a module.",
     ]
