@@ -1,8 +1,8 @@
-"""How many questions may run at once: no more than the event loop carries. Pure.
+"""Limits how many questions run at once to as many as the event loop carries. Pure.
 
 Past saturation each further question makes all of them dearer: more wakes in each turn of the loop, more
-connections, more memory that no cache holds. What tells is how late the loop serves its timers, which is
-how much work is ready at a time. So the limit falls while timers are late, and rises while they are not
+connections, more memory that no cache holds. The sign of it is how late the loop serves its timers, which
+is how much work is ready at a time. So the limit falls while timers are late, and rises while they are not
 and it is used up. A worker that waits for its model is never late, and so has its maximum.
 """
 
@@ -11,19 +11,20 @@ import statistics
 WINDOW_S = 0.5
 """Lateness is judged by its median over this long: a single stall is not load."""
 LATE_S = 0.030
-"""Timers later than this: too much is ready at a time."""
+"""If timers are later than this, too much work is ready at a time."""
 PROMPT_S = 0.015
-"""Timers no later than this: there may be room for a little more. Between the two, the limit stays."""
+"""If timers are no later than this, there may be room for a few more. Between the two, the limit stays."""
 IDLE_S = 0.005
-"""Timers no later than this: there is room."""
+"""If timers are no later than this, there is room."""
 DECREASE, DECREASE_MAX = 0.1, 0.3
-"""Share that is taken away in half a second, for each `LATE_S` of lateness, and at most."""
+"""The share that the limit loses in half a second: for each `LATE_S` of lateness, and at most."""
 INCREASE, INCREASE_FAST = 1.03, 1.2
-"""In half a second. Slowly around the limit at which it was last late, fast where that is far."""
+"""The factors of growth in half a second: slow near the limit at which the loop was last late, else fast."""
 NEAR = 0.85
 LEAST = 400
-"""Fewer are not dearer by their number: a turn of the loop that serves few of them costs as much as one that
-serves many. A loop that is late all the same is held up by something else, other processes say."""
+"""The lowest limit. Below it, fewer questions would not be cheaper: a turn of the loop that serves few of them
+costs as much as one that serves many. A loop that is late all the same is held up by something else, such
+as other processes."""
 
 
 class Capacity:
@@ -50,9 +51,13 @@ class Capacity:
         return f"<Capacity {self.limit} of {self.maximum}>"
 
     def observe(self, now: float, lag_s: float, running: int) -> bool:
-        """A timer was served `lag_s` late while so many ran; `now` is of a clock that never goes back.
+        """Take in that a timer was served `lag_s` late while so many questions ran.
 
-        Returns whether more may run than before.
+        Args:
+            now: seconds of a clock that never goes back.
+
+        Returns:
+            Whether more may run than before.
         """
         self._lags.append(lag_s)
         if now < self._since + WINDOW_S:
@@ -60,13 +65,13 @@ class Capacity:
         lag, self._lags, self._since = statistics.median(self._lags), [], now
         before = self.limit
         if lag > LATE_S:
-            # While more run than may, what was decided last has not shown yet.
+            # While more run than may, the last decision has not taken effect yet.
             if running <= before:
                 self._late_at = max(self._least, running)
                 kept = 1 - min(DECREASE_MAX, DECREASE * lag / LATE_S)
                 self.limit = max(self._least, int(running * kept))
         elif lag <= PROMPT_S and running * INCREASE_FAST >= before:
-            # One that is not used up was not tried.
+            # A limit that is not used up was not tried.
             fast = lag <= IDLE_S and not NEAR <= before / self._late_at <= 1 / NEAR
             grown = before * (INCREASE_FAST if fast else INCREASE)
             if before < NEAR * self._late_at:

@@ -1,4 +1,4 @@
-"""Where records begin: in their turn when they may run; without time left, when that shows."""
+"""Starts records: those that may run in their turn, and at once those that have no time left."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from streams.consumer.work import Handler, Work
 from streams.telemetry.hook import Hook
 
 BURST = 128
-"""Records started in one turn of the event loop: others have theirs in between."""
+"""Records started in one turn of the event loop, so that others have theirs in between."""
 REFUSE_S = 0.25
-"""How often what waits is looked through for questions without time left: while what runs is hung, no slot
-becomes free for them, and a refusal needs none."""
+"""How often the waiting questions are searched for those without time left. A refusal needs no slot, and
+while the running questions hang, none becomes free."""
 
 
 class Dispatcher:
@@ -22,7 +22,7 @@ class Dispatcher:
 
     Args:
         hungry: called when more records are wanted.
-        failed: told of a defect, after which nothing is refused in time any more.
+        failed: told of a defect, after which no question is refused in time any more.
 
     Attributes:
         stopping: nothing starts any more.
@@ -49,12 +49,12 @@ class Dispatcher:
         self._refusing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look after those that wait."""
+        """Begin to refuse waiting questions that have no time left."""
         self._refusing = asyncio.create_task(self._refuse_regularly(), name="refuse")
         self._refusing.add_done_callback(self._has_ended)
 
     def add(self, partition: Partition, records: Sequence[ConsumerRecord], now: float) -> None:
-        """Take in what was polled of a partition of ours."""
+        """Take in the polled records of a partition of ours, at `now` (seconds)."""
         for record in records:
             size = len(record.value or b"") + len(record.key or b"")
             for _, value in record.headers:
@@ -65,11 +65,11 @@ class Dispatcher:
         self._hook.records_fetched(len(records))
 
     def dispatch(self) -> None:
-        """Start what may run."""
+        """Start the records that may run."""
         if self.stopping:
             return
         taken = self._assignment.take(BURST)
-        if (self._begin(taken) or len(taken) == BURST) and not self._scheduled:
+        if (self._start_all(taken) or len(taken) == BURST) and not self._scheduled:
             self._dispatch_soon()
 
     def stop(self) -> None:
@@ -81,21 +81,21 @@ class Dispatcher:
             self._idle.set()
 
     async def wait_idle(self) -> None:
-        """Returns once nothing is in flight, after `stop`."""
+        """Return once nothing is in flight, after `stop`."""
         await self._idle.wait()
 
     async def _refuse_regularly(self) -> None:
         while True:
             taken = self._assignment.take_if(self._handler.refuses, BURST)
-            self._begin(taken)
+            self._start_all(taken)
             await asyncio.sleep(0 if len(taken) == BURST else REFUSE_S)
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(error)
 
-    def _begin(self, taken: list[Work]) -> bool:
-        """Returns whether some were refused, and left their slots to others."""
+    def _start_all(self, taken: list[Work]) -> bool:
+        """Return whether some were refused, and left their slots to others."""
         if taken and self._intake.hungry:
             self._hungry()
         refused = False

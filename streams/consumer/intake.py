@@ -1,4 +1,4 @@
-"""How much may be taken in: questions running, records buffered and the bytes of both, all bounded.
+"""Bounds the running questions, the buffered records and the bytes of both.
 
 A partition is *hungry* until its share of the buffer is full, and hungry again when half of it has
 drained: a full worker fetches by the hundred, not one record for each that finishes.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streams.consumer.capacity import Capacity
 
 MAX_POLL = 256
-"""Records taken in at once: what is done with them must not hold the event loop for long."""
+"""Records taken in at once: their decoding must not hold the event loop for long."""
 
 
 class _Share:
@@ -22,21 +22,21 @@ class _Share:
 
 
 class Intake:
-    """Counts what is buffered (polled, not started) and running, and says where to fetch from.
+    """Counts the records that are buffered (polled, not started) and running, and says where to fetch from.
 
     Args:
-        max_in_flight: questions running at once, until the broker has acked their outcomes. What is refused
-            takes no slot: else a flood of refusals would leave few for questions.
+        max_in_flight: questions running at once, until the broker has acked their outcomes. A refused
+            question takes no slot: else a flood of refusals would leave few for questions.
         max_buffered: records buffered. Each partition has an equal share, so that one whose lanes
             are stuck leaves room for the others; one poll may overrun a share, not the whole. As many
-            outcomes of what was refused may wait for the broker.
+            outcomes of refused questions may wait for the broker.
         max_bytes: bytes buffered, and as many again running; one poll or record may overrun it.
         tenant_share: of the questions running at once, the most that may be of one tenant while there
             are others.
-        has_room: whether the outcomes that wait for the broker leave room for more.
+        has_room: returns whether the outcomes that wait for the broker leave room for more.
 
     Attributes:
-        running_bytes: bytes running; with `max_bytes` of them nothing more may start.
+        running_bytes: bytes of the running questions; at `max_bytes` no more may start.
         capacity: how many of `max_in_flight` may run now.
         hungry: the partitions to fetch from.
     """
@@ -76,7 +76,7 @@ class Intake:
 
     @property
     def refusals(self) -> int:
-        """How many more may be refused: their outcomes wait, as others do."""
+        """How many more questions may be refused: their outcomes wait for the broker, too."""
         return max(0, self._max_buffered - self._without_slot) if self._has_room() else 0
 
     @property
@@ -86,7 +86,7 @@ class Intake:
 
     @property
     def buffered_bytes(self) -> int:
-        """Keys and values that wait."""
+        """Bytes of the keys and values that are buffered."""
         return sum(share.bytes for share in self._shares.values())
 
     @property
@@ -95,7 +95,7 @@ class Intake:
         return max(1, min(MAX_POLL, self._max_buffered - self.buffered))
 
     def most_of(self, tenants: int) -> int:
-        """How many of a tenant's questions may run where there are so many tenants."""
+        """Return how many questions of one tenant may run where there are so many tenants."""
         most = self.capacity.limit
         return most if tenants <= 1 else max(1, int(self._tenant_share * most))
 
@@ -105,14 +105,14 @@ class Intake:
         self._share_out()
 
     def drop(self, partition: int) -> None:
-        """Fetch from it no more and forget what was buffered of it; what runs goes on counting."""
+        """Stop fetching from this partition and forget its buffered records; the running ones still count."""
         share = self._shares.pop(partition, None)
         if share is not None:
             self.buffered -= share.buffered
             self._share_out()
 
     def received(self, partition: int, size: int) -> None:
-        """A record of `size` bytes was polled and is buffered."""
+        """Count a record of `size` bytes as buffered."""
         share = self._shares[partition]
         share.buffered += 1
         share.bytes += size
@@ -122,7 +122,7 @@ class Intake:
             self.hungry.discard(partition)
 
     def started(self, partition: int, size: int) -> None:
-        """A buffered record runs now, which may make its partition hungry."""
+        """Count a buffered record as running, which may make its partition hungry."""
         share = self._shares[partition]
         share.buffered -= 1
         share.bytes -= size
@@ -135,11 +135,11 @@ class Intake:
         self.hungry.add(partition)
 
     def free_slot(self) -> None:
-        """For a running record nothing runs: only its outcome waits, for the broker."""
+        """Free the slot of a running record, because only its outcome waits, for the broker."""
         self._without_slot += 1
 
     def finished(self, size: int, *, without_slot: bool = False) -> None:
-        """A running record is done, whoever its partition belongs to by now."""
+        """Count a running record as done, even if its partition is another worker's by now."""
         self.in_flight -= 1
         self._without_slot -= without_slot
         self.running_bytes -= size

@@ -1,4 +1,4 @@
-"""Which records may run now: one lane a key, in offset order, and only its head runs.
+"""Decides which records may run now: one lane a key, in offset order, and only its head runs.
 
 A lane exists while it holds a record, running or waiting, and no longer. Lanes whose head may run are
 queued by tenant, the tenants take turns, and within a tenant its partitions do: a flood in one delays no
@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Tenanted(Protocol):
-    """What is queued: it belongs to somebody."""
+    """A record that is queued, and belongs to a tenant."""
 
     tenant: str
 
@@ -33,13 +33,13 @@ class _Tenant(Generic[W]):
 
 
 class Lanes(Generic[W]):
-    """The lanes of all partitions. What it is given it hands out once, with `take`."""
+    """The lanes of all partitions. Each record that is added is handed out once, with `take`."""
 
     __slots__ = ("_lanes", "_tenants", "_turns")
 
     def __init__(self) -> None:
         self._lanes: dict[int, dict[Key, deque[W] | None]] = {}
-        """What waits behind each lane's head; None, not an empty deque: most lanes hold one record."""
+        """The records behind each lane's head; None, not an empty deque: most lanes hold one record."""
         self._tenants: dict[str, _Tenant[W]] = {}
         self._turns: OrderedDict[str, None] = OrderedDict()
         """Tenants with something ready, in the order in which they are served; each once."""
@@ -53,11 +53,11 @@ class Lanes(Generic[W]):
 
     @property
     def tenants(self) -> int:
-        """How many tenants there were lately; see `sweep`."""
+        """How many tenants had records lately; see `sweep`."""
         return len(self._tenants)
 
     def running(self, tenant: str) -> int:
-        """How many of a tenant's records were taken and not released."""
+        """Return how many of a tenant's records were taken and not released."""
         known = self._tenants.get(tenant)
         return 0 if known is None else known.running
 
@@ -77,7 +77,7 @@ class Lanes(Generic[W]):
             waiting.append(work)
 
     def take(self, most: int) -> W | None:
-        """The next record to run; None where none may: of each tenant no more than `most` run at once."""
+        """Take the next record to run; None where none may: at most `most` of each tenant run at once."""
         turns = self._turns
         for _ in range(len(turns)):
             name = next(iter(turns))
@@ -100,7 +100,7 @@ class Lanes(Generic[W]):
         return None
 
     def take_if(self, wanted: Callable[[W], bool], most: int) -> list[W]:
-        """Take, whatever runs, no more than `most` of the wanted ones among those that may run."""
+        """Take at most `most` of the wanted records that may run, without a limit for a tenant."""
         taken: list[W] = []
         for name in list(self._turns):
             tenant = self._tenants[name]
@@ -111,7 +111,7 @@ class Lanes(Generic[W]):
                     continue
                 taken += found
                 tenant.running += len(found)
-                # Only as far as the last of them: what is behind it may be much.
+                # Only as far as the last of them, because many may be behind it.
                 kept: list[W] = []
                 for work in found:
                     while (passed := ready.popleft()) is not work:
@@ -126,15 +126,15 @@ class Lanes(Generic[W]):
         return taken
 
     def release(self, work: W) -> None:
-        """What was taken does not run any more, whatever became of it and of its partition."""
+        """Count a taken record as not running any more, even if its partition was dropped."""
         self._tenants[work.tenant].running -= 1
 
     def put_back(self, partition: int, work: W) -> None:
-        """Give back what was taken, released, and did not run; it is its tenant's next of the partition."""
+        """Give back a record that was taken, released and did not run, as the next of its tenant."""
         self._queue(partition, work).appendleft(work)
 
     def finish(self, partition: int, key: Key) -> None:
-        """The lane's head, which was taken, is done: what waits behind it may run."""
+        """Remove the lane's head, which was taken and is done; the record behind it may run."""
         lanes = self._lanes[partition]
         waiting = lanes[key]
         if waiting is None:
@@ -146,7 +146,7 @@ class Lanes(Generic[W]):
         self._queue(partition, following).append(following)
 
     def drop(self, partition: int) -> None:
-        """Forget the partition's lanes with all that waits in them."""
+        """Forget the partition's lanes with all records that wait in them."""
         if self._lanes.pop(partition, None) is None:
             return
         for name, tenant in self._tenants.items():
@@ -156,7 +156,7 @@ class Lanes(Generic[W]):
                     del self._turns[name]
 
     def sweep(self) -> None:
-        """Forget the tenants that had nothing, now and at the sweep before."""
+        """Forget the tenants that had no record, now and at the sweep before."""
         for name, tenant in list(self._tenants.items()):
             empty = not tenant.running and not tenant.turns
             if empty and tenant.idle:
@@ -164,7 +164,7 @@ class Lanes(Generic[W]):
             tenant.idle = empty
 
     def _queue(self, partition: int, work: W) -> deque[W]:
-        """Where a record that may run is put; its tenant and its partition get their turns."""
+        """Return the queue for a record that may run; its tenant and its partition get their turns."""
         tenant = self._tenants.get(work.tenant)
         if tenant is None:
             tenant = self._tenants[work.tenant] = _Tenant()

@@ -1,9 +1,9 @@
-"""Until when the group surely counts us as a member.
+"""The time until which the group surely counts us as a member.
 
 A process that was stopped, or cut off from its coordinator, for longer than a session wakes up with
-partitions that are others' by now, and learns of it only by its next heartbeat. Until then its deadlines
-fire, its replies arrive, and it would write outcomes that differ from those that others have written. So
-what it writes needs a lease: a session long, from the sending of the last heartbeat that was answered.
+partitions that other workers have by now, and learns of it only by its next heartbeat. Until then its
+deadlines fire, its replies arrive, and it would write outcomes that differ from those of the other workers.
+So it writes only under a lease: a session long, from the sending of the last heartbeat that was answered.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class Lease:
-    """Begins with the first renewal.
+    """The lease of one member; it begins with the first renewal.
 
     Args:
         session_s: how long the group waits for a member's heartbeat.
@@ -25,9 +25,9 @@ class Lease:
         self._until = 0.0
 
     def valid(self) -> bool:
-        """Whether we cannot have been expelled."""
+        """Return whether we cannot have been expelled."""
         return self.clock() < self._until
 
     def renew(self, at: float) -> None:
-        """The group has answered to what was sent to it at that time."""
+        """Renew it, because the group has answered a request that was sent at that time."""
         self._until = max(self._until, at + self._session_s)

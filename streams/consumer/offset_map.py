@@ -1,12 +1,12 @@
-"""Which offsets above a commit point are done, as text that a commit carries along. Pure.
+"""The offsets above a commit point that are done, as text that a commit carries along. Pure.
 
-A restart reads it and does not run again what is done. It is `kt1:` and the base64 of
+After a restart, the records at these offsets do not run again. The text is `kt1:` and the base64 of
 
     kind (1 byte) | CRC-32 (4 bytes) | scan position + 1, or 0 for none (varint) | body
 
 where the body starts one above the commit point: a bitset (the highest bit of each byte first), or the
 lengths of runs (varints; incomplete, done, incomplete, …), deflated where that is smaller. The checksum
-covers the commit point too: a map that is damaged, or beside another offset, is no map. To believe it
+covers the commit point too: a map that is damaged, or belongs to another offset, is no map. To believe it
 would skip questions; to drop it only repeats work.
 """
 
@@ -18,16 +18,16 @@ from dataclasses import dataclass
 METADATA_MAX = 4096
 """The broker's default for `offset.metadata.max.bytes`, which it counts in characters."""
 START_BEYOND_MAX = 0.75
-"""Share of the limit above which nothing may be started that would make the map longer."""
+"""Share of the limit above which no record may start that would make the map longer."""
 COMPLETED_MAX = 1 << 20
 """Most offsets that a map names. Runs could name any number in a few bytes, and a reader holds them all."""
 
 _MAGIC = "kt1:"
 _OFFSET_MAX = (1 << 63) - 1
 _BODY_MAX = 1 << 16
-"""Longest body in bytes, inflated; what a reader is made to hold by a few bytes ends here."""
+"""Longest body in bytes, inflated: it bounds the memory that a few bytes can make a reader use."""
 _BITSET_MAX = 1 << 18
-"""Longest span of a bitset: over a longer one, what could be deflated to fit is shorter as runs."""
+"""Longest span of a bitset: a map of a longer span that could be deflated to fit is shorter as runs."""
 
 _STRIPPED, _BITSET, _RUNS = 0, 1, 2
 _DEFLATED = 0x80
@@ -56,7 +56,7 @@ class OffsetMap:
     Attributes:
         completed: the offsets above the commit point that are done.
         scan_from: where in the `answers` partition the recovery scan starts; None: not known.
-        stripped: the map was too long, so `completed` is empty whatever was done.
+        stripped: the map was too long and left out, so `completed` is empty.
     """
 
     completed: frozenset[int]
@@ -69,18 +69,15 @@ def encode(
     completed: Iterable[int],
     scan_from: int | None,
     limit: int = METADATA_MAX,
-    *,
-    stripped_scan_from: int | None = None,
 ) -> Encoded:
-    """The smallest text for this map.
+    """Encode the map in the smallest text.
 
     Args:
         commit_point: the offset to be committed with it.
         completed: the offsets above it that are done, ascending.
-        scan_from: the position in `answers` to scan from, given this map.
+        scan_from: the position in `answers` to scan from, given this map. It is left out with the map: the
+            answers that an earlier map vouched for are below it, and only times tell where they begin.
         limit: most characters.
-        stripped_scan_from: the position that is right where the map has to be left out. One that leans on
-            the map is not: what it counts on would be unknown.
 
     Raises:
         ValueError: `completed` is not ascending, or not above the commit point.
@@ -96,15 +93,15 @@ def encode(
             return Encoded(metadata, stripped=False, ratio=ratio)
     else:
         ratio = max(done / COMPLETED_MAX, 2.0)
-    metadata = _pack(_STRIPPED, commit_point, stripped_scan_from, b"")
+    metadata = _pack(_STRIPPED, commit_point, None, b"")
     return Encoded(metadata if len(metadata) <= limit else "", stripped=True, ratio=ratio)
 
 
 def decode(metadata: str | None, commit_point: int) -> OffsetMap | None:
-    """Read the text that was committed with this offset.
+    """Read the text that was committed with this offset; raise nothing.
 
-    None where it is empty, of another writer or version, damaged, or of another commit point; nothing is
-    raised, whatever it holds.
+    Returns:
+        None where it is empty, of another writer or version, damaged, or of another commit point.
     """
     if not metadata or not metadata.startswith(_MAGIC) or not 0 <= commit_point <= _OFFSET_MAX:
         return None
@@ -123,15 +120,15 @@ def decode(metadata: str | None, commit_point: int) -> OffsetMap | None:
 
 
 def may_start_beyond(ratio: float) -> bool:
-    """Whether records above the highest completed offset may start, while the last map had this `ratio`.
+    """Return whether records above the highest completed offset may start after a map of this `ratio`.
 
-    Those below it never make the map's span longer.
+    Records below it never make the map's span longer.
     """
     return ratio <= START_BEYOND_MAX
 
 
 def _runs(commit_point: int, completed: Iterable[int]) -> list[int]:
-    """Lengths from one above the commit point: incomplete (the first may be 0), done, incomplete, …, done."""
+    """Return lengths from one above the commit point: incomplete (the first may be 0), done, …, done."""
     offsets = list(completed)
     if not 0 <= commit_point <= _OFFSET_MAX:
         raise ValueError(f"{commit_point} is no offset")
@@ -233,7 +230,7 @@ def _varints(numbers: list[int]) -> bytes:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number (of 64 bits at most) and where the next one starts; raises IndexError at the end."""
+    """Return a number (of 64 bits at most) and where the next one starts; raise IndexError at the end."""
     number = 0
     for shift in range(0, 64, 7):
         byte = data[at]

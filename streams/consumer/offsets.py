@@ -1,4 +1,4 @@
-"""Which offsets of one partition are done, and up to where that may be committed.
+"""The polled offsets of one partition that are not done, and the offset that may be committed.
 
 Only *polled* offsets are tracked, so the gaps that compaction and transaction markers leave cost
 nothing and hold nothing up. The algorithm is that of Confluent's Parallel Consumer.
@@ -14,10 +14,10 @@ class OffsetTracker:
     Every method is O(1), amortised; only `incomplete` and `completed` walk.
 
     Args:
-        known: offsets that were completed before, by whoever had the partition.
+        known: offsets that were completed before, by any worker that had the partition.
 
     Attributes:
-        epoch: which assignment this tracker belongs to. It grows where the partition stays with us.
+        epoch: the assignment that this tracker belongs to. It grows where the partition stays with us.
         changes: grows with every offset that completes.
     """
 
@@ -27,12 +27,12 @@ class OffsetTracker:
         self.epoch = epoch
         self.changes = 0
         self._open: deque[int] = deque()
-        """Polled and not yet below the commit point, ascending; those in `_done` are complete."""
+        """Offsets polled and not yet below the commit point, ascending; the ones in `_done` are complete."""
         self._done: set[int] = set()
         self._known = set(known)
-        """Completed before, and not polled yet."""
+        """Offsets that were completed before and are not polled yet."""
         self._ages: deque[tuple[int, float]] = deque()
-        """(first offset, time) of each poll that `_open` still holds records of."""
+        """The first offset and the time of each poll that `_open` still holds records of."""
         self._next: int | None = None
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class OffsetTracker:
         """Take in the next record, polled at `now` (seconds; the same for all records of a poll).
 
         Returns:
-            Whether it is incomplete; one that was completed before must not run again.
+            Whether it is incomplete; a record that was completed before must not run again.
 
         Raises:
             ValueError: the offset is not above every one polled before.
@@ -63,7 +63,7 @@ class OffsetTracker:
         return True
 
     def complete(self, offset: int) -> None:
-        """The record's outcome is safe.
+        """Note that the record's outcome is safe.
 
         Raises:
             ValueError: the offset was not polled, or is complete already.
@@ -81,15 +81,15 @@ class OffsetTracker:
 
     @property
     def next(self) -> int | None:
-        """One above the highest offset polled; None before anything was."""
+        """One above the highest polled offset; None before the first poll."""
         return self._next
 
     @property
     def commit_point(self) -> int | None:
-        """Everything polled below it is complete; None before anything was polled.
+        """The offset below which all polled ones are complete; None before the first poll. It only grows.
 
-        The lowest incomplete offset; with none, one above the highest polled, or above what is known to
-        be complete from there on.
+        It is the lowest incomplete offset. Without one it is one above the highest polled offset, and above
+        the offsets from there on that are known to be complete.
         """
         if self._open:
             return self._open[0]
@@ -124,7 +124,7 @@ class OffsetTracker:
         return (offset for offset in self._open if offset not in self._done)
 
     def oldest_age(self, now: float) -> float:
-        """Seconds since the lowest incomplete offset was polled; 0 with none."""
+        """Return the seconds since the lowest incomplete offset was polled; 0 without one."""
         if not self._open:
             return 0.0
         lowest, ages = self._open[0], self._ages

@@ -1,9 +1,9 @@
-"""Notices a consumer that has stopped for no reason: decides from what is observed, does nothing itself.
+"""Notices a consumer that has stopped for no reason: judges observations, and acts on nothing itself.
 
-aiokafka can lose a rejoin, stop fetching or end its coordination, and has no signal of it; and a poll that
-never returns is noticed by nobody. What is slow is not stuck: a partition is only looked at while its
-records are wanted, so a model that takes long or a worker that is full is no symptom; and while the broker
-does not answer somebody else either, or this process itself stood still, nothing counts.
+aiokafka can lose a rejoin, stop fetching or end its coordination, and gives no signal of it; and nobody
+notices a poll that never returns. A slow consumer is not stuck: a partition is only looked at while its
+records are wanted, so a slow model or a full worker is no symptom. While the broker does not answer another
+connection either, or this process itself stood still, nothing counts.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from typing import Literal
 
 
 class StuckError(Exception):
-    """The consumer is stuck, and new ones in its place have not helped: the process has to begin anew."""
+    """The consumer is stuck, and new ones in its place did not help: the process has to be restarted."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long each thing may last, in seconds, before it is a symptom.
+    """The seconds that each state may last before it is a symptom.
 
     Attributes:
         polls_s: in the group without a poll.
         rejoin_s: out of the group; more than its rebalance time-out.
         stall_s: without a record of a partition, though some are wanted and there are some.
-        gap_s: between two observations; after a longer one it was this process that stood still.
-        rebuilds: consumers made anew in a row, without effect, before it is given up.
+        gap_s: between two observations; a longer gap means that this process stood still.
+        rebuilds: how many new consumers in a row may have no effect before the watchdog gives up.
     """
 
     polls_s: float = 150.0
@@ -38,16 +38,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What can be seen of a consumer at one moment.
+    """The state of a consumer at one moment.
 
     Attributes:
         now: seconds on a clock that only grows.
         polled_at: when the last poll returned, on that clock; 0 before the first.
         ended: why it has ended by itself; empty while it has not.
-        joined: whether the group has given us partitions, were they none, and not taken them since.
-        epoch: grows each time that it does.
-        positions: of each partition whose records are wanted, the offset that is read next; -1: not known.
-        ends: of our partitions on the broker, asked over another connection; None: it did not tell.
+        joined: whether the group has given us partitions, if only none, and not taken them since.
+        epoch: grows each time that the group gives us partitions.
+        positions: the offset that is read next of each partition whose records are wanted; -1: not known.
+        ends: the ends of our partitions, asked over another connection; None: the broker did not answer.
     """
 
     now: float
@@ -63,19 +63,23 @@ Symptom = Literal["ended", "polls", "group", "records"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do: nothing, make the consumer anew, or give up; and why: in one word, and for people."""
+class Diagnosis:
+    """The action to take on a consumer, with its symptom and the details for people.
+
+    Attributes:
+        action: "rebuild" replaces the consumer by a new one, "dead" gives up.
+    """
 
     action: Literal["ok", "rebuild", "dead"]
     symptom: Symptom | None = None
     detail: str = ""
 
 
-OK = Verdict("ok")
+OK = Diagnosis("ok")
 
 
 class Watchdog:
-    """Judges a consumer by what is observed of it every few seconds."""
+    """Judges a consumer by observations of it, one every few seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -83,13 +87,13 @@ class Watchdog:
         self._polled_at = 0.0
         self._joined_at = 0.0
         self._waiting: dict[int, tuple[int, float]] = {}
-        """Of each partition with records that are wanted: where it stands, and since when."""
+        """The position of each partition whose records are wanted, and the time since when it has it."""
         self._moves = False
-        """Whether each of those has moved since the last observation."""
+        """Whether each of these positions has moved since the last observation."""
         self._rebuilds = 0
 
-    def observe(self, seen: Observation) -> Verdict:
-        """Judge. After "rebuild" all limits begin anew."""
+    def observe(self, seen: Observation) -> Diagnosis:
+        """Judge an observation. After "rebuild" all limits begin anew."""
         last, self._last = self._last, seen
         if last is None or seen.ends is None or seen.now - last.now > self._limits.gap_s:
             self._begin_anew(seen)
@@ -128,15 +132,15 @@ class Watchdog:
         if (silent_s := now - self._polled_at) > limits.polls_s:
             return "polls", f"no poll has returned for {silent_s:.0f} s"
         if (out_s := now - self._joined_at) > limits.rejoin_s:
-            return "group", f"it has been out of its group for {out_s:.0f} s"
+            return "group", f"the consumer has been out of its group for {out_s:.0f} s"
         stalled = sorted(n for n, (_, since) in self._waiting.items() if now - since > limits.stall_s)
         if stalled:
-            return "records", f"nothing came of the partitions {stalled} for {limits.stall_s:.0f} s"
+            return "records", f"no record of the partitions {stalled} has come for {limits.stall_s:.0f} s"
         return None
 
-    def _act(self, seen: Observation, symptom: Symptom, detail: str) -> Verdict:
+    def _act(self, seen: Observation, symptom: Symptom, detail: str) -> Diagnosis:
         self._begin_anew(seen)
         if self._rebuilds < self._limits.rebuilds:
             self._rebuilds += 1
-            return Verdict("rebuild", symptom, detail)
-        return Verdict("dead", symptom, f"{detail}; {self._rebuilds} new consumers did not help")
+            return Diagnosis("rebuild", symptom, detail)
+        return Diagnosis("dead", symptom, f"{detail}; {self._rebuilds} new consumers did not help")

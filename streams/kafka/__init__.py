@@ -1,1 +1,1 @@
-"""The cluster as settings name it, and the one home of aiokafka's quirks."""
+"""The cluster that the settings name, and the one home of aiokafka's quirks."""

@@ -1,7 +1,7 @@
-"""What a user has to be allowed on a cluster that has ACLs: which rights each command needs, and which lack.
+"""The rights that each command needs on a cluster that has ACLs, and the ones that a user is missing.
 
-The broker tells what we may do before anything is read or written (KIP-430). One that does not tell is
-believed to allow it.
+The broker tells our rights before anything is read or written (KIP-430). A broker that does not tell is
+believed to allow everything.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _NOT_TOLD = -(2**31)
 
 
 class Operation(Enum):
-    """Kafka's operations of an ACL, by their number in its protocol."""
+    """The operations of Kafka's ACLs, by their number in its protocol."""
 
     READ = 3
     WRITE = 4
@@ -40,7 +40,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One ACL that allows something; READ and WRITE hold DESCRIBE."""
+    """An ACL that allows one operation; READ and WRITE include DESCRIBE."""
 
     operation: Operation
     resource: Literal["topic", "group"]
@@ -55,7 +55,10 @@ def _on_topics(operation: Operation, names: Iterable[str]) -> list[Right]:
 
 
 def worker_rights(settings: Settings, knowledge_group: str | None = None) -> list[Right]:
-    """What `kotae worker` needs; `knowledge_group` fills an index that workers share, if they do."""
+    """Return the rights that `kotae worker` needs.
+
+    `knowledge_group` fills an index that workers share; None where each has its own.
+    """
     topics = Topics(settings.kafka.topic_prefix)
     reads = (topics.questions, topics.documents, topics.answers, topics.journal)
     writes = (topics.answers, topics.journal, topics.dead_letters, topics.events, topics.deltas)
@@ -68,25 +71,25 @@ def worker_rights(settings: Settings, knowledge_group: str | None = None) -> lis
 
 
 def ask_rights(kafka: Kafka, *, streaming: bool) -> list[Right]:
-    """What `kotae ask` and `streams.client` need."""
+    """Return the rights that `kotae ask` and `streams.client` need."""
     topics = Topics(kafka.topic_prefix)
     reads = [topics.answers, *([topics.deltas] if streaming else [])]
     return [*_on_topics(Operation.WRITE, [topics.questions]), *_on_topics(Operation.READ, reads)]
 
 
 def ingest_rights(kafka: Kafka) -> list[Right]:
-    """What `kotae ingest` needs."""
+    """Return the rights that `kotae ingest` needs."""
     return _on_topics(Operation.WRITE, [Topics(kafka.topic_prefix).documents])
 
 
 def offsets_rights(kafka: Kafka, group_id: str) -> list[Right]:
-    """What `kotae offsets show` needs."""
+    """Return the rights that `kotae offsets show` needs."""
     questions = Topics(kafka.topic_prefix).questions
     return [*_on_topics(Operation.READ, [questions]), Right(Operation.DESCRIBE, "group", group_id)]
 
 
 def dead_letter_rights(kafka: Kafka, *, redrive: bool = False) -> list[Right]:
-    """What `kotae dlq list` and `show` need, and `kotae dlq redrive`."""
+    """Return the rights that `kotae dlq list` and `show` need, or `kotae dlq redrive`."""
     topics = Topics(kafka.topic_prefix)
     return [
         *_on_topics(Operation.READ, (topics.dead_letters, topics.answers, topics.questions)),
@@ -95,12 +98,12 @@ def dead_letter_rights(kafka: Kafka, *, redrive: bool = False) -> list[Right]:
 
 
 def list_rights(kafka: Kafka) -> list[Right]:
-    """What `kotae topics list` needs."""
+    """Return the rights that `kotae topics list` needs."""
     return _on_topics(Operation.DESCRIBE, sorted(Topics(kafka.topic_prefix).own))
 
 
 async def amissing(admin: AIOKafkaAdminClient, rights: Collection[Right]) -> list[Right]:
-    """Those of the rights that we lack, in their order; those on a topic that is not there count as given.
+    """Return the rights that we lack, in their order; a right on a topic that is not there counts as given.
 
     Raises:
         KafkaError: the cluster cannot be asked.
@@ -147,7 +150,7 @@ async def _group_operations(admin: AIOKafkaAdminClient, group: str) -> int:
 
 
 async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
-    """The broker that leads the group; a new cluster makes its topic for that when it is first asked."""
+    """Return the broker that leads the group; a new cluster creates its topic of groups when first asked."""
     for pause_s in (0.1, 0.2, 0.4, 0.8, 1.6):
         with contextlib.suppress(GroupCoordinatorNotAvailableError):
             return int(await admin.find_coordinator(group))
@@ -155,7 +158,7 @@ async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
     return int(await admin.find_coordinator(group))
 
 
-# aiokafka's own requests stop at versions that tell nothing of rights, or read the answer as an older one.
+# aiokafka's own requests stop at versions without rights, or read the answer as an older version.
 
 
 class _TopicRightsResponse(Response):  # type: ignore[misc]  # aiokafka has no type hints

@@ -5,10 +5,10 @@ from collections.abc import Awaitable
 
 
 async def within(timeout_s: float, closing: Awaitable[None]) -> bool:
-    """Whether it has ended well. Raises nothing but the caller's own cancellation.
+    """Return whether the closing ended well; raise nothing but the caller's own cancellation.
 
-    Without a broker, or where a fetch has just begun, what closes an aiokafka client hangs or raises
-    CancelledError: either would end whoever waits for it.
+    Without a broker, or where a fetch has just begun, the closing of an aiokafka client hangs or raises
+    CancelledError: either would end the caller.
     """
     task = asyncio.ensure_future(closing)
     try:

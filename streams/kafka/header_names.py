@@ -1,8 +1,8 @@
-"""Records with a header whose name is not UTF-8.
+"""Reads records with a header whose name is not UTF-8.
 
 Kafka takes any bytes for a name, but aiokafka's compiled reader raises where one does not decode, and
 would at every poll from then on: one such record stops its partition for ever. So the batch that it
-lies in, and no other, is read again here, without those headers.
+lies in, and no other, is read again here, without such headers.
 """
 
 import struct
@@ -15,20 +15,20 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 UNREADABLE = ("", b"a header's name is not UTF-8")
-"""The last header of a record that had others which could not be read; known by its identity, so that no
-producer can write it."""
+"""The last header of a record that had headers which could not be read. It is known by its identity, so that
+no producer can write it."""
 
 _BATCH = struct.Struct(">qi")
-"""How a batch begins: its first offset, and the bytes that follow."""
+"""The beginning of a batch: its first offset, and the number of bytes that follow."""
 
 
 def read_any_header_name() -> None:
-    """Have every aiokafka consumer of this process read them; it has no setting or hook for it."""
+    """Have every aiokafka consumer of this process read such records; aiokafka has no setting for it."""
     fetcher.MemoryRecords = _Records
 
 
 class _Record(NamedTuple):
-    """What aiokafka's own records have."""
+    """A record with the attributes of aiokafka's own."""
 
     offset: int
     timestamp: int
@@ -40,7 +40,7 @@ class _Record(NamedTuple):
 
 
 class _Records:
-    """In place of `MemoryRecords`: the batches of one fetched partition."""
+    """The batches of one fetched partition, in place of `MemoryRecords`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -53,7 +53,7 @@ class _Records:
 
 
 class _Batch:
-    """A batch of aiokafka's, read again by `_read_again` where it cannot be read."""
+    """A batch of aiokafka's, which `_read_again` reads where aiokafka cannot."""
 
     def __init__(self, batch: Any, data: bytes) -> None:
         self._batch = batch

@@ -1,6 +1,6 @@
-"""The first connection to the cluster: why it fails, and that nothing is sent in the clear unasked.
+"""The first connection to the cluster: says why it fails, and sends nothing in the clear unasked.
 
-aiokafka logs what it meets and tries again; an operator is better served by one line.
+aiokafka logs each failure and tries again; an operator is better served by one line.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ async def arequire_connection(kafka: Kafka, options: Mapping[str, Any]) -> None:
     """Connect to one of the brokers, log in, and ask it something.
 
     Raises:
-        SettingsError: what is sent could be read on its way, and `kafka.allow_plaintext` is not set.
-        OperatorError: no broker answers, or none lets us in; the message says why and what to do.
+        SettingsError: others could read the traffic on its way, and `kafka.allow_plaintext` is not set.
+        OperatorError: no broker answers, or none lets us in; the message says why, and how to mend it.
     """
     hosts = collect_hosts(kafka.bootstrap_servers)
     await arefuse_plaintext(kafka, [host for host, _, _ in hosts])
@@ -58,7 +58,7 @@ async def arequire_connection(kafka: Kafka, options: Mapping[str, Any]) -> None:
         else:
             return
     if refusal:
-        raise OperatorError(f"a broker listens, but it cannot be worked with: {refusal}")
+        raise OperatorError(f"a broker listens, but it cannot be used: {refusal}")
     raise OperatorError(
         f"no Kafka broker answers at {kafka.bootstrap_servers} ({absent}): start one with 'kotae broker', or "
         "name yours in KOTAE_KAFKA__BOOTSTRAP_SERVERS"
@@ -69,7 +69,7 @@ async def arefuse_plaintext(kafka: Kafka, hosts: Collection[str]) -> None:
     """Refuse to send anything in the clear to another machine than this one.
 
     Raises:
-        SettingsError: one of the hosts is elsewhere, and nothing allows it.
+        SettingsError: one of the hosts is another machine, and `kafka.allow_plaintext` is not set.
     """
     if kafka.allow_plaintext:
         return
@@ -77,8 +77,8 @@ async def arefuse_plaintext(kafka: Kafka, hosts: Collection[str]) -> None:
         for host in hosts:
             if not await _is_this_machine(host):
                 raise SettingsError(
-                    f"Kafka at {host} would be spoken to with {kafka.security_protocol}, which anybody on "
-                    "the way can read and change: set KOTAE_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SSL, or "
+                    f"Kafka at {host} would be reached with {kafka.security_protocol}, which others can read "
+                    "and change on the way: set KOTAE_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SSL, or "
                     "allow it on a network of your own with KOTAE_KAFKA__ALLOW_PLAINTEXT=true"
                 )
     parts = urlsplit(kafka.oauth_token_url)
@@ -90,7 +90,7 @@ async def arefuse_plaintext(kafka: Kafka, hosts: Collection[str]) -> None:
 
 
 async def _is_this_machine(host: str) -> bool:
-    """Whether all addresses of the host are our own; one that nobody knows leads nowhere."""
+    """Return whether all addresses of the host are our own; an unknown host leads nowhere."""
     host = host.strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback or _is_own(host)
@@ -118,11 +118,11 @@ async def _log_in(host: str, port: int, options: Mapping[str, Any]) -> None:
     try:
         await connection.connect()
         # aiokafka takes a refused token, and a missing certificate, for a success until it asks for more.
-        # What a broker that refused says then is read as an empty answer.
+        # The refusal of the broker is then read as an empty answer.
         if not (await connection.send(MetadataRequest([]))).brokers:
             raise KafkaConnectionError("the broker names no broker")
     finally:
-        # TLS ends with a word from the other side; where nothing was opened, nothing is said.
+        # TLS ends with a message from the other side; a connection that was not opened has none.
         if (closed := connection.close()) is not None:
             await asyncio.wait([closed], timeout=CLOSE_S)
 
@@ -156,7 +156,7 @@ _CLOSED_WITH = {
 
 
 def _why(error: Exception, kafka: Kafka) -> str:
-    """What is wrong with the connection, as one line that goes on after the broker's address."""
+    """Return why the connection failed, as a line that goes on after the broker's address."""
     protocol, mechanism = kafka.security_protocol, kafka.sasl_mechanism
     proof = mechanism if protocol.startswith("SASL") else protocol
     text = next((text for kind, text in _WHYS if isinstance(error, kind)), _CLOSED_WITH.get(proof, _CLOSED))

@@ -1,7 +1,7 @@
-"""Tokens for SASL/OAUTHBEARER: from an identity provider, or from a file that others keep fresh.
+"""Tokens for SASL/OAUTHBEARER, from an identity provider or from a file that another program keeps fresh.
 
-A token is asked for whenever a connection to a broker is opened, so one is kept until shortly before it ends.
-What an identity provider says in words is not repeated in errors: it may hold the credentials.
+Each connection to a broker asks for a token, so one is kept until shortly before it expires. Errors do not
+repeat the text of an identity provider, which may hold the credentials.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ TIMEOUT_S = 10.0
 RENEW_AT = 0.8
 """The share of a token's life after which the next one is fetched, as Kafka's own clients do."""
 LIFETIME_S = 300.0
-"""For a token whose server does not say how long it holds."""
+"""The life of a token whose server does not tell it."""
 RESPONSE_MAX = 1_048_576
 _ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope"}
     | {"unsupported_grant_type"}
 )
-"""RFC 6749, 5.2."""
+"""The error codes of RFC 6749, 5.2."""
 
 
 class TokenError(KafkaError):  # type: ignore[misc]  # aiokafka has no type hints
-    """There is no token to be had; aiokafka takes it for a connection that failed, and tries again."""
+    """No token can be had; aiokafka takes it for a connection that failed, and tries again."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -47,10 +47,10 @@ class _Refused(msgspec.Struct):
 
 
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no type hints
-    """RFC 6749's grant for a service of its own, with HTTP Basic as Kafka's Java client does it.
+    """The client credentials grant of RFC 6749, with HTTP Basic like Kafka's Java client.
 
     Args:
-        extensions: sent to the broker with the token (Confluent Cloud wants some).
+        extensions: sent to the broker with the token (Confluent Cloud needs some).
         ssl_context: for the identity provider; None: the system's authorities.
         clock: seconds, on any scale.
     """
@@ -77,10 +77,10 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafk
         self._renew_at = self._ends_at = 0.0
 
     async def token(self) -> str:
-        """A token that holds for now.
+        """Return a valid token.
 
         Raises:
-            TokenError: the provider is away or refuses, and the last token has ended.
+            TokenError: the provider is away or refuses, and the last token has expired.
         """
         async with self._asking:
             if not self._token or self._clock() >= self._renew_at:
@@ -97,7 +97,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafk
             return self._token
 
     def extensions(self) -> dict[str, str]:
-        """What goes to the broker with the token."""
+        """Return the extensions that go to the broker with the token."""
         return self._extensions
 
     async def _fetch(self) -> _Granted:
@@ -140,14 +140,14 @@ def _reason(body: bytes) -> str:
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no type hints
-    """The token that a file holds now, as a Kubernetes service account's."""
+    """The token in a file at this moment, such as that of a Kubernetes service account."""
 
     def __init__(self, path: str, extensions: Mapping[str, str] | None = None) -> None:
         self._path = Path(path)
         self._extensions = dict(extensions or {})
 
     async def token(self) -> str:
-        """What the file holds.
+        """Return the content of the file.
 
         Raises:
             TokenError: it cannot be read, or is empty.
@@ -161,5 +161,5 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no
         return token
 
     def extensions(self) -> dict[str, str]:
-        """What goes to the broker with the token."""
+        """Return the extensions that go to the broker with the token."""
         return self._extensions

@@ -15,14 +15,14 @@ from streams.settings.model import Kafka
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
-    """The keyword arguments that every aiokafka client takes.
+    """Return the keyword arguments that every aiokafka client takes.
 
     Raises:
-        SettingsError: a file cannot be used, or the log-in that is wanted lacks something.
+        SettingsError: a file cannot be used, or a setting of the log-in is missing.
     """
     # At DEBUG it writes whole requests, the bytes of a SASL log-in included.
     logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
-    # The readers of documents and answers must pass such a record as well.
+    # The readers of documents and answers must get past such a record as well.
     read_any_header_name()
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers,
@@ -52,7 +52,7 @@ def _ssl_context(kafka: Kafka) -> SSLContext:
             cafile=kafka.ssl_cafile or None,
             certfile=kafka.ssl_certfile or None,
             keyfile=kafka.ssl_keyfile or None,
-            # Even where there is none: OpenSSL would ask the terminal for it.
+            # Even where there is none, because OpenSSL would ask the terminal for it.
             password=kafka.ssl_key_password,
         )
     except OSError as error:
@@ -78,7 +78,7 @@ def _token_provider(kafka: Kafka) -> AbstractTokenProvider:
         )
     context = create_default_context()
     if kafka.ssl_cafile:
-        # An identity provider of one's own is often signed for by the same authority as the brokers.
+        # The authority of the brokers often signs for a private identity provider, too.
         context.load_verify_locations(kafka.ssl_cafile)
     return ClientCredentials(
         kafka.oauth_token_url,

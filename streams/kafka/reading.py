@@ -14,11 +14,11 @@ from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
 MACHINES_SKEW_MS = 300_000
-"""How far the clocks of brokers and workers may be apart, where only times tell where reading begins."""
+"""How far the clocks of brokers and workers may be apart, where only times tell where to read from."""
 CLOCK_SKEW_MS = MACHINES_SKEW_MS + 3_600_000
 """How far a time of an asker, or one that a record took over from one, may be from the clock of a worker.
 An hour more, because a broker refuses a record whose time is further ahead of its own clock
-(`message.timestamp.after.max.ms`). To read from too late would miss what was done: it would be repeated."""
+(`message.timestamp.after.max.ms`). To read from too late would miss completed work, which would be repeated."""
 POLL_MS = 200
 BATCH = 500
 """Records taken in at once: to decode them must not hold the event loop for long."""

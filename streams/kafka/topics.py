@@ -1,7 +1,7 @@
-"""The topics of a cluster: checked before anybody uses them, listed, created, widened.
+"""Checks, lists, creates and widens the topics of a cluster.
 
-aiokafka logs in a tight loop, for a minute, where a topic is missing: whoever produces or consumes calls
-`acheck_topics` first.
+aiokafka logs in a tight loop, for a minute, where a topic is missing. So each command that produces or
+consumes calls `acheck_topics` first.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from streams.settings.model import Kafka
 
 REQUEST_TIMEOUT_S = 10.0
 REPLICATION = 3
-"""Copies of a new topic, where the cluster has so many brokers."""
+"""Copies of a new topic, if the cluster has as many brokers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic of ours as the cluster has it; `partitions` is 0 where it is missing."""
+    """One of our topics in the cluster; `partitions` is 0 where it is missing."""
 
     name: str
     partitions: int
@@ -40,7 +40,7 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collec
 
     Raises:
         OperatorError: no broker, a right or a topic is missing, or `answers` or `journal` has fewer
-            partitions than `questions`; the message says what to do.
+            partitions than `questions`; the message says how to mend it.
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
@@ -58,16 +58,16 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collec
     for name in (topics.answers, topics.journal):
         if name in needed and partitions[name] < asked:
             raise OperatorError(
-                f"{name} has {partitions[name]} partitions and {topics.questions} has {asked}, but what is "
-                "written of a question goes to its partition: 'kotae topics create' adds what is missing"
+                f"{name} has {partitions[name]} partitions and {topics.questions} has {asked}, but the "
+                "records of a question need its partition number: 'kotae topics create' adds the missing ones"
             )
 
 
 async def arequire_rights(kafka: Kafka, admin: AIOKafkaAdminClient, rights: Collection[Right]) -> None:
-    """Check that the cluster allows us all of it.
+    """Check that the cluster gives us all these rights.
 
     Raises:
-        OperatorError: it does not; the message names what lacks, and for whom.
+        OperatorError: it does not; the message names the missing rights, and the user.
     """
     if missing := await amissing(admin, rights):
         raise OperatorError(_not_allowed(kafka, missing))
@@ -82,7 +82,7 @@ def _not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
 
 
 async def alist_topics(kafka: Kafka) -> list[TopicState]:
-    """Every topic of ours, in the order of `Topics.specs`, the missing ones too."""
+    """List our topics, in the order of `Topics.specs`, including the missing ones."""
     async with admin_client(kafka) as admin:
         await arequire_rights(kafka, admin, list_rights(kafka))
         found = await _describe(admin)
@@ -90,17 +90,17 @@ async def alist_topics(kafka: Kafka) -> list[TopicState]:
 
 
 async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> list[TopicState]:
-    """Create the topics that are missing and wait until they can be used; what is there stays.
+    """Create the missing topics and wait until they can be used; existing ones stay as they are.
 
     `answers` and `journal` are written by partition number, so they are widened to `questions` where they
     are narrower. Keyed topics never are: their keys would move to other partitions.
 
     Args:
-        kafka: `partitions` is what `questions` gets where it is missing.
-        replication: copies; None: `REPLICATION`, or the number of brokers where there are fewer.
+        kafka: `partitions` is the number for `questions`, if it is missing.
+        replication: copies; None: `REPLICATION`, or the number of brokers if there are fewer.
 
     Raises:
-        OperatorError: no broker, or it refused.
+        OperatorError: no broker answers, or it refuses.
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
@@ -136,7 +136,7 @@ async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> lis
 
 @asynccontextmanager
 async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
+    """Open an admin client for a few requests, all of them within `REQUEST_TIMEOUT_S`."""
     options = client_options(kafka)
     await arequire_connection(kafka, options)
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000 / 2))
@@ -148,7 +148,7 @@ async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
             yield admin
     except (KafkaError, TimeoutError, OSError) as error:
         raise OperatorError(
-            f"a broker listens at {kafka.bootstrap_servers}, but it cannot be worked with "
+            f"a broker listens at {kafka.bootstrap_servers}, but it cannot be used "
             f"({type(error).__name__}: {error}): check KOTAE_KAFKA__SECURITY_PROTOCOL, the log-in, and that "
             "the addresses which the brokers advertise can be reached from here"
         ) from error
@@ -157,7 +157,7 @@ async def admin_client(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[Any]]:
-    """The partitions of every topic that can be used now; asking for all of them creates none."""
+    """Return the partitions of each topic that can be used now; to ask for all of them creates none."""
     return {
         topic["topic"]: topic["partitions"]
         for topic in await admin.describe_topics()

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 
-from streams.consumer.watchdog import Observation, StuckError, Verdict, Watchdog
+from streams.consumer.watchdog import Diagnosis, Observation, StuckError, Watchdog
 from streams.telemetry.hook import Hook
 from streams.worker.backlog import Backlog, DrainEstimate, lag_of
 
@@ -93,13 +93,13 @@ class Monitor:
         finally:
             await self._backlog.aclose()
 
-    async def _act(self, verdict: Verdict) -> None:
-        if verdict.action == "dead":
-            raise StuckError(verdict.detail)
-        if verdict.action == "rebuild":
+    async def _act(self, diagnosis: Diagnosis) -> None:
+        if diagnosis.action == "dead":
+            raise StuckError(diagnosis.detail)
+        if diagnosis.action == "rebuild":
             self._rebuilds += 1
-            self._last = verdict.detail
-            self._hook.consumer_rebuilt(str(verdict.symptom), verdict.detail)
+            self._last = diagnosis.detail
+            self._hook.consumer_rebuilt(str(diagnosis.symptom), diagnosis.detail)
         elif not self._refused:
             return
         # A failed replacement is repeated without a new verdict, until it connects or the watchdog gives up.

@@ -93,5 +93,5 @@ async def test_a_listener_that_is_not_kafka_is_said() -> None:
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(OperatorError, match="cannot be worked with"):
+        with pytest.raises(OperatorError, match="cannot be used"):
             await acheck_topics(Kafka(bootstrap_servers=f"127.0.0.1:{port}"), needed=["questions"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.consumer.watchdog import Limits, Observation, Verdict, Watchdog
+from streams.consumer.watchdog import Diagnosis, Limits, Observation, Watchdog
 
 EVERY_S = 5.0
 LIMITS = Limits(polls_s=150, rejoin_s=150, stall_s=60, gap_s=20, rebuilds=2)
@@ -77,7 +77,7 @@ class Consumer:
         self.epoch += 1
 
 
-def verdicts(dog: Watchdog, consumer: Consumer, seconds: float) -> Iterator[Verdict]:
+def verdicts(dog: Watchdog, consumer: Consumer, seconds: float) -> Iterator[Diagnosis]:
     for _ in range(int(seconds / EVERY_S)):
         yield dog.observe(consumer.step())
 
