@@ -22,9 +22,9 @@ INCREASE, INCREASE_FAST = 1.03, 1.2
 """The factors of growth in half a second: slow near the limit at which the loop was last late, else fast."""
 NEAR = 0.85
 LEAST = 400
-"""The lowest limit. Below it, fewer questions would not be cheaper: a turn of the loop that serves few of them
-costs as much as one that serves many. A loop that is late all the same is held up by something else, such
-as other processes."""
+"""The lowest limit. Below it, fewer questions would not be cheaper: a turn of the loop that serves few of
+them costs as much as one that serves many. A loop that is late all the same is held up by something else,
+such as other processes."""
 
 
 class Capacity:

@@ -18,7 +18,7 @@ MACHINES_SKEW_MS = 300_000
 CLOCK_SKEW_MS = MACHINES_SKEW_MS + 3_600_000
 """How far a time of an asker, or one that a record took over from one, may be from the clock of a worker.
 An hour more, because a broker refuses a record whose time is further ahead of its own clock
-(`message.timestamp.after.max.ms`). To read from too late would miss completed work, which would be repeated."""
+(`message.timestamp.after.max.ms`). To read from too late would miss completed work, and repeat it."""
 POLL_MS = 200
 BATCH = 500
 """Records taken in at once: to decode them must not hold the event loop for long."""

@@ -67,7 +67,7 @@ def kotae(kafka: Kafka, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env_of(kafka), capture_output=True, text=True, timeout=60, cwd=ROOT)
 
 
-async def test_worker_ask_ingest_and_offsets_with_these_and_no_more(
+async def test_each_command_works_with_its_rights_and_no_more(
     secured_broker: SecuredBroker, prefix: str, let: Callable[..., object], tmp_path: Path
 ) -> None:
     import asyncio
@@ -108,7 +108,7 @@ async def test_worker_ask_ingest_and_offsets_with_these_and_no_more(
     assert "uthoriz" not in program.output
 
 
-async def test_whatever_lacks_is_named_before_anything_begins(
+async def test_a_missing_right_is_named_before_anything_begins(
     secured_broker: SecuredBroker, prefix: str, let: Callable[..., object]
 ) -> None:
     kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix, reply_topics=(f"{prefix}replies",))
@@ -161,7 +161,7 @@ async def test_without_any_right_each_command_says_so_in_one_line(
     assert "allow" in done.stderr
 
 
-async def test_topics_are_created_and_listed_with_these_and_no_more(
+async def test_topics_are_created_and_listed_with_their_rights_and_no_more(
     secured_broker: SecuredBroker, topic_prefix: str, let: Callable[..., object]
 ) -> None:
     kafka = secured_broker.sasl("PLAIN", topic_prefix=topic_prefix)
@@ -181,7 +181,7 @@ async def test_topics_are_created_and_listed_with_these_and_no_more(
         await acls.take(rights)
 
 
-def test_the_documents_list_them() -> None:
+def test_the_documents_list_the_rights() -> None:
     page = (ROOT / "docs" / "security.md").read_text("utf-8")
     kafka = Kafka()
     settings = Settings()

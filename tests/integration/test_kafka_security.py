@@ -163,23 +163,27 @@ class TestWhatIsSaid:
         return message
 
     @pytest.mark.parametrize("mechanism", MECHANISMS)
-    async def test_a_wrong_password(self, broker: SecuredBroker, mechanism: str) -> None:
+    async def test_a_wrong_password_is_refused_in_one_line(
+        self, broker: SecuredBroker, mechanism: str
+    ) -> None:
         message = await self.refusal(broker.sasl(mechanism, sasl_password="wrong-pw-11"))
         assert f"refuses the log-in by {mechanism}" in message
         assert "SASL_PASSWORD" in message
 
-    async def test_an_authority_that_is_not_ours(self, broker: SecuredBroker, tmp_path: Path) -> None:
+    async def test_an_unknown_authority_is_refused_in_one_line(
+        self, broker: SecuredBroker, tmp_path: Path
+    ) -> None:
         other = Authority(tmp_path / "other")
         message = await self.refusal(broker.sasl("PLAIN", ssl_cafile=str(other.path)))
         assert "not trusted" in message
         assert "KOTAE_KAFKA__SSL_CAFILE" in message
 
-    async def test_another_host_than_the_certificate_is_for(self, broker: SecuredBroker) -> None:
+    async def test_a_certificate_for_another_host_is_refused_in_one_line(self, broker: SecuredBroker) -> None:
         elsewhere = broker.sasl("PLAIN", bootstrap_servers=f"127.0.0.2:{broker.sasl_port}")
         assert "127.0.0.2" in (message := await self.refusal(elsewhere))
         assert "mismatch" in message
 
-    async def test_a_certificate_that_has_expired(self, broker: SecuredBroker) -> None:
+    async def test_an_expired_certificate_is_refused_in_one_line(self, broker: SecuredBroker) -> None:
         expired = await asyncio.to_thread(broker.authority.sign, "expired", days=-1)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(expired.path, expired.key)
@@ -192,31 +196,33 @@ class TestWhatIsSaid:
             kafka = broker.sasl("PLAIN", bootstrap_servers=f"localhost:{port}")
             assert "certificate has expired" in await self.refusal(kafka)
 
-    async def test_no_client_certificate(self, broker: SecuredBroker) -> None:
+    async def test_a_missing_client_certificate_is_said_in_one_line(self, broker: SecuredBroker) -> None:
         assert "KOTAE_KAFKA__SSL_CERTFILE" in await self.refusal(broker.mutual_tls(None))
 
-    async def test_a_client_certificate_of_another_authority(
+    async def test_a_client_certificate_of_another_authority_is_said_in_one_line(
         self, broker: SecuredBroker, tmp_path: Path
     ) -> None:
         stranger = await asyncio.to_thread(lambda: Authority(tmp_path / "other").sign("client"))
         message = await self.refusal(broker.mutual_tls(stranger))
         assert "KOTAE_KAFKA__SSL_CERTFILE" in message or "SSL_CERTFILE" in message
 
-    async def test_in_the_clear_where_tls_is_spoken(self, broker: SecuredBroker) -> None:
+    async def test_plaintext_to_a_tls_listener_is_said_in_one_line(self, broker: SecuredBroker) -> None:
         kafka = msgspec.structs.replace(broker.sasl("PLAIN"), security_protocol="PLAINTEXT")
         assert "KOTAE_KAFKA__SECURITY_PROTOCOL" in await self.refusal(kafka)
 
-    async def test_tls_where_it_is_not_spoken(self, broker: SecuredBroker) -> None:
+    async def test_tls_to_a_plaintext_listener_is_said_in_one_line(self, broker: SecuredBroker) -> None:
         kafka = broker.sasl("PLAIN", bootstrap_servers=broker.bootstrap_servers)
         assert "KOTAE_KAFKA__SECURITY_PROTOCOL" in await self.refusal(kafka)
 
-    async def test_a_token_that_the_broker_does_not_take(self, broker: SecuredBroker, tmp_path: Path) -> None:
+    async def test_a_token_that_the_broker_refuses_is_said_in_one_line(
+        self, broker: SecuredBroker, tmp_path: Path
+    ) -> None:
         path = tmp_path / "token"
         path.write_text(unsigned_token("worker", -300, time.time() - 600))
         message = await self.refusal(broker.sasl("OAUTHBEARER", oauth_token_file=str(path)))
         assert "refuses the token" in message
 
-    async def test_a_token_server_that_refuses(
+    async def test_a_token_server_that_refuses_is_said_in_one_line(
         self, broker: SecuredBroker, token_server: TokenServer
     ) -> None:
         token_server.status = 401
@@ -224,13 +230,15 @@ class TestWhatIsSaid:
         assert "the token server localhost refuses (401 invalid_client)" in message
         assert "Basic" not in message
 
-    async def test_a_token_server_that_is_away(
+    async def test_a_token_server_that_is_away_is_said_in_one_line(
         self, broker: SecuredBroker, token_server: TokenServer
     ) -> None:
         token_server.url = f"https://localhost:{free_port()}/token"
         assert "does not answer" in await self.refusal(with_tokens(broker, token_server, ""))
 
-    async def test_a_token_file_that_is_missing(self, broker: SecuredBroker, tmp_path: Path) -> None:
+    async def test_a_missing_token_file_is_said_in_one_line(
+        self, broker: SecuredBroker, tmp_path: Path
+    ) -> None:
         kafka = broker.sasl("OAUTHBEARER", oauth_token_file=str(tmp_path / "none"))
         assert f"{tmp_path / 'none'} cannot be read" in await self.refusal(kafka)
 
@@ -241,12 +249,12 @@ class TestWhatIsSaid:
 
 
 class TestInTheClear:
-    async def test_another_machine_is_refused(self) -> None:
+    async def test_plaintext_to_another_machine_is_refused(self) -> None:
         kafka = Kafka(bootstrap_servers="127.0.0.1:9,192.0.2.7:9092")
         with pytest.raises(SettingsError, match=r"192\.0\.2\.7 .*KOTAE_KAFKA__ALLOW_PLAINTEXT=true"):
             await acheck_topics(kafka, needed=["questions"])
 
-    async def test_a_password_is_no_better(self) -> None:
+    async def test_a_password_without_tls_to_another_machine_is_refused(self) -> None:
         kafka = Kafka(
             bootstrap_servers="192.0.2.7:9092", security_protocol="SASL_PLAINTEXT", sasl_username="u"
         )
@@ -254,7 +262,7 @@ class TestInTheClear:
             await acheck_topics(kafka, needed=["questions"])
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "[::1]"])
-    async def test_this_machine_is_not(self, host: str) -> None:
+    async def test_plaintext_to_this_machine_is_allowed(self, host: str) -> None:
         kafka = Kafka(bootstrap_servers=f"{host}:{free_port()}")
         with pytest.raises(OperatorError, match="no Kafka broker answers"):
             await acheck_topics(kafka, needed=["questions"])
@@ -297,7 +305,7 @@ class TestSettings:
             ),
         ],
     )
-    def test_what_lacks_is_named(self, fields: dict[str, str], says: str) -> None:
+    def test_a_missing_setting_is_named(self, fields: dict[str, str], says: str) -> None:
         kafka = Kafka(**({"security_protocol": "SSL"} | fields))  # type: ignore[arg-type] - as each case says
         with pytest.raises(SettingsError, match=says) as caught:
             client_options(kafka)

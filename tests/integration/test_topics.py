@@ -26,7 +26,7 @@ async def create_by_hand(kafka: Kafka, **partitions: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_all_are_created_and_a_second_time_changes_nothing(kafka_settings: Kafka) -> None:
+async def test_all_topics_are_created_and_a_second_time_changes_nothing(kafka_settings: Kafka) -> None:
     first = await acreate_topics(kafka_settings)
     second = await acreate_topics(msgspec.structs.replace(kafka_settings, partitions=9))
     topics = Topics(kafka_settings.topic_prefix)
@@ -52,7 +52,7 @@ async def test_the_settings_of_a_topic_reach_the_broker(kafka_settings: Kafka, t
     assert (name, value) == ("cleanup.policy", "compact")
 
 
-async def test_everything_there_passes_the_check(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_a_cluster_with_all_topics_passes_the_check(kafka_settings: Kafka, topics: Topics) -> None:
     await acheck_topics(kafka_settings, needed=topics.own)
 
 
@@ -80,14 +80,14 @@ async def test_more_copies_than_brokers_are_refused_in_one_line(kafka_settings: 
         await acreate_topics(kafka_settings, replication=99)
 
 
-async def test_no_broker_is_said_within_seconds() -> None:
+async def test_a_missing_broker_is_reported_within_seconds() -> None:
     address = f"127.0.0.1:{free_port()}"
     async with asyncio.timeout(5):
         with pytest.raises(OperatorError, match=f"no Kafka broker answers at {address}.*kotae broker"):
             await acheck_topics(Kafka(bootstrap_servers=address), needed=["questions"])
 
 
-async def test_a_listener_that_is_not_kafka_is_said() -> None:
+async def test_a_listener_that_is_not_kafka_is_reported() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 

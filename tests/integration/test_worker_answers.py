@@ -107,7 +107,7 @@ async def test_no_more_than_max_in_flight_run_and_freed_slots_are_taken(
     assert len(pipeline.asked) == 400
 
 
-async def test_an_idle_worker_starts_at_once(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_an_idle_worker_starts_a_question_at_once(kafka_settings: Kafka, topics: Topics) -> None:
     seen: dict[str, float] = {}
 
     async def script(asked: Asked) -> Answered:
@@ -221,7 +221,7 @@ async def test_a_copy_goes_to_allowed_reply_topics_only(kafka_settings: Kafka, t
     assert len(answers) == len(reply_to) + 1
 
 
-async def test_a_reply_topic_that_is_deleted_meanwhile_holds_nothing_up(
+async def test_a_reply_topic_that_is_deleted_while_running_delays_no_answer(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     replies = f"{topics.prefix}replies"
@@ -277,7 +277,9 @@ async def test_a_streaming_answer_sends_its_pieces_in_order_and_says_when_it_is_
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-async def test_every_codec_just_works(kafka_settings: Kafka, topics: Topics, codec: str | None) -> None:
+async def test_records_of_every_compression_codec_are_read(
+    kafka_settings: Kafka, topics: Topics, codec: str | None
+) -> None:
     async with running_engine(settings_for(kafka_settings), ScriptedPipeline()):
         async with producing(kafka_settings, compression_type=codec, linger_ms=20) as producer:
             for number in range(50):

@@ -140,7 +140,7 @@ async def test_answers_of_other_writers_are_passed_over(kafka_settings: Kafka, t
     assert not told.failures
 
 
-async def test_partitions_that_are_added_to_all_topics_are_served(
+async def test_partitions_added_to_all_topics_are_served(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     settings = settings_for(kafka_settings)
@@ -179,7 +179,7 @@ async def test_partitions_of_questions_alone_wait_for_those_of_answers(
     assert asked(pipeline) == ["0/0", "0/1", "3/0", "3/1"]
 
 
-async def test_what_retention_took_is_counted_and_the_rest_answered(
+async def test_records_that_retention_took_are_counted_and_the_rest_answered(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     settings = settings_for(kafka_settings)
@@ -200,7 +200,7 @@ async def test_what_retention_took_is_counted_and_the_rest_answered(
     assert await committed_offsets(settings) == {0: 10, 1: 10}
 
 
-async def test_records_that_are_deleted_while_a_worker_is_behind_are_told_of(
+async def test_records_deleted_while_a_worker_is_behind_are_reported(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     release = asyncio.Event()

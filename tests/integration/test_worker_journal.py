@@ -140,7 +140,9 @@ async def test_a_worker_that_ends_between_result_and_answer_has_its_result_used_
     assert {(entry.question_id, entry.source.partition) for entry in entries} == {("a", 0), ("b", 2)}
 
 
-async def test_questions_without_such_a_tool_write_nothing(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_questions_without_a_journaled_tool_write_nothing_to_the_journal(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     world = World(kafka_settings, tool="look")
     async with world.worker():
         await world.ask("a", "b", "c")
@@ -186,7 +188,7 @@ async def test_a_partition_is_read_from_a_time_to_its_end(kafka_settings: Kafka,
     assert await aread_journal(kafka_settings, 0, since_ms=before + 1_800_000) == everything
 
 
-async def test_nothing_is_kept_of_a_partition_that_another_worker_has(
+async def test_no_entry_is_kept_of_a_partition_that_another_worker_has(
     kafka_settings: Kafka, topics: Topics
 ) -> None:
     world = World(kafka_settings, model_hangs=True)

@@ -119,9 +119,7 @@ async def test_a_second_member_takes_over_without_loss(kafka_settings: Kafka, to
     assert await committed_offsets(settings) == {0: 100, 1: 100, 2: 100}
 
 
-async def test_a_commit_leaves_out_partitions_that_are_not_ours(
-    kafka_settings: Kafka, topics: Topics
-) -> None:
+async def test_a_commit_leaves_out_partitions_of_other_workers(kafka_settings: Kafka, topics: Topics) -> None:
     settings = settings_for(kafka_settings)
     async with running_engine(settings, ScriptedPipeline()) as engine:
         await ask(kafka_settings, topics.questions, ["a", "b"])
@@ -143,7 +141,9 @@ async def test_a_commit_leaves_out_partitions_that_are_not_ours(
         assert await committed_offsets(settings) == {0: 2, 1: 1}
 
 
-async def test_sigterm_finishes_what_runs_and_leaves_the_rest(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_sigterm_finishes_running_questions_and_leaves_the_rest(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     release = asyncio.Event()
 
     async def script(asked: Asked) -> Answered:

@@ -51,7 +51,9 @@ POISON: dict[str, tuple[bytes | None, ErrorCode]] = {
 }
 
 
-async def test_each_has_one_failed_answer_and_one_dead_letter(kafka_settings: Kafka, topics: Topics) -> None:
+async def test_each_poison_record_has_one_failed_answer_and_one_dead_letter(
+    kafka_settings: Kafka, topics: Topics
+) -> None:
     headers = [("trace", b"\x00\xff"), ("trace", b"again"), ("correlation_id", b"\xfe\xff")]
     settings = settings_for(kafka_settings)
     pipeline = ScriptedPipeline()

@@ -46,7 +46,7 @@ async def programs() -> AsyncIterator[list[WorkerProgram]]:
         await program.kill()
 
 
-async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
+async def test_a_worker_drains_at_sigterm_and_the_next_one_repeats_nothing(
     kafka_settings: Kafka, topics: Topics, tmp_path: Path, programs: list[WorkerProgram]
 ) -> None:
     count = 200
@@ -75,7 +75,7 @@ async def test_it_serves_drains_at_sigterm_and_the_next_one_repeats_nothing(
     assert sum((await committed_offsets(settings_for(kafka_settings))).values()) == count
 
 
-async def test_without_topics_it_says_what_to_do(
+async def test_a_worker_without_topics_says_how_to_create_them(
     kafka_settings: Kafka, tmp_path: Path, programs: list[WorkerProgram]
 ) -> None:
     programs.append(WorkerProgram(kafka_settings, tmp_path / "worker.log"))
@@ -84,7 +84,9 @@ async def test_without_topics_it_says_what_to_do(
     assert "Traceback" not in programs[0].output
 
 
-async def test_without_a_broker_it_says_what_to_do(tmp_path: Path, programs: list[WorkerProgram]) -> None:
+async def test_a_worker_without_a_broker_says_how_to_start_one(
+    tmp_path: Path, programs: list[WorkerProgram]
+) -> None:
     nowhere = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")
     programs.append(WorkerProgram(nowhere, tmp_path / "worker.log"))
     await programs[0].printed("kotae broker", 30)

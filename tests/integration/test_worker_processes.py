@@ -120,7 +120,9 @@ async def test_no_process_is_left_when_the_supervisor_is_killed(
     await eventually(lambda: not any(alive(pid) for pid in pids), 10, "all are gone")
 
 
-async def test_wrong_settings_of_one_end_all(tmp_path: Path, programs: list[SupervisorProgram]) -> None:
+async def test_wrong_settings_of_one_process_end_all(
+    tmp_path: Path, programs: list[SupervisorProgram]
+) -> None:
     nowhere = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}")
     log = tmp_path / "workers.log"
     programs.append(SupervisorProgram(nowhere, log, KOTAE_COMPONENTS__RETRIEVER="no_such_module:make"))
@@ -130,7 +132,7 @@ async def test_wrong_settings_of_one_end_all(tmp_path: Path, programs: list[Supe
     assert [len(programs[0].pids(index)) for index in range(COUNT)] == [1, 1, 1]
 
 
-async def test_missing_topics_end_all(kafka_settings: Kafka, tmp_path: Path) -> None:
+async def test_missing_topics_end_all_processes(kafka_settings: Kafka, tmp_path: Path) -> None:
     programs = SupervisorProgram(
         kafka_settings, tmp_path / "workers.log", KOTAE_KAFKA__TOPIC_PREFIX="nowhere."
     )

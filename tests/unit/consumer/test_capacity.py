@@ -61,11 +61,11 @@ class Told(Capacity):
         return self.limit
 
 
-def test_a_loop_that_is_prompt_has_the_maximum() -> None:
+def test_a_prompt_loop_has_the_highest_limit() -> None:
     assert Told(10_000).windows([PROMPT_S] * 100, 10_000) == 10_000
 
 
-def test_a_late_loop_is_given_less_until_it_is_prompt_and_more_again_then() -> None:
+def test_the_limit_falls_while_the_loop_is_late_and_rises_when_it_is_prompt() -> None:
     capacity = Told(1000)
     assert capacity.windows([2 * LATE_S], 1000) == 800
     assert capacity.windows([(LATE_S + PROMPT_S) / 2] * 10, 800) == 800
@@ -75,7 +75,7 @@ def test_a_late_loop_is_given_less_until_it_is_prompt_and_more_again_then() -> N
     assert capacity.limit == 1000
 
 
-def test_it_rises_fast_where_it_is_far_from_where_it_was_late() -> None:
+def test_the_limit_rises_fast_far_below_the_one_at_which_the_loop_was_late() -> None:
     capacity = Told(1000)
     capacity.windows([10 * LATE_S] * 3, 64)
     assert capacity.limit == LEAST
@@ -92,7 +92,7 @@ def test_a_single_stall_changes_nothing() -> None:
     assert capacity.limit == 1000
 
 
-def test_nothing_is_taken_away_while_what_was_taken_before_still_runs() -> None:
+def test_the_limit_does_not_fall_again_while_more_run_than_it_allows() -> None:
     assert Told(1000).windows([2 * LATE_S] * 10, 1000) == 800
 
 
@@ -102,7 +102,7 @@ def test_a_limit_that_is_not_used_up_does_not_rise() -> None:
     assert capacity.windows([0.0] * 10, 100) == 800
 
 
-def test_a_loop_that_others_hold_up_keeps_its_least() -> None:
+def test_a_loop_that_other_processes_hold_up_keeps_the_lowest_limit() -> None:
     capacity = Told(1000)
     for _ in range(50):
         capacity.windows([1.0], capacity.limit)
@@ -112,7 +112,7 @@ def test_a_loop_that_others_hold_up_keeps_its_least() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(st.floats(0.1, 1), st.floats(0.0005, 0.003), st.floats(1.5, 10), st.integers(1000, 5000))
-def test_past_saturation_it_settles_near_the_knee(
+def test_past_saturation_the_limit_settles_near_the_knee(
     waits_s: float, cost_s: float, times: float, dearer: int
 ) -> None:
     worker = Worker(Capacity(20_000), waits_s, cost_s, dearer)
@@ -132,20 +132,20 @@ def test_past_saturation_it_settles_near_the_knee(
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 30), st.floats(0.0003, 0.003), st.floats(0.05, 0.95))
-def test_below_saturation_all_that_come_run(waits_s: float, cost_s: float, share: float) -> None:
+def test_below_saturation_every_question_runs(waits_s: float, cost_s: float, share: float) -> None:
     worker = Worker(Capacity(10_000), waits_s, cost_s)
     users = min(10_000, int(worker.knee * share))
     worker.run(users, 30)
     assert worker.running >= users
 
 
-def test_ten_thousand_that_wait_half_a_minute_for_their_model_all_run() -> None:
+def test_ten_thousand_questions_that_wait_half_a_minute_for_their_model_all_run() -> None:
     worker = Worker(Capacity(10_000), waits_s=30.0, cost_s=0.001)
     worker.run(10_000, 60)
     assert worker.running == 10_000
 
 
-def test_it_recovers_when_questions_become_cheap_again() -> None:
+def test_the_limit_recovers_when_questions_become_cheap_again() -> None:
     worker = Worker(Capacity(10_000), waits_s=1.0, cost_s=0.003)
     worker.run(3_000, 90)
     assert worker.capacity.limit < 1000

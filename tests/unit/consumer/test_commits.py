@@ -57,7 +57,7 @@ def in_small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_small_turns")
-async def test_others_have_their_turn_while_maps_are_made(assignment: Assignment) -> None:
+async def test_other_tasks_have_their_turn_while_maps_are_made(assignment: Assignment) -> None:
     consumer, turns = FakeConsumer(), 0
     committing = asyncio.create_task(Committer(GroupMember(consumer), TOPIC, assignment, Hook()).acommit(5.0))
     while not committing.done():
@@ -68,7 +68,7 @@ async def test_others_have_their_turn_while_maps_are_made(assignment: Assignment
 
 
 @pytest.mark.usefixtures("in_small_turns")
-async def test_what_a_rebalance_overtakes_is_not_committed(assignment: Assignment) -> None:
+async def test_a_commit_that_a_rebalance_overtakes_is_not_made(assignment: Assignment) -> None:
     consumer = FakeConsumer()
     committer = Committer(GroupMember(consumer), TOPIC, assignment, Hook())
     committing = asyncio.create_task(committer.acommit(5.0))

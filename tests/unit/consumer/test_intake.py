@@ -20,7 +20,7 @@ def test_a_partition_is_fetched_from_until_its_share_is_full() -> None:
     assert made.hungry == {1}
 
 
-def test_it_is_hungry_again_when_half_has_drained() -> None:
+def test_a_partition_is_hungry_again_when_half_of_its_share_has_drained() -> None:
     made = intake()
     for _ in range(10):
         made.received(0, 1)
@@ -39,7 +39,7 @@ def test_large_records_fill_a_share_by_their_bytes() -> None:
     assert made.hungry == {0, 1}
 
 
-def test_no_more_than_max_in_flight_start() -> None:
+def test_no_more_questions_start_than_max_in_flight() -> None:
     made = intake(max_in_flight=1)
     made.received(0, 5)
     made.received(0, 5)
@@ -49,7 +49,7 @@ def test_no_more_than_max_in_flight_start() -> None:
     assert made.slots
 
 
-def test_what_only_waits_for_the_broker_takes_no_slot_and_is_bounded_too() -> None:
+def test_outcomes_that_wait_for_the_broker_take_no_slot_and_are_bounded() -> None:
     made = intake(max_in_flight=1, max_buffered=4)
     for waiting in range(4):
         assert made.slots
@@ -65,7 +65,7 @@ def test_what_only_waits_for_the_broker_takes_no_slot_and_is_bounded_too() -> No
     assert not made.slots
 
 
-def test_bytes_running_are_bounded_too() -> None:
+def test_bytes_of_running_questions_are_bounded() -> None:
     made = intake()
     made.received(0, 1000)
     made.started(0, 1000)
@@ -73,7 +73,7 @@ def test_bytes_running_are_bounded_too() -> None:
     assert not made.slots
 
 
-def test_a_dropped_partition_gives_its_room_back_while_what_runs_still_counts() -> None:
+def test_a_dropped_partition_gives_its_room_back_while_its_running_records_still_count() -> None:
     made = intake()
     made.received(0, 5)
     made.received(0, 5)

@@ -82,7 +82,7 @@ def test_a_tenant_at_its_share_waits_and_the_others_go_on() -> None:
     assert taken(lanes, 2) == "flood 2"
 
 
-def test_what_is_wanted_is_taken_whatever_runs_and_the_rest_keeps_its_turns() -> None:
+def test_wanted_records_are_taken_beyond_a_share_and_the_others_keep_their_turns() -> None:
     lanes: Lanes[Item] = Lanes()
     for number in range(6):
         lanes.add(number % 2, number, Item(f"{number}", "ab"[number // 3], number=number))
@@ -96,7 +96,7 @@ def test_what_is_wanted_is_taken_whatever_runs_and_the_rest_keeps_its_turns() ->
 
 
 @pytest.mark.parametrize("tenants", [1, 1000])
-def test_to_take_many_by_and_by_costs_each_the_same_however_many_there_are(tenants: int) -> None:
+def test_the_cost_of_taking_a_wanted_record_does_not_grow_with_their_number(tenants: int) -> None:
     def steps(count: int) -> float:
         """Calls that each of them takes."""
         lanes: Lanes[Item] = Lanes()
@@ -119,7 +119,7 @@ def test_to_take_many_by_and_by_costs_each_the_same_however_many_there_are(tenan
     assert steps(1000) < 1.2 * steps(100)
 
 
-def test_what_is_put_back_is_the_next_of_its_tenant() -> None:
+def test_a_record_that_is_put_back_is_the_next_of_its_tenant() -> None:
     lanes: Lanes[Item] = Lanes()
     for number in range(3):
         lanes.add(0, number, Item(f"{number}"))
@@ -143,7 +143,7 @@ def test_a_dropped_partition_leaves_nothing_behind() -> None:
     assert taken(lanes) == "again"
 
 
-def test_a_tenant_is_forgotten_when_it_has_had_nothing_for_a_while() -> None:
+def test_a_tenant_without_records_for_a_while_is_forgotten() -> None:
     lanes: Lanes[Item] = Lanes()
     item = Item("a")
     lanes.add(0, b"a", item)

@@ -4,7 +4,9 @@ from streams.consumer.lease import Lease
 from tests.support.consumer import LeasedMember
 
 
-async def test_a_process_that_stood_still_for_a_session_writes_nothing_until_it_is_told() -> None:
+async def test_a_process_that_stood_still_for_a_session_writes_nothing_until_a_heartbeat_is_answered() -> (
+    None
+):
     member = LeasedMember()
     await member.assign()
     assert member.gate.open
@@ -41,7 +43,7 @@ async def test_a_heartbeat_opens_no_gate_that_a_rebalance_holds() -> None:
     await member.rebalance.aclose()
 
 
-async def test_being_assigned_twice_heeds_each_heartbeat_once() -> None:
+async def test_a_second_assignment_heeds_each_heartbeat_once() -> None:
     member = LeasedMember()
     await member.assign()
     heeded = member.consumer._coordinator._do_heartbeat
@@ -50,7 +52,7 @@ async def test_being_assigned_twice_heeds_each_heartbeat_once() -> None:
     await member.rebalance.aclose()
 
 
-def test_there_is_no_lease_before_the_first_answer_and_an_old_one_takes_none_back() -> None:
+def test_a_lease_begins_with_the_first_answer_and_an_older_answer_does_not_shorten_it() -> None:
     lease = Lease(10.0, clock=lambda: 105.0)
     assert not lease.valid()
     lease.renew(100.0)

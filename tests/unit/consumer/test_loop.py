@@ -63,7 +63,7 @@ async def loop(consumer: FakeConsumer, handler: HeldHandler, hook: Told) -> Any:
     await made.aclose(timeout_s=1)
 
 
-async def test_nothing_is_asked_for_before_partitions_are_assigned(
+async def test_no_partition_is_polled_before_it_is_assigned(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     consumer.produce(0, b"a")
@@ -74,7 +74,7 @@ async def test_nothing_is_asked_for_before_partitions_are_assigned(
     await eventually(lambda: handler.running == [(0, 0)], 10, "work")
 
 
-async def test_when_full_it_touches_the_group_and_takes_no_record(
+async def test_a_full_worker_keeps_polling_and_takes_no_record(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a full worker does in any case comes too late for a refill.
@@ -90,7 +90,7 @@ async def test_when_full_it_touches_the_group_and_takes_no_record(
         await eventually(lambda: loop._intake.buffered or not consumer.log[0], 10, "a refill")
 
 
-async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
+async def test_a_refused_question_takes_no_slot_and_is_waited_for_at_the_end(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     handler.refusing = True
@@ -112,7 +112,7 @@ async def test_what_is_refused_takes_no_slot_and_is_waited_for_at_the_end(
     await asyncio.wait_for(ended, 10)
 
 
-async def test_what_has_no_time_left_is_refused_though_what_runs_frees_no_slot(
+async def test_a_question_without_time_left_is_refused_while_no_slot_is_free(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -126,7 +126,7 @@ async def test_what_has_no_time_left_is_refused_though_what_runs_frees_no_slot(
     await eventually(lambda: (0, 4) in handler.running and (0, 6) in handler.running, 10, "the slot is used")
 
 
-async def test_a_rebalance_is_waited_for_and_not_polled_for(
+async def test_a_rebalance_is_waited_for_without_polling(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -169,7 +169,7 @@ async def test_records_polled_across_a_rebalance_are_read_again_from_where_we_ar
     assert len(handler.started) == 2
 
 
-async def test_nothing_runs_before_it_is_known_what_was_done_and_that_never_again(
+async def test_records_run_after_the_recovery_and_completed_ones_never_again(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     consumer.unrecovered = {0}
@@ -185,7 +185,7 @@ async def test_nothing_runs_before_it_is_known_what_was_done_and_that_never_agai
     await eventually(lambda: consumer.commits[-1:] == [{1: 10}], 10, "what was done before counts")
 
 
-async def test_a_commit_tells_what_is_done_above_it(
+async def test_a_commit_names_the_completed_offsets_above_it(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -203,7 +203,7 @@ async def test_a_commit_tells_what_is_done_above_it(
     assert len(consumer.commits) == count, "nothing has changed"
 
 
-async def test_what_comes_back_goes_on(
+async def test_a_partition_that_comes_back_goes_on(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0, 1)
@@ -222,7 +222,7 @@ async def test_what_comes_back_goes_on(
 
 
 @pytest.mark.parametrize("generations", [2, 5])
-async def test_what_another_may_have_had_begins_anew(
+async def test_a_partition_that_another_worker_may_have_had_is_recovered(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, generations: int
 ) -> None:
     await consumer.assign(0)
@@ -236,7 +236,7 @@ async def test_what_another_may_have_had_begins_anew(
     assert loop.in_flight == 1
 
 
-async def test_nothing_starts_or_goes_out_while_it_is_not_known_whose_it_is(
+async def test_nothing_starts_or_goes_out_during_a_rebalance(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -253,7 +253,7 @@ async def test_nothing_starts_or_goes_out_while_it_is_not_known_whose_it_is(
     assert handler.running == [(0, 1)]
 
 
-async def test_what_is_done_is_committed_before_partitions_are_given_away(
+async def test_completed_offsets_are_committed_before_partitions_are_given_away(
     consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
     loop = ConsumerLoop(
@@ -304,7 +304,7 @@ async def test_a_commit_under_way_is_given_up_when_a_rebalance_begins(
     assert consumer.commits == [{0: 1}]
 
 
-async def test_a_refused_commit_is_told_and_repeated(
+async def test_a_refused_commit_is_reported_and_repeated(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
     async def refuse(offsets: Any) -> None:
@@ -320,7 +320,7 @@ async def test_a_refused_commit_is_told_and_repeated(
     await eventually(lambda: consumer.commits == [{0: 1}], 10, "the commit")
 
 
-async def test_nothing_is_committed_by_one_that_was_expelled(
+async def test_an_expelled_member_commits_nothing(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -332,7 +332,7 @@ async def test_nothing_is_committed_by_one_that_was_expelled(
     assert consumer.commits == []
 
 
-async def test_polling_survives_what_may_pass_and_ends_on_what_may_not(
+async def test_polling_survives_a_retriable_error_and_ends_on_a_defect(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -344,7 +344,7 @@ async def test_polling_survives_what_may_pass_and_ends_on_what_may_not(
         await asyncio.wait_for(loop.failed(), 3)
 
 
-async def test_draining_starts_nothing_and_waits_for_what_runs(
+async def test_draining_starts_nothing_and_waits_for_running_questions(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0)
@@ -359,7 +359,7 @@ async def test_draining_starts_nothing_and_waits_for_what_runs(
     assert consumer.commits[-1] == {0: 1}
 
 
-async def test_a_lost_partition_is_forgotten_and_one_that_stays_is_not(
+async def test_a_lost_partition_is_forgotten_and_a_kept_one_is_not(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0, 1)
@@ -368,7 +368,7 @@ async def test_a_lost_partition_is_forgotten_and_one_that_stays_is_not(
     assert handler.dropped == [0]
 
 
-async def test_a_partition_is_paused_while_something_of_it_cannot_be_written(
+async def test_a_partition_is_paused_while_its_dead_letter_cannot_be_written(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler
 ) -> None:
     await consumer.assign(0, 1)
@@ -390,7 +390,7 @@ async def test_a_partition_is_paused_while_something_of_it_cannot_be_written(
     await eventually(lambda: handler.running == [(0, 2), (0, 3), (0, 4), (1, 0)], 10, "what waited")
 
 
-async def test_nothing_starts_while_the_outcomes_that_wait_leave_no_room(
+async def test_nothing_starts_while_waiting_outcomes_leave_no_room(
     consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
     room = True
@@ -467,7 +467,7 @@ async def test_the_end_does_not_wait_for_a_consumer_that_is_being_rebuilt(
     await asyncio.gather(rebuilding, return_exceptions=True)
 
 
-async def test_what_waited_for_a_late_event_loop_starts_when_it_is_prompt(
+async def test_records_that_wait_for_a_late_event_loop_start_when_it_is_prompt(
     consumer: FakeConsumer, handler: HeldHandler, hook: Told
 ) -> None:
     intake = Intake(max_in_flight=2 * LEAST, max_buffered=10 * LEAST, max_bytes=100_000)

@@ -61,12 +61,12 @@ def test_any_map_comes_back(commit_point: int, distances: set[int], scan_from: i
 
 
 @given(POINTS, SETS, POSITIONS, LIMITS)
-def test_it_never_exceeds_the_limit(
+def test_a_map_never_exceeds_the_limit(
     commit_point: int, distances: set[int], scan_from: int | None, limit: int
 ) -> None:
     assume(limit > 0)
     completed = above(commit_point, distances)
-    encoded = encode(commit_point, completed, scan_from, limit, stripped_scan_from=3)
+    encoded = encode(commit_point, completed, scan_from, limit)
     assert len(encoded.metadata) <= limit
     assert encoded.stripped == (encoded.ratio > 1)
     read = decode(encoded.metadata, commit_point)
@@ -74,7 +74,7 @@ def test_it_never_exceeds_the_limit(
         assert len(encoded.metadata) == pytest.approx(encoded.ratio * limit)
         assert read == OffsetMap(frozenset(completed), scan_from)
     else:
-        assert read == (OffsetMap(frozenset(), 3, stripped=True) if encoded.metadata else None)
+        assert read == (OffsetMap(frozenset(), None, stripped=True) if encoded.metadata else None)
 
 
 @given(st.text(max_size=200) | st.text(max_size=200).map("kt1:".__add__), POINTS)
@@ -83,23 +83,23 @@ def test_it_never_exceeds_the_limit(
 @example("kt2:AAAAAAA=", 0)
 @example("\ud800", 0)
 @example("kt1:é", 0)
-def test_what_others_wrote_is_no_map(metadata: str, commit_point: int) -> None:
+def test_metadata_of_other_writers_is_no_map(metadata: str, commit_point: int) -> None:
     assert decode(metadata, commit_point) is None
 
 
 @given(st.binary(max_size=300), POINTS)
-def test_what_looks_like_ours_is_no_map(packed: bytes, commit_point: int) -> None:
+def test_metadata_that_only_looks_like_ours_is_no_map(packed: bytes, commit_point: int) -> None:
     assert decode(f"kt1:{base64.b64encode(packed).decode()}", commit_point) is None
 
 
 @pytest.mark.parametrize("metadata", [None, "", "{}", "sticky-v2", "AAAA", "kt1", "KT1:AAAA"])
-def test_no_map(metadata: str | None) -> None:
+def test_no_metadata_is_no_map(metadata: str | None) -> None:
     assert decode(metadata, 0) is None
 
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**40), SETS, POSITIONS, st.data())
-def test_what_is_damaged_is_not_believed(
+def test_a_damaged_map_is_not_believed(
     commit_point: int, distances: set[int], scan_from: int | None, data: st.DataObject
 ) -> None:
     completed = above(commit_point, distances)
@@ -123,13 +123,13 @@ def test_what_is_damaged_is_not_believed(
 
 
 @given(SETS, st.integers(0, 2**40), st.integers(0, 2**40))
-def test_beside_another_offset_it_is_no_map(distances: set[int], written: int, read: int) -> None:
+def test_a_map_beside_another_offset_is_no_map(distances: set[int], written: int, read: int) -> None:
     assume(written != read)
     assert decode(encode(written, above(written, distances), 5).metadata, read) is None
 
 
 @pytest.mark.parametrize("commit_point", [-1, 2**63, 2**80])
-def test_beside_what_is_no_offset_it_is_no_map(commit_point: int) -> None:
+def test_a_map_beside_an_impossible_offset_is_no_map(commit_point: int) -> None:
     assert decode(encode(0, [1], None).metadata, commit_point) is None
 
 
@@ -144,14 +144,12 @@ def test_thousands_in_flight_fit(incomplete: int, span: int, characters: int) ->
     assert decode(encoded.metadata, 1_000) == OffsetMap(frozenset(completed), 123_456)
 
 
-def test_what_does_not_fit_is_left_out_with_the_position_that_counted_on_it() -> None:
+def test_a_map_that_does_not_fit_is_left_out_with_the_position_that_counts_on_it() -> None:
     completed = spread(50_000, 100_000)
     encoded = encode(1_000, completed, 123_456)
     assert encoded.stripped
     assert 1 < encoded.ratio < 10
     assert decode(encoded.metadata, 1_000) == OffsetMap(frozenset(), None, stripped=True)
-    kept = encode(1_000, completed, 123_456, stripped_scan_from=99)
-    assert decode(kept.metadata, 1_000) == OffsetMap(frozenset(), 99, stripped=True)
 
 
 @pytest.mark.parametrize(("done", "stripped"), [(COMPLETED_MAX, False), (COMPLETED_MAX + 1, True)])
@@ -186,18 +184,18 @@ def test_a_right_checksum_is_not_enough(kind: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("completed", [[5], [4], [6, 6], [7, 6], [6, 7, 2**63]])
-def test_what_is_no_map_is_not_written(completed: list[int]) -> None:
+def test_offsets_that_make_no_map_are_refused(completed: list[int]) -> None:
     with pytest.raises(ValueError, match="offset"):
         encode(5, completed, None)
 
 
 @pytest.mark.parametrize(("ratio", "may"), [(0.0, True), (0.75, True), (0.751, False), (1.2, False)])
-def test_three_quarters_are_the_limit_of_what_may_start_beyond(ratio: float, may: bool) -> None:
+def test_above_three_quarters_of_the_limit_no_record_may_start_beyond(ratio: float, may: bool) -> None:
     assert may_start_beyond(ratio) is may
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=[golden["name"] for golden in GOLDEN])
-def test_what_earlier_versions_wrote_is_read(golden: dict[str, object]) -> None:
+def test_maps_of_earlier_versions_are_read(golden: dict[str, object]) -> None:
     ranges: list[list[int]] = golden["completed"]  # type: ignore[assignment]  # as the file has it
     completed = frozenset(chain.from_iterable(range(first, last + 1) for first, last in ranges))
     read = decode(str(golden["metadata"]), int(str(golden["commit_point"])))

@@ -77,7 +77,7 @@ def test_the_age_is_that_of_the_lowest_incomplete() -> None:
     order=st.randoms(use_true_random=False),
     polls=st.lists(st.booleans(), min_size=80, max_size=80),
 )
-def test_it_agrees_with_a_naive_model(gaps: list[int], order, polls: list[bool]) -> None:
+def test_the_tracker_agrees_with_a_naive_model(gaps: list[int], order, polls: list[bool]) -> None:
     made = OffsetTracker(epoch=1)
     to_poll = [sum(gaps[: i + 1]) for i in range(len(gaps))]
     polled: dict[int, float] = {}

@@ -47,7 +47,7 @@ def answer(offset: int, topic: str = "questions", partition: int = 3, question_i
         answer(9),
     ],
 )
-def test_records_of_other_writers_say_nothing(value: bytes | None) -> None:
+def test_answers_of_other_writers_complete_nothing(value: bytes | None) -> None:
     found = Recovered(3, 10, 10)
     take_in(found, "questions", [written(value), written(answer(11))])
     assert found.completed == {11}
@@ -170,7 +170,7 @@ async def recover(log: Log, *numbers: int, hook: Hook | None = None) -> list[Rec
     return found
 
 
-async def test_the_map_and_the_scan_together_say_what_is_done() -> None:
+async def test_the_map_and_the_scan_together_name_the_completed_offsets() -> None:
     log = Log()
     log.write("questions", *[b"q"] * 20)
     log.write("answers", answer(2), answer(10), answer(13), b"other", answer(11), first=100)
@@ -182,7 +182,7 @@ async def test_the_map_and_the_scan_together_say_what_is_done() -> None:
 
 
 @pytest.mark.parametrize(("by_broker", "skew_ms"), [(True, 300_000), (False, 3_900_000)])
-async def test_a_foreign_map_is_none_and_then_the_time_of_the_first_question_tells(
+async def test_without_a_map_of_ours_the_scan_begins_by_the_time_of_the_first_question(
     by_broker: bool, skew_ms: int
 ) -> None:
     log = Log()
@@ -194,7 +194,7 @@ async def test_a_foreign_map_is_none_and_then_the_time_of_the_first_question_tel
     assert log.times == {ANSWERED: 10**12 - skew_ms}
 
 
-async def test_where_nothing_was_committed_it_begins_at_the_beginning() -> None:
+async def test_without_a_commit_a_partition_begins_at_its_beginning() -> None:
     log = Log()
     log.write("questions", *[b"q"] * 5, first=7)
     log.begins[ASKED] = 7
@@ -204,7 +204,7 @@ async def test_where_nothing_was_committed_it_begins_at_the_beginning() -> None:
 
 
 @pytest.mark.parametrize("committed", [3, 99])
-async def test_an_offset_that_is_not_there_is_told_and_the_beginning_taken(committed: int) -> None:
+async def test_a_commit_that_is_not_in_the_log_is_reported_and_the_beginning_taken(committed: int) -> None:
     log, hook = Log(), Told()
     log.write("questions", *[b"q"] * 5, first=7)
     log.begins[ASKED] = 7
@@ -245,7 +245,7 @@ async def test_with_a_map_every_answer_since_counts() -> None:
     assert found.completed == {0, 1}
 
 
-async def test_nothing_is_scanned_where_nothing_waits() -> None:
+async def test_nothing_is_scanned_where_no_question_waits() -> None:
     log = Log()
     log.write("questions", *[b"q"] * 5)
     log.write("answers", *[answer(n) for n in range(5)])
@@ -254,7 +254,7 @@ async def test_nothing_is_scanned_where_nothing_waits() -> None:
     assert (found.start, found.scanned, found.position) == (5, 0, 5)
 
 
-async def test_what_fails_is_repeated_and_holds_up_no_other() -> None:
+async def test_a_failed_recovery_is_repeated_and_holds_up_no_other() -> None:
     log, hook = Log(), Told()
     log.refusals = [KafkaConnectionError("away")]
     log.described = [3]
@@ -279,7 +279,7 @@ async def test_a_client_whose_closing_raises_cancelled_error_does_not_end_the_re
     assert found.number == 3
 
 
-async def test_one_that_is_cancelled_while_a_client_closes_closes_the_other_too() -> None:
+async def test_a_recovery_cancelled_while_one_client_closes_closes_the_other() -> None:
     closing, stopped = asyncio.Event(), asyncio.Event()
 
     async def close() -> None:

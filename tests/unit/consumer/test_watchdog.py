@@ -121,7 +121,9 @@ BREAKS = pytest.mark.parametrize(("broken", "limit_s", "symptom"), ALL)
 
 
 @BREAKS
-def test_what_is_stuck_is_noticed_in_time_and_not_before(broken: Break, limit_s: float, symptom: str) -> None:
+def test_a_stuck_consumer_is_noticed_in_time_and_not_before(
+    broken: Break, limit_s: float, symptom: str
+) -> None:
     # Where no poll returns and records wait, these would be the first symptom.
     dog, consumer = well()
     if broken is stop_polls:
@@ -136,7 +138,7 @@ def test_what_is_stuck_is_noticed_in_time_and_not_before(broken: Break, limit_s:
 
 
 @BREAKS
-def test_what_no_rebuild_mends_is_given_up(broken: Break, limit_s: float, symptom: str) -> None:
+def test_a_consumer_that_no_rebuild_mends_is_given_up(broken: Break, limit_s: float, symptom: str) -> None:
     dog, consumer = well()
     broken(consumer)
     told = [verdict for verdict in verdicts(dog, consumer, 5 * 150) if verdict.action != "ok"]
@@ -145,7 +147,7 @@ def test_what_no_rebuild_mends_is_given_up(broken: Break, limit_s: float, sympto
 
 
 @BREAKS
-def test_what_a_rebuild_mends_is_forgiven(broken: Break, limit_s: float, symptom: str) -> None:
+def test_a_consumer_that_a_rebuild_mends_is_forgiven(broken: Break, limit_s: float, symptom: str) -> None:
     dog, consumer = well()
     for _ in range(5):
         broken(consumer)
@@ -154,7 +156,7 @@ def test_what_a_rebuild_mends_is_forgiven(broken: Break, limit_s: float, symptom
         assert set(actions(dog, consumer, 300)) == {"ok"}
 
 
-def test_one_record_that_does_not_come_is_enough() -> None:
+def test_one_missing_record_is_a_symptom() -> None:
     dog, consumer = well()
     consumer.produced_s = 0
     actions(dog, consumer, 300)
@@ -168,7 +170,7 @@ def test_a_full_worker_is_not_stuck() -> None:
     assert set(actions(dog, consumer, 3500)) == {"ok"}
 
 
-def test_one_that_has_no_partitions_is_not_stuck() -> None:
+def test_a_consumer_without_partitions_is_not_stuck() -> None:
     dog, consumer = well()
     for _ in range(500):
         assert dog.observe(replace(consumer.step(), positions={})).action == "ok"
@@ -239,7 +241,7 @@ def test_a_slow_model_a_full_worker_and_an_absent_broker_are_never_called_stuck(
     broken=st.sampled_from([stop_polls, lose_the_group, lose_a_fetch, end]),
     produced_s=st.floats(0.1, 1000),
 )
-def test_whatever_was_before_a_stuck_consumer_is_found(
+def test_a_stuck_consumer_is_found_after_any_history(
     before: list[tuple[str, int]], broken: Break, produced_s: float
 ) -> None:
     dog, consumer = Watchdog(LIMITS), Consumer(room=100_000)

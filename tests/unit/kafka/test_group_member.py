@@ -16,7 +16,7 @@ def member_of(coordinator: Any, **parts: Any) -> GroupMember:
     return GroupMember(SimpleNamespace(_coordinator=coordinator, **parts))
 
 
-def test_one_that_was_not_started_is_in_no_group() -> None:
+def test_a_consumer_that_was_not_started_is_in_no_group() -> None:
     member = member_of(None)
     assert member.generation == EXPELLED
     assert member.forget() == ""

@@ -46,7 +46,7 @@ def fetched(data: bytes, offset: int) -> list[ConsumerRecord]:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_record_with_such_a_name_comes_without_it_and_marked(compressed: bool) -> None:
+def test_a_record_with_an_unreadable_header_name_comes_without_it_and_marked(compressed: bool) -> None:
     data = (
         batch(10, GOOD, GOOD)
         + batch(20, GOOD, BAD, GOOD, BAD, compressed=compressed)
@@ -68,7 +68,7 @@ def test_reading_begins_where_the_consumer_stands() -> None:
     assert [record.offset for record in fetched(data, 22)] == [22, 23, 24]
 
 
-def test_without_help_the_consumer_cannot_pass_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aiokafka_alone_cannot_get_past_such_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
     with pytest.raises(UnicodeDecodeError):
         fetched(batch(20, BAD), 20)

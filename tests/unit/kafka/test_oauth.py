@@ -50,13 +50,13 @@ async def provider() -> AsyncIterator[Provider]:
     await runner.cleanup()
 
 
-async def test_it_asks_as_a_client_with_a_secret(provider: Provider) -> None:
+async def test_a_token_is_requested_with_the_client_and_its_secret(provider: Provider) -> None:
     assert await provider.client(scope="kafka").token() == "t1"
     login = f"Basic {b64encode(f'me:{SECRET}'.encode()).decode()}"
     assert provider.seen == [(login, {"grant_type": "client_credentials", "scope": "kafka"})]
 
 
-async def test_a_token_is_kept_until_shortly_before_it_ends(provider: Provider) -> None:
+async def test_a_token_is_kept_until_shortly_before_it_expires(provider: Provider) -> None:
     client = provider.client()
     assert await asyncio.gather(*[client.token() for _ in range(5)]) == ["t1"] * 5
     provider.now += 79
@@ -66,7 +66,7 @@ async def test_a_token_is_kept_until_shortly_before_it_ends(provider: Provider) 
     assert provider.granted == 2
 
 
-async def test_a_provider_that_is_away_matters_only_when_the_token_has_ended(provider: Provider) -> None:
+async def test_a_provider_may_be_away_until_the_token_has_expired(provider: Provider) -> None:
     client = provider.client()
     await client.token()
     provider.status = 503
@@ -89,7 +89,7 @@ async def test_a_provider_that_is_away_matters_only_when_the_token_has_ended(pro
         (200, [SECRET], "did not answer with a token"),
     ],
 )
-async def test_what_is_said_holds_nothing_of_the_answer(
+async def test_an_error_repeats_no_text_of_the_provider(
     provider: Provider, status: int, answer: Any, says: str
 ) -> None:
     provider.status, provider.answer = status, answer
@@ -98,11 +98,11 @@ async def test_what_is_said_holds_nothing_of_the_answer(
     assert SECRET not in str(caught.value)
 
 
-async def test_extensions_go_along(provider: Provider) -> None:
+async def test_extensions_are_kept_for_the_broker(provider: Provider) -> None:
     assert provider.client(extensions={"logicalCluster": "lkc-1"}).extensions() == {"logicalCluster": "lkc-1"}
 
 
-async def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+async def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     path = tmp_path / "token"
     tokens = TokenFile(str(path))
     with pytest.raises(TokenError, match="cannot be read"):
