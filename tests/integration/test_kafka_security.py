@@ -1,4 +1,4 @@
-"""Coming in to a cluster that lets nobody in unasked, and what is said where it does not."""
+"""Log-ins to a secured cluster, and the one line that says why it refuses."""
 
 import asyncio
 import ssl
@@ -43,7 +43,7 @@ async def topics(broker: SecuredBroker, topic_prefix: str) -> Topics:
 
 @pytest.fixture
 async def allowed(broker: SecuredBroker, topics: Topics) -> AsyncIterator[list[Right]]:
-    """Whoever it is may do what an engine does."""
+    """Check that this user may do all that an engine does."""
     names = [*topics.own]
     rights = [
         Right(operation, "topic", name) for operation in (Operation.READ, Operation.WRITE) for name in names

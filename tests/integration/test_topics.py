@@ -1,4 +1,4 @@
-"""Topics on a real broker: created, widened, checked, and what is said where they are not there."""
+"""Topics on a real broker: created, widened, checked, and reported where they are missing."""
 
 import asyncio
 

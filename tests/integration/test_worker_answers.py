@@ -1,4 +1,4 @@
-"""The engine on a real broker: what an outside client sees of its answers."""
+"""The engine on a real broker: its answers as an outside client sees them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What others do to our topics and our group: write, widen, empty them. Nothing is lost or done twice."""
+"""Others write to our topics and our group, widen, empty and delete them. Nothing is lost or done twice."""
 
 import asyncio
 import random
@@ -52,7 +52,7 @@ async def ask(kafka: Kafka, topics: Topics, count: int, partition: int = 0, firs
 
 
 async def commit(settings: Settings, topics: Topics, commits: dict[int, tuple[int, str]]) -> None:
-    """As whoever else uses our group."""
+    """Commit as another user of our group."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka.bootstrap_servers,
         group_id=settings.worker.group_id,
@@ -140,9 +140,7 @@ async def test_answers_of_other_writers_are_passed_over(kafka_settings: Kafka, t
     assert not told.failures
 
 
-async def test_partitions_added_to_all_topics_are_served(
-    kafka_settings: Kafka, topics: Topics
-) -> None:
+async def test_partitions_added_to_all_topics_are_served(kafka_settings: Kafka, topics: Topics) -> None:
     settings = settings_for(kafka_settings)
     pipeline, told = ScriptedPipeline(), Told()
     async with running_engine(settings, pipeline, told) as engine:

@@ -1,4 +1,4 @@
-"""Tools that are not idempotent, on a real broker: started once, whatever becomes of the worker."""
+"""Tools that are not idempotent, on a real broker: started once, even if the worker is killed."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from tests.support.system import eventually
 
 @dataclass
 class World:
-    """What outlives the workers: a tool that books, a model that plans anew each time it is asked."""
+    """Parts that outlive the workers: a tool that books, a model that plans anew each time it is asked."""
 
     kafka: Kafka
     tool: str = "book"
@@ -61,7 +61,7 @@ class World:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Engine]:
-        """A worker that is cut off in the end: what runs gets no outcome from it."""
+        """A worker that is cut off in the end: its running questions get no outcome from it."""
         settings = settings_for(self.kafka)
         parts = build_parts(settings, Hook())
         book = PythonTool(self.book, name="book")

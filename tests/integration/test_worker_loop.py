@@ -30,7 +30,7 @@ DOCUMENTS = 300
 
 @pytest.fixture
 async def model_url(tmp_path: Path) -> AsyncIterator[str]:
-    """The offline model as a process of its own: what it computes is not on our loop."""
+    """The offline model as a process of its own: its computations are not on our loop."""
     port = free_port()
     program = Program(
         ["streams", "offline-model", "--port", str(port)], environment(), tmp_path / "model.log"
@@ -42,7 +42,7 @@ async def model_url(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 def heavy_callbacks() -> Iterator[list[tuple[float, str]]]:
-    """What used the processor for more than `HELD_S` without letting go of the loop, while it lasts."""
+    """The calls that used the processor for more than `HELD_S` without letting go of the loop, while it lasts."""
     heavy: list[tuple[float, str]] = []
     run = Handle._run
 

@@ -26,7 +26,7 @@ class Coordinator:
 
 
 class FakeConsumer:
-    """Gives out what is in `log`; every call is kept."""
+    """Gives out the records in `log`; every call is kept."""
 
     def __init__(self) -> None:
         self.log: dict[int, list[ConsumerRecord]] = {}
@@ -104,7 +104,7 @@ class FakeConsumer:
 
 
 class HeldHandler:
-    """Starts whatever it is given and finishes what the test says."""
+    """Starts every record, and finishes the ones that the test names."""
 
     def __init__(self) -> None:
         self.started: list[Work] = []

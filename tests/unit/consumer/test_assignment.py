@@ -1,4 +1,4 @@
-"""Members of a group that come, go and crash while questions run: what must hold holds in any order."""
+"""Members of a group that come, go and crash while questions run: the guarantees hold in any order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ members = st.sampled_from(MEMBERS)
 
 
 class Member:
-    """One worker: its assignment, and what of it is in the pipeline and on its way to the broker."""
+    """One worker: its assignment, and its records in the pipeline and on their way to the broker."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ class Group(RuleBasedStateMachine):
         self.members = {name: Member() for name in MEMBERS}
         self.clock = 0.0
 
-    # What a member does.
+    # Steps of a member.
 
     def dispatch(self, member: Member) -> None:
         for work in member.assignment.take(100):
@@ -119,7 +119,7 @@ class Group(RuleBasedStateMachine):
         found.position = len(self.answers[number])
         member.assignment.recover(found)
 
-    # What may happen.
+    # Rules: the events of a group.
 
     @initialize()
     def join(self) -> None:
@@ -236,7 +236,7 @@ class Group(RuleBasedStateMachine):
 
     @rule(number=st.sampled_from(PARTITIONS), first=members, back=st.booleans())
     def hand_over(self, number: int, first: int, back: bool) -> None:
-        """One sleeps through a rebalance; the other works on what it had; then it is back."""
+        """A member sleeps through a rebalance; the other works on its records; then it is back."""
         self.poll(first, number, 2)
         self.rebalance(dict.fromkeys(PARTITIONS, 1 - first), frozenset({first}))
         self.poll(1 - first, number, 2)
@@ -246,7 +246,7 @@ class Group(RuleBasedStateMachine):
 
     @rule(name=members, number=st.sampled_from(PARTITIONS))
     def crash_unheard(self, name: int, number: int) -> None:
-        """An answer is written, and of a later one it is heard; what is done is committed; a kill."""
+        """An answer is written without an acknowledgement, a later one with it; a commit; a kill."""
         self.rebalance(dict.fromkeys(PARTITIONS, name), frozenset())
         self.poll(name, number, 4)
         self.outcome(name, 0, acknowledged=False)
@@ -258,7 +258,7 @@ class Group(RuleBasedStateMachine):
 
     @rule(name=members)
     def crash(self, name: int) -> None:
-        """A kill: the broker has what had left, its partitions wait for the group to notice."""
+        """A kill: the broker has the outcomes that had left; its partitions wait for the group to notice."""
         self.members[name] = Member()
 
     @invariant()

@@ -1,4 +1,4 @@
-"""The limit of what runs at once, against a worker that is simulated in virtual time."""
+"""The limit of questions that run at once, against a worker that is simulated in virtual time."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from streams.consumer.capacity import LATE_S, LEAST, PROMPT_S, WINDOW_S, Capacit
 
 BEAT_S = 0.025
 WAKES = 10
-"""Times that a question comes back to the event loop: what is ready is that part of its cost each."""
+"""Times that a question comes back to the event loop: each time, that part of its cost is ready."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Worker:
             self.throughput = min(self.running / (self.waits_s + cost), 1 / cost)
             self.ready = max(0.0, self.running - self.throughput * (self.waits_s + cost))
             allowed = min(users, self.capacity.limit)
-            # What runs ends by itself alone; what waits begins at once.
+            # Running questions end by themselves alone; waiting ones begin at once.
             self.running = max(float(allowed), self.running - self.throughput * step)
             self.now += step
             self.capacity.observe(self.now, turn, round(self.running))
@@ -122,7 +122,7 @@ def test_past_saturation_the_limit_settles_near_the_knee(
     for _ in range(10):
         worker.run(users, 1)
         found.append((worker.throughput, worker.late_s))
-    # What it carries where no more is ready at a time than is served before it is late.
+    # The rate at which no more work is ready at a time than is served before the loop is late.
     cost_s *= 1 + 0.5 * LATE_S * WAKES / cost_s / dearer
     carried = min(1 / cost_s, worker.capacity.maximum / (waits_s + cost_s))
     assert sum(rate for rate, _ in found) / 10 >= 0.85 * carried

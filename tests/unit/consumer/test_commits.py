@@ -24,7 +24,7 @@ class Coordinator:
 
 
 class FakeConsumer:
-    """Has all partitions, and keeps what is committed."""
+    """Has all partitions, and keeps the commits."""
 
     def __init__(self) -> None:
         self.commits: list[dict[int, int]] = []

@@ -1,4 +1,4 @@
-"""The loop against a consumer that does what it is told."""
+"""The loop against a fake consumer."""
 
 import asyncio
 import time
@@ -77,7 +77,7 @@ async def test_no_partition_is_polled_before_it_is_assigned(
 async def test_a_full_worker_keeps_polling_and_takes_no_record(
     loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a full worker does in any case comes too late for a refill.
+    # The regular poll of a full worker comes too late for a refill.
     monkeypatch.setattr("streams.consumer.connection.TOUCH_S", 60)
     await consumer.assign(0)
     consumer.produce(0, *[b"%d" % n for n in range(50)])

@@ -1,4 +1,4 @@
-"""The offset map: any set comes back, it fits or is left out, and what is damaged is never believed."""
+"""The offset map: any set comes back, it fits or is left out, and a damaged map is never believed."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def above(commit_point: int, distances: set[int]) -> list[int]:
 
 
 def spread(incomplete: int, span: int, *, commit_point: int = 1_000) -> list[int]:
-    """What is done of a span where so many, chosen at random, are not."""
+    """The completed offsets of a span where so many, chosen at random, are incomplete."""
     still = set(random.Random(7).sample(range(1, span), incomplete))
     return [commit_point + i for i in range(1, span) if i not in still]
 

@@ -1,4 +1,4 @@
-"""What a rebalance has begun is ended with it."""
+"""A recovery ends with the rebalance that began it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What a recovery makes of what it reads; the reading itself is tested on a real broker."""
+"""A recovery against a log in memory; the reading itself is tested on a real broker."""
 
 import asyncio
 from collections.abc import Callable
@@ -259,7 +259,7 @@ async def test_a_failed_recovery_is_repeated_and_holds_up_no_other() -> None:
     log.refusals = [KafkaConnectionError("away")]
     log.described = [3]
     task = asyncio.create_task(recover(log, 3, 7, hook=hook))
-    await eventually(lambda: "LookupError" in hook.failed, 10, "what is missing to be told")
+    await eventually(lambda: "LookupError" in hook.failed, 10, "the report of the missing partition")
     log.described = [3, 7]
     found = await task
     assert [each.number for each in found] == [3, 7]

@@ -17,7 +17,7 @@ PARTITIONS = 3
 
 @dataclass
 class Consumer:
-    """A model of one: reads each partition as it has room, and finishes what has run for long enough.
+    """A model of a consumer: reads each partition as it has room, and finishes records that ran long enough.
 
     Attributes:
         produced_s: records that come each second, all partitions together.

@@ -39,7 +39,7 @@ def batch(base_offset: int, *headers: Headers, compressed: bool = False) -> byte
 
 
 def fetched(data: bytes, offset: int) -> list[ConsumerRecord]:
-    """What aiokafka's fetcher makes of a response."""
+    """Return the records that aiokafka's fetcher makes of a response."""
     made: Any = fetcher
     records = made.MemoryRecords(data)
     return list(made.PartitionRecords(TopicPartition("q", 3), records, None, offset, None, None, True, 0))

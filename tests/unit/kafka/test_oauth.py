@@ -1,4 +1,4 @@
-"""When a token is fetched, kept and renewed, and what is said where there is none; over real HTTP."""
+"""Tokens are fetched, kept and renewed, and a missing one is reported; over real HTTP."""
 
 import asyncio
 from base64 import b64encode
