@@ -221,8 +221,12 @@ class Graph:
         """End one stage with a value in `run`, or raise StageFailed."""
         started = run.clock()
         failure = await self._attempt(stage, run, started)
-        if failure is not None:
-            _stand_in(stage, run, started, failure)
+        try:
+            if failure is not None:
+                _stand_in(stage, run, started, failure)
+        finally:
+            # The frames of its traceback lead to this one: the question would wait for the garbage collector.
+            del failure
 
     async def _attempt(self, stage: Stage[Any], run: Run, started: float) -> DependencyError | None:
         """Run one stage within its time; return its failure, or None if it has its value."""

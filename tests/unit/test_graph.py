@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import weakref
 from typing import Any
 
@@ -217,28 +218,70 @@ async def test_a_broken_stage_without_a_degrade_step_fails_the_question_and_canc
     assert "long" not in run.values
 
 
-async def test_a_question_that_fails_side_by_side_leaves_nothing_for_the_collector() -> None:
+async def is_freed_at_once(*stages: Stage[Any]) -> bool:
+    """Whether nothing of a question is left for the garbage collector once its stages have run."""
+
     class Kept:
         pass
-
-    async def fail(run: Run, call: Call) -> None:
-        raise TransientError("index", "gone")
 
     async def ask() -> "weakref.ref[Kept]":
         run = run_until()
         run.values["kept"] = kept = Kept()
-        graph = Graph([sleeper("long", 20), Stage(output=Output("broken"), run=fail)])
         with contextlib.suppress(StageFailed):
-            await graph.arun(run)
+            await Graph(stages).arun(run)
         return weakref.ref(kept)
 
     gc.disable()
     try:
         kept = await ask()
         await asyncio.sleep(0)  # the callbacks that the loop was still to call
-        assert kept() is None
+        return kept() is None
     finally:
         gc.enable()
+
+
+def breaking(error: type[BaseException] = KeyError, **options: Any) -> Stage[str]:
+    async def fail(run: Run, call: Call) -> str:
+        raise TransientError("index", "gone") if error is TransientError else error("a defect")
+
+    return Stage(output=Output("broken"), run=fail, **options)
+
+
+async def test_a_question_that_fails_side_by_side_leaves_nothing_for_the_collector() -> None:
+    assert await is_freed_at_once(sleeper("long", 20), breaking(TransientError))
+
+
+@pytest.mark.parametrize("error", [TransientError, KeyError])
+async def test_a_question_that_fails_leaves_nothing_for_the_collector(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("agents.graph"), "disabled", True)  # pytest keeps what is logged
+    assert await is_freed_at_once(breaking(error))
+
+
+@pytest.mark.parametrize("error", [TransientError, KeyError])
+async def test_a_question_that_degrades_leaves_nothing_for_the_collector(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("agents.graph"), "disabled", True)
+
+    def instead(run: Run, failure: DependencyError) -> str:
+        return "instead"
+
+    assert await is_freed_at_once(breaking(error, degrade=instead))
+    assert await is_freed_at_once(sleeper("beside", 0), breaking(error, degrade=instead))
+
+
+async def test_a_question_whose_degrade_step_gives_up_leaves_nothing_for_the_collector() -> None:
+    def give_up(run: Run, failure: DependencyError) -> str:
+        raise StageFailed("broken", ErrorCode.INTERNAL, failure.message)
+
+    assert await is_freed_at_once(breaking(TransientError, degrade=give_up))
+
+
+async def test_a_question_with_a_late_stage_leaves_nothing_for_the_collector() -> None:
+    assert await is_freed_at_once(sleeper("late", 100))
+    assert await is_freed_at_once(sleeper("late", 100, budget_s=1.0, degrade=lambda run, failure: "instead"))
 
 
 async def test_cancelling_a_question_cancels_its_stages() -> None:
