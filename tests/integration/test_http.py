@@ -22,7 +22,8 @@ from agents.http.pool import HttpPool, HttpResponse
 from agents.http.status import raise_for_status, retry_after_s
 from agents.models.openai import OpenAIModel
 from schemas.question import Question
-from tests.support.secured_kafka import Authority
+from tests.support.authority import Authority
+from tests.support.listening import Serve, listening
 from tests.support.system import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -265,25 +266,16 @@ async def test_a_cancelled_request_closes_its_connection(sent: bytes) -> None:
 
 @asynccontextmanager
 async def served(
-    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    answer: Serve,
     authority: Authority | None = None,
 ) -> AsyncIterator[tuple[HttpPool, str]]:
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
     own = trust = None
     if authority is not None:
         certificate = authority.sign("server")
         own, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         own.load_cert_chain(certificate.path, certificate.key)
         trust.load_verify_locations(authority.path)
-    async with await asyncio.start_server(once, "127.0.0.1", 0, ssl=own) as server, asyncio.timeout(10):
-        where = server.sockets[0].getsockname()
+    async with listening(answer, own) as where, asyncio.timeout(10):
         pool = HttpPool("tools/x", allowed={where}, tls=trust)
         try:
             yield pool, f"{'https' if own else 'http'}://127.0.0.1:{where[1]}/"

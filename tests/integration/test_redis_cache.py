@@ -1,10 +1,9 @@
 """The shared level of the cache on a real Redis that is stopped, killed, slow, or not a Redis at all."""
 
 import asyncio
-import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -30,9 +29,8 @@ from tests.support.components import (
     FakeToolExecutor,
     RecordingObserver,
 )
+from tests.support.listening import Serve, listening
 from tests.support.redis import RedisServer
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 KEY = b"k" * 20
 ASKED = 50
@@ -57,27 +55,8 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisSto
         await store.aclose()
 
 
-@asynccontextmanager
-async def listening(serve: Serve) -> AsyncIterator[str]:
-    """Run a server for one test; its connections end with it."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await serve(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(run, "127.0.0.1", 0)
-    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    server.close()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def redis_at(where: tuple[str, int]) -> str:
+    return f"redis://{where[0]}:{where[1]}/0"
 
 
 async def until_kept(store: RedisStore, clock: Clock, key: bytes, value: bytes, limit_s: float = 20) -> None:
@@ -187,18 +166,18 @@ def forwarding(port: int, *, connecting_s: float = 0.0, delay_s: Callable[[], fl
 
 @pytest.mark.parametrize("serve", [hang, talk_http, promise_a_gigabyte, refuse])
 async def test_a_server_that_is_not_redis_delays_questions_little(serve: Serve) -> None:
-    async with listening(serve) as url, opened(url) as store:
+    async with listening(serve) as where, opened(redis_at(where)) as store:
         await costs_little(store)
 
 
 async def test_a_slow_connection_is_used_and_delays_questions_little(
     redis_server: RedisServer,
 ) -> None:
-    async with listening(forwarding(redis_server.port, connecting_s=20 * READ_S)) as url:
-        async with opened(url) as store:
+    async with listening(forwarding(redis_server.port, connecting_s=20 * READ_S)) as where:
+        async with opened(redis_at(where)) as store:
             await costs_little(store)
         clock = Clock()
-        async with opened(url, clock) as store:
+        async with opened(redis_at(where), clock) as store:
             await until_kept(store, clock, KEY, b"value")
 
 
@@ -227,7 +206,7 @@ async def test_a_slow_redis_delays_questions_little_and_never_mixes_up_values(
     clock = Clock()
     keys = [n.to_bytes(20) for n in range(ASKED)]
     delayed = forwarding(redis_server.port, delay_s=lambda: delay_s)
-    async with listening(delayed) as url, opened(url, clock) as store:
+    async with listening(delayed) as where, opened(redis_at(where), clock) as store:
         for key in keys:
             store.put(key, b"of " + key, 60)
         await until_kept(store, clock, keys[-1], b"of " + keys[-1])

@@ -5,10 +5,8 @@ topics.
 """
 
 import asyncio
-import subprocess
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from streams.kafka.authorization import Right, amissing
 from streams.kafka.topics import admin_client
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
+from tests.support.authority import Authority, Certificate
 from tests.support.kafka import QuickBroker, run_apart
 from tests.support.system import free_port
 
@@ -47,44 +46,6 @@ listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={login}.oauthbearer.OAuthBea
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 """
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A PEM file each."""
-
-    path: Path
-    key: Path
-
-
-class Authority:
-    """An authority that signs certificates; its own certificate is in `path`."""
-
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
-        self.path = directory / "ca.pem"
-        self._key = directory / "ca.key"
-        _openssl("req", "-x509", *_EC, "-keyout", self._key, "-out", self.path, "-subj", "/CN=Test CA")
-
-    def sign(self, name: str, *, names: str = "DNS:localhost,IP:127.0.0.1", days: int = 2) -> Certificate:
-        """A certificate for a server of these names, or for a client called `name`."""
-        path, key, request = (self._directory / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
-        extension = self._directory / f"{name}.ext"
-        extension.write_text(f"subjectAltName={names}\n")
-        _openssl("req", *_EC, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
-        signed_by = ("-CA", self.path, "-CAkey", self._key, "-CAcreateserial")
-        _openssl(
-            "x509", "-req", "-in", request, *signed_by, "-days", days, "-out", path, "-extfile", extension
-        )
-        return Certificate(path, key)
-
-
-_EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-
-
-def _openssl(*arguments: object) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
 def unsigned_token(subject: str, lifetime_s: float, now: float) -> str:
