@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from agents.cache.store import VALUE_BYTES_MAX
+from agents.http.certificates import found_distrust, name_authority
 from agents.resilience.breaker import Breaker
 
 log = logging.getLogger(__name__)
@@ -204,8 +205,13 @@ class RedisStore:
         self.errors += 1
         self._breaker.failed(ticket, self._clock())
         if self._breaker.refuses(self._clock()):
-            log.warning("Redis fails and is not asked for a while: %r", problem)
+            log.warning("Redis fails and is not asked for a while: %s", _told(problem))
         return None
+
+
+def _told(problem: Exception) -> str:
+    distrusted = found_distrust(problem)
+    return repr(problem) if distrusted is None else f"it {name_authority(distrusted)}"
 
 
 def _connection(pool: ConnectionPool) -> AbstractConnection:

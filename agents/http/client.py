@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import aiohttp
 import httpx
 
+from agents.http.certificates import name_authority
 from agents.http.connector import RefusedAddressError
 
 TOTAL_S = 300.0
@@ -110,7 +111,9 @@ def _translated() -> Iterator[None]:
         raise httpx.ReadTimeout("the response did not come in time") from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise httpx.UnsupportedProtocol("not an address that can be called") from error
-    except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError) as error:
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise httpx.ConnectError(f"{error.host} {name_authority(error.certificate_error)}") from error
+    except aiohttp.ClientConnectorError as error:
         raise httpx.ConnectError(str(error)) from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, OSError) as error:
         raise httpx.ReadError(str(error)) from error

@@ -20,6 +20,7 @@ from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
 from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError
+from agents.http.certificates import name_authority
 from agents.http.connector import GuardedConnector, RefusedAddressError
 from agents.http.egress import Endpoint
 from agents.http.exchange import NO_TIMEOUT, Exchanges, Reply
@@ -238,7 +239,7 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
         case RefusedAddressError():
             return PermanentError(dependency, str(error))
         case aiohttp.ClientConnectorCertificateError():
-            return PermanentError(dependency, told)
+            return PermanentError(dependency, f"{error.host} {name_authority(error.certificate_error)}")
         case aiohttp.ClientError() | OSError():
             return TransientError(dependency, told)
         case _:

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
+from agents.http.certificates import distrust
 from streams.kafka.oauth import TokenError
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
@@ -127,12 +128,12 @@ async def _log_in(host: str, port: int, options: Mapping[str, Any]) -> None:
             await asyncio.wait([closed], timeout=CLOSE_S)
 
 
-_CERTIFICATE = (
-    "shows a certificate that is not trusted ({reason}): name the authority that signed it in "
-    "KOTAE_KAFKA__SSL_CAFILE, and in KOTAE_KAFKA__BOOTSTRAP_SERVERS a host that it is for"
+_AUTHORITY = (
+    "name the authority that signed it in KOTAE_KAFKA__SSL_CAFILE, and in KOTAE_KAFKA__BOOTSTRAP_SERVERS "
+    "a host that it is for"
 )
 _WHYS: tuple[tuple[type[Exception], str], ...] = (
-    (ssl.SSLCertVerificationError, _CERTIFICATE),
+    (ssl.SSLCertVerificationError, "shows a certificate that is not trusted {reason}"),
     (ssl.SSLError, "does not agree on TLS ({reason}): check KOTAE_KAFKA__SECURITY_PROTOCOL and SSL_CERTFILE"),
     (TokenError, "wants a token, and {reason}: check KOTAE_KAFKA__OAUTH_*"),
     (
@@ -162,7 +163,7 @@ def _why(error: Exception, kafka: Kafka) -> str:
     text = next((text for kind, text in _WHYS if isinstance(error, kind)), _CLOSED_WITH.get(proof, _CLOSED))
     reason = type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message.rstrip(".")
+        reason = distrust(error, _AUTHORITY)
     elif isinstance(error, ssl.SSLError):
         reason = error.reason or reason
     elif isinstance(error, TokenError):

@@ -17,6 +17,8 @@ import msgspec
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 
+from agents.http.certificates import distrust
+
 TIMEOUT_S = 10.0
 RENEW_AT = 0.8
 """The share of a token's life after which the next one is fetched, as Kafka's own clients do."""
@@ -120,7 +122,8 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafk
                     body += await response.content.read(RESPONSE_MAX)
                 status = response.status
         except aiohttp.ClientConnectorCertificateError as error:
-            raise TokenError(f"the certificate of the token server {where} is not trusted") from error
+            why = distrust(error.certificate_error, "name its authority in KOTAE_KAFKA__SSL_CAFILE")
+            raise TokenError(f"the certificate of the token server {where} is not trusted {why}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TokenError(f"the token server {where} does not answer ({type(error).__name__})") from error
         if status != 200:

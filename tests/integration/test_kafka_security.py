@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,10 +13,12 @@ from aiohttp import web
 
 from schemas.topics import Topics
 from streams.kafka.authorization import Operation, Right
+from streams.kafka.login import arequire_connection
 from streams.kafka.options import client_options
 from streams.kafka.topics import acheck_topics, acreate_topics
 from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Kafka
+from tests.support.authority import Authority
 from tests.support.engine import (
     ScriptedPipeline,
     producing,
@@ -24,7 +27,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
-from tests.support.secured_kafka import Acls, Authority, SecuredBroker, unsigned_token, until_missing
+from tests.support.secured_kafka import Acls, SecuredBroker, unsigned_token, until_missing
 from tests.support.system import free_port
 
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -195,6 +198,32 @@ class TestWhatIsSaid:
             port = server.sockets[0].getsockname()[1]
             kafka = broker.sasl("PLAIN", bootstrap_servers=f"localhost:{port}")
             assert "certificate has expired" in await self.refusal(kafka)
+
+    async def test_an_authority_incomplete_for_python_3_13_is_said_in_one_line(self, tmp_path: Path) -> None:
+        authority = await asyncio.to_thread(Authority, tmp_path, bare=True)
+        certificate = await asyncio.to_thread(authority.sign, "broker")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.path, certificate.key)
+
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as server:
+            port = server.sockets[0].getsockname()[1]
+            kafka = Kafka(
+                bootstrap_servers=f"localhost:{port}",
+                security_protocol="SSL",
+                ssl_cafile=str(authority.path),
+            )
+            options = client_options(kafka)
+            if sys.version_info < (3, 13):
+                options["ssl_context"].verify_flags |= ssl.VERIFY_X509_STRICT
+            with pytest.raises(OperatorError) as caught:
+                await arequire_connection(kafka, options)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert "keyUsage, subjectKeyIdentifier and authorityKeyIdentifier: Python 3.13" in message
+        assert "SSL_CAFILE" not in message
 
     async def test_a_missing_client_certificate_is_said_in_one_line(self, broker: SecuredBroker) -> None:
         assert "KOTAE_KAFKA__SSL_CERTFILE" in await self.refusal(broker.mutual_tls(None))

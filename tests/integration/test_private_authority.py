@@ -2,15 +2,19 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
 from agents.cache.redis import RedisStore
+from agents.errors import PermanentError
+from agents.http.pool import HttpPool
 from agents.pipeline import Asked
 from schemas.document import Document
 from schemas.question import Question
@@ -18,10 +22,10 @@ from streams.assembly.answerer import Answerer, build_answerer
 from streams.assembly.trust import build_trust
 from streams.settings.errors import SettingsError
 from streams.settings.model import Egress, Embeddings, Knowledge, Model, Settings
+from tests.support.authority import Authority
 from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import calls, text
 from tests.support.qdrant_shim import QdrantShim
-from tests.support.secured_kafka import Authority
 
 ANSWER = "The warranty lasts three years [1]."
 
@@ -142,6 +146,57 @@ async def test_redis_is_reached_over_tls_with_the_configured_authority(
         await store.aget(b"key")
         await store.aclose()
         assert heard.is_set()
+
+
+@pytest.fixture
+async def incomplete(tmp_path: Path) -> AsyncIterator[tuple[HttpPool, str]]:
+    """A pool and a server whose authority Python 3.13 finds incomplete."""
+    authority = await asyncio.to_thread(Authority, tmp_path, bare=True)
+    certificate = await asyncio.to_thread(authority.sign, "server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.path, certificate.key)
+    trust = build_trust(str(authority.path))
+    assert trust is not None
+    if sys.version_info < (3, 13):
+        trust.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("no request may come")
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=context) as server:
+        where = server.sockets[0].getsockname()
+        pool = HttpPool("model", allowed={where}, tls=trust)
+        yield pool, f"https://127.0.0.1:{where[1]}/"
+        await pool.aclose()
+
+
+async def test_an_incomplete_authority_is_said_with_what_it_lacks(incomplete: tuple[HttpPool, str]) -> None:
+    pool, url = incomplete
+    with pytest.raises(PermanentError) as caught:
+        await pool.arequest("GET", url)
+    async with pool.client() as client:
+        with pytest.raises(httpx.ConnectError) as caught_too:
+            await client.get(url)
+    for message in (str(caught.value), str(caught_too.value)):
+        assert "127.0.0.1 shows a certificate that is not trusted" in message
+        assert "keyUsage, subjectKeyIdentifier and authorityKeyIdentifier: Python 3.13" in message
+        assert "\n" not in message
+
+
+async def test_the_log_says_why_redis_is_not_trusted(
+    tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("no command may come")
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=tls) as server:
+        url = f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        store = RedisStore(url, read_s=10.0, background_s=10.0)
+        while "left alone" not in caplog.text:
+            assert await store.aget(b"key") is None
+        await store.aclose()
+    assert "it shows a certificate that is not trusted (" in caplog.text
+    assert "KOTAE_EGRESS__CA_FILE" in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
