@@ -42,7 +42,7 @@ async def model_url(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 def heavy_callbacks() -> Iterator[list[tuple[float, str]]]:
-    """The calls that used the processor for more than `HELD_S` without letting go of the loop, while it lasts."""
+    """Collect the calls that used the processor for more than `HELD_S` without letting go of the loop."""
     heavy: list[tuple[float, str]] = []
     run = Handle._run
 
