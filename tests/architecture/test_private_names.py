@@ -43,7 +43,7 @@ OPEN_CLIENTS = {
     "streams/knowledge/consumer.py",
     "streams/local/trace_reader.py",
     "streams/operations/dead_letters.py",
-    "streams/worker/engine.py",
+    "streams/assembly/engine.py",
 }
 
 
