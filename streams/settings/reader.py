@@ -36,7 +36,7 @@ _SECTIONS = {
 
 
 def _kind(option: msgspec.structs.FieldInfo) -> tuple[inspect.Type, dict[str, Any]]:
-    """Return the type of a setting, and what its declaration says besides."""
+    """Return the type of a setting, and the extra facts in its declaration."""
     kind = inspect.type_info(option.type)
     return (kind.type, kind.extra or {}) if isinstance(kind, inspect.Metadata) else (kind, {})
 
@@ -209,7 +209,7 @@ def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
     key_name = name.replace("base_url", "api_key").replace("_url", "_api_key")
     if "@" not in urlsplit(url).netloc:
         return
-    if key == "knowledge.qdrant_url":
+    if _URLS[key].get("user") is False:
         allowed = f"an address without user and password (set {section}.{key_name})"
         raise _wrong(key, source, allowed, url)
     if getattr(getattr(settings, section), key_name, ""):
