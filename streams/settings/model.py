@@ -10,11 +10,11 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 TopicName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 TokenUrl = Annotated[str, Meta(extra={"url": "an address such as https://login.example.com/oauth2/token"})]
 OpenAIUrl = Annotated[str, Meta(extra={"url": "an address such as http://127.0.0.1:8000/v1, or empty"})]
-"""May hold a user and password, in place of the `api_key` beside it."""
+"""An address that may hold a user and password instead of the `api_key` beside it."""
 StoreUrl = Annotated[
     str, Meta(extra={"url": "an address such as http://127.0.0.1:8000, or empty", "user": False})
 ]
-"""A vector store's; holds no user: `NAME_url` has its key in `NAME_api_key`."""
+"""The address of a vector store; it holds no user: the key to `NAME_url` is `NAME_api_key`."""
 
 
 class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,7 +49,7 @@ ENGINE_S = 1200.0
 
 
 async def main(options: argparse.Namespace, results: Results) -> None:
-    """Fill `results`; a part that fails is named in them, and the others go on."""
+    """Fill `results`; a part that fails is noted there, and the others go on."""
     workloads = [WORKLOADS[name] for name in options.workloads]
     plan = Plan(options.contenders, options.users, options.rounds, options.seconds, options.warm_up)
     of_seed = Plan(["kotae"], options.seed_users, options.rounds, options.seconds, options.warm_up)
@@ -91,7 +91,7 @@ async def part(name: str, measure: Callable[[], Awaitable[None]], results: Resul
 
 
 def put_down(rows: list[R], folder: Path, row: R) -> None:
-    """Add a row to these, and to rounds.jsonl, which a run that is killed leaves too."""
+    """Add a row to the rounds, and to rounds.jsonl, which also a killed run leaves."""
     rows.append(row)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "rounds.jsonl").open("ab") as file:
@@ -143,7 +143,7 @@ async def _processes(rig: Rig, options: argparse.Namespace, steps: Steps, result
 async def _engine(
     rig: Rig, options: argparse.Namespace, folder: Path, steps: Steps, results: Results
 ) -> None:
-    """In a process of its own, as its docstring says: here are a bar that is drawn and another event loop."""
+    """Run the part in a process of its own: this one draws a progress bar and has another event loop."""
     steps.begin("the engine alone")
     found, log = folder / "engine.json", folder / "engine.log"
     arguments = ["--questions", str(options.questions), "--rounds", str(options.rounds), "--json", str(found)]
@@ -214,7 +214,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     quick = options.quick
     options.only = options.only or (["peers"] if quick else list(PARTS))
-    # With one stage after another a user waits longer, which `seed` measures and two minutes need not.
+    # The sequential contender takes longer; `seed` measures it, so a run of two minutes leaves it out.
     options.contenders = options.contenders or [
         name for name in CONTENDERS if not (quick and name == "sequential")
     ]
@@ -228,7 +228,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     chosen = arguments()
-    # Of topics that were made a moment ago it tells that they have no leader yet, and tries again.
+    # It logs that new topics have no leader yet, and tries again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     found = Results(
         machine=machine.facts(),

@@ -27,7 +27,7 @@ TRACES_S = 0.1
 COMMIT_S = 1.0
 
 Item = tuple[bytes, bytes, list[Header], ConsumerRecord | None]
-"""Key, value, headers, and the question's record where this is its answer."""
+"""Key, value, headers, and, for an answer, the question's record."""
 Place = tuple[str, int]
 
 
@@ -60,7 +60,7 @@ class ByHand:
         self._tasks: set[Any] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             for part in (self._poll, self._send, self._commit):
                 group.create_task(part())

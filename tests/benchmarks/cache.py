@@ -60,7 +60,7 @@ class Written:
 
 class Nobody:
     def stage_finished(self, trace: StageTrace) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
 
 def pipeline(cached: bool, shared: RedisStore | None = None) -> Pipeline:
@@ -83,7 +83,7 @@ def questions(count: int) -> list[Question]:
 
 
 async def measure(name: str, under_test: Pipeline, asked: Sequence[Question]) -> None:
-    """One after the other, each as a task of its own, as the worker does it."""
+    """Ask one question after the other, each in a task of its own, as the worker does."""
     loop = asyncio.get_running_loop()
     source = Source("questions", 0, 1)
     took: list[float] = []

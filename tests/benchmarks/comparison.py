@@ -11,7 +11,7 @@ from tests.benchmarks.rig import Rig, Workload
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured: so many rounds of so many seconds at each number of users."""
+    """The extent of the measurement: rounds, and seconds at each number of users."""
 
     contenders: Sequence[str]
     users: Sequence[int]
@@ -33,11 +33,11 @@ def why(error: BaseException) -> str:
 async def compare(
     rig: Rig, workload: Workload, plan: Plan, steps: Steps, keep: Callable[[Row], None]
 ) -> dict[str, str]:
-    """Hand a row to `keep` for each step, the moment it is measured; why contenders are missing.
+    """Pass each row to `keep` as soon as it is measured; returns why contenders are missing.
 
-    A round starts every contender anew, alone beside broker and services, and takes it through all
-    numbers of users; rounds begin with another one each, so that none is always the first. One that breaks
-    off is tried again in the next round.
+    A round starts every contender anew, alone beside broker and services, and takes it through all numbers
+    of users. Each round begins with another contender, so that none is always the first. A contender that
+    fails is tried again in the next round.
     """
     missing = {
         name: f"{CONTENDERS[name].package} is not installed"
@@ -53,7 +53,7 @@ async def compare(
                     async with rig.running(CONTENDERS[name], workload) as running, running.load() as load:
                         for users in plan.users:
                             steps.begin(f"{workload.name}: {name}, {users:,} users")
-                            # A wave of thousands takes seconds to spread, and each of its answers as long.
+                            # A wave of thousands takes seconds to spread out, and so do its answers.
                             longer = max(1.0, users / 500)
                             found = await running.measure(
                                 load,

@@ -10,7 +10,7 @@ CHUNKS = 2_000
 
 
 def documents(count: int) -> list[Document]:
-    """So many of them."""
+    """`count` documents."""
     return [
         Document(
             id=f"product-{n}",

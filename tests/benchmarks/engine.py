@@ -44,7 +44,7 @@ from streams.telemetry.hook import Hook
 from tests.benchmarks.by_hand import ByHand
 
 LIMIT_S = 120.0
-"""A run that takes longer than this will not end."""
+"""A run that takes longer than this has failed."""
 
 
 class Empty:
@@ -69,7 +69,7 @@ class Empty:
 
 
 class Meter(Hook):
-    """CPU time from the first record polled until so many were sent."""
+    """Measures the CPU time from the first record polled until a number of records were sent."""
 
     def __init__(self, records: int, profile: cProfile.Profile | None = None) -> None:
         self.spent = 0.0
@@ -103,7 +103,7 @@ class Meter(Hook):
 
 @asynccontextmanager
 async def asked(bootstrap_servers: str, count: int) -> AsyncIterator[Kafka]:
-    """So many questions, in topics that are deleted again."""
+    """`count` questions, in topics that are deleted again."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     kafka = Kafka(bootstrap_servers=bootstrap_servers, topic_prefix=prefix, partitions=6)
     await acreate_topics(kafka)
@@ -195,8 +195,8 @@ async def engine(kafka: Kafka, count: int, in_flight: int, profile: cProfile.Pro
 async def compare(
     bootstrap_servers: str, *, questions: int, rounds: int, in_flight: Sequence[int]
 ) -> dict[str, float]:
-    """Microseconds of CPU a question: of the raw loop, and of both engines with so many in flight."""
-    spare_the_collector()  # as `kotae worker` does; all have as much of it
+    """Microseconds of CPU a question: of the raw loop, and of both engines at each number in flight."""
+    spare_the_collector()  # as `kotae worker` does; it helps all of them
     contenders: dict[str, Callable[[Kafka], Awaitable[float]]] = {"raw": lambda kafka: raw(kafka, questions)}
     for limit in in_flight:
         contenders[f"by hand, {limit} in flight"] = lambda kafka, limit=limit: by_hand(

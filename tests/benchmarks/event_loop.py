@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on the fastest loop that there is."""
+    """`asyncio.run` on uvloop if it is installed."""
     if find_spec("uvloop") is None:
         return asyncio.run(main)
     import uvloop  # only the benchmarks' own environment has it

@@ -9,7 +9,7 @@ import msgspec
 from tests.benchmarks.load import Measured
 
 BUSY = 0.9
-"""A process that uses so much of a core sets the pace itself."""
+"""A process that uses this share of a core sets the pace itself."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ def row(contender: str, workload: str, measured: Measured) -> Row:
 
 
 def medians(rows: Iterable[R]) -> list[R]:
-    """One row for each contender, workload and number of users, in the order of their first."""
+    """One row for each contender, workload and number of users, in the order of their first rounds."""
     groups: dict[tuple[str, str, int], list[R]] = {}
     for each in rows:
         groups.setdefault((each.contender, each.workload, each.users), []).append(each)
@@ -98,7 +98,7 @@ def of(rows: Iterable[R], contender: str) -> dict[int, R]:
 
 
 def doubts(rows: Iterable[Row], cpus: int) -> list[str]:
-    """Where something other than the worker set the pace, in a line each."""
+    """The rows in which another process than the worker set the pace, a line each."""
     found = []
     for each in rows:
         where = f"{each.contender}, {each.workload}, {each.users:,} users"

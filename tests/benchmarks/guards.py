@@ -43,7 +43,7 @@ PLAN = Plan((PlannedCall("c1", "tool1", {"city": "Oslo"}), PlannedCall("c2", "to
 
 
 class Instant:
-    """Every part, answering at once."""
+    """All components; they answer at once."""
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         return (PASSAGE,)
@@ -67,7 +67,7 @@ class InstantTool:
         return {"sky": "clear"}
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Close nothing, because nothing is open."""
 
 
 def pipeline(resilience: Resilience | None) -> Pipeline:

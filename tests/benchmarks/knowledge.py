@@ -21,14 +21,14 @@ from agents.knowledge.index import Positions
 from schemas.document import Document
 
 WORDS_A_CHUNK = 350
-"""With sentences of 12 words, about the 512 tokens of a full chunk."""
+"""Sentences of a document: with 12 words each, about the 512 tokens of a full chunk."""
 
 QUESTIONS = 300
 LONGEST = 32_768
 
 
 class Language:
-    """Words drawn by Zipf's law; Chinese is made of characters in the same way."""
+    """Words drawn by Zipf's law; Chinese characters are drawn in the same way."""
 
     def __init__(self, seed: int = 1) -> None:
         self._random = random.Random(seed)
@@ -93,7 +93,7 @@ def _status_mb(name: str) -> float:
 
 
 async def ask(index: EmbeddedIndex, questions: list[str]) -> dict[str, float]:
-    """By the clock, and by the CPU, which a busy machine does not change."""
+    """The times by the clock, and by the CPU, which a busy machine does not change."""
     took, spent = [], []
     for question in questions:
         before, used = time.perf_counter(), time.process_time()

@@ -13,10 +13,10 @@ from streams.settings.model import Kafka, Settings
 
 
 def options(kafka: Kafka) -> dict[str, str]:
-    """The settings of the cluster as librdkafka calls them.
+    """The settings of the cluster under librdkafka's names.
 
     Raises:
-        OperatorError: log-in by OAUTHBEARER, which is not translated.
+        OperatorError: the settings ask for OAUTHBEARER, which is not supported here.
     """
     found = {"bootstrap.servers": kafka.bootstrap_servers, "security.protocol": kafka.security_protocol}
     if kafka.security_protocol.endswith("SSL"):
@@ -52,9 +52,9 @@ async def acheck_service(settings: Settings) -> None:
         try:
             (description,) = await admin.describe_consumer_groups([group])
         except GroupAuthorizationFailedError:
-            return  # who may ask need not be allowed to see the workers
+            return  # a user with the right to ask may lack the right to see the workers
         except GroupCoordinatorNotAvailableError:
-            members: tuple[Any, ...] = ()  # a cluster that no group has been on
+            members: tuple[Any, ...] = ()  # a cluster that never had a group
         else:
             _, _, _, _, _, members, *_ = description.groups[0]
     if not members:
@@ -65,7 +65,7 @@ async def acheck_service(settings: Settings) -> None:
 
 
 def failure(answer: Answer) -> str:
-    """Why an answer is none for a user: its status with the code or the reasons; empty where it is one."""
+    """The failure of an answer for a user: its status with the code or reasons; empty: it is no failure."""
     if answer.status == "answered":
         return ""
     return f"{answer.status}: {answer.error.code if answer.error else ', '.join(answer.degraded)}"

@@ -16,7 +16,7 @@ from schemas.topics import Topics
 from tests.benchmarks.processes import cpu_s, machine_cpu_s, resident_mb
 
 LOST_S = 60.0
-"""A question without an answer for so long is counted as lost."""
+"""A question without an answer for this long is counted as lost."""
 
 TEXTS = [
     f"How long does the warranty of product {n} last, and how is the sky above Tokyo?" for n in range(200)
@@ -24,7 +24,7 @@ TEXTS = [
 
 
 class Outcome(msgspec.Struct):
-    """As much of an answer as the load reads."""
+    """The fields of an answer that the load reads."""
 
     question_id: str
     status: str
@@ -38,13 +38,13 @@ class Measured:
     seconds: float
     latencies_ms: list[float] = field(repr=False)
     answered: int
-    """With status `answered`; degraded and failed ones are not."""
+    """Answers with status `answered`, without degraded and failed ones."""
     lost: int
-    """That waited for an answer when the stretch began or later, and never had one."""
+    """Questions that waited for an answer when the stretch began or later, and never had one."""
     cpu_s: dict[str, float]
     """The use of each process meanwhile, among them `load` (this one) and `others`, which have no part."""
     memory_mb: float
-    """Of the worker, at the end."""
+    """Memory of the worker at the end."""
 
     @property
     def questions(self) -> int:
@@ -119,7 +119,7 @@ class Load:
     ) -> Measured:
         """Let `users` ask for `seconds` after a warm-up, in which they begin evenly over `ramp_s`.
 
-        `processes` are those whose CPU is told; that of `worker` with its memory.
+        `processes` are the ones whose CPU is measured; of `worker` the memory, too.
         """
         latencies: list[float] = []
         statuses: list[str] = []
@@ -134,7 +134,7 @@ class Load:
             while not stopping:
                 latency, status = await self.ask(number)
                 if status == "lost":
-                    # It tells only when the stretch is long over, and belongs to it all the same.
+                    # It is known only long after the stretch, and still belongs to it.
                     lost += time.perf_counter() > began
                 elif measuring:
                     latencies.append(latency)

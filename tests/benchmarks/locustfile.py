@@ -54,7 +54,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._topics = Topics(settings.kafka.topic_prefix)
         self._patience_s = settings.limits.deadline_s + PATIENCE_S
-        # Where a broker has gone it says so twenty times a second; the questions' failures say it.
+        # It logs an absent broker twenty times a second; the questions' failures show it.
         common = librdkafka.options(settings.kafka) | {"log_level": "2"}
         self._producer = Producer(common | {"linger.ms": "1"})
         group = f"locust-{uuid.uuid4().hex}"
@@ -73,7 +73,7 @@ class Service:
 
         Raises:
             KafkaException: the question could not be written.
-            BufferError: too many wait to be written.
+            BufferError: too many questions wait to be written.
             TimeoutError: no answer came.
         """
         answer = self._waiting[question.id] = AsyncResult()
@@ -120,15 +120,15 @@ class Lines:
         self.begin(None)
 
     def begin(self, runner: Runner | None) -> None:
-        """A run begins."""
+        """Note the start of a run."""
         self._runner, self._complete, self._target = runner, ADDING, -1
 
     def complete(self, users: int) -> None:
-        """So many users ask, in all processes together."""
+        """Note how many users ask, in all processes together."""
         self._complete, self._target = line(users), self._runner.target_user_count
 
     def now(self) -> str:
-        """One of several processes has its share for a target; that changes too when users are added."""
+        """Note a change of the users wanted; one of several processes is told its own share."""
         return self._complete if self._runner.target_user_count == self._target else ADDING
 
 
@@ -138,7 +138,7 @@ def line(users: int) -> str:
 
 
 connected = AsyncResult()
-"""This process's `Service`. Where there are several, users may be wanted of one before it has one."""
+"""This process's `Service`. One of several processes may be asked for users before it has one."""
 
 lines = Lines()
 windows = user_steps.Windows()
@@ -176,7 +176,7 @@ def connect(environment: Environment, **_: object) -> None:
     try:
         settings = load_settings().settings
         asyncio.run(librdkafka.acheck_service(settings))
-        if not isinstance(environment.runner, MasterRunner):  # it asks nothing itself
+        if not isinstance(environment.runner, MasterRunner):  # the master asks nothing itself
             connected.set(Service(settings))
     except (OperatorError, KafkaException) as error:
         raise SystemExit(f"error: {error}") from error
@@ -234,7 +234,7 @@ class Asker(User):
 
 
 class Steps(LoadTestShape):
-    """`--steps`, each for `--step-s`."""
+    """The load: the numbers of users of `--steps`, each for `--step-s`."""
 
     _users = 0
 
@@ -242,7 +242,7 @@ class Steps(LoadTestShape):
         options = self.runner.environment.parsed_options
         try:
             users = user_steps.due(user_steps.parse(options.steps), options.step_s, self.get_run_time())
-        except ValueError as error:  # of the web page, which checks nothing
+        except ValueError as error:  # the web page checks nothing
             logging.getLogger(__name__).critical("%s", error)
             return None
         if users != self._users:

@@ -1,4 +1,4 @@
-"""The facts of the machine that figures were measured on."""
+"""The facts of the machine on which the figures were measured."""
 
 import os
 import platform

@@ -20,7 +20,7 @@ NOT_PEERS = ("floor", "floor-tuned", "sequential", "kotae-unguarded")
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """PNG files of all that there is something for."""
+    """PNG files of all parts that have results."""
     made = []
     for workload in dict.fromkeys(each.workload for each in results.compared):
         rows = [each for each in results.compared if each.workload == workload]

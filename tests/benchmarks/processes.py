@@ -7,7 +7,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """A process with all that descend from it."""
+    """A process with all its descendants."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -22,7 +22,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_s(*pids: int) -> float:
-    """User and system seconds that processes have used together."""
+    """User and system CPU seconds of processes together."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -37,6 +37,6 @@ def resident_mb(*pids: int) -> float:
 
 
 def machine_cpu_s() -> float:
-    """Seconds that all processors of the machine have been busy together."""
+    """Busy seconds of all the machine's processors together."""
     user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
     return (user + nice + system + sum(interrupts)) / _TICKS

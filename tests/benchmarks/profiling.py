@@ -49,7 +49,7 @@ def owner(stack: str) -> str:
 
 
 def owners(lines: Iterable[str]) -> Counter[str]:
-    """Samples by owner, of the thread that the event loop is in."""
+    """Samples by package, of the event loop's thread."""
     found: Counter[str] = Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
@@ -61,7 +61,7 @@ def owners(lines: Iterable[str]) -> Counter[str]:
 async def sample(
     rig: Rig, contender: Contender, workload: Workload, users: int, seconds: float, raw: Path
 ) -> dict[str, float]:
-    """CPU milliseconds a question by owner, most first."""
+    """CPU milliseconds a question by package, the largest first."""
     async with rig.running(contender, workload) as running, running.load() as load:
         measuring = asyncio.create_task(running.measure(load, users, seconds + 2, warm_up_s=3.0))
         await asyncio.sleep(4.0)

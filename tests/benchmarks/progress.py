@@ -1,4 +1,4 @@
-"""How far a benchmark is, on the terminal."""
+"""The progress of a benchmark on the terminal."""
 
 from types import TracebackType
 
@@ -6,7 +6,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Steps:
-    """A bar of so many steps; use it with `with`."""
+    """A bar with a number of steps; use it with `with`."""
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
@@ -15,7 +15,7 @@ class Steps:
         self._task = self._progress.add_task("", total=total)
 
     def _tell(self, what: str) -> None:
-        # In a file a bar would be seen when all is over.
+        # In a file a bar would appear only at the end.
         if not self._progress.console.is_terminal:
             task = self._progress.tasks[0]
             print(f"{task.completed:.0f}/{task.total:.0f} {task.elapsed or 0:.0f} s {what}", flush=True)
@@ -35,5 +35,5 @@ class Steps:
         self._tell(what)
 
     def done(self, count: int = 1) -> None:
-        """So many steps are behind us."""
+        """Move the bar by a number of steps."""
         self._progress.advance(self._task, count)

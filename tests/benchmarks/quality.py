@@ -43,7 +43,7 @@ MARK = re.compile(r"\s*\[\d+\]")
 
 @dataclass(frozen=True)
 class Asking:
-    """A question with its gold answers, and the paragraph that they are from."""
+    """A question with its gold answers and their paragraph."""
 
     question: str
     gold: Sequence[str]
@@ -52,7 +52,7 @@ class Asking:
 
 @dataclass
 class Silent:
-    """An observer of nothing."""
+    """An observer that ignores all events."""
 
     def stage_finished(self, trace: StageTrace) -> None:
         pass

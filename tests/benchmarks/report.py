@@ -12,7 +12,7 @@ from tests.benchmarks.targets import Target, targets
 
 
 def markdown(results: Results) -> str:
-    """Every table that there is something for."""
+    """Every table that has results."""
     parts = ["# Benchmark", _machine(results)]
     every = [*results.compared, *results.seed, *results.in_flight, *results.processes]
     doubted = doubts(every, results.machine["cores"])
@@ -50,7 +50,7 @@ def markdown(results: Results) -> str:
 
 
 BEGUN = 0.9
-"""Share of the users whose questions have to be in flight for a row to tell of so many."""
+"""The share of the users whose questions have to be in flight for a row to count."""
 
 _TITLES = {
     "w1": f"W1: retrieval, plan, two tools, answer (critical path {W1.critical_path_s * 1000:.0f} ms)",
@@ -114,7 +114,7 @@ def _cell(row: Row | None, floor: Row | None) -> str:
 
 
 def seed_table(rows: Sequence[Row]) -> str:
-    """Ours beside the article's."""
+    """Our table beside the article's."""
     lines = []
     for row in rows:
         theirs = PUBLISHED.get(row.users)

@@ -1,4 +1,4 @@
-"""Everything that one run of the benchmarks has found."""
+"""The results of one run of the benchmarks."""
 
 from typing import Any
 

@@ -92,7 +92,7 @@ class Rig:
     async def running(
         self, contender: Contender, workload: Workload, settings: Mapping[str, str] | None = None
     ) -> AsyncIterator["Running"]:
-        """A contender, ready, on topics of its own, which go with it."""
+        """Start a contender on topics of its own, which are deleted with it; yields it when it is ready."""
         prefix = f"bench-{uuid.uuid4().hex[:8]}."
         kafka = Kafka(bootstrap_servers=self.bootstrap, topic_prefix=prefix)
         url, services = await self._serving(workload.latencies)
@@ -112,7 +112,7 @@ class Rig:
                 await admin.delete_topics(sorted(Topics(prefix).own))
 
     def helpers(self, services: Program) -> dict[str, list[int]]:
-        """The processes beside the worker whose CPU is told."""
+        """The processes besides the worker whose CPU is reported."""
         broker = {"broker": [self._broker_pid]} if self._broker_pid else {}
         return {"services": [services.pid], **broker}
 
@@ -178,7 +178,7 @@ class Rig:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A contender that is ready, how long that took, and the port on which it tells its state, if it does."""
+    """A ready contender, how long its start took, and the port of its `/state`, if it has one."""
 
     rig: Rig
     topics: Topics
@@ -193,7 +193,7 @@ class Running:
         return resident_mb(*tree(self.program.pid))
 
     async def in_flight(self) -> int | None:
-        """Questions that it has begun and not ended; None where it does not tell."""
+        """Questions begun and not ended; None if the contender does not report them."""
         if not self.status_port:
             return None
         return await asyncio.to_thread(_in_flight, f"http://127.0.0.1:{self.status_port}/state")

@@ -24,7 +24,7 @@ from tests.benchmarks.services import Latencies
 RATE = 200.0
 """Questions a second at every depth: so few that the event loop is prompt, and all may begin."""
 WARMED = 100
-"""Questions at once that a worker has answered before its idle memory is taken."""
+"""Questions that a worker answers at once before its idle memory is measured."""
 WARM_UP_S, SAMPLE_S = 2.0, 0.5
 
 
@@ -58,7 +58,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 def lasting(seconds: float) -> Workload:
-    """W1 with a model that makes a question take so long."""
+    """W1 with a model that makes a question take a number of seconds."""
     planned = W1.latencies.plan_s + W1.latencies.tool_s
     latencies = Latencies(generate_s=max(0.0, seconds - planned))
     return Workload(f"{seconds:.2f} s", tools=2, latencies=latencies)
@@ -73,7 +73,7 @@ async def in_flight(
     steps: Steps,
     keep: Callable[[Depth], None],
 ) -> dict[str, str]:
-    """Hand a `Depth` to `keep` for each round, number of users and contender; why some are missing."""
+    """Pass a `Depth` to `keep` for each round, number of users and contender; returns the missing ones."""
     missing: dict[str, str] = {}
     for _ in range(rounds):
         for count in counts:
@@ -112,7 +112,7 @@ async def _depth(rig: Rig, name: str, count: int, seconds: float) -> Depth:
 
 async def _mean_in_flight(running: Running, after_s: float, seconds: float) -> float | None:
     await asyncio.sleep(after_s)
-    # No longer than it is measured: then the users leave, and fewer are in flight.
+    # Only while it is measured: afterwards the users leave, and fewer are in flight.
     until = time.perf_counter() + seconds - SAMPLE_S
     told = [await running.in_flight()]
     while time.perf_counter() < until:
@@ -123,7 +123,7 @@ async def _mean_in_flight(running: Running, after_s: float, seconds: float) -> f
 
 
 async def start(rig: Rig, documents: int, rounds: int, steps: Steps) -> Start:
-    """With so many documents to read before."""
+    """Measure the start with `documents` documents to index first."""
     workload = Workload("start", chunks=documents)
     took = []
     for _ in range(rounds):
@@ -135,7 +135,7 @@ async def start(rig: Rig, documents: int, rounds: int, steps: Steps) -> Start:
 
 
 async def processes(rig: Rig, plan: Plan, steps: Steps, keep: Callable[[Row], None]) -> None:
-    """One process, then two, under the same load, by turns; `contender` is `1 process` or so."""
+    """Measure one process and two under the same load, by turns; `contender` is `1 process` or so."""
     for _ in range(plan.rounds):
         for count in (1, 2):
             name = f"{count} process{'es' if count > 1 else ''}"

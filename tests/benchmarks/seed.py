@@ -36,12 +36,12 @@ class Gain(msgspec.Struct, frozen=True):
 
     @property
     def saved(self) -> float:
-        """Share of the sequential time."""
+        """The saved share of the sequential time."""
         return 1 - self.concurrent_ms / self.sequential_ms
 
 
 class CacheGain(msgspec.Struct, frozen=True):
-    """Latency of a question that was never asked and of one that was, through Kafka. Milliseconds."""
+    """Latency of a new question and of one asked before, through Kafka. Milliseconds."""
 
     asked_first_ms: float
     asked_again_ms: float
@@ -78,7 +78,7 @@ async def gains(
 
 
 async def cache(rig: Rig, questions: int) -> CacheGain:
-    """Distinct questions one after another, then all of them again, in other conversations."""
+    """Ask distinct questions one after another, then all of them again, in other conversations."""
     texts = [f"How long are spare parts of product {n} kept?" for n in range(questions)]
     on = {"KOTAE_CACHE__TTL_S": "3600"}
     async with rig.running(CONTENDERS["kotae"], W2, on) as running, running.load() as load:

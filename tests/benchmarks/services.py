@@ -58,13 +58,13 @@ RESULT = _response({"temperature": 21, "sky": "clear"})
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds that the services take."""
+    """The latencies of the services in seconds."""
 
     plan_s: float = PLAN_S
     tool_s: float = TOOL_S
     generate_s: float = GENERATE_S
     retrieve_s: float = RETRIEVE_S
-    """Where retrieval asks a server; the embedded index asks none."""
+    """Latency of retrieval from a server; the embedded index asks none."""
 
 
 STAGES = ("plan", "tool", "generate", "retrieve")

@@ -1,9 +1,9 @@
-"""Run a command beside a Kotae whose model and tools are simulated, those of `make bench` (W1):
+"""Run a command beside a Kotae with simulated model and tools, those of `make bench` (W1):
 
     python -m tests.benchmarks.simulated locust -f tests/benchmarks/locustfile.py --headless
 
-Broker, services, topics, documents and one worker are started for it and end with it; it finds them by its
-environment.
+Broker, services, topics, documents and one worker are started for the command and end with it; its
+environment names them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.support.system import environment
 
 
 async def main(command: Sequence[str]) -> int:
-    """The command's exit code."""
+    """Run the command and return its exit code."""
     print("starting Kafka, a model and tools that only wait, and a worker", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         async with Rig(Path(folder)) as rig, rig.running(CONTENDERS["kotae"], W1) as kotae:
@@ -38,6 +38,6 @@ async def main(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Of topics that were made a moment ago it tells that they have no leader yet, and tries again.
+    # It logs that new topics have no leader yet, and tries again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     sys.exit(asyncio.run(main(sys.argv[1:])))

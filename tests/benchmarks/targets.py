@@ -11,11 +11,11 @@ from tests.benchmarks.rig import W1, W2
 
 PEERS = ("faststream", "faststream-concurrent", "faust")
 USERS, MANY, FEW = 500, 2000, 100
-"""At which the peers are compared; past saturation; where cores are not saturated."""
+"""Numbers of users: for comparing the peers; past saturation; below the saturation of the cores."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One figure that is asked for. `least`: it is met by so much or more, otherwise by so much or less."""
+    """One figure with its target. `least`: the target is a lower bound, otherwise an upper one."""
 
     what: str
     found: float
@@ -67,7 +67,7 @@ def _by_load(rows: Sequence[Row]) -> Iterator[Target]:
             ("mean", attrgetter("mean_ms"), 1.1),
             ("p95", attrgetter("p95_ms"), 1.2),
         ):
-            # On a slow machine 100 users take whole cores too, which the hand-written loop tells.
+            # On a slow machine also 100 users take whole cores, as the hand-written loop shows.
             beside = f" (the floor: {milliseconds(floor) / path_ms:.2f}x)" if floor else ""
             what = f"W1, {FEW:,} users: {name}, of the critical path{beside}"
             yield Target(what, milliseconds(few) / path_ms, asked, "x")

@@ -35,7 +35,7 @@ class Tracked(msgspec.Struct):
 
 
 class Tracking:
-    """An assignment with so many partitions, of whose records none runs but those taken here."""
+    """An assignment with a number of partitions, of which only the records taken here run."""
 
     def __init__(self, partitions: int, limit: int) -> None:
         intake = Intake(max_in_flight=limit, max_buffered=limit, max_bytes=2**40)
@@ -60,7 +60,7 @@ class Tracking:
         return made
 
     def take_in(self, records: list[ConsumerRecord]) -> None:
-        """Polled and started."""
+        """Poll and start records."""
         for record in records:
             work = Work(record, self.assignment.partitions[record.partition], 100)
             work.key = record.key
@@ -68,26 +68,26 @@ class Tracking:
         self.running += self.assignment.take(len(records))
 
     def finish(self, count: int) -> None:
-        """So many of those that run: the oldest, in no order."""
+        """Finish the oldest running records, in no order."""
         oldest, self.running = self.running[:count], self.running[count:]
         random.Random(self.next).shuffle(oldest)
         for work in oldest:
             self.assignment.finish(work)
 
     def due(self) -> list[float]:
-        """Seconds of CPU that each partition's part of a commit takes to be made."""
+        """CPU seconds for making each partition's part of a commit."""
         took = []
-        for assigned in self.assignment.partitions.values():
+        for partition in self.assignment.partitions.values():
             started = time.thread_time()
-            due = self.assignment.due(assigned)
+            due = self.assignment.due(partition)
             took.append(time.thread_time() - started)
             if due is not None:
-                self.assignment.committed(assigned, due)
+                partition.commit(due)
         return took
 
 
 def measure(offsets: int, partitions: int, rounds: int) -> Tracked:
-    """Keep so many incomplete over so many rounds, in each of which half of them come and go."""
+    """Keep `offsets` incomplete over some rounds; in each, half of them finish and new ones come."""
     tracking = Tracking(partitions, 2 * offsets)
     bytes_each: list[float] = []
     tracemalloc.start()

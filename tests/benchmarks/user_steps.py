@@ -7,10 +7,10 @@ from tests.benchmarks.article import PUBLISHED
 
 
 def parse(text: str) -> tuple[int, ...]:
-    """The numbers of users of `50,100,200`.
+    """The numbers of users in a list such as `50,100,200`.
 
     Raises:
-        ValueError: it is not such a list.
+        ValueError: the text is not such a list.
     """
     parts = text.split(",")
     if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < len(parts):
@@ -19,7 +19,7 @@ def parse(text: str) -> tuple[int, ...]:
 
 
 def due(steps: Sequence[int], step_s: float, elapsed_s: float) -> int:
-    """The users wanted so many seconds after the start; 0 when all steps are over.
+    """The users wanted at a time, in seconds after the start; 0 when all steps are over.
 
     Raises:
         ValueError: a step has no time.
@@ -31,24 +31,24 @@ def due(steps: Sequence[int], step_s: float, elapsed_s: float) -> int:
 
 
 class Windows:
-    """How many seconds each number of users was complete."""
+    """The seconds for which each number of users was complete."""
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
         self._open: tuple[int, float] | None = None
 
     def clear(self) -> None:
-        """A run begins."""
+        """Note the start of a run."""
         self.seconds.clear()
         self._open = None
 
     def open(self, users: int, now: float) -> None:
-        """All of them ask from now on."""
+        """Note that all users ask from now on."""
         self.close(now)
         self._open = users, now
 
     def close(self, now: float) -> None:
-        """Their number changes from now on, or the run has ended."""
+        """Note that the number of users changes from now on, or that the run has ended."""
         if self._open:
             users, began = self._open
             self.seconds[users] = self.seconds.get(users, 0.0) + now - began

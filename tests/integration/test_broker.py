@@ -40,7 +40,7 @@ async def test_the_broker_creates_no_topic_unasked_and_keeps_acknowledged_record
         await LocalBroker(broker.port).start()
     async with AIOKafkaProducer(bootstrap_servers=address) as producer:
         producer.client.add_topic("questions")
-        for _ in range(20):  # a broker that makes topics unasked takes a few requests to do so
+        for _ in range(20):  # a broker that creates topics unasked needs a few requests
             await producer.client.force_metadata_update()
     states = await alist_topics(Kafka(bootstrap_servers=address))
     assert not any(topic.partitions for topic in states), "a topic was made by being used"

@@ -43,7 +43,7 @@ async def canary() -> AsyncIterator[Canary]:
 
 @dataclass
 class Redirector:
-    """A server that the operator allows, and that leads elsewhere."""
+    """An allowed server that redirects to forbidden addresses."""
 
     url: str = ""
     location: str = ""

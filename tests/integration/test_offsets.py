@@ -37,7 +37,7 @@ def show(kafka_settings: Kafka, group: str, tmp_path: Path, monkeypatch: pytest.
 async def produce(
     kafka: Kafka, counts: dict[int, int], timestamp_ms: Callable[[int], int] | None = None, **options: Any
 ) -> None:
-    """So many records in each partition of `questions`; those with a transactional id end in a marker."""
+    """Write `counts` records to the partitions of `questions`; a transaction ends in a marker."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, **options)
     topic = Topics(kafka.topic_prefix).questions
     await producer.start()
@@ -55,7 +55,7 @@ async def produce(
 
 
 async def until_ends(kafka: Kafka, ends: dict[int, int]) -> None:
-    """Wait for these end offsets: the broker writes a transaction's markers after it has said yes."""
+    """Wait for these end offsets: the broker writes a transaction's markers after its reply."""
     topic = Topics(kafka.topic_prefix).questions
     wanted = {TopicPartition(topic, partition): end for partition, end in ends.items()}
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
@@ -69,7 +69,7 @@ async def until_ends(kafka: Kafka, ends: dict[int, int]) -> None:
 
 
 async def commit(kafka: Kafka, group: str, commits: dict[int, tuple[int, str]]) -> None:
-    """Commit like a worker; without subscribing, so that no group has to settle."""
+    """Commit like a worker, but without subscribing, so that no group has to be joined."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, group_id=group, enable_auto_commit=False
     )

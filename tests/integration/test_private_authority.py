@@ -45,7 +45,7 @@ def tls(authority: Authority) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def everything(tls: ssl.SSLContext) -> AsyncIterator[tuple[str, list[str]]]:
-    """A model, embeddings, Qdrant and a tool at one address; yields it and the paths that were asked for."""
+    """A model, embeddings, Qdrant and a tool at one address; yields the address and the requested paths."""
     asked: list[str] = []
 
     @web.middleware

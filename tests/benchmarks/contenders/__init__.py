@@ -32,7 +32,7 @@ class Contender:
 
     @property
     def installed(self) -> str:
-        """Its version; empty where it is not installed."""
+        """Its version; empty if it is not installed."""
         try:
             return version(self.package)
         except PackageNotFoundError:

@@ -17,7 +17,7 @@ from tests.benchmarks.contenders.work import ANSWERS, BOOTSTRAP, QUESTIONS, Work
 async def main() -> None:
     work = await Work.aopen()
     if os.environ.get("BENCH_TUNED") == "1":
-        from streams.cli.worker import spare_the_collector  # no part of the loop that is not tuned
+        from streams.cli.worker import spare_the_collector  # the untuned loop does not need it
 
         spare_the_collector()
     decoder = msgspec.json.Decoder(Question)

@@ -23,7 +23,7 @@ PREFIX = os.environ.get("KOTAE_KAFKA__TOPIC_PREFIX", "")
 QUESTIONS = f"{PREFIX}questions"
 ANSWERS = f"{PREFIX}answers"
 CONCURRENCY = 500
-"""Workers or agents, where a framework wants to be told; as many as in the notes' comparison."""
+"""Workers or agents for frameworks that need a number; as many as in the notes' comparison."""
 
 _MODEL = os.environ.get("KOTAE_MODEL__BASE_URL", "") + "/chat/completions"
 _TOOLS = os.environ.get("BENCH_TOOLS_URL", "")
@@ -79,7 +79,7 @@ class Work:
         await self._session.close()
 
     async def aanswer(self, question_id: str, text: str) -> bytes:
-        """The answer as it is published."""
+        """Answer a question; returns the answer as it is published."""
         if _REMOTE and not _SEQUENTIAL:
             passages, results = await asyncio.gather(self._retrieve(text), self._tools(text))
         else:
@@ -122,7 +122,7 @@ class Work:
 
 
 async def read_documents() -> list[Document]:
-    """All that `documents` holds now."""
+    """All records that `documents` holds now."""
     topic = f"{PREFIX}documents"
     consumer = AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP, auto_offset_reset="earliest")
     await consumer.start()

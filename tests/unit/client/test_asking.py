@@ -1,4 +1,4 @@
-"""Which record is whose: answers by source, pieces by epoch and sequence."""
+"""The client gives each record to its question: answers by source, deltas by epoch and sequence."""
 
 from datetime import UTC, datetime
 
