@@ -13,7 +13,8 @@ WAITING := tests/integration tests/acceptance
 TESTERS ?= 3
 BESIDE := -n $(TESTERS) --dist worksteal
 
-.PHONY: help demo test lint format types unit integration reference docs chaos bench bench-locust bench-quality lock clean
+.PHONY: help demo test lint format types unit integration tls test-python reference docs chaos bench bench-locust \
+	bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,6 +42,13 @@ unit: $(VENV)/.test ## Run only the tests that need no server
 integration: $(VENV)/.test ## Run only the tests against real servers
 	@$(BIN)/python -m pytest $(BESIDE) -m "not alone" $(WAITING)
 	@$(BIN)/python -m pytest -m alone $(WAITING)
+
+tls: $(VENV)/.test ## Run only the tests that rest on Python's own TLS
+	@$(BIN)/python -m pytest $(BESIDE) -m "tls and not alone" $(WAITING)
+
+test-python: ## Run what may differ between Pythons: make test-python PYTHON=python3.13 (lies in .venv-3.13)
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+		$(MAKE) --no-print-directory VENV=.venv-$$version unit tls
 
 reference: $(VENV)/.test ## Write REFERENCE.md from the code
 	@$(BIN)/python -m tests.architecture.reference
@@ -75,7 +83,7 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 	rm requirements-bench.lock.in
 
 clean: ## Remove the environment and everything that was made
-	rm -rf $(VENV) $(BENCH) build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv: requirements-uv.lock
