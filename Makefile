@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 BENCH := .venv-bench
+MUTANTS := .venv-mutants
 
 FAST := tests/architecture tests/unit tests/contract
 WAITING := tests/integration tests/acceptance
@@ -13,8 +14,8 @@ WAITING := tests/integration tests/acceptance
 TESTERS ?= 3
 BESIDE := -n $(TESTERS) --dist worksteal
 
-.PHONY: help demo test lint format types unit integration tls test-python reference docs chaos bench bench-locust \
-	bench-quality lock clean
+.PHONY: help demo test lint format types unit integration tls test-python mutants reference docs chaos bench \
+	bench-locust bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +51,9 @@ test-python: ## Run what may differ between Pythons: make test-python PYTHON=pyt
 	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
 		$(MAKE) --no-print-directory VENV=.venv-$$version unit tls
 
+mutants: $(MUTANTS)/.done ## Break the pure modules in every small way, and see whether a test notices (an hour)
+	@$(MUTANTS)/bin/python -m tests.mutants $(ARGS)
+
 reference: $(VENV)/.test ## Write REFERENCE.md from the code
 	@$(BIN)/python -m tests.architecture.reference
 
@@ -79,11 +83,14 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 		--extra demo --group build --group docs --group test -c requirements.lock pyproject.toml -o requirements-test.lock
 	grep -oE '^[a-z0-9._-]+==[^\\]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		--extra demo --group build --group test --group mutants -c requirements-test.lock pyproject.toml \
+		-o requirements-mutants.lock
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra demo --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock
 	rm requirements-bench.lock.in
 
 clean: ## Remove the environment and everything that was made
-	rm -rf $(VENV) .venv-* build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* mutants build dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv: requirements-uv.lock
@@ -104,6 +111,13 @@ $(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
 	@$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements-test.lock
 	@$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
+
+# The mutation tester needs what the tests need, and brings a terminal's pictures that nothing else wants.
+$(MUTANTS)/.done: $(VENV)/.uv requirements-mutants.lock pyproject.toml
+	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv --without-pip $(MUTANTS)
+	@$(UV) install --quiet --python $(MUTANTS)/bin/python --require-hashes -r requirements-mutants.lock
+	@$(UV) install --quiet --python $(MUTANTS)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
 
 # The peers have pins of their own (click, for one): their environment is not ours. A peer that cannot be
 # installed here is left out of it, and `make bench` says so.

@@ -17,6 +17,10 @@ pytest_plugins = [
 
 # The time of an example only measures the machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For `make mutants`: each mutant meets the same examples, and few of them, because there are thousands.
+settings.register_profile(
+    "mutants", settings.get_profile("any machine"), derandomize=True, max_examples=25, database=None
+)
 settings.load_profile("any machine")
 
 REQUIRE_ALL = os.environ.get("KOTAE_TEST_REQUIRE_ALL") == "1"
