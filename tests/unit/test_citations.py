@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import citations
-from agents.citations import _CODE, check_citations
+from agents.citations import _CODE, check_citations, says_nothing
 from agents.components import Passage
 from agents.sentences import sentence_spans
 
@@ -57,7 +57,7 @@ def test_only_given_passages_may_be_cited(text: str, checked: str, cited: list[i
 def test_a_citation_names_its_chunk_and_quotes_the_sentence_that_supports_best() -> None:
     _, (citation,) = check_citations("They say that the grass is green [1].", GIVEN)
     assert citation.quote == "Grass is green, they say."
-    assert citation.score == pytest.approx(5 / 7, abs=0.01)
+    assert citation.score == 0.714  # 5 of 7 terms
     assert (citation.document_id, citation.chunk_id, citation.title) == ("document-1", "chunk-1", "Title 1")
 
 
@@ -69,6 +69,34 @@ def test_a_mark_after_the_full_stop_belongs_to_the_sentence_before() -> None:
 def test_quotes_of_chinese_statements_are_whole_sentences() -> None:
     _, (citation,) = check_citations("草地的颜色是绿色[2]。", GIVEN)
     assert citation.quote == "草地是绿色的。"
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "quote", "score"),
+    [
+        ("It is wet [1].", "Dry sand. Ice is cold.", "Ice is cold.", 0.333),
+        ("Wet and cold [1].", "A cold day. A wet day. Sand.", "A cold day.", 0.333),
+        ("Wet [1].", "Dry sand. Hot air.", "Dry sand.", 0.0),
+        ("[1]", "Dry sand. Hot air.", "Dry sand.", 0.0),
+        ("Wet [1].", "", "", 0.0),
+    ],
+    ids=["one shared term", "the first of equals", "no shared term", "no statement", "an empty passage"],
+)
+def test_the_quote_shares_most_terms_and_says_how_many(
+    text: str, body: str, quote: str, score: float
+) -> None:
+    _, (citation,) = check_citations(text, [passage(body)])
+    assert (citation.quote, citation.score) == (quote, score)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "[1]", " 【1】 [2, 3] "])
+def test_a_text_of_nothing_but_citations_says_nothing(text: str) -> None:
+    assert says_nothing(text)
+
+
+@pytest.mark.parametrize("text", ["Blue.", "[1] Blue.", "Blue [1]", "[", "[x]", "【x】"])
+def test_any_other_text_says_something(text: str) -> None:
+    assert not says_nothing(text)
 
 
 def test_a_passage_cited_twice_is_one_citation_with_its_best_quote() -> None:
@@ -86,7 +114,7 @@ def test_every_mark_left_has_a_valid_citation(text: str, bodies: list[str]) -> N
     passages = [passage(body, number) for number, body in enumerate(bodies, 1)]
     checked, citations = check_citations(text, passages)
     by_index = {citation.index: citation for citation in citations}
-    marks = {int(number) for number in re.findall(r"\[(\d{1,4})\]", _CODE.sub("", checked))}
+    marks = {int(number) for number in re.findall(r"\[(\d{1,4})\]", _CODE.sub("`", checked))}
     assert marks == set(by_index)
     for index, citation in by_index.items():
         assert citation.quote in passages[index - 1].text

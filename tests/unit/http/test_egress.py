@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.http.egress import Endpoint, endpoint, is_public, parse_allowed, refused
+from agents.http.egress import Endpoint, endpoint, is_public, normalised, parse_allowed, refused
 
 INTERNAL = [
     # Every block of IANA's special-purpose registry for IPv4, by its first and last address.
@@ -155,9 +155,17 @@ def test_the_endpoint_of_a_url(url: str, where: Endpoint) -> None:
     assert endpoint(url) == where
 
 
-@pytest.mark.parametrize(
-    "url", ["", "/x", "http://", "nonsense", "http://a:0", "http://a:99999", "http://a\\@b"]
-)
-def test_a_url_without_an_endpoint_is_an_error(url: str) -> None:
+@pytest.mark.parametrize("url", ["", "/x", "http://", "nonsense", "http://a:0"])
+def test_a_url_without_a_host_or_a_port_is_an_error(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^not an address with a host and a port$"):
+        endpoint(url)
+
+
+@pytest.mark.parametrize("url", ["http://a:99999", "http://a\\@b"])
+def test_an_address_that_is_no_url_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         endpoint(url)
+
+
+def test_a_host_is_normalised_to_small_letters_without_its_last_dot() -> None:
+    assert normalised("BOX.", 80) == ("box", 80)
