@@ -102,6 +102,6 @@ class TimedOutError(DependencyError):
 
 
 class OpenBreakerError(DependencyError):
-    """Nothing was called: the dependency failed too often of late, and its breaker is open."""
+    """Nothing was called: the dependency has failed too often, and its breaker is open."""
 
     reason = "breaker_open"

@@ -208,7 +208,9 @@ class Guard:
         return ticket
 
     def _refusal(self) -> OpenBreakerError:
-        return OpenBreakerError(self.dependency, "not called: it has failed too often of late")
+        return OpenBreakerError(
+            self.dependency, "not called: it has failed too often, and its breaker is open"
+        )
 
     def _succeeded(self, ticket: int, started: float, now: float) -> None:
         self._observer.attempt_finished(self.dependency, "ok", now - started)

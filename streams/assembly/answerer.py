@@ -190,7 +190,9 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
     if reference:
         graph = load_component(reference)(resources)
         if not isinstance(graph, Graph):
-            raise LoadingError(f"{reference}: gave a {type(graph).__name__}, not an agents.graph.Graph")
+            raise LoadingError(
+                f"{reference}: returned a {type(graph).__name__}; it must return an agents.graph.Graph"
+            )
         return graph
     limits = settings.limits
     return default_graph(

@@ -123,7 +123,7 @@ class DemoSystem:
         kafka = self._settings.kafka
         if self._own_cluster:
             kafka = msgspec.structs.replace(kafka, topic_prefix=kafka.topic_prefix or PREFIX)
-            self._say(f"cluster: yours at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}*")
+            self._say(f"your cluster at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}*")
         elif can_run_kafka():
             self._say("cluster: Apache Kafka on this machine, from Maven's jars")
             broker = await stack.enter_async_context(LocalBroker(say=self._say))
@@ -139,7 +139,7 @@ class DemoSystem:
     async def _start_model(self, stack: AsyncExitStack) -> dict[str, str]:
         """Start the model, and return the settings by which the worker finds it."""
         if self._settings.model.base_url:
-            self._say(f"model: yours at {self._settings.model.base_url}")
+            self._say(f"your model at {self._settings.model.base_url}")
             model = self._settings.model
             return {
                 "KOTAE_MODEL__BASE_URL": model.base_url,
@@ -147,7 +147,7 @@ class DemoSystem:
                 "KOTAE_MODEL__API_KEY": model.api_key,
             }
         port = free_port()
-        self._say("model: kotae offline-model, which extracts sentences; it is no language model")
+        self._say("model: kotae offline-model, which extracts sentences (not a language model)")
         program = self._program("offline-model", ["offline-model", "--port", str(port)], {}, stack)
         await program.ready(f"http://127.0.0.1:{port}/health")
         return {"KOTAE_MODEL__BASE_URL": f"http://127.0.0.1:{port}/v1"}

@@ -48,7 +48,7 @@ DEMO_QUESTIONS = (
     ),
     DemoQuestion(
         text="Is the Heron Flow leak sensor in stock at the Rotterdam warehouse right now?",
-        note="its tool hangs, so the documents must do",
+        note="the tool hangs, so the answer comes from the documents",
         expected=("restocked from Hangzhou every Tuesday",),
         expected_document="shipping-rotterdam",
         expected_tools=("stock_level",),
@@ -57,7 +57,7 @@ DEMO_QUESTIONS = (
     ),
     DemoQuestion(
         text="Who painted the ceiling of the Sistine Chapel?",
-        note="nothing here answers it",
+        note="no document answers it",
         expected=("I do not know",),
     ),
 )

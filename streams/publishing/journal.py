@@ -238,13 +238,13 @@ async def _adecided(gate: Gate) -> None:
     """Return once the partition surely stays with us.
 
     Raises:
-        JournalError: it was taken away.
+        JournalError: the partition was revoked.
     """
     decided = asyncio.Event()
     gate.wait(decided.set)
     await decided.wait()
     if gate.lost:
-        raise JournalError("journal", "the question's partition was taken away from this worker")
+        raise JournalError("journal", "the question's partition was revoked from this worker")
 
 
 def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -> JournalEntry:

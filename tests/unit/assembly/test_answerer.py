@@ -81,7 +81,10 @@ async def test_a_custom_graph_gets_the_chosen_components(build: Build) -> None:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"components": Components(graph=f"{__name__}:make_nothing")}, r"^\[components\] .*not an .*Graph"),
+        (
+            {"components": Components(graph=f"{__name__}:make_nothing")},
+            r"^\[components\] .*must return an .*Graph",
+        ),
         ({"components": Components(retriever=f"{__name__}:make_nothing")}, "aretrieve"),
         ({"components": Components(generator="nobody-knows-it")}, r"^\[components\] nobody-knows-it"),
         ({"tools": {"weather": {"url": "ftp://somewhere"}}}, r"\[tools.weather\]"),

@@ -43,7 +43,7 @@ def parts_with(*numbers: int) -> EngineParts:
 
 async def test_a_tool_call_starts_only_for_a_partition_of_ours() -> None:
     await parts_with(2).journal.aowned(QUESTION, SOURCE)
-    with pytest.raises(JournalError, match="taken away"):
+    with pytest.raises(JournalError, match="revoked"):
         await asyncio.wait_for(parts_with(1).journal.aowned(QUESTION, SOURCE), 5)
 
 
@@ -58,7 +58,7 @@ async def test_a_tool_call_waits_for_the_end_of_a_rebalance(comes_back: bool) ->
     if comes_back:
         await asyncio.wait_for(owned, 5)
     else:
-        with pytest.raises(JournalError, match="taken away"):
+        with pytest.raises(JournalError, match="revoked"):
             await asyncio.wait_for(owned, 5)
 
 
