@@ -181,7 +181,7 @@ async def test_an_intent_fails_when_its_partition_is_lost(held_first: bool) -> N
     intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
     await asyncio.sleep(0.5)
     gate.lose()
-    with pytest.raises(JournalError, match="taken away"):
+    with pytest.raises(JournalError, match="revoked"):
         await intent
     assert log.records == []
 
@@ -206,7 +206,7 @@ async def test_an_entry_that_fails_is_given_up_once_the_partition_is_taken_away(
     await asyncio.sleep(1)
     assert not intent.done()
     gate.lose()
-    with pytest.raises(JournalError, match="taken away"):
+    with pytest.raises(JournalError, match="revoked"):
         await asyncio.wait_for(intent, 20)
 
 
@@ -265,7 +265,7 @@ async def test_a_call_waits_for_a_rebalance_that_began_after_its_intent(stays: b
         await owned
     else:
         gate.lose()
-        with pytest.raises(JournalError, match="taken away"):
+        with pytest.raises(JournalError, match="revoked"):
             await owned
 
 
