@@ -24,6 +24,8 @@ from agents.http.pool import HttpPool
 from agents.tools.python_tool import PythonTool
 from tests.support.forgery import HOSTS, PUBLIC, PUBLIC_TOO, Canary, Network, run_canary
 
+pytestmark = pytest.mark.tls
+
 
 @pytest.fixture
 async def network(monkeypatch: pytest.MonkeyPatch) -> Network:

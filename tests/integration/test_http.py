@@ -26,6 +26,8 @@ from tests.support.authority import Authority
 from tests.support.listening import Serve, listening
 from tests.support.system import eventually
 
+pytestmark = pytest.mark.tls
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -27,6 +27,8 @@ from streams.settings.model import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
 from tests.support.system import ROOT, Program, environment, free_port
 
+pytestmark = pytest.mark.tls
+
 GROUP = "acl-workers"
 
 

@@ -30,6 +30,8 @@ from tests.support.engine import (
 from tests.support.secured_kafka import Acls, SecuredBroker, unsigned_token, until_missing
 from tests.support.system import free_port
 
+pytestmark = pytest.mark.tls
+
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 

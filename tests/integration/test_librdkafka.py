@@ -14,6 +14,8 @@ from tests.benchmarks.librdkafka import acheck_service, options
 from tests.support.engine import ScriptedPipeline, running_engine, settings_for
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
 
+pytestmark = pytest.mark.tls
+
 
 async def brokers_seen(kafka: Kafka) -> int:
     confluent_kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")

@@ -27,6 +27,8 @@ from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import calls, text
 from tests.support.qdrant_shim import QdrantShim
 
+pytestmark = pytest.mark.tls
+
 ANSWER = "The warranty lasts three years [1]."
 
 

@@ -27,6 +27,8 @@ from tests.support.redis import RedisServer
 from tests.support.secured_kafka import PASSWORDS, Acls, SecuredBroker, until_missing
 from tests.support.system import Program, eventually, free_port
 
+pytestmark = pytest.mark.tls
+
 CANARIES = {
     "KOTAE_KAFKA__OAUTH_CLIENT_SECRET": "canary-oauth-1f0a",
     "KOTAE_KAFKA__SSL_KEY_PASSWORD": "canary-sslkey-2b7c",
