@@ -79,8 +79,20 @@ def test_quotes_of_chinese_statements_are_whole_sentences() -> None:
         ("Wet [1].", "Dry sand. Hot air.", "Dry sand.", 0.0),
         ("[1]", "Dry sand. Hot air.", "Dry sand.", 0.0),
         ("Wet [1].", "", "", 0.0),
+        ("Sand [1]. Air [1].", "Dry sand. Hot air.", "Dry sand.", 1.0),
+        ("`grep` [1].", "Use sed. Use grep.", "Use grep.", 1.0),
+        ("Read `row[0]` [1].", "Go on. Read row 0.", "Read row 0.", 1.0),
     ],
-    ids=["one shared term", "the first of equals", "no shared term", "no statement", "an empty passage"],
+    ids=[
+        "one shared term",
+        "the first of equal sentences",
+        "no shared term",
+        "no statement",
+        "an empty passage",
+        "the first of equal statements",
+        "a term in code",
+        "terms beside a bracket in code",
+    ],
 )
 def test_the_quote_shares_most_terms_and_says_how_many(
     text: str, body: str, quote: str, score: float

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.cache.keys import AnswerKeys, normalised
+from agents.cache.keys import KEY_BYTES, AnswerKeys, normalised
 from agents.components import ToolSpec
 from agents.knowledge.version import Version
 from schemas.question import Question, Turn
@@ -62,6 +62,11 @@ def test_invisible_differences_make_no_other_key(left: str, right: str) -> None:
 )
 def test_differences_that_may_change_the_meaning_make_another_key(left: str, right: str) -> None:
     assert digest(Question(id="1", text=left)) != digest(Question(id="1", text=right))
+
+
+@pytest.mark.parametrize("text", ["?", "long " * 1000])
+def test_a_key_is_20_bytes_long(text: str) -> None:
+    assert len(digest(Question(id="q", text=text))) == KEY_BYTES == 20
 
 
 @given(st.text())

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.consumer.capacity import LATE_S, LEAST, PROMPT_S, WINDOW_S, Capacity
+from streams.consumer.capacity import IDLE_S, LATE_S, LEAST, PROMPT_S, WINDOW_S, Capacity
 
 BEAT_S = 0.025
 WAKES = 10
@@ -108,6 +109,62 @@ def test_a_loop_that_other_processes_hold_up_keeps_the_lowest_limit() -> None:
         capacity.windows([1.0], capacity.limit)
     assert capacity.limit == LEAST
     assert Told(3).windows([1.0] * 5, 3) == 3
+
+
+def at(limit: int, late_at: int, maximum: int = 2000) -> Told:
+    """A limit with this value, which was last late at that one."""
+    capacity = Told(maximum)
+    capacity.windows([2 * LATE_S], late_at)
+    capacity.limit = limit
+    return capacity
+
+
+def test_lateness_is_judged_once_a_window_whatever_comes_within_it() -> None:
+    capacity = Capacity(1000)
+    capacity.observe(0.0, 2 * LATE_S, 1000)
+    for beat in (0.1, WINDOW_S - 0.01):
+        assert not capacity.observe(beat, 2 * LATE_S, 800)
+    assert capacity.limit == 800
+    capacity.observe(WINDOW_S, 2 * LATE_S, 800)
+    assert capacity.limit == 640
+
+
+def test_it_tells_whether_more_may_run_than_before() -> None:
+    capacity = Capacity(1000)
+    assert not capacity.observe(0.0, 0.0, 1000), "it is at its maximum"
+    assert not capacity.observe(1.0, 2 * LATE_S, 1000), "it falls"
+    assert not capacity.observe(2.0, (LATE_S + PROMPT_S) / 2, 800), "it stays"
+    assert capacity.observe(3.0, 0.0, 800)
+
+
+def test_timers_as_late_as_a_bound_are_on_its_good_side() -> None:
+    assert Told(1000).windows([LATE_S], 1000) == 1000
+    assert at(800, 1500).windows([PROMPT_S], 800) == 825
+    assert at(800, 1500).windows([IDLE_S], 800) == 961
+
+
+def test_it_rises_from_where_it_is_used_up_but_for_one_fast_step() -> None:
+    assert at(600, 600).windows([0.0], 500) == 619
+    assert at(600, 600).windows([0.0], 499) == 600
+
+
+@pytest.mark.parametrize(
+    ("limit", "late_at", "then"),
+    [
+        (850, 1000, 876),
+        (900, 1000, 928),
+        (1000, 1000, 1031),
+        (1000, 850, 1031),
+        (1001, 850, 1202),
+        (840, 1000, 851),
+        (800, 1000, 851),
+        (600, 1000, 721),
+    ],
+)
+def test_it_rises_slowly_around_where_it_was_last_late_and_fast_elsewhere(
+    limit: int, late_at: int, then: int
+) -> None:
+    assert at(limit, late_at).windows([0.0], limit) == then
 
 
 @settings(max_examples=12, deadline=None)

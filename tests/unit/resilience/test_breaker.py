@@ -100,6 +100,65 @@ def test_the_end_of_a_call_that_began_before_it_opened_is_ignored() -> None:
     assert probe is not None
 
 
+def test_probes_that_are_given_up_free_one_place_each() -> None:
+    breaker = opened()
+    first, second = breaker.enter(OPEN_S), breaker.enter(OPEN_S)
+    breaker.left(first or 0)
+    third = breaker.enter(OPEN_S)
+    assert third is not None
+    assert breaker.enter(OPEN_S) is None
+    breaker.left(second or 0)
+    breaker.left(third)
+    assert [breaker.enter(OPEN_S) is not None for _ in range(PROBES + 1)] == [True] * PROBES + [False]
+
+
+def test_a_call_from_before_that_is_given_up_frees_no_place_of_a_probe() -> None:
+    breaker = Breaker()
+    early = [breaker.enter(0.0) for _ in range(PROBES)]
+    while breaker.state is BreakerState.CLOSED:
+        call(breaker, 0.0, fails=True)
+    for _ in range(PROBES):
+        assert breaker.enter(OPEN_S) is not None
+    for ticket in early:
+        breaker.left(ticket or 0)
+    assert breaker.enter(OPEN_S) is None
+
+
+def test_a_call_that_is_given_up_while_it_is_closed_makes_no_room_for_later_probes() -> None:
+    breaker = Breaker()
+    for _ in range(PROBES):
+        ticket = breaker.enter(0.0)
+        assert ticket is not None
+        breaker.left(ticket)
+    while breaker.state is BreakerState.CLOSED:
+        call(breaker, 0.0, fails=True)
+    assert [breaker.enter(OPEN_S) is not None for _ in range(PROBES + 1)] == [True] * PROBES + [False]
+
+
+def test_the_success_of_a_probe_does_not_count_after_another_failed() -> None:
+    breaker = opened()
+    slow, quick = breaker.enter(OPEN_S), breaker.enter(OPEN_S)
+    breaker.failed(quick or 0, OPEN_S)
+    now = 3 * OPEN_S
+    assert call(breaker, now, fails=False)
+    breaker.succeeded(slow or 0)
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert call(breaker, now, fails=False)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_once_it_has_closed_it_opens_for_the_first_length_again() -> None:
+    breaker = opened()
+    call(breaker, OPEN_S, fails=True)
+    now = 3 * OPEN_S
+    for _ in range(PROBES):
+        assert call(breaker, now, fails=False)
+    while breaker.state is BreakerState.CLOSED:
+        call(breaker, now, fails=True)
+    assert breaker.refuses(now + OPEN_S - 0.1)
+    assert not breaker.refuses(now + OPEN_S)
+
+
 def turn_away(breaker: Breaker, now: float) -> None:
     ticket = breaker.enter(now)
     assert ticket is not None

@@ -55,6 +55,10 @@ def test_a_retry_waits_for_the_retry_after_and_is_left_out_if_no_time_is_left() 
     assert wait(TransientError("model", ""), left_s=WAIT_S) is None
 
 
+def test_the_wait_doubles_with_each_attempt() -> None:
+    assert [wait(TransientError("model", ""), number) for number in (1, 2)] == [WAIT_S, 2 * WAIT_S]
+
+
 @given(st.integers(1, 2), st.floats(0, 1), st.floats(0, 60))
 def test_the_wait_is_within_its_bounds_and_before_the_deadline(
     attempts: int, jitter: float, left_s: float
