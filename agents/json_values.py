@@ -1,9 +1,11 @@
-"""JSON from a model or a tool: a bound on its nesting, and exact whole numbers. Pure."""
+"""JSON from a model or a tool: read leniently, with a bound on its nesting and exact whole numbers. Pure."""
 
+import json
 import re
 from typing import Any
 
 import msgspec
+import orjson
 
 from schemas.codec import NESTING_MAX
 
@@ -12,6 +14,40 @@ DEEPEST = NESTING_MAX - 10
 
 _NESTS = (dict, list, tuple)
 _LONG = re.compile(rb"\d{19}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_json(written: bytes) -> Any:
+    """Return the value, also where strict readers refuse it: BOM, NaN, bad UTF-8, half of a surrogate pair.
+
+    Halves stay in the strings (see `mended`), because a stream's next chunk may hold the other one.
+
+    Raises:
+        ValueError: this is no JSON.
+    """
+    try:
+        return orjson.loads(written)
+    except orjson.JSONDecodeError as strict:
+        try:
+            return json.loads(written.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            raise strict from None
+
+
+def mended(text: str) -> str:
+    """Return the text with surrogate pairs joined, and U+FFFD for each half that is alone."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def mended_values(value: Any) -> Any:
+    """Return a value with all its strings mended; it must not nest too deeply."""
+    if isinstance(value, str):
+        return mended(value)
+    if isinstance(value, dict):
+        return {mended(key): mended_values(inner) for key, inner in value.items()}
+    return [mended_values(inner) for inner in value] if isinstance(value, list) else value
 
 
 def nests_too_deeply(value: Any) -> bool:

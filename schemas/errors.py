@@ -51,6 +51,12 @@ class DegradeReason(StrEnum):
     """A call was not allowed, or its arguments did not fit. Nothing was sent for it."""
     TOOL_CALLS_REFUSED = "tool_calls_refused"
     """The model wanted tools while it wrote the answer. The plan was made before, so none of them ran."""
+    ANSWER_TRUNCATED = "answer_truncated"
+    """The model's reply was cut at its longest length. The text is the beginning of an answer, or the plan of
+    tools may lack some."""
+    ANSWER_FILTERED = "answer_filtered"
+    """The filter of the model's server stopped the reply, or the model refused a part. The text, or the plan
+    of tools, is incomplete."""
     MODEL_FALLBACK = "model_fallback"
     """The first model failed. The fallback model wrote the answer or the plan."""
     MODEL_TIMEOUT = "model_timeout"

@@ -3,25 +3,21 @@
 import email.utils
 from datetime import UTC, datetime
 
-import orjson
-
 from agents.errors import error_of_status
 from agents.http.pool import HttpResponse
-
-TOLD_MAX = 200
-"""Characters of a server's own error message that an error repeats."""
+from agents.http.problems import told_by
 
 
 def raise_for_status(dependency: str, response: HttpResponse) -> None:
     """Raise the error of `agents.errors` that stands for the status; 2xx raises nothing.
 
-    The error repeats only the message in the usual places of the body (`error`, `error.message`, `message`),
-    shortened: a validation error elsewhere in it repeats the request.
+    The error repeats only the message in the usual places of the body (see `agents.http.problems`),
+    shortened.
     """
     status = response.status
     if status // 100 == 2:
         return
-    told = _told(response.body)
+    told = told_by(response.body)
     message = f"HTTP {status}{': ' + told if told else ''}"
     wait_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
     raise error_of_status(dependency, message, status, wait_s)
@@ -41,14 +37,3 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return max(0.0, (at - now).total_seconds())
-
-
-def _told(body: bytes) -> str:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ""
-    for key in ("error", "message"):
-        if isinstance(content, dict) and key in content:
-            content = content[key]
-    return content[:TOLD_MAX] if isinstance(content, str) else ""

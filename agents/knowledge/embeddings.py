@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.errors import BadOutputError, DependencyError, TransientError
+from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, json_body
 from agents.http.status import raise_for_status
 
@@ -50,7 +51,7 @@ class OpenAIEmbeddings:
 
     def __init__(self, pool: HttpPool, base_url: str, name: str, api_key: str = "") -> None:
         self._pool = pool
-        self._url = base_url.rstrip("/") + "/embeddings"
+        self._url = resource_url(base_url, "embeddings")
         self.model = name
         self._headers = {"Content-Type": "application/json"}
         if api_key:

@@ -1,195 +1,133 @@
-"""Checks and reads a server's chat completions, whole or streamed. Pure.
+"""Judges the replies of one model: which are a plan, an answer, less than an answer, or an error. Pure.
 
-Every deviation from https://platform.openai.com/docs/api-reference/chat raises a `BadOutputError`. A server
-cannot cause any other error.
+A server cannot cause any other exception than a `DependencyError`. Nothing incomplete passes for a whole
+answer: text that was cut or filtered degrades it.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
-import orjson
+from collections.abc import Collection
 
 from agents.citations import says_nothing
-from agents.components import Generation, Plan, PlannedCall
-from agents.errors import (
-    BadOutputError,
-    DependencyError,
-    ThrottledError,
-    TransientError,
-    UnfitOutputError,
-)
-from agents.json_values import nests_too_deeply, unrounded
-from schemas.answer import Usage
+from agents.components import Generation, Plan
+from agents.errors import UnfitOutputError
+from agents.http.problems import TOLD_MAX
+from agents.models.reply import Reply, ReplyReading, read_reply
+from agents.models.sse import ServerEvent
+from agents.models.tool_calls import entries_in, planned_calls, without_calls
 from schemas.errors import DegradeReason
 
-ID_MAX = 128
-"""The longest tool-call id that is kept: ids travel in headers."""
-TOLD_MAX = 200
 
+class Completions:
+    """Reads the completions of one model, and remembers one habit of it.
 
-def parse_plan(dependency: str, body: bytes) -> Plan:
-    """Return the tool calls of a completion as a plan; an empty plan if there are none."""
-    completion = unrounded(_object(dependency, body), body)
-    wanted = _message(dependency, completion).get("tool_calls")
-    return Plan(planned_calls(wanted if isinstance(wanted, list) else []), _usage(completion))
-
-
-def parse_generation(dependency: str, body: bytes, name: str) -> Generation:
-    """Return the text of a completion. `name` is the model's name if the server gives none.
-
-    Tool calls in it never run, because untrusted text must not decide on a call. Beside a text they
-    degrade the answer (`Generation.degraded`); in place of a text they raise a `BadOutputError`.
+    Args:
+        dependency: the model's name in errors.
+        name: the model's name if its server gives none.
     """
-    completion = _object(dependency, body)
-    message = _message(dependency, completion)
-    return _generation(dependency, message.get("content"), completion, name, _calls_tools(message))
+
+    def __init__(self, dependency: str, name: str) -> None:
+        self._dependency = dependency
+        self._name = name
+        self._thinks_first = False
+
+    def plan(self, body: bytes, offered: Collection[str]) -> Plan:
+        """Return the tool calls of a completion as a plan; an empty plan if there are none."""
+        reply = self._noted(read_reply(self._dependency, body, thinks_first=self._thinks_first))
+        written = reply.calls or tuple(entries_in(reply.text))
+        if not written:
+            if problem := _planned_nothing(reply):
+                raise UnfitOutputError(self._dependency, problem)
+            return Plan((), reply.usage)
+        return Plan(planned_calls(written, offered), reply.usage, _incomplete(reply))
+
+    def generation(self, body: bytes) -> Generation:
+        """Return the text of a completion.
+
+        Tool calls in it never run, because untrusted text must not decide on a call. Beside a text they
+        degrade the answer (`Generation.degraded`); in place of a text they raise an `UnfitOutputError`.
+        """
+        return self.judged(read_reply(self._dependency, body, thinks_first=self._thinks_first))
+
+    def stream(self) -> "StreamedGeneration":
+        """Return the reader of a completion that comes in chunks."""
+        return StreamedGeneration(self, ReplyReading(self._dependency, thinks_first=self._thinks_first))
+
+    def judged(self, reply: Reply) -> Generation:
+        """Turn a whole reply into an answer, degraded by all that it lacks."""
+        self._noted(reply)
+        text = without_calls(reply.text)
+        called = bool(reply.calls) or text != reply.text
+        if says_nothing(text):
+            raise UnfitOutputError(self._dependency, _no_text(reply, called=called))
+        degraded = list(_incomplete(reply))
+        if called:
+            degraded.append(DegradeReason.TOOL_CALLS_REFUSED)
+        return Generation(text, reply.model or self._name, reply.usage, tuple(degraded))
+
+    def _noted(self, reply: Reply) -> Reply:
+        # A text without any reasoning says as much as one with it: templates can be told not to think.
+        if reply.thought or (reply.text and not reply.cut):
+            self._thinks_first = reply.opened_before
+        return reply
 
 
 class StreamedGeneration:
-    """A completion that comes in chunks: feed it the events' data in order, then take the result.
+    """A completion that comes in chunks: feed it the events in order, then take the result.
 
     `done` turns true when the server says that nothing follows.
     """
 
-    def __init__(self, dependency: str, name: str) -> None:
-        self.done = False
-        self._dependency = dependency
-        self._name = name
-        self._pieces: list[str] = []
-        self._told: dict[str, Any] = {}
-        self._finished = False
-        self._called = False
+    def __init__(self, completions: Completions, reading: ReplyReading) -> None:
+        self._completions = completions
+        self._reading = reading
 
-    def feed(self, data: bytes) -> str:
+    @property
+    def done(self) -> bool:
+        """Whether the server said that nothing follows."""
+        return self._reading.done
+
+    def feed(self, event: ServerEvent) -> str:
         """Return the piece of text in an event, "" if it has none. Raises the error in an error event."""
-        if data.strip() == b"[DONE]":
-            self.done = self._finished = True
-            return ""
-        chunk = _object(self._dependency, data)
-        if chunk.get("error"):
-            raise _midway(self._dependency, chunk["error"])
-        for key in ("model", "usage"):
-            if chunk.get(key):
-                self._told[key] = chunk[key]
-        if not chunk.get("choices"):
-            return ""
-        choice = _first_choice(self._dependency, chunk)
-        self._finished = self._finished or bool(choice.get("finish_reason"))
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            return ""
-        self._called = self._called or _calls_tools(delta)
-        text = delta.get("content")
-        if not isinstance(text, str):
-            return ""
-        self._pieces.append(text)
-        return text
+        return self._reading.feed(event)
+
+    def close(self) -> str:
+        """Return the text that was held back until the end of the stream."""
+        return self._reading.close()
 
     def result(self) -> Generation:
         """Return the whole after the stream's end; BadOutputError: the stream ended before the answer did."""
-        if not self._finished:
-            raise BadOutputError(self._dependency, "the stream ended before the answer did")
-        return _generation(self._dependency, "".join(self._pieces), self._told, self._name, self._called)
+        return self._completions.judged(self._reading.reply())
 
 
-def planned_calls(written: Sequence[Any]) -> tuple[PlannedCall, ...]:
-    """Return the tool calls that a model wrote, each with an id that no other has.
-
-    An id made of the position replaces one that is missing, unfit or repeated, so that the same plan
-    always has the same ids.
-    """
-    calls: list[PlannedCall] = []
-    taken: set[str] = set()
-    for position, entry in enumerate(written, 1):
-        function = entry.get("function") if isinstance(entry, dict) else None
-        if not isinstance(function, dict):
-            continue
-        name = function.get("name")
-        identifier = entry.get("id")
-        if not isinstance(identifier, str) or not 0 < len(identifier) <= ID_MAX or identifier in taken:
-            identifier = f"call_{position}"
-            while identifier in taken:
-                identifier += "_"
-        taken.add(identifier)
-        arguments, problem = _arguments(function.get("arguments"))
-        if not isinstance(name, str) or not name:
-            name, problem = "", "names no tool"
-        calls.append(PlannedCall(identifier, name, arguments, problem))
-    return tuple(calls)
+def _incomplete(reply: Reply) -> tuple[DegradeReason, ...]:
+    reasons = []
+    if reply.cut:
+        reasons.append(DegradeReason.ANSWER_TRUNCATED)
+    if reply.filtered or reply.refusal:
+        reasons.append(DegradeReason.ANSWER_FILTERED)
+    return tuple(reasons)
 
 
-def _arguments(written: Any) -> tuple[dict[str, Any], str]:
-    if written is None or written == "":
-        return {}, ""
-    if isinstance(written, str):
-        text = written.encode()
-        try:
-            written = unrounded(orjson.loads(text), text)
-        except orjson.JSONDecodeError as error:
-            return {}, f"the arguments are not JSON: {error}"
-    if not isinstance(written, dict):
-        return {}, "the arguments are not a JSON object"
-    if nests_too_deeply(written):
-        return {}, "the arguments are nested too deeply"
-    return written, ""
+def _planned_nothing(reply: Reply) -> str:
+    """Return the reason why a plan without calls is none, "" if it is one."""
+    if reply.refusal:
+        return f"refused to plan: {reply.refusal[:TOLD_MAX]}"
+    if reply.filtered:
+        return "its filter stopped the plan"
+    if reply.cut:
+        return f"{_CUT} before the plan was complete"
+    return "said that it calls tools, but named none" if reply.wants_calls else ""
 
 
-def _generation(
-    dependency: str, text: Any, completion: dict[str, Any], name: str, called: bool
-) -> Generation:
-    if not isinstance(text, str) or says_nothing(text):
-        raise UnfitOutputError(
-            dependency, "called tools in place of an answer" if called else "wrote no text"
-        )
-    model = completion.get("model")
-    return Generation(
-        text,
-        model if isinstance(model, str) and model else name,
-        _usage(completion),
-        (DegradeReason.TOOL_CALLS_REFUSED,) if called else (),
-    )
+_CUT = "reached the longest length of a reply (`max_tokens`)"
 
 
-def _calls_tools(message: dict[str, Any]) -> bool:
-    """Whether a message, or a piece of one, holds tool calls, in the current form or the older one."""
-    return bool(message.get("tool_calls") or message.get("function_call"))
-
-
-def _object(dependency: str, body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadOutputError(dependency, f"did not answer in JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise BadOutputError(dependency, "did not answer with a JSON object")
-    return value
-
-
-def _first_choice(dependency: str, completion: dict[str, Any]) -> dict[str, Any]:
-    choices = completion.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise BadOutputError(dependency, "answered without choices")
-    return choices[0]
-
-
-def _message(dependency: str, completion: dict[str, Any]) -> dict[str, Any]:
-    message = _first_choice(dependency, completion).get("message")
-    if not isinstance(message, dict):
-        raise BadOutputError(dependency, "answered without a message")
-    return message
-
-
-def _usage(completion: dict[str, Any]) -> Usage:
-    usage = completion.get("usage")
-    if not isinstance(usage, dict):
-        return Usage()
-    counts = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
-    return Usage(*(count if isinstance(count, int) and count > 0 else 0 for count in counts))
-
-
-def _midway(dependency: str, error: Any) -> DependencyError:
-    """Turn an error event into an error: the status was 200, but the event may name an HTTP status."""
-    code, told = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
-    message = f"failed midway: {str(told)[:TOLD_MAX]}"
-    throttled = code in (429, "429", 503, "503")
-    return ThrottledError(dependency, message) if throttled else TransientError(dependency, message)
+def _no_text(reply: Reply, *, called: bool) -> str:
+    """Return the reason why there is no answer."""
+    if reply.refusal:
+        return f"refused to answer: {reply.refusal[:TOLD_MAX]}"
+    if called:
+        return "called tools in place of an answer"
+    wrote = "wrote only reasoning" if reply.thought else "wrote no text"
+    if reply.cut:
+        return f"{wrote}, and {_CUT}"
+    return f"{wrote}: its filter stopped the answer" if reply.filtered else wrote

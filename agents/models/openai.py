@@ -1,15 +1,19 @@
 """Plans tool calls and writes answers with any server that offers OpenAI's chat completions."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
+from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, HttpResponse, HttpStream, json_body
 from agents.http.status import raise_for_status
-from agents.models.completion import StreamedGeneration, parse_generation, parse_plan
-from agents.models.prompt import Message, generate_messages, plan_messages
-from agents.models.sse import EventDecoder
+from agents.models.completion import Completions, StreamedGeneration
+from agents.models.parameters import Parameters
+from agents.models.prompt import SystemRole, generate_messages, plan_messages
+from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
+
+_STREAMED: Mapping[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class OpenAIModel:
@@ -17,10 +21,15 @@ class OpenAIModel:
 
     Args:
         pool: the connections to the server; their owner closes them.
-        base_url: the address with the version path, for instance `http://127.0.0.1:8000/v1`.
+        base_url: the address with the version path, for instance `http://127.0.0.1:8000/v1`; a query in it
+            goes with every call.
         name: the model's name at the server.
         api_key: sent as a bearer token; empty: none is sent.
         max_tokens: the longest answer or plan.
+        parameters: added to every request, or removed from it where None.
+        headers: sent with every request; `Authorization` takes the place of the bearer token.
+        system_role: the role of our own instructions.
+        setting: the setting that holds `parameters`, for a warning.
     """
 
     def __init__(
@@ -32,25 +41,36 @@ class OpenAIModel:
         *,
         max_tokens: int = 1024,
         temperature: float = 0.0,
+        parameters: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        system_role: SystemRole = "system",
+        setting: str = "MODEL.PARAMETERS",
     ) -> None:
         self.name = name
         self._pool = pool
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
+        self._url = resource_url(base_url, "chat/completions")
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        if api_key and not any(header.lower() == "authorization" for header in self._headers):
             self._headers["Authorization"] = f"Bearer {api_key}"
-        self._options = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
+        self._system_role: SystemRole = system_role
+        own = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
+        server = f"{pool.dependency} ({name})"
+        self._parameters = Parameters(server, setting, own, parameters)
+        self._completions = Completions(pool.dependency, name)
 
     def __repr__(self) -> str:
-        return f"<OpenAIModel {self.name} at {self._url}>"
+        return f"<OpenAIModel {self.name} at {self._url.partition('?')[0]}>"
 
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
         """Return the tool calls as the model wrote them; the executor decides whether they may run."""
-        offers = [_offer(tool) for tool in tools]
-        response = await self._post(
-            self._body(plan_messages(question), tools=offers, tool_choice="auto"), call
-        )
-        return parse_plan(self._pool.dependency, self._content(response))
+        offers = {"tools": [_offer(tool) for tool in tools], "tool_choice": "auto"}
+        while True:
+            left_out = self._parameters.left_out
+            messages = plan_messages(question, self._system_role)
+            response = await self._post(json_body(self._parameters.body(messages, **offers)), call)
+            if not self._parameters.learn(response, left_out, offers):
+                break
+        return self._completions.plan(self._content(response), {tool.name for tool in tools})
 
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
@@ -58,24 +78,29 @@ class OpenAIModel:
         """Return the model's answer; streamed only with `on_delta`, because a stream costs more to read."""
         # No variable holds the messages or the body while the request runs: memory would hold thousands of
         # prompts, twice.
-        if on_delta is None:
-            response = await self._post(self._body(generate_messages(grounding)), call)
-            return parse_generation(self._pool.dependency, self._content(response), self.name)
-        options = {"include_usage": True}
-        async with self._pool.stream(
-            "POST",
-            self._url,
-            body=self._body(generate_messages(grounding), stream=True, stream_options=options),
-            headers={**self._headers, **call.headers},
-        ) as stream:
-            if _is_event_stream(stream):
-                return await self._read(stream, on_delta)
-            # An error, or a server that does not stream.
-            whole = b"".join([chunk async for chunk in stream.chunks])
-            content = self._content(HttpResponse(stream.status, stream.headers, whole))
-            generation = parse_generation(self._pool.dependency, content, self.name)
+        while True:
+            left_out = self._parameters.left_out
+            if on_delta is None:
+                response = await self._post(self._generate_body(grounding), call)
+            else:
+                async with self._pool.stream(
+                    "POST",
+                    self._url,
+                    body=self._generate_body(grounding, **_STREAMED),
+                    headers={**self._headers, **call.headers},
+                ) as stream:
+                    begun = await _begun(stream)
+                    if stream.status // 100 == 2 and begins_events(begun):
+                        return await self._read(begun, stream, on_delta)
+                    # An error, or a server that does not stream.
+                    whole = b"".join([begun, *[chunk async for chunk in stream.chunks]])
+                    response = HttpResponse(stream.status, stream.headers, whole)
+            if not self._parameters.learn(response, left_out, _STREAMED if on_delta else ()):
+                break
+        generation = self._completions.generation(self._content(response))
+        if on_delta is not None:
             on_delta(generation.text)
-            return generation
+        return generation
 
     def _post(self, body: bytes, call: Call) -> Coroutine[Any, Any, HttpResponse]:
         headers = {**self._headers, **call.headers}
@@ -85,27 +110,44 @@ class OpenAIModel:
         raise_for_status(self._pool.dependency, response)
         return response.body
 
-    def _body(self, messages: list[Message], **more: Any) -> bytes:
-        return json_body({**self._options, "messages": messages, **more})
+    def _generate_body(self, grounding: Grounding, **more: Any) -> bytes:
+        messages = generate_messages(grounding, self._system_role)
+        return json_body(self._parameters.body(messages, **more))
 
-    async def _read(self, stream: HttpStream, on_delta: DeltaSink) -> Generation:
+    async def _read(self, begun: bytes, stream: HttpStream, on_delta: DeltaSink) -> Generation:
         decoder = EventDecoder()
-        streamed = StreamedGeneration(self._pool.dependency, self.name)
-        async for chunk in stream.chunks:
-            for event in decoder.feed(chunk):
-                if (text := streamed.feed(event.data)) and not streamed.done:
-                    on_delta(text)
+        streamed = self._completions.stream()
+        chunk = begun
+        while chunk:
+            _pass_on(streamed, decoder.feed(chunk), on_delta)
             if streamed.done:
-                return streamed.result()
-        for event in decoder.close():
-            if text := streamed.feed(event.data):
-                on_delta(text)
-        return streamed.result()
+                break
+            chunk = await anext(stream.chunks, b"")
+        else:
+            _pass_on(streamed, decoder.close(), on_delta)
+        rest = streamed.close()
+        generation = streamed.result()
+        if rest:
+            on_delta(rest)
+        return generation
 
 
-def _is_event_stream(stream: HttpStream) -> bool:
-    kind = stream.headers.get("Content-Type", "").lower()
-    return stream.status // 100 == 2 and kind.startswith("text/event-stream")
+def _pass_on(streamed: StreamedGeneration, events: Sequence[ServerEvent], on_delta: DeltaSink) -> None:
+    for event in events:
+        if (text := streamed.feed(event)) and not streamed.done:
+            on_delta(text)
+        if streamed.done:
+            break
+
+
+async def _begun(stream: HttpStream) -> bytes:
+    """Return the beginning of a body, long enough to see whether it is a stream of events."""
+    begun = b""
+    async for chunk in stream.chunks:
+        begun += chunk
+        if begins_events(begun) is not None:
+            break
+    return begun
 
 
 def _offer(tool: ToolSpec) -> dict[str, Any]:

@@ -9,7 +9,7 @@ recognise.
 
 import html
 import re
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -17,7 +17,7 @@ from agents.components import Grounding
 from schemas.answer import ToolCall
 from schemas.question import Question
 
-PROMPT_VERSION = "3"
+PROMPT_VERSION = "4"
 
 HISTORY_MESSAGES = 10
 """Five questions with their answers."""
@@ -30,6 +30,11 @@ BYTES_A_TOKEN = 4
 Chinese, where a character is 3 bytes and two thirds to one token."""
 
 Message = dict[str, str]
+SystemRole = Literal["system", "developer", "user"]
+"""The role of our own instructions; with `user` they stand before the user's first words."""
+
+_ROLES = {"assistant": "assistant", "user": "user", "system": "user", "developer": "user"}
+"""The role of a turn at the model, by its role in the history: only we give instructions."""
 
 _PLAN = """\
 You decide which tools to call so that the user's question can be answered afterwards. \
@@ -70,16 +75,13 @@ _PLAIN = re.compile(r"\w+(?: \w+)*")
 _ESCAPED = re.compile(rf"&lt;(?={_OUR_TAG}|{_CONTROL})|&#91;(?={_BRACKETED})", re.IGNORECASE)
 
 
-def plan_messages(question: Question) -> list[Message]:
+def plan_messages(question: Question, system_role: SystemRole = "system") -> list[Message]:
     """Return the messages of the request that decides on tools."""
-    return [
-        {"role": "system", "content": _PLAN},
-        *_history(question, HISTORY_TOKENS),
-        {"role": "user", "content": _without_controls(question.text)},
-    ]
+    asked = {"role": "user", "content": _without_controls(question.text)}
+    return _conversation(system_role, _PLAN, [*_history(question, HISTORY_TOKENS), asked])
 
 
-def generate_messages(grounding: Grounding) -> list[Message]:
+def generate_messages(grounding: Grounding, system_role: SystemRole = "system") -> list[Message]:
     """Return the messages of the request that writes the answer. Passage n is `<source id="n">`.
 
     Texts beyond CONTEXT_TOKENS are left out: the oldest turns of the history, the passages ranked last,
@@ -102,11 +104,13 @@ def generate_messages(grounding: Grounding) -> list[Message]:
         left -= needed
     missing = [f"<missing>{name}</missing>" for name in grounding.missing]
     content = [*sources, *results, *missing, f"<question>\n{neutralise(question.text)}\n</question>"]
-    return [
-        {"role": "system", "content": _ANSWER},
-        *_history(question, min(left, HISTORY_TOKENS)),
-        {"role": "user", "content": "\n".join(content)},
-    ]
+    turns = _history(question, min(left, HISTORY_TOKENS))
+    for turn in reversed(turns):
+        if turn["role"] != "user":
+            break
+        # It will stand in one message with the sources, and must not pass for one.
+        turn["content"] = neutralise(turn["content"])
+    return _conversation(system_role, _ANSWER, [*turns, {"role": "user", "content": "\n".join(content)}])
 
 
 def estimate_tokens(text: str) -> int:
@@ -153,13 +157,28 @@ def _history(question: Question, tokens: int) -> list[Message]:
         tokens -= estimate_tokens(turn.content)
         if tokens < 0:
             break
-        # An answer may quote a document, and a mark in it would end the message, even in the plan.
-        kept.append({"role": turn.role, "content": _without_controls(turn.content)})
-    if len(kept) < len(question.history):
-        # The rest must begin with a question: some chat templates refuse anything else.
-        while kept and kept[-1]["role"] != "user":
-            kept.pop()
+        if turn.content.strip() and (role := _ROLES.get(turn.role)) is not None:
+            # An answer may quote a document, and a mark in it would end the message, even in the plan.
+            kept.append({"role": role, "content": _without_controls(turn.content)})
     return kept[::-1]
+
+
+def _conversation(system_role: SystemRole, instructions: str, turns: list[Message]) -> list[Message]:
+    """Return messages of which the first after ours is the user's, and then each role in turn.
+
+    Many chat templates refuse any other order: a greeting before the first question, a question that nobody
+    answered. The greeting is left out, and turns of one role in a row are joined.
+    """
+    messages: list[Message] = []
+    for turn in turns:
+        if messages and messages[-1]["role"] == turn["role"]:
+            messages[-1]["content"] += f"\n\n{turn['content']}"
+        elif messages or turn["role"] == "user":
+            messages.append(dict(turn))
+    if system_role == "user":
+        messages[0]["content"] = f"{instructions}\n\n{messages[0]['content']}"
+        return messages
+    return [{"role": system_role, "content": instructions}, *messages]
 
 
 def _attribute(text: str) -> str:

@@ -1,7 +1,8 @@
 """Decodes server-sent events from pieces that may be cut anywhere. Pure.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html. Ids and reconnection times
-are ignored: a model's stream cannot be resumed.
+are ignored: a model's stream cannot be resumed. Two lines outside the standard are read too, because servers
+tell their failures there: a field `error`, and a line that is a bare JSON object.
 """
 
 import re
@@ -10,6 +11,19 @@ from dataclasses import dataclass
 # A carriage return at the end may be the first half of a CRLF: it waits for the next piece.
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"error", b"retry", b"id", b":")
+_FIELD_MAX = max(map(len, _FIELDS)) + 1
+_ERROR = "error"
+
+
+def begins_events(body: bytes) -> bool | None:
+    """Whether a body that begins so is a stream of events, of any Content-Type; None: too early to say."""
+    begun = body.removeprefix(_BOM).lstrip()
+    for field in _FIELDS:
+        rest = begun[len(field) : len(field) + 1]
+        if begun.startswith(field) and (field == b":" or rest in {b":", b"\n", b"\r"}):
+            return True
+    return False if len(begun) >= _FIELD_MAX or begun[:1] in {b"{", b"[", b"<"} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +32,11 @@ class ServerEvent:
 
     name: str
     data: bytes
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the server calls it an error."""
+        return self.name.strip().lower() == _ERROR
 
 
 class EventDecoder:
@@ -51,13 +70,19 @@ class EventDecoder:
             line = raw if self._begun else raw.removeprefix(_BOM)
             self._begun = True
             if not line:
-                if self._data:
+                # An event without data is none, but an error needs no words.
+                if self._data or self._name == _ERROR:
                     events.append(ServerEvent(self._name or "message", b"\n".join(self._data)))
                 self._name, self._data = "", []
                 continue
+            if line.startswith(b"{"):
+                events.append(ServerEvent("message", line))
+                continue
             field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
-            if field == b"data":
+            if field == b"error":
+                events.append(ServerEvent(_ERROR, value))
+            elif field == b"data":
                 self._data.append(value)
             elif field == b"event":
                 self._name = value.decode(errors="replace")

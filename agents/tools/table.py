@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agents.components import ToolSpec
+from agents.http.addresses import Env, HeaderError, resolved_headers
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.loading import TOOLS_GROUP, LoadingError, load_component
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound=Struct)
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OURS = {"idempotency-key", "x-request-id", "traceparent", "content-type", "content-length", "host"}
-
-
-class _Env(Struct, frozen=True, forbid_unknown_fields=True):
-    env: Annotated[str, Meta(min_length=1)]
-
 
 class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: Annotated[str, Meta(pattern=r"\S")]
@@ -42,7 +36,7 @@ class _Declared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     concurrency: Annotated[int, Meta(ge=1)] = 100
     reconcile_url: str = ""
     tenants: Annotated[frozenset[str], Meta(min_length=1)] | None = None
-    headers: dict[str, str | _Env] = {}
+    headers: dict[str, str | Env] = {}
     parameters: dict[str, Any] = {}
 
 
@@ -147,7 +141,10 @@ def _http_tool(
         cacheable=declared.cacheable,
         concurrency=declared.concurrency,
     )
-    headers = _resolved_headers(name, declared.headers, environ)
+    try:
+        headers = resolved_headers(f"[tools.{name}] headers", declared.headers, environ)
+    except HeaderError as error:
+        raise ToolConfigError(str(error)) from error
     pool = HttpPool(
         f"tools/{name}",
         headers=headers,
@@ -205,31 +202,12 @@ def _check_url(name: str, field: str, url: str) -> None:
         raise _wrong(name, field, "not an address that can be called")
 
 
-def _secrets(headers: Mapping[str, str], declared: Mapping[str, str | _Env]) -> list[str]:
+def _secrets(headers: Mapping[str, str], declared: Mapping[str, str | Env]) -> list[str]:
     """Return the words to hide: those of values from the environment and of headers with secret names."""
     return [
         word
         for header, value in headers.items()
-        if isinstance(declared[header], _Env) or SECRET_HEADER.search(header)
+        if isinstance(declared[header], Env) or SECRET_HEADER.search(header)
         for word in value.split()
         if len(word) >= _SECRET_MIN
     ]
-
-
-def _resolved_headers(
-    name: str, headers: Mapping[str, str | _Env], environ: Mapping[str, str]
-) -> dict[str, str]:
-    resolved: dict[str, str] = {}
-    for header, value in headers.items():
-        where = f"[tools.{name}] headers.{header}"
-        if not _HEADER_NAME.fullmatch(header):
-            raise ToolConfigError(f"{where}: not a header's name")
-        if header.lower() in _OURS:
-            raise ToolConfigError(f"{where}: set for every call by Kotae itself")
-        text = environ.get(value.env, "") if isinstance(value, _Env) else value
-        if isinstance(value, _Env) and not text:
-            raise ToolConfigError(f"{where}: the environment variable {value.env} is not set, or empty")
-        if not text.isprintable() or not text.isascii():
-            raise ToolConfigError(f"{where}: its value must be one line of ASCII text")
-        resolved[header] = text
-    return resolved

@@ -7,19 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.components import Generation, PlannedCall
+from agents.components import Generation, Plan, PlannedCall
 from agents.errors import BadOutputError, DependencyError, ThrottledError, TransientError
-from agents.models.completion import (
-    StreamedGeneration,
-    parse_generation,
-    parse_plan,
-    planned_calls,
-)
+from agents.models.completion import Completions
+from agents.models.sse import ServerEvent
+from agents.models.tool_calls import planned_calls
 from schemas.answer import ToolCall, Usage
 from schemas.codec import decode_answer, encode
 from schemas.question import Question
 from tests.support.answerer import answer_to
 from tests.support.components import SOURCE
+
+
+def parse_plan(body: bytes) -> Plan:
+    return Completions("model", "asked").plan(body, {"clock"})
+
+
+def parse_generation(body: bytes) -> Generation:
+    return Completions("model", "asked").generation(body)
+
+
+def event(data: object, name: str = "message") -> ServerEvent:
+    return ServerEvent(name, data if isinstance(data, bytes) else orjson.dumps(data))
 
 
 def wanted(name: object = "clock", arguments: object = "{}", **more: object) -> dict[str, Any]:
@@ -33,7 +42,7 @@ def test_a_plan_holds_the_tool_calls_with_their_arguments() -> None:
         ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
-    plan = parse_plan("model", orjson.dumps(body))
+    plan = parse_plan(orjson.dumps(body))
     assert plan.calls == (PlannedCall("a", "clock", {"place": "Oslo"}),)
     assert plan.usage == Usage(3, 2)
 
@@ -41,7 +50,7 @@ def test_a_plan_holds_the_tool_calls_with_their_arguments() -> None:
 @pytest.mark.parametrize("tool_calls", [None, [], "clock", {}])
 def test_a_completion_without_tool_calls_is_an_empty_plan(tool_calls: object) -> None:
     body = {"choices": [{"message": {"content": "NONE", "tool_calls": tool_calls}}]}
-    assert parse_plan("model", orjson.dumps(body)).calls == ()
+    assert parse_plan(orjson.dumps(body)).calls == ()
 
 
 @pytest.mark.parametrize(
@@ -88,9 +97,9 @@ def test_ids_are_unique_and_stable() -> None:
     assert ids[0] == "a"
 
 
-def test_malformed_calls_are_dropped_and_a_missing_name_is_a_problem() -> None:
-    calls = planned_calls([None, "x", {}, {"function": "f"}, wanted(name=None)])
-    assert [(call.name, bool(call.problem)) for call in calls] == [("", True)]
+def test_no_malformed_call_vanishes() -> None:
+    calls = planned_calls([None, "x", {}, {"function": 7}, wanted(name=None), wanted(name=" ")])
+    assert [(call.name, bool(call.problem)) for call in calls] == [("", True)] * 6
 
 
 def test_a_tool_that_was_not_offered_is_kept_for_the_executor_to_reject() -> None:
@@ -106,7 +115,7 @@ def test_too_deep_arguments_reject_their_own_call_only() -> None:
 def test_numbers_in_arguments_given_as_an_object_are_not_rounded() -> None:
     call = b'{"function": {"name": "pay", "arguments": {"to": 123456789012345678901}}}'
     body = b'{"choices": [{"message": {"tool_calls": [%b]}}]}' % call
-    assert parse_plan("model", body).calls[0].arguments == {"to": 123456789012345678901}
+    assert parse_plan(body).calls[0].arguments == {"to": 123456789012345678901}
 
 
 def test_a_generation_has_the_text_and_the_servers_name_for_the_model() -> None:
@@ -115,7 +124,7 @@ def test_a_generation_has_the_text_and_the_servers_name_for_the_model() -> None:
         "choices": [{"message": {"content": "Blue [1]."}}],
         "usage": {"prompt_tokens": -1},
     }
-    assert parse_generation("model", orjson.dumps(body), "asked") == Generation("Blue [1].", "m-1", Usage())
+    assert parse_generation(orjson.dumps(body)) == Generation("Blue [1].", "m-1", Usage())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,7 @@ def test_a_generation_has_the_text_and_the_servers_name_for_the_model() -> None:
 )
 def test_a_completion_without_an_answer_is_bad_output(body: bytes) -> None:
     with pytest.raises(BadOutputError):
-        parse_generation("model", body, "asked")
+        parse_generation(body)
 
 
 KEYS = (
@@ -161,11 +170,11 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_body_from_a_server_raises_dependency_errors_only(value: object) -> None:
     body = orjson.dumps(value)
-    streamed = StreamedGeneration("model", "asked")
+    streamed = Completions("model", "asked").stream()
     for attempt in (
-        lambda: parse_plan("model", body),
-        lambda: parse_generation("model", body, "asked"),
-        lambda: streamed.feed(body),
+        lambda: parse_plan(body),
+        lambda: parse_generation(body),
+        lambda: streamed.feed(event(body)),
         streamed.result,
     ):
         try:
@@ -175,9 +184,9 @@ def test_any_body_from_a_server_raises_dependency_errors_only(value: object) -> 
 
 
 def streamed(*chunks: object) -> Generation:
-    generation = StreamedGeneration("model", "asked")
+    generation = Completions("model", "asked").stream()
     for part in chunks:
-        generation.feed(part if isinstance(part, bytes) else orjson.dumps(part))
+        generation.feed(event(part))
     return generation.result()
 
 
@@ -238,21 +247,23 @@ def test_too_deep_arguments_in_a_completion_are_a_problem(levels: int, problem: 
 @pytest.mark.parametrize("wish", [{"tool_calls": [wanted(id="a")]}, {"function_call": {"name": "clock"}}])
 def test_tool_calls_beside_a_text_degrade_it_and_alone_are_bad_output(wish: dict[str, Any]) -> None:
     body = {"choices": [{"message": {"content": "It is noon.", **wish}}]}
-    generation = parse_generation("model", orjson.dumps(body), "named")
+    generation = parse_generation(orjson.dumps(body))
     assert (generation.text, generation.degraded) == ("It is noon.", ("tool_calls_refused",))
     body = {"choices": [{"message": {"content": None, **wish}}]}
     with pytest.raises(BadOutputError, match="called tools"):
-        parse_generation("model", orjson.dumps(body), "named")
-    streamed = StreamedGeneration("model", "named")
+        parse_generation(orjson.dumps(body))
+    streamed = Completions("model", "named").stream()
     for delta in ({"content": "Noon."}, wish):
-        streamed.feed(orjson.dumps({"choices": [{"delta": delta}]}))
-    streamed.feed(b"[DONE]")
+        streamed.feed(event({"choices": [{"delta": delta}]}))
+    streamed.feed(event(b"[DONE]"))
     assert streamed.result().degraded == ("tool_calls_refused",)
 
 
-def test_a_text_that_imitates_a_tool_call_stays_text() -> None:
+def test_a_tool_call_written_as_an_answer_is_no_answer() -> None:
     text = '<tool_call>{"name": "pay", "arguments": {}}</tool_call> [TOOL_CALLS][{"name": "pay"}]'
-    body = orjson.dumps({"choices": [{"message": {"content": text}}]})
-    generation = parse_generation("model", body, "named")
-    assert (generation.text, generation.degraded) == (text, ())
-    assert parse_plan("model", body).calls == ()
+    with pytest.raises(BadOutputError, match="called tools"):
+        parse_generation(orjson.dumps({"choices": [{"message": {"content": text}}]}))
+    body = orjson.dumps({"choices": [{"message": {"content": f"It is noon [1]. {text}"}}]})
+    generation = parse_generation(body)
+    assert generation.text.strip() == "It is noon [1]."
+    assert generation.degraded == ("tool_calls_refused",)

@@ -1,0 +1,287 @@
+"""Reads one completion of a server, whole or in chunks, into a `Reply`. Pure.
+
+A deviation from https://platform.openai.com/docs/api-reference/chat is read if its meaning is certain; any
+other one raises a `DependencyError`. A server cannot cause any other error. A stream's chunks add up to the
+fields of a whole message, so that one judgement (`agents.models.completion`) holds for both.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from agents.errors import BadOutputError, TransientError
+from agents.http.problems import error_told, is_error, told_by
+from agents.json_values import mended, read_json, unrounded
+from agents.models.sse import EventDecoder, ServerEvent, begins_events
+from agents.models.thoughts import ThoughtFilter
+from agents.models.tool_calls import entries_of
+from schemas.answer import Usage
+
+_NO_REASON = {"", "null", "none"}
+_CUT = {
+    *("length", "max_tokens", "max_length", "max_output_tokens", "max_new_tokens", "model_length"),
+    *("token_limit", "model_context_window_exceeded"),
+}
+_FILTERED = {
+    *("content_filter", "content_filtered", "content-filter", "safety", "recitation", "blocklist", "spii"),
+    *("prohibited_content", "sensitive", "refusal", "guardrail_intervened", "image_safety"),
+}
+_BROKEN = {
+    *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
+    *("timeout", "server_error"),
+}
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_REPEAT_MIN = 8
+"""Characters of the shortest text that counts as a repetition when a stream's last piece repeats it all."""
+
+
+class Reply(Struct, frozen=True):
+    """The parts of one reply.
+
+    `text` is without reasoning. `calls` are the tool calls as the server wrote them. `cut` and `filtered`:
+    the server says that the text is incomplete. `thought`: there was reasoning; `opened_before`: see
+    `agents.models.thoughts`.
+    """
+
+    text: str = ""
+    calls: tuple[Any, ...] = ()
+    refusal: str = ""
+    cut: bool = False
+    filtered: bool = False
+    wants_calls: bool = False
+    thought: bool = False
+    opened_before: bool = False
+    model: str = ""
+    usage: Usage = Usage()
+
+
+def read_reply(dependency: str, body: bytes, *, thinks_first: bool = False) -> Reply:
+    """Return the reply in a body: one JSON object, or a stream of events that was not asked for."""
+    reading = ReplyReading(dependency, thinks_first=thinks_first)
+    if begins_events(body):
+        decoder = EventDecoder()
+        for event in [*decoder.feed(body), *decoder.close()]:
+            reading.feed(event)
+            if reading.done:
+                break
+        return reading.reply()
+    try:
+        content = read_json(body)
+    except ValueError as error:
+        told = told_by(body) or f"{error}"
+        raise BadOutputError(dependency, f"did not answer in JSON: {told}") from error
+    if not isinstance(content, dict):
+        raise BadOutputError(dependency, "did not answer with a JSON object")
+    reading.take(unrounded(content, body), whole=True)
+    return reading.reply()
+
+
+class ReplyReading:
+    """One reply in the making. `done` turns true when the server says that nothing follows."""
+
+    def __init__(self, dependency: str, *, thinks_first: bool = False) -> None:
+        self.done = False
+        self._dependency = dependency
+        self._filter = ThoughtFilter(thinks_first=thinks_first)
+        self._written: list[str] = []
+        self._length = 0
+        self._held = ""
+        self._calls: list[dict[str, Any]] = []
+        self._older: dict[str, Any] = {}
+        self._refusal: list[str] = []
+        self._finish = ""
+        self._ended = False
+        self._thought = False
+        self._model = ""
+        self._usage = Usage()
+
+    def feed(self, event: ServerEvent) -> str:
+        """Return the piece of the answer in an event, "" if it has none. Raises an error event's error."""
+        data = event.data.strip()
+        if event.is_error:
+            raise self._failed(data)
+        if not data:
+            return ""
+        if data == b"[DONE]":
+            self.done = self._ended = True
+            return ""
+        try:
+            chunk = read_json(data)
+        except ValueError as error:
+            if b"\n" in data:  # events that no empty line parts
+                return "".join([self.feed(ServerEvent(event.name, line)) for line in data.split(b"\n")])
+            raise BadOutputError(self._dependency, f"did not answer in JSON: {error}") from error
+        if not isinstance(chunk, dict):
+            raise BadOutputError(self._dependency, "did not answer with a JSON object")
+        return self.take(chunk)
+
+    def take(self, content: dict[str, Any], *, whole: bool = False) -> str:
+        """Take a completion or a chunk of one; return its piece of the answer."""
+        if is_error(content):
+            raise error_told(self._dependency, content, "failed" if whole else "failed midway")
+        model = content.get("model")
+        if isinstance(model, str) and model:
+            self._model = mended(model)
+        choice = _counting_choice(content, whole=whole)
+        for place in (content, content.get("x_groq"), choice):
+            if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+                self._usage = _usage(place["usage"]) or self._usage
+        if choice is None:
+            if whole:
+                raise BadOutputError(self._dependency, "answered without choices")
+            return ""
+        if choice.get("error"):
+            raise error_told(self._dependency, choice, "failed midway")
+        self._end(choice.get("finish_reason"))
+        message, delta = choice.get("message"), choice.get("delta")
+        if isinstance(delta, dict) and delta:
+            return self._add(delta, whole=False)
+        if isinstance(message, dict):
+            self._ended = self._ended or whole
+            return self._add(message, whole=True)
+        if whole:
+            raise BadOutputError(self._dependency, "answered without a message")
+        return ""
+
+    def close(self) -> str:
+        """Return the rest of the answer after the last event; a text that repeats the whole is none."""
+        return self._filter.close(cut=self._finish in _CUT)
+
+    def reply(self) -> Reply:
+        """Return the whole after its end; BadOutputError: the stream ended before the answer did."""
+        if not self._ended:
+            raise BadOutputError(self._dependency, "the stream ended before the answer did")
+        self.close()
+        told = self._filter
+        cut = self._finish in _CUT or (told.cut and bool(told.text.strip()))
+        calls = [*self._calls, *({"name": name, "arguments": body} for name, body in told.calls)]
+        return Reply(
+            text=told.text,
+            calls=tuple(calls or entries_of({"function_call": self._older})),
+            refusal=mended("".join(self._refusal)).strip(),
+            cut=cut,
+            filtered=self._finish in _FILTERED,
+            wants_calls=self._finish in {"tool_calls", "function_call", "tool_use"},
+            thought=self._thought or told.thought,
+            opened_before=told.opened_before,
+            model=self._model,
+            usage=self._usage,
+        )
+
+    def _failed(self, data: bytes) -> Exception:
+        try:
+            content = read_json(data)
+        except ValueError:
+            content = data.decode(errors="replace")
+        return error_told(self._dependency, content, "failed midway")
+
+    def _end(self, reason: Any) -> None:
+        named = reason.strip().lower() if isinstance(reason, str) else ""
+        if named in _NO_REASON:
+            return
+        if named in _BROKEN:
+            raise TransientError(self._dependency, f"broke the answer off: {named}")
+        self._finish, self._ended = named, True
+
+    def _add(self, message: dict[str, Any], *, whole: bool) -> str:
+        self._thought = self._thought or any(message.get(field) for field in _THOUGHT_FIELDS)
+        text, refusal = _content(message)
+        if refusal and not (whole and self._refusal):
+            self._refusal.append(refusal)
+        self._add_calls(message, whole=whole)
+        return self._add_text(text, whole=whole)
+
+    def _add_text(self, text: str, *, whole: bool) -> str:
+        if not text:
+            return ""
+        may_repeat = whole or _REPEAT_MIN <= len(text) == self._length
+        before = "".join(self._written) if may_repeat else ""
+        if whole and before:
+            # The whole message at the end of its own stream.
+            text = text[len(before) :] if text.startswith(before) else ""
+        elif before and text == before:
+            # Nothing but the end may follow a repetition; else it is a part of the text.
+            held, self._held = self._held, text
+            text = held
+        else:
+            text, self._held = self._held + text, ""
+        self._written.append(text)
+        self._length += len(text)
+        return self._filter.feed(text) if text else ""
+
+    def _add_calls(self, message: dict[str, Any], *, whole: bool) -> None:
+        if whole:
+            if not self._calls and not self._older:
+                self._calls = entries_of(message)
+            return
+        older = message.get("function_call")
+        if isinstance(older, dict):
+            _join(self._older, older)
+        parts = message.get("tool_calls")
+        for part in parts if isinstance(parts, list) else ():
+            self._add_call(part)
+
+    def _add_call(self, part: Any) -> None:
+        function = part.get("function") if isinstance(part, dict) else None
+        if not isinstance(function, dict):
+            self._calls.append(part)
+            return
+        index, identifier = part.get("index"), part.get("id")
+        for call in reversed(self._calls):
+            if isinstance(call, dict) and "function" in call:
+                same = call.get("index") == index if isinstance(index, int) else not function.get("name")
+                if same and (not identifier or call.get("id") in (None, "", identifier)):
+                    call["id"] = call.get("id") or identifier
+                    _join(call["function"], function)
+                    return
+        joined: dict[str, Any] = {}
+        _join(joined, function)
+        self._calls.append({"index": index, "id": identifier, "function": joined})
+
+
+def _join(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    """Add a piece of a function's name and arguments to the ones before."""
+    name, arguments = part.get("name"), part.get("arguments")
+    told = whole.get("name")
+    if name and name != told:  # some servers repeat it in every piece
+        whole["name"] = told + name if isinstance(told, str) and isinstance(name, str) else name
+    if isinstance(arguments, str) and isinstance(whole.get("arguments"), str):
+        whole["arguments"] += arguments
+    elif arguments:
+        whole["arguments"] = arguments
+
+
+def _counting_choice(content: dict[str, Any], *, whole: bool) -> dict[str, Any] | None:
+    """Return the choice that counts: a server may send several, of which we asked for one."""
+    choices = content.get("choices")
+    found = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    if whole and len(found) == 1:
+        return found[0]
+    return next((choice for choice in found if choice.get("index") in (0, None, "0")), None)
+
+
+def _content(message: dict[str, Any]) -> tuple[str, str]:
+    """Return the text and the refusal of a message or a delta; its content may be a list of typed parts."""
+    content, refusal = message.get("content"), message.get("refusal")
+    refused = refusal if isinstance(refusal, str) else ""
+    if isinstance(content, str):
+        return content, refused
+    texts: list[str] = []
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("thought") is not True:
+            kind, text = part.get("type", "text"), part.get("text")
+            if isinstance(text, dict):
+                text = text.get("value")
+            if kind in {"text", "output_text"} and isinstance(text, str):
+                texts.append(text)
+            elif kind == "refusal" and isinstance(part.get("refusal"), str):
+                refused += part["refusal"]
+    return "".join(texts), refused
+
+
+def _usage(usage: dict[str, Any]) -> Usage | None:
+    counts = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
+    used = Usage(*(count if isinstance(count, int) and count > 0 else 0 for count in counts))
+    return used if used != Usage() else None

@@ -1,0 +1,220 @@
+"""Takes a model's reasoning out of its text, whole or as it streams. Pure.
+
+Servers without a parser for reasoning leave it in the text, between marks: `<think>…</think>` and its like,
+or the channels of OpenAI's harmony format, of which only `final` is the answer. A mark may be cut anywhere
+between two pieces, so the end of a piece that may begin a mark is held back until the next piece. A mark in
+quotes or backticks is spoken about, and stays text.
+
+Some chat templates open the block themselves, so that a reply has only the closing mark. All before it was
+reasoning. A stream has told it by then, because it looked like the answer; the caller remembers it of the
+model (`opened_before`), and from then on text is withheld until the mark comes (`thinks_first`).
+"""
+
+import re
+from enum import Enum, auto
+
+from agents.json_values import mended
+
+_NAMES = "think|thinking|thoughts?|reasoning|reason|reflection"
+_ENDS = "end|return|call|im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn"
+_MARK = re.compile(
+    rf"<(?P<close>/?)(?:\w{{1,12}}:)?(?:{_NAMES})(?:\s+[\w-]+=[^<>]{{0,60}}|\s*)>"
+    r"|\[(?P<close2>/?)THINK\]"
+    r"|◁(?P<close3>/?)think▷"
+    r"|<\|(?:(?P<close4>end)|begin)_of_thought\|>"
+    r"|<\|(?:(?P<close5>END)|START)_THINKING\|>"
+    r"|(?P<open6><\|channel>thought)|(?P<close6><channel\|>)"
+    rf"|<\|(?P<harmony>start|channel|message|constrain|{_ENDS})\|>"
+    r"|<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>",
+    re.IGNORECASE,
+)
+# Any end of a text that more text could turn into a mark; it must hold back no more than a mark can take.
+_PARTIAL = re.compile(
+    rf"(?:<(?:/?(?:\w{{1,12}}:)?(?:{_NAMES})\s[^<>]{{0,75}}|/?[\w:]{{0,24}}|\|\w{{0,18}}\|?|\|channel>\w{{0,7}}|channel\|?)"
+    r"|\[/?[A-Za-z]{0,5}|◁/?\w{0,5}|[\ud800-\udbff])\Z",
+    re.IGNORECASE,
+)
+_SIGNS = re.compile("[<\\[◁\ud800-\udfff]")
+_QUOTES = "`'\"‘“«"
+_RECIPIENT = re.compile(r"\bto=([\w.:-]+)")
+
+
+class _State(Enum):
+    SAYING = auto()
+    WITHHELD = auto()
+    THINKING = auto()
+    HEADER = auto()
+    CALLING = auto()
+    BETWEEN = auto()
+
+
+class ThoughtFilter:
+    """Takes the pieces of one text in order, and returns the parts of each that are the answer.
+
+    Attributes:
+        thought: whether there was reasoning.
+        opened_before: whether the reasoning had a closing mark only.
+        calls: the tool calls in harmony's format, as (name, arguments).
+    """
+
+    def __init__(self, *, thinks_first: bool = False) -> None:
+        self.thought = False
+        self.opened_before = False
+        self.calls: list[tuple[str, str]] = []
+        self._state = _State.WITHHELD if thinks_first else _State.SAYING
+        self._pending = ""
+        self._before = ""
+        self._said: list[str] = []
+        self._kept: list[str] = []
+        self._fresh = True
+        self._last = ""
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it was told; after the end, the whole answer."""
+        return "".join(self._said)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the text ended inside reasoning that it had opened."""
+        return self._state is _State.THINKING
+
+    def feed(self, piece: str) -> str:
+        """Return the parts of the answer that this piece completes."""
+        if self._state is _State.SAYING and not (self._pending or self._fresh or _SIGNS.search(piece)):
+            if piece:
+                self._said.append(piece)
+                self._last = piece[-1]
+            return piece
+        return self._read(self._pending + piece, final=False)
+
+    def close(self, *, cut: bool = False) -> str:
+        """Return the rest of the answer at the end of the text; `cut`: the server cut the text short."""
+        told = self._read(self._pending, final=True)
+        if self._state is _State.WITHHELD:
+            if cut:
+                # The model was to think first, and was stopped in the middle of it.
+                self.thought = True
+            else:
+                self._state = _State.SAYING
+                told += self._say("".join(self._kept))
+        if not self.text.strip() and self._before.strip():
+            # A closing mark at the very end, after an answer whose reasoning had marks of its own.
+            self._said = [self._before]
+        return told
+
+    def _read(self, text: str, *, final: bool) -> str:
+        told: list[str] = []
+        at = 0
+        self._pending = ""
+        while mark := _MARK.search(text, at):
+            before = text[at : mark.start()]
+            quote = before[-1:] or self._last
+            if quote and quote in _QUOTES:
+                if mark.end() == len(text) and not final:
+                    told.append(self._take(before))
+                    self._pending = mark[0]
+                    return "".join(told)
+                if text[mark.end() : mark.end() + 1] in {"`", "'", '"', "’", "”", "»"}:
+                    told.append(self._take(before + mark[0]))
+                    at = mark.end()
+                    continue
+            told.append(self._take(before))
+            self._pass(mark)
+            self._last = ""
+            at = mark.end()
+        rest = text[at:]
+        if not final and (held := _PARTIAL.search(rest)):
+            self._pending = rest[held.start() :]
+            rest = rest[: held.start()]
+        told.append(self._take(rest))
+        return "".join(told)
+
+    def _take(self, text: str) -> str:
+        if not text:
+            return ""
+        self._last = text[-1]
+        match self._state:
+            case _State.SAYING:
+                return self._say(text)
+            case _State.WITHHELD | _State.HEADER:
+                self._kept.append(text)
+            case _State.CALLING:
+                name, arguments = self.calls[-1]
+                self.calls[-1] = (name, arguments + text)
+            case _State.THINKING | _State.BETWEEN:
+                pass
+        return ""
+
+    def _say(self, text: str) -> str:
+        if self._fresh:
+            text = text.lstrip()
+            self._fresh = not text
+        if text:
+            self._said.append(text := mended(text))
+        return text
+
+    def _pass(self, mark: re.Match[str]) -> None:
+        named = mark["harmony"]
+        if named:
+            self._pass_harmony(named.lower())
+        elif any(mark[f"close{number}"] for number in ("", 2, 3, 4, 5, 6)):
+            self._close_thought()
+        elif mark["open6"] or ("solution" not in (whole := mark[0].lower()) and "response" not in whole):
+            self._open_thought()
+
+    def _open_thought(self) -> None:
+        if self._state is _State.WITHHELD:
+            self._release()
+        if self._state in {_State.SAYING, _State.BETWEEN}:
+            self.thought = True
+            self._state = _State.THINKING
+
+    def _close_thought(self) -> None:
+        if self._state in {_State.SAYING, _State.WITHHELD}:
+            self.opened_before = self.opened_before or not self.thought
+            self._before = self.text if self.thought else ""
+            self._said = []
+        self._kept = []
+        self.thought = True
+        self._state = _State.SAYING
+        self._fresh = True
+
+    def _pass_harmony(self, name: str) -> None:
+        if self._state is _State.WITHHELD:
+            self._release()
+        match name:
+            case "start":
+                self._state, self._kept = _State.HEADER, []
+            case "channel" | "constrain":
+                if self._state is not _State.HEADER:
+                    self._kept = []
+                self._state = _State.HEADER
+                self._kept.append(f" {name} ")
+            case "message":
+                self._begin_message()
+            case _:
+                self._state = _State.BETWEEN
+
+    def _begin_message(self) -> None:
+        # A text that begins in the middle of a header: its template has written the start of it.
+        header = "".join(self._kept) if self._state is _State.HEADER else f" channel {self.text}"
+        self._kept = []
+        if self._state is not _State.HEADER:
+            self._said = []
+        channel = re.search(r" channel\s+(\w+)", header)
+        recipient = _RECIPIENT.search(header)
+        if recipient and recipient[1] != "user":
+            self.calls.append((recipient[1], ""))
+            self._state = _State.CALLING
+        elif channel and channel[1].lower() != "final":
+            self.thought = True
+            self._state = _State.THINKING
+        else:
+            self._state, self._fresh = _State.SAYING, True
+
+    def _release(self) -> None:
+        self._state = _State.SAYING
+        if (kept := "".join(self._kept)).strip():
+            self._said.append(kept)
+        self._kept = []

@@ -1,0 +1,218 @@
+"""Reads tool calls in the forms in which models and servers write them. Pure.
+
+A call is taken where its meaning is certain. Else it is kept with its problem, so that the executor rejects
+it and the answer tells of it: no call that was written may vanish silently.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from agents.components import PlannedCall
+from agents.json_values import mended, mended_values, nests_too_deeply, unrounded
+
+ID_MAX = 128
+"""The longest tool-call id that is kept: ids travel in headers."""
+UNREADABLE = "is written as text that cannot be read as a call"
+
+_FENCE = re.compile(r"\s*```[\w-]*\s*\n?(.*?)\s*```\s*\Z", re.DOTALL)
+# Tokens of chat templates that a server forgot to take off: <|im_end|>, </s>, </tool_call>, [/TOOL_CALLS].
+_TRAILING = re.compile(r"(?:\s*(?:<[|｜/][^<>]{0,40}>|\[/?(?:TOOL_CALLS|ARGS|TOOL_RESULTS)\]|```))+\s*\Z")
+_BLOCK = re.compile(
+    r"<\|?(?P<tag>tool_calls?|toolcall|function_calls?)\|?>(?P<body>.*?)"
+    r"(?:</(?P=tag)>|<\|/?(?P=tag)\|>|<\|?(?:tool_call|function_call)\|?>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_NAMED = re.compile(r"<function=(?P<name>[\w.:-]+)>(?P<body>.*?)(?:</function>|\Z)", re.DOTALL)
+_REST = re.compile(r"(?:\[TOOL_CALLS\]|<\|python_tag\|>|\bfunctools(?=\[))\s*(?P<body>.*)\Z", re.DOTALL)
+_MISTRAL = re.compile(r"(?P<name>[\w.:-]+)\s*(?:\[CALL_ID\]\S*?)?(?:\[ARGS\])?\s*(?P<body>\{.*)\Z", re.DOTALL)
+_SIGN = re.compile(
+    r"<\|?(?:tool_calls?|toolcall|function_calls?)\b|<function=|<invoke\b|\[TOOL_CALLS\]|<\|python_tag\|>"
+    r"|<｜tool|<\|tool",
+    re.IGNORECASE,
+)
+_OBJECT = re.compile(r"\{\s*\"(?:name|function|tool|arguments|parameters)\"\s*:")
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+_PREFIXES = ("functions.", "function.", "tools.", "tool.", "functions:", "default_api.")
+
+
+def planned_calls(written: Sequence[Any], offered: Collection[str] = ()) -> tuple[PlannedCall, ...]:
+    """Return the tool calls that a model wrote, each with an id that no other has.
+
+    An id made of the position replaces one that is missing, unfit or repeated, so that the same plan
+    always has the same ids.
+    """
+    calls: list[PlannedCall] = []
+    taken: set[str] = set()
+    for position, entry in enumerate(written, 1):
+        identifier = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(identifier, str):
+            identifier = mended(identifier)
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= ID_MAX or identifier in taken:
+            identifier = f"call_{position}"
+            while identifier in taken:
+                identifier += "_"
+        taken.add(identifier)
+        calls.append(PlannedCall(identifier, *_read_call(entry, offered)))
+    return tuple(calls)
+
+
+def entries_of(message: Mapping[str, Any]) -> list[Any]:
+    """Return the calls in a message's own fields, in the current form or the older one."""
+    wanted = message.get("tool_calls")
+    if isinstance(wanted, str):
+        wanted = _loaded(wanted)
+    if isinstance(wanted, dict) and wanted:
+        wanted = [wanted]
+    if isinstance(wanted, list) and wanted:
+        return wanted
+    older = message.get("function_call")
+    return [older] if isinstance(older, dict) and older else []
+
+
+def entries_in(text: str) -> list[Any]:
+    """Return the calls that a model wrote as text in place of a plan; none if it wrote none."""
+    if "{" not in text and "<" not in text and "[" not in text:
+        return []
+    found: list[Any] = []
+    for pattern in (_BLOCK, _NAMED, _REST):
+        for match in pattern.finditer(text):
+            found += _entries(match.groupdict().get("name") or "", match["body"])
+        if found:
+            return found
+    if _SIGN.search(text):
+        return [{"problem": UNREADABLE}]
+    whole = _loaded(text)
+    values = whole if isinstance(whole, list) else [whole]
+    if whole and all(map(_is_call, values)):
+        return values
+    # Among other words it may be an example, or a wish that the model dropped.
+    return [{"problem": UNREADABLE}] if _OBJECT.search(text) and _holds_call(text) else []
+
+
+def without_calls(text: str) -> str:
+    """Return the text of an answer without the calls that the model marked in it."""
+    for pattern in (_BLOCK, _NAMED, _REST):
+        if _SIGN.search(text):
+            text = pattern.sub(
+                lambda match: "" if "{" in match["body"] or "<" in match["body"] else match[0], text
+            )
+    return text
+
+
+def _entries(name: str, body: str) -> list[Any]:
+    """Return the calls in one marked block."""
+    value = _loaded(body)
+    if name:
+        return [{"name": name, "arguments": value if isinstance(value, dict) else body}]
+    if value is None and (inner := _NAMED.search(body)):
+        return _entries(inner["name"], inner["body"])
+    if value is None and (inner := _MISTRAL.match(body.strip())):
+        return [{"name": inner["name"], "arguments": inner["body"]}]
+    if value is None:
+        # One object a line, as some models write several calls.
+        lines = [_loaded(line) for line in body.splitlines() if line.strip()]
+        if lines and all(map(_is_call, lines)):
+            return lines
+    values = value if isinstance(value, list) else [value]
+    return [one if _is_call(one) else {"problem": UNREADABLE} for one in values]
+
+
+def _is_call(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    function = value.get("function")
+    if isinstance(function, dict):
+        return isinstance(function.get("name"), str)
+    return isinstance(value.get("name"), str) and any(key in value for key in _ARGUMENTS)
+
+
+def _holds_call(text: str) -> bool:
+    decoder = json.JSONDecoder()
+    for start in _OBJECT.finditer(text):
+        try:
+            value, _ = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        if _is_call(value):
+            return True
+    return False
+
+
+def _read_call(entry: Any, offered: Collection[str]) -> tuple[str, dict[str, Any], str]:
+    """Return name, arguments and problem of one call."""
+    if not isinstance(entry, dict):
+        return "", {}, "is not a tool call"
+    if problem := entry.get("problem"):
+        return "", {}, str(problem)
+    function = entry.get("function", entry.get("function_call"))
+    if not isinstance(function, dict):
+        function = {**entry, "name": function} if isinstance(function, str) else entry
+    name = function.get("name")
+    if not isinstance(name, str) or not name.strip():
+        return "", {}, "names no tool"
+    key = next((key for key in _ARGUMENTS if key in function), "arguments")
+    return _offered_name(mended(name), offered), *_arguments(function.get(key))
+
+
+def _offered_name(name: str, offered: Collection[str]) -> str:
+    """Return the offered tool that a name means: servers add a namespace, a number or a template's token."""
+    if name in offered:
+        return name
+    bare = re.split(r"<[|｜]", name)[0].strip()
+    for prefix in ("", *_PREFIXES):
+        if bare.startswith(prefix):
+            for meant in (bare[len(prefix) :], re.sub(r":\d+\Z", "", bare[len(prefix) :])):
+                if meant in offered:
+                    return meant
+    return name
+
+
+def _arguments(written: Any) -> tuple[dict[str, Any], str]:
+    if written is None or (isinstance(written, str) and not written.strip()):
+        return {}, ""
+    if isinstance(written, str):
+        value = _loaded(written)
+        if value is None:
+            return {}, f"the arguments are not JSON: {_why(written)}"
+        written = value
+    if not isinstance(written, dict):
+        return {}, "the arguments are not a JSON object"
+    if nests_too_deeply(written):
+        return {}, "the arguments are nested too deeply"
+    try:
+        json.dumps(written, allow_nan=False)
+    except ValueError:
+        return {}, "the arguments hold a number that is not finite"
+    return mended_values(written), ""
+
+
+def _loaded(text: str) -> Any:
+    """Return the value of JSON that may be fenced, encoded twice or before a template's token, else None."""
+    for _ in range(3):
+        text = mended(text).strip()
+        if fence := _FENCE.match(text):
+            text = fence[1]
+        for form in (text, _TRAILING.sub("", text)):
+            try:
+                value = unrounded(orjson.loads(form), form.encode())
+                break
+            except orjson.JSONDecodeError:
+                continue
+        else:
+            return None
+        if not isinstance(value, str):
+            return value
+        text = value
+    return None
+
+
+def _why(text: str) -> str:
+    try:
+        orjson.loads(mended(text))
+    except orjson.JSONDecodeError as error:
+        return str(error)
+    return "a text in a text"
