@@ -14,7 +14,7 @@ DEEPEST = NESTING_MAX - 10
 
 _NESTS = (dict, list, tuple)
 _LONG = re.compile(rb"\d{19}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_json(written: bytes) -> Any:
@@ -36,7 +36,7 @@ def read_json(written: bytes) -> Any:
 
 def mended(text: str) -> str:
     """Return the text with surrogate pairs joined, and U+FFFD for each half that is alone."""
-    if text.isascii() or not _SURROGATE.search(text):
+    if text.isascii() or not SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

@@ -59,6 +59,8 @@ class Parameters:
     def body(self, messages: list[dict[str, str]], **more: Any) -> dict[str, Any]:
         """Return the parameters of a request that has `more` of them."""
         merged = {**self._own, "messages": messages, **more, **self._added}
+        if not (self._added or self.left_out):
+            return merged
         return {
             name: value
             for name, value in merged.items()

@@ -30,7 +30,7 @@ _BROKEN = {
     *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
     *("timeout", "server_error"),
 }
-_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+_THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
 _REPEAT_MIN = 8
 """Characters of the shortest text that counts as a repetition when a stream's last piece repeats it all."""
 
@@ -58,7 +58,7 @@ class Reply(Struct, frozen=True):
 def read_reply(dependency: str, body: bytes, *, thinks_first: bool = False) -> Reply:
     """Return the reply in a body: one JSON object, or a stream of events that was not asked for."""
     reading = ReplyReading(dependency, thinks_first=thinks_first)
-    if begins_events(body):
+    if body[:1] != b"{" and begins_events(body):
         decoder = EventDecoder()
         for event in [*decoder.feed(body), *decoder.close()]:
             reading.feed(event)
@@ -121,7 +121,7 @@ class ReplyReading:
             raise error_told(self._dependency, content, "failed" if whole else "failed midway")
         model = content.get("model")
         if isinstance(model, str) and model:
-            self._model = mended(model)
+            self._model = model if model.isascii() else mended(model)
         choice = _counting_choice(content, whole=whole)
         for place in (content, content.get("x_groq"), choice):
             if isinstance(place, dict) and isinstance(place.get("usage"), dict):
@@ -151,15 +151,21 @@ class ReplyReading:
         """Return the whole after its end; BadOutputError: the stream ended before the answer did."""
         if not self._ended:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
-        self.close()
         told = self._filter
-        cut = self._finish in _CUT or (told.cut and bool(told.text.strip()))
-        calls = [*self._calls, *({"name": name, "arguments": body} for name, body in told.calls)]
+        cut = self._finish in _CUT
+        told.close(cut=cut)
+        text = told.text
+        calls = self._calls
+        if told.calls:
+            calls = [*calls, *({"name": name, "arguments": body} for name, body in told.calls)]
+        if self._older and not calls:
+            calls = [self._older]
         return Reply(
-            text=told.text,
-            calls=tuple(calls or entries_of({"function_call": self._older})),
-            refusal=mended("".join(self._refusal)).strip(),
-            cut=cut,
+            text=text,
+            calls=tuple(calls),
+            refusal=mended("".join(self._refusal)).strip() if self._refusal else "",
+            # Reasoning that the text opened and did not close has swallowed the rest of an answer.
+            cut=cut or (told.cut and bool(text.strip())),
             filtered=self._finish in _FILTERED,
             wants_calls=self._finish in {"tool_calls", "function_call", "tool_use"},
             thought=self._thought or told.thought,
@@ -184,7 +190,8 @@ class ReplyReading:
         self._finish, self._ended = named, True
 
     def _add(self, message: dict[str, Any], *, whole: bool) -> str:
-        self._thought = self._thought or any(message.get(field) for field in _THOUGHT_FIELDS)
+        if not _THOUGHT_FIELDS.isdisjoint(message):
+            self._thought = self._thought or any(message.get(field) for field in _THOUGHT_FIELDS)
         text, refusal = _content(message)
         if refusal and not (whole and self._refusal):
             self._refusal.append(refusal)
@@ -207,7 +214,9 @@ class ReplyReading:
             text, self._held = self._held + text, ""
         self._written.append(text)
         self._length += len(text)
-        return self._filter.feed(text) if text else ""
+        if not text:
+            return ""
+        return self._filter.feed_whole(text) if whole else self._filter.feed(text)
 
     def _add_calls(self, message: dict[str, Any], *, whole: bool) -> None:
         if whole:
@@ -254,9 +263,11 @@ def _join(whole: dict[str, Any], part: dict[str, Any]) -> None:
 def _counting_choice(content: dict[str, Any], *, whole: bool) -> dict[str, Any] | None:
     """Return the choice that counts: a server may send several, of which we asked for one."""
     choices = content.get("choices")
-    found = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
-    if whole and len(found) == 1:
-        return found[0]
+    if not isinstance(choices, list) or not choices:
+        return None
+    if len(choices) == 1 and isinstance(choices[0], dict):
+        return choices[0] if whole or choices[0].get("index") in (0, None, "0") else None
+    found = [choice for choice in choices if isinstance(choice, dict)]
     return next((choice for choice in found if choice.get("index") in (0, None, "0")), None)
 
 
@@ -282,6 +293,7 @@ def _content(message: dict[str, Any]) -> tuple[str, str]:
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:
-    counts = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
-    used = Usage(*(count if isinstance(count, int) and count > 0 else 0 for count in counts))
-    return used if used != Usage() else None
+    asked, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    asked = asked if isinstance(asked, int) and asked > 0 else 0
+    written = written if isinstance(written, int) and written > 0 else 0
+    return Usage(asked, written) if asked or written else None

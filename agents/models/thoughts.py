@@ -13,7 +13,7 @@ model (`opened_before`), and from then on text is withheld until the mark comes 
 import re
 from enum import Enum, auto
 
-from agents.json_values import mended
+from agents.json_values import SURROGATE, mended
 
 _NAMES = "think|thinking|thoughts?|reasoning|reason|reflection"
 _ENDS = "end|return|call|im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn"
@@ -88,8 +88,17 @@ class ThoughtFilter:
             return piece
         return self._read(self._pending + piece, final=False)
 
+    def feed_whole(self, text: str) -> str:
+        """Return the answer in a whole text, of which only `close` may follow."""
+        if self._state is _State.SAYING and not (_MARK.search(text) or SURROGATE.search(text)):
+            self._said.append(text := text.lstrip())
+            return text
+        return self._read(text, final=True)
+
     def close(self, *, cut: bool = False) -> str:
         """Return the rest of the answer at the end of the text; `cut`: the server cut the text short."""
+        if self._state is _State.SAYING and not (self._pending or self._before):
+            return ""
         told = self._read(self._pending, final=True)
         if self._state is _State.WITHHELD:
             if cut:

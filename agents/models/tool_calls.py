@@ -49,7 +49,7 @@ def planned_calls(written: Sequence[Any], offered: Collection[str] = ()) -> tupl
     taken: set[str] = set()
     for position, entry in enumerate(written, 1):
         identifier = entry.get("id") if isinstance(entry, dict) else None
-        if isinstance(identifier, str):
+        if isinstance(identifier, str) and not identifier.isascii():
             identifier = mended(identifier)
         if not isinstance(identifier, str) or not 0 < len(identifier) <= ID_MAX or identifier in taken:
             identifier = f"call_{position}"
@@ -95,11 +95,12 @@ def entries_in(text: str) -> list[Any]:
 
 def without_calls(text: str) -> str:
     """Return the text of an answer without the calls that the model marked in it."""
+    if not _SIGN.search(text):
+        return text
     for pattern in (_BLOCK, _NAMED, _REST):
-        if _SIGN.search(text):
-            text = pattern.sub(
-                lambda match: "" if "{" in match["body"] or "<" in match["body"] else match[0], text
-            )
+        text = pattern.sub(
+            lambda match: "" if "{" in match["body"] or "<" in match["body"] else match[0], text
+        )
     return text
 
 
@@ -154,14 +155,17 @@ def _read_call(entry: Any, offered: Collection[str]) -> tuple[str, dict[str, Any
     name = function.get("name")
     if not isinstance(name, str) or not name.strip():
         return "", {}, "names no tool"
-    key = next((key for key in _ARGUMENTS if key in function), "arguments")
-    return _offered_name(mended(name), offered), *_arguments(function.get(key))
+    key = "arguments"
+    if key not in function:
+        key = next((other for other in _ARGUMENTS if other in function), key)
+    return _offered_name(name, offered), *_arguments(function.get(key))
 
 
 def _offered_name(name: str, offered: Collection[str]) -> str:
     """Return the offered tool that a name means: servers add a namespace, a number or a template's token."""
     if name in offered:
         return name
+    name = mended(name)
     bare = re.split(r"<[|｜]", name)[0].strip()
     for prefix in ("", *_PREFIXES):
         if bare.startswith(prefix):
@@ -172,26 +176,36 @@ def _offered_name(name: str, offered: Collection[str]) -> str:
 
 
 def _arguments(written: Any) -> tuple[dict[str, Any], str]:
-    if written is None or (isinstance(written, str) and not written.strip()):
+    if written is None:
         return {}, ""
+    value = written
     if isinstance(written, str):
+        if not written.strip():
+            return {}, ""
         value = _loaded(written)
         if value is None:
             return {}, f"the arguments are not JSON: {_why(written)}"
-        written = value
-    if not isinstance(written, dict):
+    if not isinstance(value, dict):
         return {}, "the arguments are not a JSON object"
-    if nests_too_deeply(written):
+    if nests_too_deeply(value):
         return {}, "the arguments are nested too deeply"
+    if isinstance(written, str):
+        return value, ""
     try:
-        json.dumps(written, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except ValueError:
         return {}, "the arguments hold a number that is not finite"
-    return mended_values(written), ""
+    return mended_values(value), ""
 
 
 def _loaded(text: str) -> Any:
     """Return the value of JSON that may be fenced, encoded twice or before a template's token, else None."""
+    try:
+        value = orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        value = ""
+    if value and not isinstance(value, str):
+        return unrounded(value, text.encode())
     for _ in range(3):
         text = mended(text).strip()
         if fence := _FENCE.match(text):
