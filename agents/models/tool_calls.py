@@ -176,12 +176,10 @@ def _offered_name(name: str, offered: Collection[str]) -> str:
 
 
 def _arguments(written: Any) -> tuple[dict[str, Any], str]:
-    if written is None:
+    if written is None or (isinstance(written, str) and not written.strip()):
         return {}, ""
     value = written
     if isinstance(written, str):
-        if not written.strip():
-            return {}, ""
         value = _loaded(written)
         if value is None:
             return {}, f"the arguments are not JSON: {_why(written)}"
@@ -189,8 +187,11 @@ def _arguments(written: Any) -> tuple[dict[str, Any], str]:
         return {}, "the arguments are not a JSON object"
     if nests_too_deeply(value):
         return {}, "the arguments are nested too deeply"
-    if isinstance(written, str):
-        return value, ""
+    return (value, "") if isinstance(written, str) else _strict(value)
+
+
+def _strict(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return arguments that a lenient reader may have read."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:

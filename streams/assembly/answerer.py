@@ -140,7 +140,10 @@ def _resources(
     """The components, the settings' own in place of the defaults, each behind its guard."""
     http = _pool("http", closers, parse_allowed(settings.egress.allow), tls).client
     planner, generator = build_model(
-        settings.model, guards, lambda name, base_url: _pool(name, closers, {endpoint(base_url)}, tls)
+        settings.model,
+        environ,
+        guards,
+        lambda name, base_url: _pool(name, closers, {endpoint(base_url)}, tls),
     )
     timeout_s = settings.limits.tool_s
     registry = ToolRegistry(

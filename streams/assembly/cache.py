@@ -17,6 +17,7 @@ from agents.models.prompt import PROMPT_VERSION
 from streams.assembly.stores import VectorStore
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
+from streams.settings.secrets import masked
 from streams.telemetry import catalogue
 from streams.telemetry.metrics import Metrics
 
@@ -136,7 +137,10 @@ def _made_by(settings: Settings) -> dict[str, Any]:
     model = settings.model
     return {
         "prompt": PROMPT_VERSION,
-        "model": [model.base_url, model.name, model.max_tokens, model.temperature],
+        "model": [
+            *(model.base_url, model.name, model.max_tokens, model.temperature),
+            *(masked("parameters", model.parameters), model.system_role),
+        ],
         "components": _own_components(settings),
         # Headers are left out: they may hold secrets, and say who asks, not which question.
         "tools": {

@@ -1,45 +1,108 @@
 """The model that the settings describe, behind its guard, with the fallback model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from agents.components import Generator, Planner
-from agents.http.pool import HttpPool
+from agents.http.addresses import Env, HeaderError, resolved_headers
+from agents.http.pool import HttpPool, json_body
 from agents.models.extractive import ExtractiveGenerator, NoPlanner
 from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.models.openai import OpenAIModel
+from agents.models.parameters import OURS
+from agents.models.prompt import SystemRole
 from agents.resilience.guarded import GuardedGenerator, GuardedPlanner
 from streams.assembly.guards import Guards
+from streams.settings.errors import SettingsError
 from streams.settings.model import Model
 
 
 def build_model(
-    settings: Model, guards: Guards, open_pool: Callable[[str, str], HttpPool]
+    settings: Model, environ: Mapping[str, str], guards: Guards, open_pool: Callable[[str, str], HttpPool]
 ) -> tuple[Planner, Generator]:
     """Build planner and generator. Without a model, the planner plans nothing and the generator extracts.
 
-    `open_pool` makes the connection pool of a dependency at an address.
+    `environ` holds the header values that stand in the environment. `open_pool` makes the connection pool of
+    a dependency at an address.
+
+    Raises:
+        SettingsError: a header or a parameter in the settings will not do.
     """
     if not settings.base_url:
         return NoPlanner(), ExtractiveGenerator()
 
-    def guarded(
-        dependency: str, base_url: str, name: str, api_key: str
-    ) -> tuple[GuardedPlanner, GuardedGenerator]:
+    def guarded(server: _Server) -> tuple[GuardedPlanner, GuardedGenerator]:
         model = OpenAIModel(
-            open_pool(dependency, base_url),
-            base_url,
-            name,
-            api_key,
+            open_pool(server.dependency, server.base_url),
+            server.base_url,
+            server.name,
+            server.api_key,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
+            parameters=_checked(f"{server.setting}parameters", server.parameters),
+            headers=_resolved(f"{server.setting}headers", server.headers, environ),
+            system_role=server.system_role,
+            setting=f"{server.setting}parameters".upper(),
         )
-        guard = guards.model(dependency, settings.max_concurrency)
+        guard = guards.model(server.dependency, settings.max_concurrency)
         return GuardedPlanner(model, guard), GuardedGenerator(model, guard)
 
-    planner, generator = guarded("model", settings.base_url, settings.name, settings.api_key)
+    planner, generator = guarded(
+        _Server(
+            "model",
+            "model.",
+            settings.base_url,
+            settings.name,
+            settings.api_key,
+            settings.parameters,
+            settings.headers,
+            settings.system_role,
+        )
+    )
     if not settings.fallback_base_url:
         return planner, generator
     second_planner, second_generator = guarded(
-        "fallback_model", settings.fallback_base_url, settings.fallback_name, settings.fallback_api_key
+        _Server(
+            "fallback_model",
+            "model.fallback_",
+            settings.fallback_base_url,
+            settings.fallback_name,
+            settings.fallback_api_key,
+            settings.fallback_parameters,
+            settings.fallback_headers,
+            settings.fallback_system_role,
+        )
     )
     return FallbackPlanner(planner, second_planner), FallbackGenerator(generator, second_generator)
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The settings of one of the two servers; `setting` is the beginning of their names."""
+
+    dependency: str
+    setting: str
+    base_url: str
+    name: str
+    api_key: str
+    parameters: Mapping[str, Any]
+    headers: Mapping[str, str | Env]
+    system_role: SystemRole
+
+
+def _checked(setting: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    if ours := next((name for name in OURS if name in parameters), ""):
+        raise SettingsError(f"{setting}: {ours}: set for every call by Kotae itself")
+    try:
+        json_body(parameters)
+    except TypeError as error:
+        raise SettingsError(f"{setting}: cannot be sent as JSON: {error}") from None
+    return parameters
+
+
+def _resolved(setting: str, headers: Mapping[str, str | Env], environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return resolved_headers(setting, headers, environ)
+    except HeaderError as error:
+        raise SettingsError(str(error)) from error

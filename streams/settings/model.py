@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from agents.http.addresses import Env
+
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -15,6 +17,13 @@ StoreUrl = Annotated[
     str, Meta(extra={"url": "an address such as http://127.0.0.1:8000, or empty", "user": False})
 ]
 """The address of a vector store; it holds no user: the key to `NAME_url` is `NAME_api_key`."""
+
+
+Parameters = Annotated[dict[str, Any], Meta(extra={"json": "a JSON object of request parameters"})]
+Headers = Annotated[
+    dict[str, str | Env],
+    Meta(extra={"json": 'a JSON object of headers, each with text or with {"env": "NAME"}'}),
+]
 
 
 class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +127,16 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The longest answer, in the model's tokens."""
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.0
     """Randomness of the model's choice of words; with 0, equal questions get equal answers."""
+    parameters: Parameters = {}
+    """Parameters to add to every request, as a JSON object, for instance `{"reasoning_effort": "low"}`; null
+    leaves one out: `{"max_tokens": null, "max_completion_tokens": 1024}`. A TOML table does as well, but has
+    no null."""
+    headers: Headers = {}
+    """Headers to send with every request, as a JSON object or a TOML table, for instance Azure's
+    `{"api-key": {"env": "AZURE_KEY"}}`, whose value is in the environment variable `AZURE_KEY`."""
+    system_role: Literal["system", "developer", "user"] = "system"
+    """Role of Kotae's own instructions; with `user` they stand at the beginning of the user's first message,
+    for models that know no system message."""
     max_concurrency: Count = 1000
     """Calls at once of one worker, at most; fewer while the server says that it is overloaded."""
     fallback_base_url: OpenAIUrl = ""
@@ -127,6 +146,12 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name of the model on the second server."""
     fallback_api_key: str = ""
     """Key to send to the second server as a bearer token; empty: no key."""
+    fallback_parameters: Parameters = {}
+    """As `parameters`, for the second server, which gets none of the first one's."""
+    fallback_headers: Headers = {}
+    """As `headers`, for the second server, which gets none of the first one's."""
+    fallback_system_role: Literal["system", "developer", "user"] = "system"
+    """As `system_role`, for the second server."""
 
 
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

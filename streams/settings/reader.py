@@ -18,6 +18,7 @@ import msgspec
 from msgspec import inspect
 
 from agents.http.egress import endpoint, parse_allowed
+from streams.settings.allowed import allowed_values
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 from streams.settings.secrets import is_secret, masked
@@ -163,8 +164,10 @@ def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, d
 def _converted(key: str, given: _Given) -> Any:
     section, _, name = key.partition(".")
     option = _SECTIONS[section][name]
-    kind = _kind(option)[0]
+    kind, extra = _kind(option)
     value = given.value
+    if "json" in extra:
+        return _from_json(key, given, option.type, extra["json"])
     if given.is_text:
         value = value.strip()
         if isinstance(kind, inspect.VarTupleType):
@@ -172,10 +175,22 @@ def _converted(key: str, given: _Given) -> Any:
     try:
         converted = msgspec.convert(value, option.type, strict=not given.is_text)
     except msgspec.ValidationError:
-        raise _wrong(key, given.source, _allowed(kind), given.value) from None
+        raise _wrong(key, given.source, allowed_values(kind), given.value) from None
     if isinstance(converted, float) and not math.isfinite(converted):
-        raise _wrong(key, given.source, _allowed(kind), given.value)
+        raise _wrong(key, given.source, allowed_values(kind), given.value)
     return converted
+
+
+def _from_json(key: str, given: _Given, kind: Any, allowed: str) -> Any:
+    """Convert JSON or a TOML table; a text in the TOML file is JSON too, because TOML has no null."""
+    value = given.value
+    try:
+        if isinstance(value, str):
+            value = msgspec.json.decode(value) if value.strip() else {}
+        return msgspec.convert(value, kind)
+    except msgspec.MsgspecError:
+        # Without the value, which may hold a key.
+        raise SettingsError(f"{given.source}: {key} must be {allowed}") from None
 
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
@@ -268,33 +283,3 @@ def _variable_meant(variable: str) -> str:
 def _suggestion(name: str, known: Mapping[str, Any] | list[str]) -> str:
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"allowed: {', '.join(known)}"
-
-
-def _allowed(kind: inspect.Type) -> str:
-    """The values that a setting of this type may have, in words."""
-    words = "text"
-    match kind:
-        case inspect.LiteralType(values=values):
-            words = f"one of {', '.join(map(str, values))}"
-        case inspect.VarTupleType(item_type=item):
-            words = f"a list, each item {_allowed(item)}"
-        case inspect.BoolType():
-            words = "true or false"
-        case inspect.IntType():
-            words = f"a whole number{_bounds(kind)}"
-        case inspect.FloatType():
-            words = f"a number{_bounds(kind)}"
-        case inspect.StrType():
-            like = f" that matches {kind.pattern}" if kind.pattern else ""
-            length = f" of {kind.min_length or 0} to {kind.max_length} characters" if kind.max_length else ""
-            words = f"text{length}{like}"
-    return words
-
-
-def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
-    bounds = [
-        f"{word} {limit:g}"
-        for word, limit in (("of at least", kind.ge), ("above", kind.gt), ("of at most", kind.le))
-        if limit is not None
-    ]
-    return f" {' and '.join(bounds)}" if bounds else ""

@@ -19,6 +19,9 @@ CONCEAL_MIN = 12
 _SECRET_MIN = 4
 
 _SECRET_NAME = re.compile(r"(api_?key|password|secret|token|authorization)$", re.IGNORECASE)
+_QUERY_SECRET = re.compile(
+    r"(?<=[?&])([^=&#\s]*(?:key|token|secret|password|signature)=)([^&#\s]+)", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
@@ -35,7 +38,7 @@ def masked(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         if set(value) == {"env"}:
             return dict(value)
-        literal = name.rpartition(".")[2] == "headers"
+        literal = name.endswith("headers")
         return {
             key: MASK if literal and isinstance(inner, str) else masked(key, inner)
             for key, inner in value.items()
@@ -44,7 +47,9 @@ def masked(name: str, value: Any) -> Any:
         return [masked(name, inner) for inner in value]
     if not isinstance(value, str) or not value:
         return value
-    return MASK if is_secret(name) else _USERINFO.sub(f"{MASK}@", value)
+    if is_secret(name):
+        return MASK
+    return _QUERY_SECRET.sub(rf"\g<1>{MASK}", _USERINFO.sub(f"{MASK}@", value))
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
@@ -62,7 +67,7 @@ def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool, headers: b
             return
         for name, inner in value.items():
             named = is_secret(name) or (headers and SECRET_HEADER.search(name) is not None)
-            yield from _secrets(inner, environ, hidden=hidden or named, headers=name == "headers")
+            yield from _secrets(inner, environ, hidden=hidden or named, headers=name.endswith("headers"))
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _secrets(inner, environ, hidden=hidden)
@@ -72,6 +77,8 @@ def _secrets(value: Any, environ: Mapping[str, str], *, hidden: bool, headers: b
         # A shorter one would mask half the words of any line, and protects nothing.
         if hidden and len(secret) >= _SECRET_MIN:
             yield secret
+        for found in _QUERY_SECRET.finditer(value) if "://" in value else ():
+            yield from (found[2], unquote(found[2]))
         if userinfo := re.search(r"://([^/@\s]*):([^/@\s]+)@", value):
             user, password = userinfo.groups()
             yield password

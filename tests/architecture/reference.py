@@ -169,7 +169,7 @@ def _flowing(text: str) -> str:
 
 
 def _shown(default: Any) -> str:
-    return "" if default in ("", ()) else f"`{json.dumps(default)}`"
+    return "" if default in ("", (), msgspec.NODEFAULT) else f"`{json.dumps(default)}`"
 
 
 def _choices(statement: ast.AnnAssign) -> str:
