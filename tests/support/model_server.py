@@ -42,6 +42,7 @@ class Recorded:
     headers: Mapping[str, str]
     body: dict[str, Any]
     peer: Any
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 def completion(message: Mapping[str, Any], **more: Any) -> Reply:
@@ -128,7 +129,7 @@ class ModelServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         peer = request.transport.get_extra_info("peername")
-        recorded = Recorded(request.headers, orjson.loads(await request.read()), peer)
+        recorded = Recorded(request.headers, orjson.loads(await request.read()), peer, dict(request.query))
         self.requests.append(recorded)
         reply = self.script(recorded)
         try:
