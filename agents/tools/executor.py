@@ -103,7 +103,7 @@ class RegistryExecutor:
     def _checked(self, planned: PlannedCall, question: Question) -> Tool:
         entry = self._registry.find(planned.name, question)
         if entry is None:
-            raise RejectedCallError("tools", "no such tool is offered to this question")
+            raise RejectedCallError("tools", planned.problem or "no such tool is offered to this question")
         problem = planned.problem or entry.problem(planned.arguments)
         if problem:
             raise RejectedCallError(f"tools/{planned.name}", problem)

@@ -7,6 +7,7 @@ import pytest
 
 from agents.components import Call, Generation, Passage
 from agents.graph import Graph, Stage
+from agents.http.addresses import Env
 from agents.loading import Resources
 from agents.pipeline import GENERATION, Asked
 from agents.run import Run
@@ -14,7 +15,7 @@ from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.settings.errors import OperatorError, SettingsError
-from streams.settings.model import Cache, Components, Embeddings, Knowledge, Settings
+from streams.settings.model import Cache, Components, Embeddings, Knowledge, Model, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
 from tests.support.system import free_port
 
@@ -32,6 +33,31 @@ def make_graph(resources: Resources) -> Graph:
         return Generation(run.question.text.upper() + f" {len(passages)}", "shouting")
 
     return Graph([Stage(output=GENERATION, run=shout)])
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (
+            Model(base_url="http://x/v1", headers={"api-key": Env("NONE")}),
+            "model.headers.api-key: .*NONE is not set",
+        ),
+        (Model(base_url="http://x/v1", headers={"a b": "c"}), "not a header's name"),
+        (
+            Model(base_url="http://x/v1", parameters={"messages": []}),
+            "model.parameters: messages: set .* by Kotae",
+        ),
+        (
+            Model(
+                base_url="http://x/v1", fallback_base_url="http://x/v1", fallback_parameters={"stream": True}
+            ),
+            "model.fallback_parameters: stream",
+        ),
+    ],
+)
+async def test_a_models_headers_and_parameters_are_checked_at_the_start(model: Model, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        await asyncio.to_thread(build_answerer, Settings(model=model), {}, RecordingObserver())
 
 
 def make_nothing(resources: Resources) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import streams.settings.model
+from agents.http.addresses import Env
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
 from streams.settings.reader import DEFAULT, load_settings
@@ -66,6 +67,21 @@ class TestSources:
         path = toml('[kafka]\nreply_topics = ["c"]\n')
         assert load_settings(path, {}).settings.kafka.reply_topics == ("c",)
         assert load_settings(path, {"KOTAE_KAFKA__REPLY_TOPICS": ""}).settings.kafka.reply_topics == ()
+
+    def test_objects_are_json_in_the_environment_and_json_or_a_table_in_the_file(self, toml) -> None:
+        environ = {
+            "KOTAE_MODEL__PARAMETERS": '{"max_tokens": null, "seed": 7}',
+            "KOTAE_MODEL__HEADERS": '{"api-key": {"env": "K"}, "X-A": "b"}',
+        }
+        model = load_settings(None, environ).settings.model
+        assert model.parameters == {"max_tokens": None, "seed": 7}
+        assert model.headers == {"api-key": Env("K"), "X-A": "b"}
+        path = toml("[model]\nheaders = {X-A = 'b'}\nparameters = '{\"seed\": null}'\n")
+        model = load_settings(path, {}).settings.model
+        assert (model.headers, model.parameters) == ({"X-A": "b"}, {"seed": None})
+        path = toml("[model.fallback_parameters]\nseed = 7\n")
+        assert load_settings(path, {}).settings.model.fallback_parameters == {"seed": 7}
+        assert load_settings(path, {"KOTAE_MODEL__PARAMETERS": ""}).settings.model.parameters == {}
 
     def test_seconds_may_be_whole_numbers(self, toml) -> None:
         assert load_settings(toml("[limits]\nplan_s = 2\n"), {}).settings.limits.plan_s == 2.0
@@ -199,6 +215,21 @@ class TestRefusals:
     def test_every_address_is_checked(self, key: str) -> None:
         variable = f"KOTAE_{key.replace('.', '__').upper()}"
         assert f"{key} must be an address such as " in refusal(**{variable: "nonsense"})
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("MODEL__PARAMETERS", "max_tokens=1"),
+            ("MODEL__PARAMETERS", "[1]"),
+            ("MODEL__HEADERS", '{"api-key": {"environment": "K"}}'),
+            ("MODEL__FALLBACK_HEADERS", '{"api-key": 7}'),
+        ],
+    )
+    def test_an_object_that_is_none_is_refused_without_its_value(self, variable: str, value: str) -> None:
+        message = refusal(**{f"KOTAE_{variable}": value})
+        key = variable.lower().replace("__", ".")
+        assert message.startswith(f"environment variable KOTAE_{variable}: {key} must be a JSON object of ")
+        assert value not in message
 
     def test_a_user_in_the_qdrant_url_is_refused(self) -> None:
         message = refusal(KOTAE_KNOWLEDGE__QDRANT_URL="https://me:hunter2@x:6333")

@@ -21,6 +21,8 @@ from streams.settings.secrets import concealer, masked, secrets_of
         ("base_url", "http://me:pw@host/v1?a=b@c", "http://***@host/v1?a=b@c"),
         ("base_url", "http://host/a@b", "http://host/a@b"),
         ("reply_topics", ["a", "b"], ["a", "b"]),
+        ("base_url", "https://h/v1?api-version=1&sig_key=abc", "https://h/v1?api-version=1&sig_key=***"),
+        ("fallback_headers", {"a": "b", "c": {"env": "K"}}, {"a": "***", "c": {"env": "K"}}),
         (
             "weather",
             {"url": "http://k@x", "headers": {"X-Trace": "abc", "Authorization": {"env": "KEY"}}},
