@@ -1,157 +1,151 @@
-"""Dead letters: reads their headers and decides which of them may be sent back to be answered again. Pure.
+"""Decides which dead letters may be sent back to be answered again. Pure.
 
 A letter is sent back as its original record, with the same question id, at most `REDRIVES_MAX` times, and
 only on an operator's command. `qa.dlq.origin` names the first record that was asked, so that all letters of
-one question are recognised however often it has failed.
+one question are recognised however often it has failed. Letters of a question that was asked again with the
+same identity and content are one question's, too: only the latest one is open.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from types import MappingProxyType
 from typing import Literal
 
-from schemas.codec import DecodeError, decode_question
-from schemas.errors import Disposition
-from schemas.headers import Header
+from schemas.errors import Disposition, ErrorCode
+from streams.operations.letters import NOWHERE, Identity, Letter, QuestionPlace
 
 REDRIVES_MAX = 3
 DAMAGED = frozenset(Disposition)
 """Dispositions of letters that do not hold their whole record."""
+UNFIT = frozenset((ErrorCode.UNDECODABLE, ErrorCode.INVALID, ErrorCode.TOO_LARGE))
+"""Codes of failures that the record itself leads to, whenever it is asked."""
 
-RedriveAction = Literal["redrive", "superseded", "pending", "answered", "parked", "damaged"]
-QuestionPlace = tuple[int, int]
-"""(partition, offset) on `questions`."""
-Identity = tuple[str, str]
-"""A question's tenant and id: questions of different tenants may have the same id."""
+LetterState = Literal["redrive", "unfit", "pending", "parked", "damaged", "foreign", "answered", "superseded"]
+STATES: Mapping[LetterState, str] = MappingProxyType(
+    {
+        "redrive": "it can be sent back",
+        "unfit": "the record itself is at fault and would fail again: only --force sends it back",
+        "pending": "it was sent back and has no outcome yet",
+        "parked": f"it was already sent back {REDRIVES_MAX} times",
+        "damaged": "the letter holds only a part of the record, or the record is gone",
+        "foreign": "the letter names no record of the questions' topic",
+        "answered": "its question has been answered since",
+        "superseded": "its question failed again: a later letter replaces this one",
+    }
+)
+"""Each state of a letter, with its reason for people."""
+CLOSED: frozenset[LetterState] = frozenset(("answered", "superseded"))
+"""States of letters that nobody needs to look at; all others are open."""
+
 Sent = tuple[str, Identity | None, int]
 """A record that was sent back: its origin, its question, and how many times it had then been sent back."""
-
-_REASONS: dict[RedriveAction, str] = {
-    "redrive": "sent back",
-    "superseded": "it was sent back and failed again: a later letter replaces this one",
-    "pending": "it was sent back and has no outcome yet",
-    "answered": "its question has been answered since",
-    "parked": f"it was already sent back {REDRIVES_MAX} times",
-    "damaged": "the letter holds only a part of the record",
-}
-
-
-@dataclass(frozen=True)
-class Letter:
-    """One record of `questions.dlq`; `timestamp_ms` is its timestamp."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[Header, ...]
-    timestamp_ms: int
-
-    @property
-    def position(self) -> str:
-        """The letter's place on its topic, as commands name it: `partition/offset`."""
-        return f"{self.partition}/{self.offset}"
-
-    @cached_property
-    def header_texts(self) -> Mapping[str, str]:
-        """The headers as text; if a name occurs twice, the last one counts."""
-        return {name: (value or b"").decode(errors="replace") for name, value in self.headers}
-
-    @property
-    def source(self) -> QuestionPlace:
-        """The place of the record that failed; (-1, -1) if the letter does not name it."""
-        header_texts = self.header_texts
-        try:
-            return int(header_texts["__connect.errors.partition"]), int(
-                header_texts["__connect.errors.offset"]
-            )
-        except (KeyError, ValueError):
-            return -1, -1
-
-    @property
-    def origin(self) -> str:
-        """The place of the record that was asked first, `partition/offset`."""
-        return self.header_texts.get("qa.dlq.origin") or "{}/{}".format(*self.source)
-
-    @property
-    def redrives(self) -> int:
-        """How often the record had been sent back when it failed."""
-        count = self.header_texts.get("qa.dlq.redrives", "")
-        return int(count) if count.isdecimal() else 0
-
-    @cached_property
-    def identity(self) -> Identity | None:
-        """The question's tenant and id; None if the value holds no question id."""
-        try:
-            question = decode_question(self.value)
-        except DecodeError as error:
-            salvaged = error.salvaged
-            return (salvaged.tenant or "default", salvaged.question_id) if salvaged.question_id else None
-        return question.tenant, question.id
-
-    @property
-    def question_id(self) -> str | None:
-        """The question's id; None if the value holds none."""
-        return self.identity and self.identity[1]
-
-    @property
-    def redriven_headers(self) -> list[Header]:
-        """The headers of the record that is sent back.
-
-        They leave out the letter's headers about the failure, and an absolute deadline, which has passed.
-        """
-        kept = [
-            (name, value)
-            for name, value in self.headers
-            if not name.startswith(("__connect.errors.", "qa.dlq.")) and name != "ce_expirytime"
-        ]
-        return [
-            *kept,
-            ("qa.dlq.origin", self.origin.encode()),
-            ("qa.dlq.redrives", b"%d" % (self.redrives + 1)),
-        ]
+AskedAt = tuple[QuestionPlace, Identity]
+"""A record's place with its question: if `questions` was made anew, a place alone may mean another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveDecision:
-    """The action for one letter."""
+    """The state of one letter: `redrive` is the only one that is sent back."""
 
     letter: Letter
-    action: RedriveAction
+    state: LetterState
+
+    @property
+    def open(self) -> bool:
+        """Whether the letter's question still has no answer, and no later letter."""
+        return self.state not in CLOSED
 
     @property
     def reason(self) -> str:
-        """The reason for the action, for people."""
-        return _REASONS[self.action]
+        """The reason for the state, for people."""
+        return STATES[self.state]
 
 
 def decide(
-    letters: Iterable[Letter], *, answered: Collection[QuestionPlace | Identity], sent: Collection[Sent]
+    letters: Iterable[Letter],
+    *,
+    answered: Collection[AskedAt],
+    contents: Mapping[AskedAt, bytes | None],
+    sent: Collection[Sent],
+    force: bool = False,
 ) -> list[RedriveDecision]:
     """Decide on each letter, in the order of the records that failed.
 
-    If `questions` was deleted and created again, other questions are at the same places. A place therefore
-    identifies a question only if its identity is unknown.
-
     Args:
-        answered: places and identities of the questions with an outcome other than `failed`.
+        answered: the records with an outcome other than `failed`.
+        contents: what the records of `questions` ask (`Letter.content`), as far as it is known.
         sent: every record that was sent back.
+        force: whether letters that are unfit may be sent back.
     """
+    places = {place for place, _ in answered}
+    answers: dict[Identity, list[tuple[QuestionPlace, bytes | None]]] = defaultdict(list)
+    for place, identity in answered:
+        answers[identity].append((place, contents.get((place, identity))))
     ordered = sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset))
-    latest: dict[tuple[str, Identity | None], int] = {}
+    questions: dict[object, list[Letter]] = defaultdict(list)
     for letter in ordered:
-        asked = letter.origin, letter.identity
-        latest[asked] = max(letter.redrives, latest.get(asked, 0))
+        questions[_asked(letter)].append(letter)
+    states: dict[str, LetterState] = {}
+    for group in questions.values():
+        head = _latest(group)
+        for letter in group:
+            if letter.identity is None:
+                done = letter.source in places
+            else:
+                done = any(_answers(letter, *answer) for answer in answers.get(letter.identity, ()))
+            if done:
+                states[letter.position] = "answered"
+            elif letter is not head:
+                states[letter.position] = "superseded"
+            else:
+                pending = any(
+                    (one.origin, one.identity, one.redrives + 1) in sent for one in _chain_heads(group)
+                )
+                states[letter.position] = _open_state(letter, pending=pending, force=force)
+    return [RedriveDecision(letter, states[letter.position]) for letter in ordered]
 
-    def action(letter: Letter) -> RedriveAction:
-        if (letter.identity or letter.source) in answered:
-            return "answered"
-        if letter.redrives < latest[letter.origin, letter.identity]:
-            return "superseded"
-        if letter.redrives >= REDRIVES_MAX:
-            return "parked"
-        if letter.source[0] < 0 or letter.header_texts.get("qa.dlq.disposition") in DAMAGED:
-            return "damaged"
-        return "pending" if (letter.origin, letter.identity, letter.redrives + 1) in sent else "redrive"
 
-    return [RedriveDecision(letter, action(letter)) for letter in ordered]
+def _answers(letter: Letter, place: QuestionPlace, content: bytes | None) -> bool:
+    """Whether the answered record of the same identity, at this place, asked the letter's question."""
+    if content is not None and letter.content is not None:
+        return content == letter.content
+    # Unknown: the identity tells that it is the same question, unless it was asked before this one.
+    return not (place[0] == letter.source[0] and place[1] < letter.source[1])
+
+
+def _open_state(letter: Letter, *, pending: bool, force: bool) -> LetterState:
+    if letter.source == NOWHERE:
+        return "foreign"
+    if _damaged(letter):
+        return "damaged"
+    if letter.redrives >= REDRIVES_MAX:
+        return "parked"
+    if pending:
+        return "pending"
+    return "unfit" if letter.code in UNFIT and not force else "redrive"
+
+
+def _asked(letter: Letter) -> object:
+    """Return the key of the letter's question: equal for all letters of it."""
+    if letter.source == NOWHERE:
+        return letter.position  # none of ours: it replaces no other letter
+    return letter.origin if letter.identity is None else (letter.identity, letter.content)
+
+
+def _latest(group: Sequence[Letter]) -> Letter:
+    return max(
+        _chain_heads(group), key=lambda letter: (not _damaged(letter), letter.timestamp_ms, letter.offset)
+    )
+
+
+def _damaged(letter: Letter) -> bool:
+    return letter.code in DAMAGED or not letter.whole
+
+
+def _chain_heads(group: Sequence[Letter]) -> list[Letter]:
+    """Return the last letter of each record that was asked. Redrives count first: clocks may be wrong."""
+    chains: dict[str, Letter] = {}
+    for letter in sorted(group, key=lambda one: (one.redrives, one.timestamp_ms, one.offset)):
+        chains[letter.origin] = letter
+    return list(chains.values())

@@ -86,7 +86,13 @@ async def test_a_failed_question_is_sent_back_until_it_is_answered_or_parked(
         assert "sent back (" not in out
         code, out = await command("list")
         assert "[parked]" in out
+        assert "[answered]" not in out
+        assert "1 dead letter; 4 not shown" in out
+        code, out = await command("list", "--all")
+        assert out.count("[superseded]") == REDRIVES_MAX
         assert "[answered]" in out
+        code, out = await command("list", "--state", "answered", "--json")
+        assert [one["question_id"] for one in orjson.loads(out)] == ["heals"]
     answers = [
         decode_answer(record.value) for record in await read_topic(kafka_settings, topics.answers, expected)
     ]
@@ -147,6 +153,133 @@ async def test_a_redriven_question_is_found_on_a_new_topic_that_has_grown_again(
             await producer.send_and_wait(topics.questions, question(f"new {number}"), partition=1)
     code, out = await command("redrive", "--all", "--rate", "1000")
     assert (code, out.count("sent back (")) == (0, 0), out
+
+
+async def test_a_record_that_is_at_fault_goes_back_by_force_alone(
+    kafka_settings: Kafka, topics: Topics, command: Command
+) -> None:
+    too_long = orjson.dumps({"id": "long", "text": "x" * 40_000})
+    async with running_engine(settings_for(kafka_settings), ScriptedPipeline(always_answers)):
+        async with producing(kafka_settings) as producer:
+            for value in (b"{", b'{"id": "no text", "tenant": "acme"}', too_long):
+                await producer.send_and_wait(topics.questions, value, key=b"c", partition=1)
+            null = producer.create_batch()  # the only way to send a record without key and value
+            null.append(key=None, value=None, timestamp=None)
+            await (await producer.send_batch(null, topics.questions, partition=1))
+        await read_topic(kafka_settings, topics.answers, 4)
+        code, out = await command("list", "--json")
+        assert [(one["code"], one["state"]) for one in orjson.loads(out)] == [
+            ("undecodable", "unfit"),
+            ("invalid", "unfit"),
+            ("too_large", "unfit"),
+            ("undecodable", "unfit"),
+        ], out
+        code, out = await command("list", "--code", "invalid", "--code", "too_large", "--tenant", "acme")
+        assert "no text" in out
+        assert "1 dead letter; 3 not shown" in out
+        code, out = await command("redrive", "--all")
+        assert (code, "0 of 4 dead letters sent back" in out) == (0, True), out
+        assert "--force" in out
+        code, out = await command("redrive", "--all", "--force", "--dry-run")
+        assert "4 of 4 dead letters would be sent back" in out
+        code, out = await command("redrive", "--all", "--force", "--rate", "1000")
+        assert "4 of 4 dead letters sent back" in out
+        await read_topic(kafka_settings, topics.answers, 8)
+        code, out = await command("list", "--json")
+        assert [one["redrives"] for one in orjson.loads(out)] == [1] * 4, "the same failure, one open letter"
+
+
+async def always_answers(asked: Asked) -> Answered:
+    return answer_to(asked)
+
+
+async def test_letters_are_listed_by_the_time_of_their_writing(
+    kafka_settings: Kafka, topics: Topics, command: Command
+) -> None:
+    now_ms = int(time.time() * 1000)
+    async with producing(kafka_settings) as producer:
+        await producer.send_and_wait(topics.questions, question("asked"), partition=1)
+        for age_h in (72, 1):
+            await producer.send_and_wait(
+                topics.dead_letters,
+                question(f"{age_h} hours ago"),
+                headers=failed_at(topics.questions, 1, age_h),
+                timestamp_ms=now_ms - age_h * 3_600_000,
+            )
+    _, out = await command("list", "--since", "2d")
+    assert ("1 hours ago" in out, "72 hours ago" in out) == (True, False), out
+    day = datetime.fromtimestamp(now_ms / 1000 - 2 * 86_400, UTC).isoformat()
+    _, out = await command("list", "--until", day)
+    assert ("1 hours ago" in out, "72 hours ago" in out) == (False, True), out
+    code, out = await command("list", "--since", "yesterday")
+    assert (code, "write 2026-11-30" in out) == (2, True)
+
+
+def of_connect(topic: str, partition: int, offset: int) -> list[Header]:
+    return [
+        ("__connect.errors.topic", topic.encode()),
+        ("__connect.errors.partition", b"%d" % partition),
+        ("__connect.errors.offset", b"%d" % offset),
+    ]
+
+
+def of_spring(topic: str, partition: int, offset: int) -> list[Header]:
+    return [
+        ("kafka_dlt-original-topic", topic.encode()),
+        ("kafka_dlt-original-partition", partition.to_bytes(4)),
+        ("kafka_dlt-original-offset", offset.to_bytes(8)),
+    ]
+
+
+def of_a_share_group(topic: str, partition: int, offset: int) -> list[Header]:
+    return [
+        ("__dlq.errors.topic", topic.encode()),
+        ("__dlq.errors.partition", b"%d" % partition),
+        ("__dlq.errors.offset", b"%d" % offset),
+        ("__dlq.errors.message", b"Offset delivery count exceeded the threshold."),
+    ]
+
+
+@pytest.mark.parametrize("headers_of", [of_connect, of_spring, of_a_share_group])
+@pytest.mark.parametrize("copied", [False, True])
+async def test_letters_of_other_programs_are_read_and_their_records_sent_back(
+    kafka_settings: Kafka,
+    topics: Topics,
+    command: Command,
+    headers_of: Callable[[str, int, int], list[Header]],
+    copied: bool,
+) -> None:
+    async with producing(kafka_settings) as producer:
+        await producer.send_and_wait(topics.questions, question("before"), partition=1)
+        asked = await producer.send_and_wait(
+            topics.questions, question("theirs"), key=b"c", partition=1, headers=[("correlation_id", b"7")]
+        )
+        await producer.send_and_wait(topics.questions, question("after"), partition=1)
+        for topic, offset in ((topics.questions, asked.offset), ("orders", 0), (topics.questions, 99)):
+            await producer.send_and_wait(
+                topics.dead_letters,
+                question("theirs") if copied and topic != "orders" else None,
+                partition=0,
+                key=b"d",
+                headers=headers_of(topic, 1, offset),
+            )
+    code, out = await command("list", "--all", "--json")
+    assert code == 0, out
+    found = {one["position"]: (one["question_id"], one["state"]) for one in orjson.loads(out)}
+    if copied:  # the third is another letter of the same question: its latest
+        expected = [("theirs", "superseded"), (None, "foreign"), ("theirs", "redrive")]
+    else:
+        expected = [("theirs", "redrive"), (None, "foreign"), (None, "damaged")]
+    assert [found[f"0/{offset}"] for offset in range(3)] == expected
+    code, out = await command("redrive", "--all", "--rate", "1000")
+    assert "1 of 3 dead letters sent back" in out
+    again = (await read_topic(kafka_settings, topics.questions, 4))[-1]
+    assert (again.value, again.partition) == (question("theirs"), 1)
+    if not copied:
+        assert again.key == b"c"
+        assert dict(again.headers)["correlation_id"] == b"7"
+    code, out = await command("redrive", "--all", "--rate", "1000")
+    assert "0 of 3 dead letters sent back" in out
 
 
 async def test_a_missing_letter_is_a_usage_error(

@@ -7,6 +7,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.errors import Disposition
 from streams.operations import dead_letters
+from streams.operations.letters import Letter
 from streams.publishing.outcomes import TRUNCATED_BYTES
 from streams.settings.model import Kafka
 from tests.unit.operations.test_redrive import VALUE, letter
@@ -26,7 +27,7 @@ CUT = letter(5, disposition=Disposition.TRUNCATED, value=LARGE[:TRUNCATED_BYTES]
     ],
 )
 async def test_all_questions_are_read_only_if_another_record_is_at_a_letters_place(
-    monkeypatch: pytest.MonkeyPatch, letters: list[dead_letters.Letter], there: bytes, all_read: bool
+    monkeypatch: pytest.MonkeyPatch, letters: list[Letter], there: bytes, all_read: bool
 ) -> None:
     reads: list[Mapping[int, int] | None] = []
 
