@@ -1,4 +1,4 @@
-"""`kotae topics create` and `kotae topics list`."""
+"""`kotae topics`: creates, widens and lists them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,15 +7,22 @@ import click
 import msgspec
 import orjson
 
+from schemas.topics import Topics
 from streams.cli.context import CommandContext
 from streams.kafka.topics import TopicState, acreate_topics, alist_topics
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 
 
+MOVED = (
+    "Keys move to other partitions: between questions asked before and after, the order of a conversation, "
+    "repeats and memory do not hold."
+)
+
+
 @click.group()
 def command() -> None:
-    """Create and list the topics."""
+    """Create, widen and list the topics."""
 
 
 @command.command()
@@ -29,20 +36,62 @@ def command() -> None:
     type=click.IntRange(1),
     help="Copies of each topic; default: 3, or as many as there are brokers.",
 )
+@click.option(
+    "--alter", "altered", is_flag=True, help="Add partitions to topics that exist, as `alter` does."
+)
 @_as_json
 @click.pass_obj
 def create(
-    context: CommandContext, *, partitions: int | None, replication: int | None, as_json: bool
+    context: CommandContext,
+    *,
+    partitions: int | None,
+    replication: int | None,
+    altered: bool,
+    as_json: bool,
 ) -> None:
     """Create the topics that are missing.
 
     Existing topics are not changed, with one exception: `answers` and `journal` get more partitions if they
-    have fewer than `questions`.
+    have fewer than `questions`. With --alter all topics that share the number get more.
     """
+    _create(context, partitions, replication, alter=altered, as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--partitions", type=click.IntRange(1), required=True, help="Partitions that `questions` is to have."
+)
+@_as_json
+@click.pass_obj
+def alter(context: CommandContext, *, partitions: int, as_json: bool) -> None:
+    """Add partitions to `questions` and to all topics that share its number, `questions` last.
+
+    Keys move to other partitions: a conversation's order, repeats and memory do not hold across it. Do it
+    when no question is asked, if that matters. Partitions cannot be removed.
+    """
+    _create(context, partitions, None, alter=True, as_json=as_json)
+
+
+def _create(
+    context: CommandContext, partitions: int | None, replication: int | None, *, alter: bool, as_json: bool
+) -> None:
     kafka = context.settings.kafka
     if partitions is not None:
         kafka = msgspec.structs.replace(kafka, partitions=partitions)
-    _show(asyncio.run(acreate_topics(kafka, replication=replication)), as_json=as_json)
+    topics = asyncio.run(acreate_topics(kafka, replication=replication, alter=alter))
+    _show(topics, as_json=as_json)
+    questions = next(topic for topic in topics if topic.name == Topics(kafka.topic_prefix).questions)
+    if not any(topic.created or topic.added for topic in topics):
+        click.echo("All topics exist already: nothing was changed.", err=as_json)
+    if questions.partitions != kafka.partitions:
+        click.echo(
+            f"{questions.name} keeps its {questions.partitions} partitions, though --partitions or "
+            f"KOTAE_KAFKA__PARTITIONS says {kafka.partitions}: 'kotae topics alter' adds some, and none can "
+            "be removed.",
+            err=as_json,
+        )
+    if questions.added:
+        click.echo(MOVED, err=as_json)
 
 
 @command.command("list")
@@ -62,7 +111,7 @@ def _show(topics: Sequence[TopicState], *, as_json: bool) -> None:
         if not topic.partitions:
             click.echo(f"{topic.name:{width}}  missing")
         else:
-            note = "  created" if topic.created else ""
+            note = "  created" if topic.created else f"  {topic.added} added" if topic.added else ""
             click.echo(
                 f"{topic.name:{width}}  partitions: {topic.partitions}, copies: {topic.replication}{note}"
             )

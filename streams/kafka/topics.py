@@ -5,7 +5,7 @@ consumes calls `acheck_topics` first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from schemas.topics import Topics
+from schemas.topics import Topics, TopicSpec
 from streams.kafka.authorization import Operation, Right, amissing, list_rights
 from streams.kafka.login import arefuse_plaintext, arequire_connection
 from streams.kafka.options import client_options
@@ -33,6 +33,8 @@ class TopicState:
     partitions: int
     replication: int
     created: bool = False
+    added: int = 0
+    """Partitions that were added just now."""
 
 
 async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collection[Right] = ()) -> None:
@@ -89,49 +91,78 @@ async def alist_topics(kafka: Kafka) -> list[TopicState]:
     return [_state(spec.name, found) for spec in Topics(kafka.topic_prefix).specs(kafka.partitions)]
 
 
-async def acreate_topics(kafka: Kafka, *, replication: int | None = None) -> list[TopicState]:
+async def acreate_topics(
+    kafka: Kafka, *, replication: int | None = None, alter: bool = False
+) -> list[TopicState]:
     """Create the missing topics and wait until they can be used; existing ones stay as they are.
 
     `answers` and `journal` are written by partition number, so they are widened to `questions` where they
-    are narrower. Keyed topics never are: their keys would move to other partitions.
+    are narrower. Keyed topics are widened only with `alter`, because their keys move to other partitions:
+    first all that share the number of `questions`, then `questions`, so that it is never the widest.
 
     Args:
-        kafka: `partitions` is the number for `questions`, if it is missing.
+        kafka: `partitions` is the number for `questions`, if it is missing or `alter` is set.
         replication: copies; None: `REPLICATION`, or the number of brokers if there are fewer.
+        alter: add partitions until there are as many.
 
     Raises:
-        OperatorError: no broker answers, or it refuses.
+        OperatorError: no broker answers, or it refuses, or there are more partitions than `alter` asks for.
     """
     topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
         await arequire_rights(kafka, admin, list_rights(kafka))
         before = await _describe(admin)
-        wide = len(before.get(topics.questions, ())) or kafka.partitions
+        wide = len(before.get(topics.questions, ()))
+        if alter and wide > kafka.partitions:
+            raise OperatorError(
+                f"{topics.questions} has {wide} partitions: they can be added, never removed, so ask for more"
+            )
+        if alter or not wide:
+            wide = kafka.partitions
         specs = topics.specs(wide)
-        if replication is None:
-            brokers = len((await admin.describe_cluster())["brokers"])
-            replication = min(REPLICATION, brokers)
-        new = [
-            NewTopic(spec.name, spec.partitions, replication, topic_configs=dict(spec.configs))
-            for spec in specs
-            if spec.name not in before
-        ]
+        shared = [spec.name for spec in specs if spec.partitions == wide and spec.name != topics.questions]
+        widened = shared if alter else [topics.answers, topics.journal]
+        narrow = [name for name in widened if 0 < len(before.get(name, ())) < wide]
+        last = [topics.questions] if 0 < len(before.get(topics.questions, ())) < wide else []
+        rights = [Right(Operation.ALTER, "topic", name) for name in (*narrow, *last)]
+        await arequire_rights(kafka, admin, rights)
+        new = [spec for spec in specs if spec.name not in before]
         if new:
-            response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
-            for name, code, message in response.topic_errors:
-                if code == TopicAuthorizationFailedError.errno:
-                    raise OperatorError(_not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
-                if code not in (0, TopicAlreadyExistsError.errno):
-                    raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
-        narrow = [name for name in (topics.answers, topics.journal) if 0 < len(before.get(name, ())) < wide]
-        if narrow:
-            await admin.create_partitions({name: NewPartitions(wide) for name in narrow})
-        created = {topic.name for topic in new}
-        while True:
-            found = await _describe(admin)
-            if all(spec.name in found for spec in specs) and all(len(found[name]) >= wide for name in narrow):
-                return [_state(spec.name, found, created) for spec in specs]
-            await asyncio.sleep(0.05)
+            await _create(kafka, admin, new, replication)
+        for names in filter(None, (narrow, last)):
+            await admin.create_partitions({name: NewPartitions(wide) for name in names})
+            await _until(admin, [spec.name for spec in specs], dict.fromkeys(names, wide))
+        found = await _until(admin, [spec.name for spec in specs], {})
+    created = {spec.name for spec in new}
+    return [_state(spec.name, found, created, before) for spec in specs]
+
+
+async def _create(
+    kafka: Kafka, admin: AIOKafkaAdminClient, specs: Collection[TopicSpec], replication: int | None
+) -> None:
+    if replication is None:
+        brokers = len((await admin.describe_cluster())["brokers"])
+        replication = min(REPLICATION, brokers)
+    new = [
+        NewTopic(spec.name, spec.partitions, replication, topic_configs=dict(spec.configs)) for spec in specs
+    ]
+    response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
+    for name, code, message in response.topic_errors:
+        if code == TopicAuthorizationFailedError.errno:
+            raise OperatorError(_not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
+
+
+async def _until(
+    admin: AIOKafkaAdminClient, names: Collection[str], partitions: Mapping[str, int]
+) -> dict[str, list[Any]]:
+    """Wait until the topics can be used, with at least so many partitions; return them."""
+    while True:
+        found = await _describe(admin)
+        if all(len(found.get(name, ())) >= partitions.get(name, 1) for name in names):
+            return found
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -165,7 +196,13 @@ async def _describe(admin: AIOKafkaAdminClient) -> dict[str, list[Any]]:
     }
 
 
-def _state(name: str, found: dict[str, list[Any]], created: Collection[str] = ()) -> TopicState:
+def _state(
+    name: str,
+    found: Mapping[str, list[Any]],
+    created: Collection[str] = (),
+    before: Mapping[str, list[Any]] | None = None,
+) -> TopicState:
     partitions = found.get(name, [])
     replication = min((len(partition["replicas"]) for partition in partitions), default=0)
-    return TopicState(name, len(partitions), replication, name in created)
+    added = max(0, len(partitions) - len(before[name])) if before and name in before else 0
+    return TopicState(name, len(partitions), replication, name in created, added)

@@ -183,6 +183,20 @@ async def test_topics_are_created_and_listed_with_their_rights_and_no_more(
         await acls.take(rights)
 
 
+async def test_partitions_are_added_with_the_right_to_alter_each_topic_that_gets_some(
+    secured_broker: SecuredBroker, prefix: str, let: Callable[..., object]
+) -> None:
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix, partitions=20)
+    topics = Topics(prefix)
+    await let(kafka, list_rights(kafka))
+    with pytest.raises(OperatorError, match=f"does not allow worker ALTER on the topic {topics.answers} and"):
+        await acreate_topics(kafka, alter=True)
+    wider = sorted(topics.own - {topics.documents})
+    await let(kafka, [Right(Operation.ALTER, "topic", name) for name in wider])
+    widened = await acreate_topics(kafka, alter=True)
+    assert sorted(topic.name for topic in widened if topic.added) == wider
+
+
 def test_the_documents_list_the_rights() -> None:
     page = (ROOT / "docs" / "security.md").read_text("utf-8")
     kafka = Kafka()

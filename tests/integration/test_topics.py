@@ -4,9 +4,10 @@ import asyncio
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from schemas.topics import Topics
+from streams.cli.main import run
 from streams.kafka.options import client_options
 from streams.kafka.topics import acheck_topics, acreate_topics, alist_topics
 from streams.settings.errors import OperatorError
@@ -73,6 +74,57 @@ async def test_too_few_answer_partitions_are_named_and_mended(kafka_settings: Ka
     states = {topic.name: topic for topic in await acreate_topics(kafka_settings)}
     assert states[topics.answers].partitions == states[topics.journal].partitions == 4
     await acheck_topics(kafka_settings, needed=needed)
+
+
+async def test_partitions_are_added_to_all_topics_that_share_the_number(
+    kafka_settings: Kafka, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widened: list[set[str]] = []
+    add = AIOKafkaAdminClient.create_partitions
+
+    async def create_partitions(admin: AIOKafkaAdminClient, partitions: dict[str, NewPartitions]) -> object:
+        widened.append(set(partitions))
+        return await add(admin, partitions)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "create_partitions", create_partitions)
+    more = msgspec.structs.replace(kafka_settings, partitions=5)
+    states = {topic.name: topic for topic in await acreate_topics(more, alter=True)}
+    assert states[topics.documents].partitions == 1
+    assert {states[name].partitions for name in topics.own - {topics.documents}} == {5}
+    assert states[topics.questions].added == 5 - kafka_settings.partitions
+    assert widened == [topics.own - {topics.documents, topics.questions}, {topics.questions}], (
+        "questions last"
+    )
+    assert not any(topic.added for topic in await acreate_topics(more, alter=True))
+    with pytest.raises(OperatorError, match="has 5 partitions: they can be added, never removed"):
+        await acreate_topics(kafka_settings, alter=True)
+
+
+async def test_the_commands_say_that_nothing_was_changed_or_that_keys_move(
+    kafka_settings: Kafka,
+    topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KOTAE_KAFKA__BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("KOTAE_KAFKA__TOPIC_PREFIX", kafka_settings.topic_prefix)
+
+    async def call(*arguments: str) -> str:
+        assert await asyncio.to_thread(run, ["topics", *arguments]) == 0
+        return capsys.readouterr().out
+
+    same = str(kafka_settings.partitions)
+    out = await call("create", "--partitions", same)
+    assert "nothing was changed" in out
+    assert "keeps" not in out
+    out = await call("create", "--partitions", "7")
+    assert f"{topics.questions} keeps its {same} partitions, though" in out
+    assert "says 7" in out
+    out = await call("create", "--partitions", "4", "--alter")
+    assert "Keys move to other partitions" in out
+    assert "nothing was changed" not in out
+    assert "Keys move" in await call("alter", "--partitions", "5")
+    assert "nothing was changed" in await call("alter", "--partitions", "5")
 
 
 async def test_more_copies_than_brokers_are_refused_in_one_line(kafka_settings: Kafka) -> None:
