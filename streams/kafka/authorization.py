@@ -34,6 +34,7 @@ class Operation(Enum):
     READ = 3
     WRITE = 4
     CREATE = 5
+    DELETE = 6
     ALTER = 7
     DESCRIBE = 8
 

@@ -1,4 +1,4 @@
-"""Checks, lists, creates and widens the topics of a cluster.
+"""Checks, lists, creates, widens and deletes the topics of a cluster.
 
 aiokafka logs in a tight loop, for a minute, where a topic is missing. So each command that produces or
 consumes calls `acheck_topics` first.
@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from schemas.topics import Topics, TopicSpec
 from streams.kafka.authorization import Operation, Right, amissing, list_rights
@@ -163,6 +169,21 @@ async def _until(
         if all(len(found.get(name, ())) >= partitions.get(name, 1) for name in names):
             return found
         await asyncio.sleep(0.05)
+
+
+async def adelete_topics(kafka: Kafka) -> None:
+    """Delete all topics with our names and prefix, with everything on them; missing ones are no error.
+
+    Raises:
+        OperatorError: no broker answers, or it refuses.
+    """
+    async with admin_client(kafka) as admin:
+        response = await admin.delete_topics(sorted(Topics(kafka.topic_prefix).own))
+    for name, code in response.topic_error_codes:
+        if code == TopicAuthorizationFailedError.errno:
+            raise OperatorError(_not_allowed(kafka, [Right(Operation.DELETE, "topic", name)]))
+        if code not in (0, UnknownTopicOrPartitionError.errno):
+            raise OperatorError(f"the topic {name} was not deleted: {for_code(code).__name__}")
 
 
 @asynccontextmanager

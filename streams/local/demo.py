@@ -18,7 +18,7 @@ import tomli_w
 
 from schemas.topics import Topics
 from streams.ingestion.sending import DocumentSender
-from streams.kafka.topics import acreate_topics
+from streams.kafka.topics import acreate_topics, adelete_topics
 from streams.local.broker import LocalBroker
 from streams.local.cluster import NOTICE, InProcessCluster
 from streams.local.demo_tools import demo_tools_table
@@ -30,7 +30,8 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings
 
 PREFIX = "kotae-demo."
-"""The prefix of the demo's topics on the user's own cluster."""
+"""The prefix of the demo's topics on the user's cluster, behind the user's own prefix."""
+GROUP_SUFFIX = ".demo"
 READY_S = 60.0
 POLL_S = 0.03
 
@@ -103,6 +104,9 @@ class DemoSystem:
         async with DocumentSender(self.kafka) as sender:
             for document in documents:
                 await sender.send(document)
+        group_id = self._settings.worker.group_id
+        if self._own_cluster:
+            group_id += GROUP_SUFFIX  # the user's own workers must not rebalance for the demo
         port = free_port()
         self._say(f"worker: kotae worker, status on http://127.0.0.1:{port}/state")
         worker = self._program(
@@ -112,6 +116,7 @@ class DemoSystem:
             | {
                 "KOTAE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
                 "KOTAE_KAFKA__TOPIC_PREFIX": self.kafka.topic_prefix,
+                "KOTAE_WORKER__GROUP_ID": group_id,
                 "KOTAE_WORKER__HTTP_PORT": str(port),
                 "KOTAE_WORKER__GRACE_S": "2",
             },
@@ -122,8 +127,9 @@ class DemoSystem:
     async def _start_cluster(self, stack: AsyncExitStack) -> Kafka:
         kafka = self._settings.kafka
         if self._own_cluster:
-            kafka = msgspec.structs.replace(kafka, topic_prefix=kafka.topic_prefix or PREFIX)
-            self._say(f"your cluster at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}*")
+            kafka = msgspec.structs.replace(kafka, topic_prefix=f"{kafka.topic_prefix}{PREFIX}")
+            self._say(f"your cluster at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}* until the end")
+            stack.push_async_callback(self._remove_topics, kafka)
         elif can_run_kafka():
             self._say("cluster: Apache Kafka on this machine, from Maven's jars")
             broker = await stack.enter_async_context(LocalBroker(say=self._say))
@@ -135,6 +141,14 @@ class DemoSystem:
             return msgspec.structs.replace(kafka, bootstrap_servers=cluster.bootstrap_servers)
         await acreate_topics(kafka)
         return kafka
+
+    async def _remove_topics(self, kafka: Kafka) -> None:
+        try:
+            await adelete_topics(kafka)
+        except OperatorError as error:
+            self._say(f"the topics {kafka.topic_prefix}* are still there: {error}")
+        else:
+            self._say(f"removed the topics {kafka.topic_prefix}*")
 
     async def _start_model(self, stack: AsyncExitStack) -> dict[str, str]:
         """Start the model, and return the settings by which the worker finds it."""

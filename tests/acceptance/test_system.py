@@ -1,5 +1,6 @@
 """The whole system as a user sees it, from outside."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -8,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import Topics
+from streams.kafka.reading import open_reader
+from streams.kafka.topics import acreate_topics, admin_client
+from streams.settings.model import Kafka
 from tests.acceptance.conftest import CANARY, System, kotae
 from tests.support.system import ROOT, environment
 
@@ -135,12 +140,22 @@ def test_a_taken_status_port_is_reported(system: System) -> None:
     assert "KOTAE_WORKER__HTTP_PORT" in done.stderr.strip().splitlines()[-1]
 
 
-def test_the_demo_finds_its_answers_as_expected(kafka_bootstrap: str, tmp_path: Path) -> None:
+async def test_the_demo_finds_its_answers_and_leaves_the_cluster_as_it_was(
+    kafka_bootstrap: str, tmp_path: Path
+) -> None:
     # On the run's own broker, to which the settings point it, with topics of its own.
+    kafka = Kafka(bootstrap_servers=kafka_bootstrap, topic_prefix=f"demo-{tmp_path.name}.")
+    mine = {topic.name for topic in await acreate_topics(kafka)}
     env = environment(
-        KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka_bootstrap, KOTAE_KAFKA__TOPIC_PREFIX=f"demo-{tmp_path.name}."
+        KOTAE_KAFKA__BOOTSTRAP_SERVERS=kafka_bootstrap, KOTAE_KAFKA__TOPIC_PREFIX=kafka.topic_prefix
     )
-    done = kotae("demo", env=env)
+    done = await asyncio.to_thread(kotae, "demo", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 of 5 answers are as expected." in done.stdout
     assert done.stdout.count("━") > 50
+    async with admin_client(kafka) as admin:
+        left = {name for name in await admin.list_topics() if name.startswith(kafka.topic_prefix)}
+    assert left == mine
+    async with open_reader(kafka, Topics(kafka.topic_prefix).documents) as consumer:
+        [(_, end)] = (await consumer.end_offsets(consumer.assignment())).items()
+    assert end == 0, "the demo's documents are not mine"

@@ -21,7 +21,7 @@ from streams.kafka.authorization import (
     offsets_rights,
     worker_rights,
 )
-from streams.kafka.topics import acheck_topics, acreate_topics, alist_topics
+from streams.kafka.topics import acheck_topics, acreate_topics, adelete_topics, alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka, Settings, Worker
 from tests.support.secured_kafka import Acls, SecuredBroker, until_missing
@@ -195,6 +195,20 @@ async def test_partitions_are_added_with_the_right_to_alter_each_topic_that_gets
     await let(kafka, [Right(Operation.ALTER, "topic", name) for name in wider])
     widened = await acreate_topics(kafka, alter=True)
     assert sorted(topic.name for topic in widened if topic.added) == wider
+
+
+async def test_topics_are_deleted_with_the_right_to_delete_each(
+    secured_broker: SecuredBroker, prefix: str, let: Callable[..., object]
+) -> None:
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix)
+    names = sorted(Topics(prefix).own)
+    await let(kafka, list_rights(kafka))
+    with pytest.raises(OperatorError, match=f"does not allow worker DELETE on the topic {prefix}"):
+        await adelete_topics(kafka)
+    await let(kafka, [Right(Operation.DELETE, "topic", name) for name in names])
+    await adelete_topics(kafka)
+    await adelete_topics(kafka)
+    assert not any(topic.partitions for topic in await alist_topics(kafka))
 
 
 def test_the_documents_list_the_rights() -> None:
