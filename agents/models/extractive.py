@@ -11,6 +11,7 @@ import orjson
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
 from agents.models.evidence import SUPPORTED, find_evidence
+from agents.models.language import NOT_KNOWN, language_of
 from schemas.answer import ToolCall
 from schemas.question import Question
 
@@ -89,9 +90,7 @@ def tell_missing(question: str, missing: Sequence[str]) -> str:
 
 def do_not_know(question: str) -> str:
     """Say in the question's language that the answer is not known."""
-    if is_chinese(question):
-        return "我不知道：现有资料中没有答案。"
-    return "I do not know: nothing that I was given answers this."
+    return NOT_KNOWN[language_of(question)]
 
 
 def is_chinese(text: str) -> bool:

@@ -133,7 +133,12 @@ async def test_an_answer_gives_tool_results_and_names_late_tools() -> None:
 
 @pytest.mark.parametrize(
     ("question", "words"),
-    [("Who is it?", "I do not know"), ("是谁？", "我不知道"), ("だれですか？", "I do not know")],
+    [
+        ("Who is it?", "I do not know"),
+        ("是谁？", "我不知道"),
+        ("だれですか？", "わかりません"),
+        ("Wer ist das?", "Das weiß ich nicht"),
+    ],
 )
 async def test_an_unknown_answer_is_said_in_the_questions_language(question: str, words: str) -> None:
     text, _ = await generate(grounding(question, []))
