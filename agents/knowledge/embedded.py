@@ -7,26 +7,23 @@ before a worker is ready and when it ends.
 """
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
+from itertools import islice
 
 from agents.components import Passage
-from agents.errors import DependencyError, TransientError
+from agents.errors import DependencyError, PermanentError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, achunks, adigest
 from agents.knowledge.embeddings import Embeddings, Meaning
-from agents.knowledge.index import (
-    DEPENDENCY,
-    Positions,
-    embedded_text,
-    point_id,
-    to_payload,
-)
+from agents.knowledge.index import DEPENDENCY, DIGEST, VECTORS, Positions, embedded_text, point_id, to_payload
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
-from agents.knowledge.shard import DIGEST, Shard, ShardPoint
+from agents.knowledge.shard import Shard, ShardPoint
+from agents.knowledge.shard_vectors import POINTS_PER_CALL, ShardBareDocuments, amove
 from agents.knowledge.sparse import SparseEncoder, shorten
+from agents.knowledge.vectors import DUE, REFUSED, Refusal, aembed_due, aembed_promptly
 from schemas.document import Document
 
 log = logging.getLogger(__name__)
@@ -34,23 +31,22 @@ log = logging.getLogger(__name__)
 SCHEME = 1
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
-POINTS_PER_CALL = 4
-"""Points that one call of the engine writes: 0.4 ms for new points, 2 ms for replaced ones."""
-
 REPLACED_PER_FLUSH = 4_000
 """Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
 
 
 class EmbeddedIndex:
-    """See `agents.knowledge.index.OwnIndex`. `open` makes it; one event loop uses it.
+    """See `OwnIndex` and `EmbeddingIndex` in `index`. `open` makes it; one event loop uses it.
 
     With `embeddings`, a search also compares meanings, and fuses both rankings. While the embeddings'
-    server is away, a search compares words alone, and indexing fails with the server's error.
+    server is away, a search compares words alone, and documents come in without vectors.
     """
 
     def __init__(self, directory: storage.Directory, embeddings: Embeddings | None) -> None:
         self._directory = directory
         self._path = directory.path / "shard"
+        # A shard with room for vectors is made when the first ones show their length.
+        self._dense_path = directory.path / "dense"
         self._embeddings = embeddings
         self._scheme = f"{SCHEME}/{embeddings.model if embeddings else ''}"
         self._positions = read_positions(directory.path, self._scheme)
@@ -59,8 +55,9 @@ class EmbeddedIndex:
         self._replaced = 0
         self._meaning = Meaning(embeddings)
         self._closed = False
-        # With embeddings there is no shard until the first vectors show their length.
         self._shard: Shard | None = None
+        self._bare = ShardBareDocuments(self._writing, lambda: self._shard, self._aroom)
+        self._lacking = 0
 
     @classmethod
     def open(cls, path: str = "", embeddings: Embeddings | None = None) -> "EmbeddedIndex":
@@ -92,12 +89,17 @@ class EmbeddedIndex:
     @property
     def weakened(self) -> bool:
         """See `Index`."""
-        return self._meaning.in_trouble
+        return self._meaning.in_trouble or bool(self._lacking)
 
     @property
     def lapses(self) -> int:
         """See `Index`."""
         return self._meaning.lapses
+
+    @property
+    def lacking(self) -> int:
+        """See `EmbeddingIndex`."""
+        return self._lacking
 
     async def aupsert(self, documents: Sequence[Document]) -> None:
         """See `Index`. An unchanged document costs next to nothing."""
@@ -111,11 +113,15 @@ class EmbeddedIndex:
                 first = point_id(document.tenant, document.id, 0)
                 if self._shard is None or self._shard.digest(first) != version:
                     changed.append(Change(document, version, await achunks(document, pacer)))
-            vectors = await self._dense(changed)
+                elif self._shard.mark(first) == REFUSED:
+                    self._shard.set_mark(first, DUE)  # written again, so that it is tried again
+            vectors = iter(await self._dense(changed))
             if self._shard is not None:
                 for change in changed:
-                    await self._replace(self._shard, change, vectors, pacer)
+                    own = list(islice(vectors, len(change.chunks)))
+                    await self._replace(self._shard, change, own, pacer)
                 await self._reclaim(self._shard)
+                self._count_lacking(self._shard)
 
     async def adelete(self, tenant: str, document_id: str) -> None:
         """See `Index`."""
@@ -123,6 +129,28 @@ class EmbeddedIndex:
             if self._shard is not None:
                 await self._delete(self._shard, self._shard.ids(tenant, document_id), Pacer())
                 await self._reclaim(self._shard)
+                self._count_lacking(self._shard)
+
+    async def acount_lacking(self) -> int:
+        """See `EmbeddingIndex`: no other process changes this index."""
+        return self._lacking
+
+    async def aembed_lacking(self) -> list[Refusal]:
+        """See `EmbeddingIndex`."""
+        if self._embeddings is None:
+            return []
+        try:
+            return await aembed_due(self._bare, self._embeddings)
+        finally:
+            if self._shard is not None:
+                self._count_lacking(self._shard)
+
+    async def arecheck(self) -> None:
+        """See `EmbeddingIndex`."""
+        async with self._writing:
+            if self._shard is not None and self._embeddings is not None:
+                self._shard.replace_marks(REFUSED, DUE)
+                self._count_lacking(self._shard)
 
     async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
         """See `Index`."""
@@ -131,6 +159,10 @@ class EmbeddedIndex:
             raise TransientError(DEPENDENCY, "the index is closed")
         if self._shard is None:
             return []
+        if vector is not None and (self._lacking or len(vector) != self._shard.dense_size):
+            self._meaning.lapses += 1
+        if vector is not None and len(vector) != self._shard.dense_size:
+            vector = None
         return self._shard.search(tenant, self._encoder.query(text), vector, limit)
 
     async def acount(self) -> int:
@@ -165,32 +197,58 @@ class EmbeddedIndex:
     def _load(self) -> None:
         if self._positions is None:
             self._reset()
-        elif self._path.exists():
-            try:
-                self._shard = Shard.load(self._path)
-            except DependencyError as error:
-                log.warning("the index in %s cannot be read and is rebuilt: %s", self._path, error)
-                self._reset()
+            return
+        if self._path.exists():  # else its documents were all moved to the dense one
+            shutil.rmtree(self._dense_path, ignore_errors=True)
+        path = self._path if self._path.exists() else self._dense_path
+        try:
+            self._shard = Shard.load(path)
+            self._count_lacking(self._shard)
+        except DependencyError as error:
+            log.warning("the index in %s cannot be read and is rebuilt: %s", path, error)
+            self._reset()
 
     def _reset(self) -> None:
         if self._shard is not None:
             self._shard.close()
         self._directory.clear()
         self._positions = None
-        self._shard = Shard.create(self._path, None) if self._embeddings is None else None
+        self._lacking = 0
+        self._shard = Shard.create(self._path, None)
 
-    async def _dense(self, changed: Sequence[Change]) -> Iterator[list[float] | None]:
-        """Return a vector for every chunk, in order. The first vectors also create the shard."""
-        if self._embeddings is None:
-            return itertools.repeat(None)
+    async def _dense(self, changed: Sequence[Change]) -> list[list[float]]:
+        """Return a vector for every chunk, in order; none while the embeddings are away, or not used."""
+        # Behind documents that wait for theirs: each attempt may take as long as the server hangs.
+        if self._embeddings is None or self._lacking:
+            return []
         texts = [embedded_text(change.document, chunk) for change in changed for chunk in change.chunks]
-        vectors = await self._embeddings.aembed(texts) if texts else []
-        if vectors and self._shard is None:
-            self._shard = Shard.create(self._path, len(vectors[0]))
-        return iter(vectors)
+        vectors = await aembed_promptly(self._embeddings, texts) if texts else []
+        if vectors:
+            try:
+                await self._aroom(len(vectors[0]))
+            except PermanentError as error:
+                log.warning("%s", error)
+                return []
+        return vectors
+
+    async def _aroom(self, dense_size: int) -> Shard | None:
+        """Return the shard, moved to one with room for such vectors if it has none; None: it is closed."""
+        old = self._shard
+        if old is None or old.dense_size == dense_size:
+            return old
+        shutil.rmtree(self._dense_path, ignore_errors=True)  # of a move that was interrupted
+        new = await amove(old, self._dense_path, dense_size)
+        await self._flush(new)
+        self._shard = new
+        old.close()
+        shutil.rmtree(self._path)
+        return new
+
+    def _count_lacking(self, shard: Shard) -> None:
+        self._lacking = 0 if self._embeddings is None else shard.count_marked(DUE)
 
     async def _replace(
-        self, shard: Shard, change: Change, vectors: Iterator[list[float] | None], pacer: Pacer
+        self, shard: Shard, change: Change, vectors: Sequence[list[float]], pacer: Pacer
     ) -> None:
         document = change.document
         old = shard.ids(document.tenant, document.id)
@@ -198,13 +256,15 @@ class EmbeddedIndex:
             # If the replacement is interrupted, the document must not pass for a complete one.
             shard.blank_digest(point_id(document.tenant, document.id, 0))
         made: list[ShardPoint] = []
-        # `vectors` are those of all documents in turn: this document takes one for each of its chunks.
-        for chunk, dense in zip(change.chunks, vectors, strict=False):
+        for chunk in change.chunks:
+            dense = vectors[chunk.number] if vectors else None
             words = self._encoder.document(document.title, chunk.text)
             identity = point_id(document.tenant, document.id, chunk.number)
             payload = to_payload(document, chunk)
             if chunk.number == 0:
                 payload[DIGEST] = change.version
+                if dense is None and self._embeddings is not None:
+                    payload[VECTORS] = DUE
             made.append(ShardPoint(identity, words, dense, payload))
             await pacer.abreathe()
         for at in range(1, len(made), POINTS_PER_CALL):

@@ -30,7 +30,11 @@ class Embeddings(Protocol):
         ...
 
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return one vector for each text, in order, all of one length."""
+        """Return one vector for each text of documents, in order, all of one length."""
+        ...
+
+    async def aembed_search(self, text: str) -> list[float]:
+        """Return the vector of the text that is searched for."""
         ...
 
 
@@ -65,6 +69,11 @@ class OpenAIEmbeddings:
         if len({len(vector) for vector in vectors}) > 1:
             raise BadOutputError(self._pool.dependency, "vectors of different lengths")
         return vectors
+
+    async def aembed_search(self, text: str) -> list[float]:
+        """See `Embeddings`."""
+        (vector,) = await self._arequest([text])
+        return vector
 
     async def _arequest(self, texts: Sequence[str]) -> list[list[float]]:
         body = json_body({"model": self.model, "input": list(texts), "encoding_format": "float"})
@@ -107,7 +116,7 @@ class Meaning:
         if self._embeddings is None:
             return None
         try:
-            (vector,) = await self._embeddings.aembed([text])
+            vector = await self._embeddings.aembed_search(text)
         except DependencyError as error:
             if not self._in_trouble:
                 log.warning("searches use words alone, without meanings: %s", error)

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from agents.components import Passage
 from agents.knowledge.chunking import Chunk
+from agents.knowledge.vectors import Refusal
 from agents.knowledge.version import Mark
 from schemas.document import Document
 
@@ -20,11 +21,18 @@ TENANT, DOCUMENT, NUMBER = "tenant", "document", "number"
 TITLE, SOURCE, TEXT = "title", "source", "text"
 """The fields of a point's payload."""
 
+DIGEST, VECTORS, KEY = "digest", "vectors", "key"
+"""Fields of a document's first point: the digest of the version that is complete; the mark of vectors that are
+missing (see `vectors`); the record key that holds the document, if that is another than its own."""
+
 FUSED_CANDIDATES = 50
 """Passages that each of the two searches gives to the fusion by rank."""
 
 FUSION_K = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+
+DocumentName = tuple[str, str]
+"""A document's tenant and id."""
 
 _NAMESPACE = uuid.UUID("0f4c3f0e-6f0b-5d5c-9f57-2f2d8a1f7a10")
 
@@ -71,6 +79,41 @@ class Index(Protocol):
         ...
 
 
+@runtime_checkable
+class EmbeddingIndex(Index, Protocol):
+    """An index that takes documents without their vectors while the embeddings are away, and adds them later."""
+
+    @property
+    def lacking(self) -> int:
+        """The documents without vectors, as last counted; those that the embeddings refuse are left out."""
+        ...
+
+    async def acount_lacking(self) -> int:
+        """Count the documents without vectors, which other processes may have changed."""
+        ...
+
+    async def aembed_lacking(self) -> list[Refusal]:
+        """Make the vectors that are missing (see `vectors.aembed_due`)."""
+        ...
+
+    async def arecheck(self) -> None:
+        """Let the documents that the embeddings refused be tried again."""
+        ...
+
+
+@runtime_checkable
+class KeyedIndex(Index, Protocol):
+    """An index that workers share, and that keeps under which record key a document came."""
+
+    async def ahold(self, keys: Mapping[DocumentName, str]) -> None:
+        """Note the record keys of documents, just upserted, that are held by other keys than their own."""
+        ...
+
+    async def aheld(self) -> dict[DocumentName, str]:
+        """Return the record keys noted, by document."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Positions:
     """How far an index has read `topic`.
@@ -79,12 +122,16 @@ class Positions:
         offsets: the next offset to read, by partition.
         saved_at: unix seconds.
         marks: the version of each tenant's knowledge, by tenant and partition (see `version`).
+        held: the documents held by record keys other than their own, by tenant and id.
+        skipped: the records that were skipped, each as `/state` tells it.
     """
 
     topic: str
     offsets: Mapping[int, int] = field(default_factory=dict)
     saved_at: float = 0.0
     marks: Mapping[str, Mapping[int, Mark]] = field(default_factory=dict)
+    held: Mapping[DocumentName, str] = field(default_factory=dict)
+    skipped: Sequence[Mapping[str, object]] = ()
 
 
 @runtime_checkable
@@ -138,4 +185,9 @@ def to_passage(payload: Mapping[str, object], score: float) -> Passage:
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
     """Return the text for a dense vector: the chunk with its document's title, as BM25 sees it."""
-    return f"{document.title}\n{chunk.text}" if document.title else chunk.text
+    return titled(document.title, chunk.text)
+
+
+def titled(title: str, text: str) -> str:
+    """Return a chunk's text for its dense vector, from its document's title and its own text."""
+    return f"{title}\n{text}" if title else text

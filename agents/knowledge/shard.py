@@ -4,11 +4,13 @@ Every call holds the GIL until it ends (measured), so that each call here is sho
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import qdrant_edge as edge
 from msgspec.structs import replace
 
@@ -17,18 +19,18 @@ from agents.errors import PermanentError, TransientError
 from agents.knowledge.index import (
     DENSE,
     DEPENDENCY,
+    DIGEST,
     DOCUMENT,
     FUSED_CANDIDATES,
     FUSION_K,
     LEXICAL,
     TENANT,
+    VECTORS,
     to_passage,
 )
 
 PointId = int | UUID | str
 """The engine's type; our ids are UUIDs."""
-DIGEST = "digest"
-"""A field of a document's first point: the digest of the version that is complete."""
 
 OVERSAMPLING = 2.0
 """Candidates found by quantized vectors for each one that is then scored by its full vector."""
@@ -39,7 +41,7 @@ KEPT_MAX = 2048
 
 @dataclass(frozen=True, slots=True)
 class ShardPoint:
-    """One chunk as it is stored; `dense` is None in a shard without dense vectors."""
+    """One chunk as it is stored; `dense` is None where there is no vector, or none yet."""
 
     id: str
     words: edge.SparseVector
@@ -55,8 +57,10 @@ class Shard:
     which would need a graph, are quantized to four bits, scanned and rescored, 50,000 in about 2 ms.
     """
 
-    def __init__(self, shard: edge.EdgeShard) -> None:
+    def __init__(self, shard: edge.EdgeShard, dense_size: int | None) -> None:
         self._shard = shard
+        self.dense_size = dense_size
+        """The length of its dense vectors; None: it has none."""
         with _translated():
             found = shard.facet(edge.FacetRequest(key=TENANT, limit=2, exact=True))
         self._tenants = {str(hit.value) for hit in found.hits}
@@ -85,16 +89,19 @@ class Shard:
         with _translated():
             path.mkdir()
             shard = edge.EdgeShard.create(str(path), config)
-            for field, tenant in ((TENANT, True), (DOCUMENT, False)):
+            for field, tenant in ((TENANT, True), (DOCUMENT, False), (VECTORS, False)):
                 parameters = edge.KeywordIndexParams(is_tenant=tenant)
                 shard.update(edge.UpdateOperation.create_field_index(field, parameters))
-        return cls(shard)
+        return cls(shard, dense_size)
 
     @classmethod
     def load(cls, path: Path) -> "Shard":
         """Load an existing shard; 0.8 s for 50,000 chunks."""
         with _translated():
-            return cls(edge.EdgeShard.load(str(path)))
+            shard = edge.EdgeShard.load(str(path))
+            # A shard of 0.1.0 lacks this one; where it is there, nothing happens.
+            shard.update(edge.UpdateOperation.create_field_index(VECTORS, edge.KeywordIndexParams()))
+            return cls(shard, _dense_size(path))
 
     def upsert(self, points: Sequence[ShardPoint]) -> None:
         """Write points; each replaces the point with its id."""
@@ -119,25 +126,86 @@ class Shard:
 
     def digest(self, point: str) -> str:
         """Return the digest in a document's first point; "" if there is none."""
-        with _translated():
-            for record in self._shard.retrieve([point], with_payload=[DIGEST], with_vector=False):
-                return str((record.payload or {}).get(DIGEST, ""))
-        return ""
+        return self._field(point, DIGEST)
 
     def blank_digest(self, point: str) -> None:
         """Empty the digest in a document's first point: the document is about to be replaced."""
         with _translated():
             self._shard.update(edge.UpdateOperation.set_payload([point], {DIGEST: ""}))
 
+    def mark(self, point: str) -> str:
+        """Return the mark of missing vectors in a document's first point; "" if there is none."""
+        return self._field(point, VECTORS)
+
+    def _field(self, point: str, name: str) -> str:
+        with _translated():
+            for record in self._shard.retrieve([point], with_payload=[name], with_vector=False):
+                return str((record.payload or {}).get(name, ""))
+        return ""
+
+    def set_mark(self, point: str, mark: str) -> None:
+        """Mark a document's vectors as missing, in its first point; "" takes the mark away."""
+        with _translated():
+            if mark:
+                self._shard.update(edge.UpdateOperation.set_payload([point], {VECTORS: mark}))
+            else:
+                self._shard.update(edge.UpdateOperation.delete_payload([point], [VECTORS]))
+
+    def replace_marks(self, old: str, new: str) -> None:
+        """Give all documents that have one mark another one."""
+        only = edge.Filter(must=[_is(VECTORS, old)])
+        with _translated():
+            self._shard.update(edge.UpdateOperation.set_payload_by_filter(only, {VECTORS: new}))
+
+    def count_marked(self, mark: str) -> int:
+        """Return the number of documents with this mark."""
+        only = edge.Filter(must=[_is(VECTORS, mark)])
+        with _translated():
+            return self._shard.count(edge.CountRequest(exact=True, filter=only))
+
+    def marked(self, mark: str, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the payloads of the first points with this mark, and where to go on; None: no more."""
+        request = edge.ScrollRequest(
+            offset=after, limit=limit, filter=edge.Filter(must=[_is(VECTORS, mark)]), with_payload=True
+        )
+        with _translated():
+            records, following = self._shard.scroll(request)
+        return [record.payload or {} for record in records], None if following is None else str(following)
+
+    def add_vectors(self, vectors: Mapping[str, list[float]]) -> None:
+        """Give points their dense vectors."""
+        made = [edge.PointVectors(point, {DENSE: vector}) for point, vector in vectors.items()]
+        with _translated():
+            self._shard.update(edge.UpdateOperation.update_vectors(made))
+
+    def points(self, after: str | None, limit: int) -> tuple[list[ShardPoint], str | None]:
+        """Return points as they are stored, and where to go on; None: no more."""
+        request = edge.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=True)
+        with _translated():
+            records, following = self._shard.scroll(request)
+        found = []
+        for record in records:
+            vectors: Any = record.vector
+            found.append(
+                ShardPoint(str(record.id), vectors[LEXICAL], vectors.get(DENSE), dict(record.payload or {}))
+            )
+        return found, None if following is None else str(following)
+
     def ids(self, tenant: str, document_id: str) -> set[str]:
         """Return the ids of all points of a document."""
+        return set(self.payloads(tenant, document_id, with_payload=False))
+
+    def payloads(
+        self, tenant: str, document_id: str, *, with_payload: bool = True
+    ) -> dict[str, dict[str, Any]]:
+        """Return the payload of each point of a document, by its id."""
         request = edge.ScrollRequest(
             filter=edge.Filter(must=[_is(TENANT, tenant), _is(DOCUMENT, document_id)]),
             limit=1 << 30,
-            with_payload=False,
+            with_payload=with_payload,
         )
         with _translated():
-            return {str(record.id) for record in self._shard.scroll(request)[0]}
+            return {str(record.id): record.payload or {} for record in self._shard.scroll(request)[0]}
 
     def search(
         self, tenant: str, words: edge.SparseVector, dense: list[float] | None, limit: int
@@ -196,6 +264,13 @@ class Shard:
         """Flush and close the shard."""
         with _translated():
             self._shard.close()
+
+
+def _dense_size(path: Path) -> int | None:
+    """Read the length of the dense vectors from the engine's description of the shard."""
+    described = msgspec.json.decode((path / "edge_config.json").read_bytes())
+    found = described.get("vectors", {}).get(DENSE)
+    return None if found is None else int(found["size"])
 
 
 _RESCORED = edge.SearchParams(

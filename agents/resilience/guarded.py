@@ -92,9 +92,9 @@ class GuardedGenerator:
 
 
 class GuardedEmbeddings:
-    """`Embeddings` whose guard covers searches, each of which embeds one text.
+    """`Embeddings` whose guard covers searches.
 
-    Several texts at once are documents on their way into the index, and its feed repeats them itself.
+    Documents on their way into the index pass it by: they are repeated for as long as it takes.
 
     Args:
         timeout_s: how long a search waits for a vector before it goes on with words alone.
@@ -110,13 +110,15 @@ class GuardedEmbeddings:
         """See `Embeddings`."""
         return self._inner.model
 
-    async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+    def aembed(self, texts: Sequence[str]) -> Coroutine[Any, Any, list[list[float]]]:
         """See `Embeddings`."""
-        if len(texts) != 1:
-            return await self._inner.aembed(texts)
+        return self._inner.aembed(texts)
 
-        def attempt(_: Call) -> Awaitable[list[list[float]]]:
-            return self._inner.aembed(texts)
+    async def aembed_search(self, text: str) -> list[float]:
+        """See `Embeddings`."""
+
+        def attempt(_: Call) -> Awaitable[list[float]]:
+            return self._inner.aembed_search(text)
 
         # An embedder is not told which question it works for.
         dependency = self._guard.dependency

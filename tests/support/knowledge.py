@@ -39,6 +39,10 @@ class MeaningList:
         self.texts += texts
         return [_vector(text.lower()) for text in texts]
 
+    async def aembed_search(self, text: str) -> list[float]:
+        [vector] = await self.aembed([text])
+        return vector
+
 
 def _vector(text: str) -> list[float]:
     weights = [3.0 * sum(text.count(word) for word in words) for words in MEANINGS] + [0.0] * OTHERS

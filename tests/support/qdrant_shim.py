@@ -28,6 +28,7 @@ class QdrantShim:
         self.payload_indexes: dict[str, dict[str, Any]] = {}
         self.failing: int | None = None
         """The status of every response while it is set."""
+        self.version = (1, 18)
 
     def application(self) -> web.Application:
         """The application for an aiohttp server."""
@@ -42,6 +43,12 @@ class QdrantShim:
                 web.post(f"{collection}/points/batch", self._batch),
                 web.post(f"{collection}/points/query", self._query),
                 web.post(f"{collection}/points/count", self._count),
+                web.post(f"{collection}/points/scroll", self._scroll),
+                web.post(f"{collection}/points/payload", self._set_payload),
+                web.post(f"{collection}/points/payload/delete", self._delete_payload),
+                web.put(f"{collection}/points/vectors", self._update_vectors),
+                web.put(f"{collection}/vectors/{{vector}}", self._create_vector),
+                web.get("/", self._info),
             ]
         )
         return application
@@ -97,6 +104,44 @@ class QdrantShim:
                 with_payload=body.with_payload,
             )
         )
+
+    async def _scroll(self, request: web.Request) -> web.Response:
+        body = await _body(request, models.ScrollRequest)
+        records, following = self.engine.scroll(
+            request.match_info["name"],
+            scroll_filter=body.filter,
+            limit=body.limit or 10,
+            offset=body.offset,
+            with_payload=body.with_payload or False,
+        )
+        points = [record.model_dump(mode="json", exclude_none=True) for record in records]
+        return _result({"points": points, "next_page_offset": following})
+
+    async def _set_payload(self, request: web.Request) -> web.Response:
+        body = await _body(request, models.SetPayload)
+        self.engine.set_payload(request.match_info["name"], body.payload, points=body.points or body.filter)
+        return _result(_COMPLETED)
+
+    async def _delete_payload(self, request: web.Request) -> web.Response:
+        body = await _body(request, models.DeletePayload)
+        self.engine.delete_payload(request.match_info["name"], body.keys, points=body.points or body.filter)
+        return _result(_COMPLETED)
+
+    async def _update_vectors(self, request: web.Request) -> web.Response:
+        body = await _body(request, models.UpdateVectors)
+        self.engine.update_vectors(request.match_info["name"], body.points, update_filter=body.update_filter)
+        return _result(_COMPLETED)
+
+    async def _create_vector(self, request: web.Request) -> web.Response:
+        if self.version < (1, 18):
+            return _error(404, "")
+        body = await _body(request, models.DenseVectorNameConfig)
+        self.engine.create_vector_name(request.match_info["name"], request.match_info["vector"], body)
+        return _result(_COMPLETED)
+
+    async def _info(self, _: web.Request) -> web.Response:
+        version = ".".join(map(str, self.version))
+        return web.json_response({"title": "qdrant - vector search engine", "version": f"{version}.0"})
 
     async def _count(self, request: web.Request) -> web.Response:
         body = await _body(request, models.CountRequest)

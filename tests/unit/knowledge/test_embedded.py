@@ -3,11 +3,12 @@
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from agents.errors import TransientError
+from agents.errors import PermanentError, TransientError
 from agents.knowledge import embedded
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.index import Positions
@@ -138,16 +139,53 @@ async def test_an_unchanged_document_is_not_embedded_again() -> None:
     await index.aclose()
 
 
-async def test_without_its_embeddings_indexing_fails_and_can_be_repeated() -> None:
+async def test_without_its_embeddings_documents_are_found_by_words_and_get_vectors_later(
+    tmp_path: Path,
+) -> None:
     embeddings = MeaningList()
     embeddings.away = True
-    index = await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
+    index = await opened(tmp_path, embeddings)
+    await index.aupsert([Document(id="garage", text="The automobile stands here."), *numbered(3)])
+    assert [each.document_id for each in await index.asearch("default", "automobile", 1)] == ["garage"]
+    assert index.lacking == await index.acount_lacking() == 4
     with pytest.raises(TransientError):
-        await index.aupsert(numbered(3))
-    assert await index.asearch("default", "item", 5) == []
+        await index.aembed_lacking()
+    await index.asave(POSITIONS)
+    await index.aclose()
+    index = await opened(tmp_path, embeddings)
+    assert index.weakened
+    assert index.lacking == 4, "a restart knows what is missing"
     embeddings.away = False
+    lapses = index.lapses
+    await index.asearch("default", "car", 1)
+    assert index.lapses == lapses + 1
+    await index.aupsert([Document(id="d0", text="The physician comes.")])
+    assert await index.aembed_lacking() == []
+    assert (index.lacking, index.weakened) == (0, False)
+    found = [(await index.asearch("default", text, 1))[0].document_id for text in ("car", "doctor")]
+    assert found == ["garage", "d0"]
+    assert index.lapses == lapses + 1
+    await index.asave(POSITIONS)
+    await index.aclose()
+    index = await opened(tmp_path, embeddings)
+    assert (await index.asearch("default", "car", 1))[0].document_id == "garage"
+    await index.aclose()
+
+
+async def test_vectors_of_another_length_leave_the_index_to_words(tmp_path: Path) -> None:
+    embeddings = MeaningList()
+    index = await opened(tmp_path, embeddings)
     await index.aupsert(numbered(3))
-    assert await index.acount() == 3
+
+    async def longer(texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0] * 7 for _ in texts]
+
+    embeddings.aembed = longer  # type: ignore[method-assign]  # the server has changed its model
+    await index.aupsert([Document(id="garage", text="The automobile stands here.")])
+    assert (await index.asearch("default", "automobile", 1))[0].document_id == "garage"
+    with pytest.raises(PermanentError, match="7"):
+        await index.aembed_lacking()
+    assert index.lacking == 1
     await index.aclose()
 
 

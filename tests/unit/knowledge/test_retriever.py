@@ -87,10 +87,13 @@ async def test_a_search_by_words_alone_is_reported_beside_successful_ones() -> N
         model = "m"
 
         async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-            if texts == ["weak"]:
+            raise NotImplementedError
+
+        async def aembed_search(self, text: str) -> list[float]:
+            if text == "weak":
                 raise TransientError("embeddings", "HTTP 500")
             await asyncio.sleep(0.1)
-            return [[1.0]]
+            return [1.0]
 
     index = EmbeddedIndex(storage.temporary(), Faltering())
     retriever = IndexRetriever(index, 2)

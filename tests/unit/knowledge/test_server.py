@@ -1,7 +1,7 @@
 """The server index: its errors, and the collection that it creates or refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -69,7 +69,7 @@ async def test_only_the_port_in_the_url_is_called(url: str) -> None:
     await index.aclose()
 
 
-async def test_the_collection_is_made_once_with_indexes_on_tenant_and_document(
+async def test_the_collection_is_made_once_with_indexes_on_its_fields(
     served: tuple[str, QdrantShim],
 ) -> None:
     indexes = [ServerIndex(served[0], "kotae") for _ in range(5)]
@@ -77,7 +77,7 @@ async def test_the_collection_is_made_once_with_indexes_on_tenant_and_document(
     assert await indexes[0].acount() == 1
     made = served[1].payload_indexes["kotae"]
     assert made["tenant"].is_tenant
-    assert set(made) == {"tenant", "document"}
+    assert set(made) == {"tenant", "document", "vectors", "key"}
     for index in indexes:
         await index.aclose()
 
@@ -87,7 +87,6 @@ async def test_the_collection_is_made_once_with_indexes_on_tenant_and_document(
     [
         ({}, {"size": 5}, "sparse vector 'bm25'"),
         ({"bm25": models.SparseVectorParams()}, {"size": 5}, "IDF"),
-        ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, None, "no dense vector"),
         ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, {"size": 768}, "768"),
     ],
 )
@@ -104,6 +103,99 @@ async def test_an_unfit_collection_is_refused(
         await index.aupsert([DOCUMENT])
     assert "KOTAE_KNOWLEDGE__COLLECTION" in str(refused.value)
     await index.aclose()
+
+
+async def test_without_its_embeddings_documents_are_found_by_words_and_get_vectors_later(
+    served: tuple[str, QdrantShim],
+) -> None:
+    embeddings = MeaningList()
+    embeddings.away = True
+    index, other = (ServerIndex(served[0], "kotae", embeddings=embeddings) for _ in range(2))
+    long = Document(id="garage", text="The automobile stands in the yard. " * 200)
+    await index.aupsert([long, *(Document(id=f"d{n}", text=f"Item {n}.") for n in range(20))])
+    assert [each.document_id for each in await other.asearch("default", "automobile", 1)] == ["garage"]
+    assert index.lacking == await other.acount_lacking() == 21
+    assert other.weakened
+    with pytest.raises(TransientError):
+        await index.aembed_lacking()
+    embeddings.away = False
+    await index.aupsert([Document(id="d0", text="The physician comes.")])
+    assert await index.aembed_lacking() == []
+    assert index.lacking == await other.acount_lacking() == 0
+    lapses = other.lapses
+    found = [(await other.asearch("default", text, 1))[0].document_id for text in ("car", "doctor")]
+    assert (found, other.lapses) == (["garage", "d0"], lapses)
+    for each in (index, other):
+        await each.aclose()
+
+
+async def test_vectors_of_a_document_that_changed_meanwhile_are_not_kept(
+    served: tuple[str, QdrantShim],
+) -> None:
+    embeddings = MeaningList()
+    embeddings.away = True
+    index, other = (ServerIndex(served[0], "kotae", embeddings=embeddings) for _ in range(2))
+    await index.aupsert([Document(id="d", text="The automobile stands in the yard.")])
+    embeddings.away = False
+
+    async def change(texts: Sequence[str]) -> list[list[float]]:
+        embeddings.aembed = embed  # type: ignore[method-assign]  # once
+        embeddings.away = True
+        await other.aupsert([Document(id="d", text="The physician comes.")])
+        embeddings.away = False
+        return await embed(texts)
+
+    embed = embeddings.aembed
+    embeddings.aembed = change  # type: ignore[method-assign]  # as a slow server
+    await index.aembed_lacking()
+    assert index.lacking == 1
+    await index.aembed_lacking()
+    assert index.lacking == 0
+    assert (await index.asearch("default", "doctor", 1))[0].document_id == "d"
+    for each in (index, other):
+        await each.aclose()
+
+
+async def test_a_collection_of_words_gets_vectors_once_there_are_embeddings(
+    served: tuple[str, QdrantShim],
+) -> None:
+    words = ServerIndex(served[0], "kotae")
+    await words.aupsert([Document(id="garage", text="The automobile stands in the yard.")])
+    await words.aclose()
+    index = ServerIndex(served[0], "kotae", embeddings=MeaningList())
+    await index.aupsert([DOCUMENT])
+    await index.acount_lacking()
+    await index.aembed_lacking()
+    assert index.lacking == 0
+    assert (await index.asearch("default", "car", 1))[0].document_id == "garage"
+    await index.aclose()
+
+
+async def test_an_older_server_waits_for_the_first_vectors(served: tuple[str, QdrantShim]) -> None:
+    served[1].version = (1, 16)
+    embeddings = MeaningList()
+    embeddings.away = True
+    index = ServerIndex(served[0], "kotae", embeddings=embeddings)
+    with pytest.raises(TransientError, match=r"older than 1\.18"):
+        await index.aupsert([DOCUMENT])
+    embeddings.away = False
+    await index.aupsert([DOCUMENT])
+    embeddings.away = True
+    await index.aupsert([Document(id="late", text="Late.")])
+    assert index.lacking == 1
+    embeddings.away = False
+    await index.aembed_lacking()
+    assert index.lacking == 0
+    await index.aclose()
+
+
+async def test_the_keys_of_documents_are_noted_with_them(index: ServerIndex) -> None:
+    assert await index.aheld() == {}
+    await index.aupsert([DOCUMENT, Document(id="e", text="Text.")])
+    await index.ahold({("default", "d"): "k1"})
+    assert await index.aheld() == {("default", "d"): "k1"}
+    await index.aupsert([DOCUMENT])
+    assert await index.aheld() == {}
 
 
 @asynccontextmanager
