@@ -23,8 +23,11 @@ def document_key(tenant: str, document_id: str) -> bytes:
 
 
 def parse_document_key(key: bytes) -> tuple[str, str]:
-    """Return the (tenant, document id) of a record key; raise ValueError if it is none."""
+    """Return the (tenant, document id) of a record key; raise ValueError if it is none.
+
+    JSON (`"acme/a1"`) is another form of key: `document_key` encodes the characters with which it begins.
+    """
     tenant, slash, document_id = key.decode().partition("/")
-    if not (tenant and slash and document_id):
+    if not (tenant and slash and document_id) or tenant[0] in '"{[':
         raise ValueError(f"not a document key: {key!r} (expected <tenant>/<document id>)")
     return unquote(tenant), unquote(document_id)

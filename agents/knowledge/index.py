@@ -22,8 +22,8 @@ TITLE, SOURCE, TEXT = "title", "source", "text"
 """The fields of a point's payload."""
 
 DIGEST, VECTORS, KEY = "digest", "vectors", "key"
-"""Fields of a document's first point: the digest of the version that is complete; the mark of vectors that are
-missing (see `vectors`); the record key that holds the document, if that is another than its own."""
+"""Fields of a document's first point: the digest of the version that is complete; the mark of vectors that
+are missing (see `vectors`); the record key that holds the document, if that is another than its own."""
 
 FUSED_CANDIDATES = 50
 """Passages that each of the two searches gives to the fusion by rank."""
@@ -81,7 +81,7 @@ class Index(Protocol):
 
 @runtime_checkable
 class EmbeddingIndex(Index, Protocol):
-    """An index that takes documents without their vectors while the embeddings are away, and adds them later."""
+    """An index that takes documents while the embeddings are away, and adds their vectors later."""
 
     @property
     def lacking(self) -> int:

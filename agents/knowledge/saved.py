@@ -3,6 +3,7 @@
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +21,8 @@ class _Saved(Struct):
     offsets: dict[int, int]
     saved_at: float
     marks: dict[str, dict[int, Mark]]
+    held: list[tuple[str, str, str]] = []
+    skipped: list[dict[str, Any]] = []
 
 
 def read_positions(directory: Path, scheme: str) -> Positions | None:
@@ -34,13 +37,16 @@ def read_positions(directory: Path, scheme: str) -> Positions | None:
     if saved.scheme != scheme:
         log.info("the index in %s has the scheme %r, not %r, and is rebuilt", directory, saved.scheme, scheme)
         return None
-    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks)
+    held = {(tenant, document_id): key for tenant, document_id, key in saved.held}
+    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks, held, saved.skipped)
 
 
 def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
     """Replace the positions atomically: a reader sees old or new ones, even after a power cut."""
     marks = {tenant: dict(each) for tenant, each in positions.marks.items()}
-    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at, marks)
+    held = [(*name, key) for name, key in positions.held.items()]
+    skipped = [dict(each) for each in positions.skipped]
+    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at, marks, held, skipped)
     new = directory / f"{_NAME}.new"
     with new.open("wb") as file:
         file.write(msgspec.json.encode(saved))

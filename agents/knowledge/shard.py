@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -134,7 +134,7 @@ class Shard:
             self._shard.update(edge.UpdateOperation.set_payload([point], {DIGEST: ""}))
 
     def mark(self, point: str) -> str:
-        """Return the mark of missing vectors in a document's first point; "" if there is none."""
+        """Return the mark of a document's missing vectors, in its first point; "" if there is none."""
         return self._field(point, VECTORS)
 
     def _field(self, point: str, name: str) -> str:
@@ -183,13 +183,11 @@ class Shard:
         request = edge.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=True)
         with _translated():
             records, following = self._shard.scroll(request)
-        found = []
-        for record in records:
-            vectors: Any = record.vector
-            found.append(
-                ShardPoint(str(record.id), vectors[LEXICAL], vectors.get(DENSE), dict(record.payload or {}))
-            )
-        return found, None if following is None else str(following)
+        found = [
+            (str(each.id), cast(dict[str, Any], each.vector), dict(each.payload or {})) for each in records
+        ]
+        points = [ShardPoint(id_, had[LEXICAL], had.get(DENSE), payload) for id_, had, payload in found]
+        return points, None if following is None else str(following)
 
     def ids(self, tenant: str, document_id: str) -> set[str]:
         """Return the ids of all points of a document."""

@@ -1,4 +1,4 @@
-"""The documents of the embedded index that lack their vectors, and the move to a shard that has room for them."""
+"""The documents of the embedded index that lack their vectors, and the move to a shard with room for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -19,7 +19,7 @@ CONTROL_TEXT = "The keeper lights the lamp at dusk."
 """Any embeddings server takes it: one that refuses it refuses us, and not a text."""
 
 OWN_FAULTS = frozenset({400, 413, 422})
-"""The HTTP statuses by which a server may mean a text. Every other one is trouble of the server or its settings."""
+"""The HTTP statuses by which a server may mean a text. Any other is trouble of the server or its settings."""
 
 DUE, REFUSED = "due", "refused"
 """The marks of a document without vectors: they are to be made, or the embeddings refuse its text."""

@@ -58,16 +58,19 @@ def build_worker(
     metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
     metrics.watch(catalogue.PAUSED, lambda: engine.consumer.paused)
     metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
+    feed = KnowledgeFeed(
+        settings.kafka,
+        answerer.index,
+        hook,
+        group=answerer.store.group(settings.worker.group_id),
+        versions=answerer.versions,
+    )
+    metrics.watch(catalogue.DOCUMENTS_WITHOUT_VECTORS, lambda: feed.lacking)
+    metrics.watch(catalogue.KNOWLEDGE_WAITING, lambda: feed.waits)
     return Worker(
         settings=settings,
         engine=engine,
-        feed=KnowledgeFeed(
-            settings.kafka,
-            answerer.index,
-            hook,
-            group=answerer.store.group(settings.worker.group_id),
-            versions=answerer.versions,
-        ),
+        feed=feed,
         monitor=monitor,
         loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,

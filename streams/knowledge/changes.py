@@ -5,24 +5,30 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
+from agents.knowledge.index import DocumentName
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.version import Mark
 from schemas.codec import DecodeError, decode_document
 from schemas.document import Document, parse_document_key
+from streams.knowledge.holders import Holders
 
 
 @dataclass(slots=True)
 class Changes:
-    """The changes that some records make, in their order: the last one of each key.
+    """The changes that some records make: the last one of each document.
 
     Attributes:
-        latest: the document by tenant and id; None: it is deleted.
-        problems: (offset, problem) of each record that is not a document.
+        holders: the keys that hold documents after them.
+        latest: the document by its name; None: it is deleted.
+        places: partition and offset of the last record of each document.
+        problems: document or key, place and problem of each record that is not a document.
         marks: the last record of each tenant.
     """
 
-    latest: dict[tuple[str, str], Document | None] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    holders: Holders
+    latest: dict[DocumentName, Document | None] = field(default_factory=dict)
+    places: dict[DocumentName, tuple[int, int]] = field(default_factory=dict)
+    problems: list[tuple[DocumentName, tuple[int, int], str]] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
 
     @property
@@ -31,43 +37,63 @@ class Changes:
         return [document for document in self.latest.values() if document is not None]
 
     @property
-    def deleted(self) -> list[tuple[str, str]]:
-        """The tenant and id of each document to be removed."""
-        return [key for key, document in self.latest.items() if document is None]
+    def deleted(self) -> list[DocumentName]:
+        """The documents to be removed."""
+        return [name for name, document in self.latest.items() if document is None]
+
+    @property
+    def keys(self) -> dict[DocumentName, str]:
+        """The record key of each document that is held by another than its own."""
+        return {
+            name: key.decode("latin-1")
+            for name, document in self.latest.items()
+            if document is not None and (key := self.holders.key_of(name)) is not None
+        }
+
+    def take(self, record: ConsumerRecord) -> None:
+        """Add the changes of one record.
+
+        Raises:
+            ValueError: it is neither a document nor the deletion of one.
+        """
+        if record.value is None:
+            self._set(self.holders.remove(record.key), None, record)
+            return
+        try:
+            document = decode_document(record.value)
+        except DecodeError as error:
+            raise ValueError(error.message) from error
+        name = (document.tenant, document.id)
+        replaced = self.holders.put(record.key, name)
+        if replaced is not None:
+            self._set(replaced, None, record)
+        self._set(name, document, record)
+
+    def _set(self, name: DocumentName, document: Document | None, record: ConsumerRecord) -> None:
+        self.latest[name] = document
+        self.places[name] = (record.partition, record.offset)
+        self.marks[name[0]] = Mark(record.offset, record.timestamp)
 
 
-async def aread_changes(records: Iterable[ConsumerRecord]) -> Changes:
-    """Decode records, and give way to other tasks between them."""
-    changes = Changes()
+async def aread_changes(records: Iterable[ConsumerRecord], holders: Holders) -> Changes:
+    """Decode records, and give way to other tasks between them. `holders` stays as it is."""
+    changes = Changes(holders.over())
     pacer = Pacer()
     for record in records:
         try:
-            key, document = read_record(record.key, record.value)
+            changes.take(record)
         except ValueError as error:
-            changes.problems.append((record.offset, str(error)))
-        else:
-            changes.latest[key] = document
-            changes.marks[key[0]] = Mark(record.offset, record.timestamp)
+            place = (record.partition, record.offset)
+            changes.problems.append((name_in_key(record.key), place, str(error)))
         await pacer.abreathe()
     return changes
 
 
-def read_record(key: bytes | None, value: bytes | None) -> tuple[tuple[str, str], Document | None]:
-    """Return tenant and id, and the document; None: it is deleted.
-
-    Raises:
-        ValueError: the key or the value cannot be read, or they name different documents. A document
-            under another's key could never be deleted, and would follow the other's order.
-    """
+def name_in_key(key: bytes | None) -> DocumentName:
+    """Return the document that a record's key names; for another form no tenant, and the key as text."""
     if key is None:
-        raise ValueError("there is no key (expected <tenant>/<document id>)")
-    named = parse_document_key(key)
-    if value is None:
-        return named, None
+        return "", ""
     try:
-        document = decode_document(value)
-    except DecodeError as error:
-        raise ValueError(error.message) from error
-    if (document.tenant, document.id) != named:
-        raise ValueError(f"the key {key!r} does not name document {document.id!r} of {document.tenant!r}")
-    return named, document
+        return parse_document_key(key)
+    except ValueError:
+        return "", key.decode(errors="backslashreplace")

@@ -50,6 +50,7 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     Attributes:
         once: true from the first assignment on, even an empty one.
+        new: true after an assignment, until the reader has taken over what came with it.
         reread: the beginning of each partition that is read again, until the first commit: an older
             commit says nothing about the progress.
     """
@@ -60,7 +61,7 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._consumer = consumer
         self._begins = begins
         self._from_beginning = from_beginning
-        self.once = False
+        self.once = self.new = False
         self.reread: dict[int, int] = {}
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
@@ -74,7 +75,7 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             self._from_beginning = False
             await self._consumer.seek_to_beginning(*assigned)
             self.reread = {each.partition: self._begins[each.partition] for each in assigned}
-        self.once = True
+        self.once = self.new = True
 
 
 def by_number(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -4,27 +4,29 @@ Without a consumer group, the feed reads the whole topic into an index of this p
 that index was saved. All workers fill a shared index together, as one consumer group, which commits the
 records that are in the index.
 
-A record that is not a document never stops the feed: it is logged, counted and skipped. The feed waits for
-anything that may pass: a broker that is away, a topic that is not made yet, an index whose server is away.
+A record that is not a document never stops the feed: it is told, counted and skipped. The feed waits for
+anything that may pass: a broker that is away, a topic that is not made yet, a server that is away or refuses
+us. Documents do not wait for the embeddings: they are found by words until their vectors are made.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from agents.errors import DependencyError
-from agents.knowledge.index import Index, OwnIndex, Positions
+from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
-from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import GroupAssignments, by_number, open_consumer
+from streams.knowledge.filling import VectorFiller
+from streams.knowledge.waiting import Waiting
 from streams.knowledge.watch import SharedIndexWatch
+from streams.knowledge.writing import IndexWriter
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
@@ -35,9 +37,6 @@ BATCH = 256
 """The most records that are indexed together."""
 
 POLL_MS = 500
-
-PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""The pause after each failure in a row."""
 
 TOMBSTONES_KEPT_S = 24 * 3600.0
 """Kafka's default `delete.retention.ms`: an index saved longer ago may have missed deletions."""
@@ -63,20 +62,23 @@ class KnowledgeFeed:
         self._topic = Topics(kafka.topic_prefix).documents
         self.group = group
         self._index = index
-        self._hook = hook
         versions = versions or KnowledgeVersions()
         # A feed reads only its part of a shared index; the watch reads all of it, and knows the versions.
         self._versions = KnowledgeVersions() if self.group else versions
-        self._watch = SharedIndexWatch(self._kafka, self._topic, self.group, versions) if self.group else None
+        self._watch = None
+        if self.group:
+            self._watch = SharedIndexWatch(self._kafka, self._topic, self.group, versions, index)
+        self._waiting = Waiting("the knowledge feed waits")
+        self._writer = IndexWriter(index, self._versions, self._waiting, hook)
+        self._filler = None
+        if isinstance(index, EmbeddingIndex):
+            self._filler = VectorFiller(index, self._writer.refused)
         self._tasks: list[asyncio.Task[None]] = []
         self._caught_up = False
         # The end of each partition when the feed began.
         self._goal: Mapping[int, int] = {}
         # The next offset of each partition: all records before it are in the index.
         self._read: dict[int, int] = {}
-        self._failures = 0
-        self._problem = ""
-        self._documents = self._tombstones = self._skipped = 0
 
     def __repr__(self) -> str:
         return f"<KnowledgeFeed {self._topic} {self._read} of {self._goal}>"
@@ -86,23 +88,50 @@ class KnowledgeFeed:
         """Whether the index holds all that the topic held when the feed began; stays true."""
         return self._caught_up
 
+    @property
+    def waits(self) -> bool:
+        """Whether documents, or their vectors, wait for a server."""
+        return any(self._problems())
+
+    @property
+    def lacking(self) -> int:
+        """The documents in the index that lack their vectors."""
+        return self._index.lacking if isinstance(self._index, EmbeddingIndex) else 0
+
+    def notes(self) -> list[str]:
+        """For readiness: what an operator has to know about the index, if anything."""
+        notes = []
+        waits, vectors = self._problems()
+        if waits:
+            notes.append(f"the knowledge feed waits: {waits}")
+        if self.lacking:
+            why = f": {vectors}" if vectors else ""
+            notes.append(f"{self.lacking} documents have no vectors yet and are found by words alone{why}")
+        return notes + self._writer.notes(self._topic)
+
     def state(self) -> dict[str, Any]:
         """For `/state`: the feed's progress, and the problem that it waits for, if any."""
+        problem, vectors_problem = self._problems()
         return {
             "caught_up": self._caught_up,
             "partitions": {
                 str(partition): {"next_offset": self._read.get(partition), "end_at_start": end}
                 for partition, end in sorted(self._goal.items())
             },
-            "documents": self._documents,
-            "tombstones": self._tombstones,
-            "skipped": self._skipped,
-            "problem": self._problem or None,
+            **self._writer.state(),
+            "problem": problem or None,
+            "without_vectors": self.lacking,
+            "vectors_problem": vectors_problem or None,
         }
+
+    def _problems(self) -> tuple[str, str]:
+        return self._waiting.problem, "" if self._filler is None else self._filler.waiting.problem
 
     async def start(self) -> None:
         """Begin to read. Returns at once, with or without a broker."""
         self._tasks = [asyncio.create_task(self._run(), name="knowledge-feed")]
+        if self._filler is not None:
+            self._tasks.append(asyncio.create_task(self._filler.run(), name="knowledge-vectors"))
         if self._watch is not None:
             self._tasks.append(asyncio.create_task(self._watch.run(), name="knowledge-watch"))
 
@@ -121,10 +150,10 @@ class KnowledgeFeed:
             try:
                 await (self._share() if self.group else self._follow())
             except (KafkaError, OperatorError, OSError, DependencyError) as error:
-                await self._pause(str(error) or repr(error))
+                await self._waiting.apause(str(error) or repr(error))
             except Exception as error:
                 log.exception("the knowledge feed failed and starts again")
-                await self._pause(repr(error))
+                await self._waiting.apause(repr(error))
 
     async def _follow(self) -> None:
         """Read every partition of the topic, as the only reader of this process's own index."""
@@ -137,11 +166,13 @@ class KnowledgeFeed:
             ends = by_number(await consumer.end_offsets(partitions))
             self._goal = self._goal or ends
             self._read = await self._resumed(begins, ends)
+            await self._look_for_bare()
             for partition in partitions:
                 consumer.seek(partition, self._read[partition.partition])
             while True:
                 for partition, records in (await self._poll(consumer)).items():
-                    await self._index_records(partition.partition, records)
+                    await self._writer.awrite(partition.partition, records)
+                self._wake_filler()
                 # Not the last record's offset: compaction removes records, transactions leave markers.
                 for partition in partitions:
                     self._read[partition.partition] = await consumer.position(partition)
@@ -161,10 +192,16 @@ class KnowledgeFeed:
             assigned = GroupAssignments(consumer, begins, from_beginning=empty)
             consumer.subscribe([self._topic], listener=assigned)
             while True:
-                for partition, records in (await self._poll(consumer)).items():
-                    await self._index_records(partition.partition, records)
+                polled = await self._poll(consumer)
+                if assigned.new:
+                    assigned.new = False
+                    await self._take_over()
+                for partition, records in polled.items():
+                    await self._writer.awrite(partition.partition, records)
                     await self._commit(consumer, partition, records[-1].offset + 1)
                     assigned.reread.pop(partition.partition, None)
+                if consumer.assignment():
+                    self._wake_filler()
                 if not self._caught_up and assigned.once:
                     committed = {each.partition: await consumer.committed(each) for each in partitions}
                     self._read = {
@@ -184,48 +221,22 @@ class KnowledgeFeed:
         polled: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
             timeout_ms=POLL_MS, max_records=BATCH
         )
-        self._recovered()
+        self._waiting.over()
         return polled
 
-    async def _index_records(self, partition: int, records: Collection[ConsumerRecord]) -> None:
-        changes = await aread_changes(records)
-        flawed = set()
-        self._versions.changing(changes.marks)
-        for offset, problem in changes.problems:
-            self._skip(f"the record at offset {offset} is not a document: {problem}")
-        indexed = 0
-        documents = changes.documents
-        if await self._persist(partial(self._index.aupsert, documents)):
-            indexed = len(documents)
-        else:
-            # The index refuses one of them: the others must not be lost with it.
-            for document in documents:
-                if await self._persist(partial(self._index.aupsert, [document])):
-                    indexed += 1
-                else:
-                    flawed.add(document.tenant)
-                    self._skip(f"the index refuses {document.id!r} of {document.tenant!r}: {self._problem}")
-        for key in changes.deleted:
-            if not await self._persist(partial(self._index.adelete, *key)):
-                flawed.add(key[0])
-        self._versions.changed(partition, changes.marks, flawed)
-        self._documents += indexed
-        self._tombstones += len(changes.deleted)
-        self._hook.knowledge_changed(indexed, len(changes.deleted))
+    async def _take_over(self) -> None:
+        """Learn what the reader before us knew of a shared index."""
+        if isinstance(self._index, KeyedIndex):
+            self._writer.holders.restore(await self._index.aheld())
+        await self._look_for_bare()
 
-    async def _persist(self, change: Callable[[], Awaitable[None]]) -> bool:
-        """Repeat a change until the index has it; False: the index will never take it."""
-        while True:
-            try:
-                await change()
-            except DependencyError as error:
-                if not error.retriable:
-                    self._problem = str(error)
-                    return False
-                await self._pause(str(error))
-            else:
-                self._recovered()
-                return True
+    async def _look_for_bare(self) -> None:
+        if isinstance(self._index, EmbeddingIndex):
+            await self._index.arecheck()
+
+    def _wake_filler(self) -> None:
+        if self._filler is not None and self.lacking:
+            self._filler.wake()
 
     async def _resumed(self, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
         """Return where to go on. An index that cannot be brought up to date is emptied first."""
@@ -234,6 +245,7 @@ class KnowledgeFeed:
         if not read and isinstance(self._index, OwnIndex) and (saved := self._index.positions):
             age = time.time() - saved.saved_at
             self._versions.restore(saved.marks)
+            self._writer.restore(saved)
             read = saved.offsets if saved.topic == self._topic else dict.fromkeys(begins, -1)
         within = all(begins.get(number, at) <= at <= ends.get(number, -1) for number, at in read.items())
         if within and 0 <= age <= TOMBSTONES_KEPT_S:
@@ -243,6 +255,7 @@ class KnowledgeFeed:
             self._topic,
         )
         self._versions.forget()
+        self._writer.forget()
         if isinstance(self._index, OwnIndex):
             await self._index.aclear()
         return dict(begins)
@@ -252,33 +265,24 @@ class KnowledgeFeed:
         if self._caught_up or any(self._read.get(number, 0) < end for number, end in self._goal.items()):
             return False
         self._caught_up = True
-        log.info("the index has caught up with %s: %d documents", self._topic, self._documents)
+        log.info("the index has caught up with %s: %d documents", self._topic, self._writer.documents)
+        for note in self._writer.notes(self._topic):
+            log.warning("%s", note)
         return True
 
     async def _save(self) -> None:
         """Save the positions of an index on disk, so that a restart reads only newer records."""
         if isinstance(self._index, OwnIndex) and self._read:
             try:
-                saved = Positions(self._topic, dict(self._read), time.time(), self._versions.marks)
+                writer = self._writer
+                saved = Positions(
+                    self._topic,
+                    dict(self._read),
+                    time.time(),
+                    self._versions.marks,
+                    dict(writer.holders.held()),
+                    writer.skipped.listed(),
+                )
                 await self._index.asave(saved)
             except (DependencyError, OSError) as error:
                 log.warning("the index cannot be saved, so a restart will rebuild it: %s", error)
-
-    def _skip(self, problem: str) -> None:
-        self._skipped += 1
-        log.warning("%s: %s", self._topic, problem)
-        self._hook.document_skipped(problem)
-
-    async def _pause(self, problem: str) -> None:
-        if problem != self._problem:
-            log.warning("the knowledge feed waits: %s", problem)
-        self._problem = problem
-        pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
-        self._failures += 1
-        await asyncio.sleep(pause)
-
-    def _recovered(self) -> None:
-        if self._failures:
-            log.info("the knowledge feed continues")
-        self._failures = 0
-        self._problem = ""

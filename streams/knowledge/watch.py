@@ -1,20 +1,23 @@
 """Watches an index that workers share, for the versions of its knowledge.
 
-Each worker reads all of `documents` for itself, from the group's committed offsets, and looks only at the
-keys. A tenant with a new record has no version until the group has committed that record: until then,
+Each worker reads all of `documents` for itself, from the group's committed offsets. A tenant with a new record has no version until the group has committed that record: until then,
 some searches find the old knowledge and some the new.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.errors import DependencyError
+from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex
 from agents.knowledge.version import KnowledgeVersions, Mark
-from schemas.document import parse_document_key
+from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import by_number, open_consumer
+from streams.knowledge.holders import Holders
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
@@ -24,23 +27,31 @@ POLL_MS = 500
 PENDING_POLL_MS = 50
 """The wait between two questions to the group for its commits, while it has some left to make."""
 PAUSE_S = 2.0
+BATCH = 256
+"""The most records that are decoded together."""
+COUNT_S = 5.0
+"""The time between two counts of the documents that lack their vectors."""
 
 
 class SharedIndexWatch:
     """Keeps `versions` up to date for an index that the consumer group `group` fills."""
 
-    def __init__(self, kafka: Kafka, topic: str, group: str, versions: KnowledgeVersions) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, group: str, versions: KnowledgeVersions, index: Index
+    ) -> None:
         self._kafka = kafka
         self._topic = topic
         self._group = group
         self._versions = versions
+        self._index = index
+        self._counted_at = 0.0
 
     async def run(self) -> None:
         """Watch until cancelled. While the topic cannot be read, no tenant has a version."""
         while True:
             try:
                 await self._watch()
-            except (KafkaError, OperatorError, OSError) as error:
+            except (KafkaError, OperatorError, OSError, DependencyError) as error:
                 log.info("the versions of the knowledge are unknown: %s", error)
             except Exception:
                 log.exception("the versions of the knowledge are unknown")
@@ -60,43 +71,56 @@ class SharedIndexWatch:
             base = {number: max(begin, committed[number]) for number, begin in begins.items()}
             for partition in partitions:
                 consumer.seek(partition, base[partition.partition])
+            # After the commits: the index may hold more than they say, and never less.
+            holders = Holders()
+            if isinstance(self._index, KeyedIndex):
+                holders.restore(await self._index.aheld())
+            await self._count_lacking()
             pending: dict[int, dict[str, Mark]] = {partition.partition: {} for partition in partitions}
             while True:
                 waits = any(pending.values())
-                polled = await consumer.getmany(timeout_ms=PENDING_POLL_MS if waits else POLL_MS)
+                polled = await consumer.getmany(
+                    timeout_ms=PENDING_POLL_MS if waits else POLL_MS, max_records=BATCH
+                )
                 for partition, records in polled.items():
-                    marks = _marks(records)
-                    self._versions.changing(marks)
-                    pending[partition.partition].update(marks)
+                    # The values name the tenants: a key may have any form.
+                    changes = await aread_changes(records, holders)
+                    holders.settle(changes.holders)
+                    self._versions.changing(changes.marks)
+                    pending[partition.partition].update(changes.marks)
                 if any(pending.values()):
                     committed = await _committed(consumer, partitions)
-                    for number, marks in pending.items():
-                        done = {
+                    done_by = {
+                        number: {
                             tenant: mark for tenant, mark in marks.items() if mark.offset < committed[number]
                         }
+                        for number, marks in pending.items()
+                    }
+                    if any(done_by.values()):
+                        await self._count_lacking()
+                    for number, done in done_by.items():
                         self._versions.changed(number, done)
                         for tenant in done:
-                            del marks[tenant]
+                            del pending[number][tenant]
                     # A tenant may have records on several partitions, some of them not committed yet.
                     self._versions.changing(tenant for marks in pending.values() for tenant in marks)
+                if time.monotonic() - self._counted_at > COUNT_S:
+                    await self._count_lacking()
                 if not self._versions.known:
                     at = [(await consumer.position(each), ends[each.partition]) for each in partitions]
                     if all(position >= end for position, end in at):
                         self._versions.begin(base)
 
+    async def _count_lacking(self) -> None:
+        """See whether documents lack their vectors, before their tenants have a version again.
+
+        The worker that reads them counts them for itself; this tells the others, whose searches find less.
+        """
+        if isinstance(self._index, EmbeddingIndex):
+            await self._index.acount_lacking()
+        self._counted_at = time.monotonic()
+
 
 async def _committed(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[int, int]:
     """Return the offset up to which the group has indexed each partition."""
     return {each.partition: await consumer.committed(each) or 0 for each in partitions}
-
-
-def _marks(records: Iterable[ConsumerRecord]) -> dict[str, Mark]:
-    """Return the last record of each tenant; records without a readable key are left out."""
-    marks = {}
-    for record in records:
-        try:
-            tenant, _ = parse_document_key(record.key or b"")
-        except ValueError:
-            continue
-        marks[tenant] = Mark(record.offset, record.timestamp)
-    return marks

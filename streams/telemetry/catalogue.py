@@ -157,6 +157,16 @@ DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Document
 DOCUMENTS_SKIPPED = Metric(
     "kotae_documents_skipped_total", "counter", "Records of the topic documents that cannot be indexed."
 )
+DOCUMENTS_WITHOUT_VECTORS = Metric(
+    "kotae_documents_without_vectors",
+    "gauge",
+    "Documents found by words alone, because the embeddings' server has not made their vectors yet.",
+)
+KNOWLEDGE_WAITING = Metric(
+    "kotae_knowledge_waiting",
+    "gauge",
+    "1 while documents, or their vectors, wait for a server that is away or refuses us; else 0.",
+)
 CACHE_LOOKUPS = Metric(
     "kotae_cache_lookups_total",
     "counter",

@@ -51,6 +51,10 @@ class Feed(Protocol):
         """Stop, and save the position in the topic."""
         ...
 
+    def notes(self) -> list[str]:
+        """Return what an operator has to know about the index, if anything."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """Return its part of `/state`."""
         ...
@@ -120,12 +124,14 @@ class Worker:
         if self._draining.is_set():
             return Health(False, "draining: the worker was told to stop")
         if not self._feed.caught_up:
-            return Health(False, "the index does not hold all documents yet")
+            return Health(
+                False, "; ".join(["the index does not hold all documents yet", *self._feed.notes()])
+            )
         if not self._engine.consumer.joined:
             return Health(
                 False, "the consumer group has not assigned partitions yet, or they are being recovered"
             )
-        return Health(True, "ready")
+        return Health(True, "; ".join(["ready", *self._feed.notes()]))
 
     def state(self) -> dict[str, Any]:
         """Return the fields of `/state`."""

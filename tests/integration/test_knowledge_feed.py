@@ -131,8 +131,51 @@ async def test_records_that_are_not_documents_are_counted_and_skipped(
     await feed.start()
     await until(lambda: feed.caught_up)
     assert await index.acount() == 1
-    assert len(told.skipped) == feed.state()["skipped"] == 8
+    assert len(told.skipped) == feed.state()["skipped"] == 6
+    assert [(each["tenant"], each["id"], each["offset"]) for each in feed.state()["problems"]] == [
+        ("", "no-slash", 5),
+        ("", "\\xff\\xff/x", 6),
+        ("default", "x", 7),
+    ]
+    assert "6 of 9 records" in feed.notes()[0]
     await feed.stop()
+
+
+async def test_documents_under_keys_of_another_form_are_taken_and_deleted_by_these(
+    settings: Settings, put: Put, tmp_path: Path
+) -> None:
+    quoted, struct = b'"default/a"', b'{"tenant":"default","id":"b"}'
+    one = Document(id="a", text="A gull.")
+    await put((quoted, encode(one)), (struct, encode(Document(id="b", text="A tern."))))
+    await put((b"42", encode(Document(id="c", text="A heron."))))
+    await put((b"43", encode(Document(id="e", tenant="acme", text="An owl."))), (b'"default/z"', None))
+
+    async def texts(index: EmbeddedIndex) -> list[str]:
+        return sorted(each.text for each in await index.asearch("default", "gull tern heron stork", 9))
+
+    index = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
+    feed = KnowledgeFeed(settings.kafka, index, Hook())
+    await feed.start()
+    await until(lambda: feed.caught_up)
+    assert await texts(index) == ["A gull.", "A heron.", "A tern."]
+    assert feed.state()["skipped"] == 1, "a tombstone that deletes nothing"
+    await feed.stop()
+    await index.aclose()
+
+    # Another process goes on from what was saved.
+    index = await asyncio.to_thread(EmbeddedIndex.open, str(tmp_path))
+    versions = KnowledgeVersions()
+    feed = KnowledgeFeed(settings.kafka, index, Hook(), versions=versions)
+    await feed.start()
+    await until(lambda: feed.caught_up and versions.of("acme"))
+    before = versions.of("acme")
+    await put((quoted, None), (b"42", encode(Document(id="d", text="A stork."))), (b"43", None))
+    await until(lambda: feed.state()["tombstones"] == 3)
+    assert await texts(index) == ["A stork.", "A tern."]
+    assert await index.asearch("acme", "owl", 5) == []
+    assert versions.of("acme") != before
+    await feed.stop()
+    await index.aclose()
 
 
 async def test_the_last_version_of_a_key_wins(settings: Settings, index: EmbeddedIndex, put: Put) -> None:

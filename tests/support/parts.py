@@ -13,6 +13,9 @@ class NoFeed:
 
     async def stop(self) -> None: ...
 
+    def notes(self) -> list[str]:
+        return []
+
     def state(self) -> dict[str, Any]:
         return {}
 

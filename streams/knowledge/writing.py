@@ -1,0 +1,174 @@
+"""Writes the changes of records into the index, and waits for as long as its server does not take them.
+
+A record is skipped only for its own fault: it is no document, or the index refuses it while it takes a control
+document before and after it. Anything else is trouble of the server or of its settings, which may pass.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from agents.errors import DependencyError, PermanentError
+from agents.knowledge.index import DocumentName, EmbeddingIndex, Index, KeyedIndex, Positions
+from agents.knowledge.vectors import CONTROL_TEXT, OWN_FAULTS, Refusal
+from agents.knowledge.version import KnowledgeVersions
+from schemas.document import Document
+from streams.knowledge.changes import Changes, aread_changes
+from streams.knowledge.holders import Holders
+from streams.knowledge.skipped import Skipped
+from streams.knowledge.waiting import Waiting
+from streams.telemetry.hook import Hook
+
+log = logging.getLogger(__name__)
+
+CONTROL = Document(id="control", tenant="", text=CONTROL_TEXT)
+"""In the index for a moment, for a tenant that no question can have."""
+
+
+class IndexWriter:
+    """Writes records into one index, in their order.
+
+    Attributes:
+        holders: which keys hold which documents.
+        skipped: the records that were skipped.
+        records, documents, tombstones: how many were read, and written.
+    """
+
+    def __init__(self, index: Index, versions: KnowledgeVersions, waiting: Waiting, hook: Hook) -> None:
+        self._index = index
+        self._versions = versions
+        self._waiting = waiting
+        self._hook = hook
+        self.holders = Holders()
+        self.skipped = Skipped()
+        self.records = self.documents = self.tombstones = 0
+        # Where the documents that may still lack their vectors come from.
+        self._bare: dict[DocumentName, tuple[int, int]] = {}
+
+    async def awrite(self, partition: int, records: Collection[ConsumerRecord]) -> None:
+        """Index the records of one partition. Returns when all are in the index, or skipped."""
+        changes = await aread_changes(records, self.holders)
+        self.records += len(records)
+        self._versions.changing(changes.marks)
+        for name, place, problem in changes.problems:
+            self._skip(name, place, f"not a document: {problem}")
+        refused = await self._awrite_documents(changes)
+        for name in changes.deleted:
+            await self._auntil_done(partial(self._index.adelete, *name))
+        keys = changes.keys
+        if keys and isinstance(self._index, KeyedIndex):
+            await self._auntil_done(partial(self._index.ahold, keys))
+        self.holders.settle(changes.holders)
+        self.skipped.indexed(changes.latest.keys() - refused)
+        self._versions.changed(partition, changes.marks, {tenant for tenant, _ in refused})
+        self._note_bare(changes)
+        indexed = len(changes.documents) - len(refused)
+        self.documents += indexed
+        self.tombstones += len(changes.deleted)
+        self._hook.knowledge_changed(indexed, len(changes.deleted))
+
+    def notes(self, topic: str) -> list[str]:
+        """Say how many records were skipped, if any."""
+        listed = len(self.skipped.listed())
+        if not self.skipped.count and not listed:
+            return []
+        count = f"{self.skipped.count} of {self.records} records of {topic} were skipped"
+        if not self.skipped.count:
+            count = f"{listed} documents of {topic} were skipped before"
+        return [f"{count}: 'kotae documents problems' lists them"]
+
+    def state(self) -> dict[str, Any]:
+        """Return its part of `/state`."""
+        return {
+            "documents": self.documents,
+            "tombstones": self.tombstones,
+            "skipped": self.skipped.count,
+            "problems": self.skipped.listed(),
+        }
+
+    def restore(self, saved: Positions) -> None:
+        """Begin with what was saved with the index."""
+        self.holders.restore(saved.held)
+        self.skipped.restore(saved.skipped)
+
+    def forget(self) -> None:
+        """Begin with nothing: all records are read again."""
+        self.holders.restore({})
+        self.skipped.clear()
+
+    def refused(self, refusal: Refusal) -> None:
+        """Note a document whose text the embeddings refuse: it is found by words alone."""
+        name = (refusal.tenant, refusal.document_id)
+        self._skip(name, self._bare.get(name), f"found by words alone: {refusal.reason}")
+
+    async def _awrite_documents(self, changes: Changes) -> set[DocumentName]:
+        """Return the documents that the index refuses."""
+        refused: set[DocumentName] = set()
+        documents = changes.documents
+        if not documents:
+            return refused
+        try:
+            await self._auntil_done(partial(self._index.aupsert, documents), may_refuse=True)
+        except PermanentError:
+            # Perhaps one of them is the cause: the others must not be lost with it.
+            for document in documents:
+                name = (document.tenant, document.id)
+                try:
+                    await self._awrite_alone(document)
+                except PermanentError as error:
+                    refused.add(name)
+                    self._skip(name, changes.places[name], f"the index refuses it: {error}")
+        return refused
+
+    async def _awrite_alone(self, document: Document) -> None:
+        """Index one document.
+
+        Raises:
+            PermanentError: the index refuses it, and takes a control document before and after it.
+        """
+        write = partial(self._index.aupsert, [document])
+        try:
+            await self._auntil_done(write, may_refuse=True)
+        except PermanentError:
+            await self._auntil_done(self._atake_control)
+            try:
+                await self._auntil_done(write, may_refuse=True)
+            except PermanentError:
+                await self._auntil_done(self._atake_control)
+                raise
+
+    async def _atake_control(self) -> None:
+        await self._index.aupsert([CONTROL])
+        await self._index.adelete(CONTROL.tenant, CONTROL.id)
+
+    async def _auntil_done(self, change: Callable[[], Awaitable[None]], *, may_refuse: bool = False) -> None:
+        """Repeat a change until the index has it.
+
+        Raises:
+            PermanentError: the index refuses it as a request of its kind is refused (with `may_refuse`).
+        """
+        while True:
+            try:
+                await change()
+            except DependencyError as error:
+                if may_refuse and isinstance(error, PermanentError) and error.status in {None, *OWN_FAULTS}:
+                    raise
+                await self._waiting.apause(str(error), error.retry_after_s)
+            else:
+                self._waiting.over()
+                return
+
+    def _note_bare(self, changes: Changes) -> None:
+        if isinstance(self._index, EmbeddingIndex) and self._index.lacking:
+            self._bare |= changes.places
+        else:
+            self._bare.clear()
+
+    def _skip(self, name: DocumentName, place: tuple[int, int] | None, reason: str) -> None:
+        self.skipped.add(name, place, reason)
+        tenant, document_id = name
+        at = "" if place is None else f" (partition {place[0]}, offset {place[1]})"
+        self._hook.document_skipped(f"{document_id!r} of {tenant!r}{at}: {reason}")
