@@ -1,9 +1,12 @@
 """The message on the `documents` topic, and its key."""
 
+import re
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
 from msgspec import Meta, Struct
+
+_OTHER_FORM = re.compile(rb"[\x00-\x1f\"{\[]")
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -25,9 +28,14 @@ def document_key(tenant: str, document_id: str) -> bytes:
 def parse_document_key(key: bytes) -> tuple[str, str]:
     """Return the (tenant, document id) of a record key; raise ValueError if it is none.
 
-    JSON (`"acme/a1"`) is another form of key: `document_key` encodes the characters with which it begins.
+    JSON (`"acme/a1"`) and keys of a schema registry (a zero byte first) are other forms: `document_key`
+    encodes the characters with which they begin.
     """
-    tenant, slash, document_id = key.decode().partition("/")
-    if not (tenant and slash and document_id) or tenant[0] in '"{[':
-        raise ValueError(f"not a document key: {key!r} (expected <tenant>/<document id>)")
-    return unquote(tenant), unquote(document_id)
+    if not _OTHER_FORM.match(key):
+        try:
+            tenant, _, document_id = key.decode().partition("/")
+        except UnicodeDecodeError:
+            tenant = document_id = ""
+        if tenant and document_id:
+            return unquote(tenant), unquote(document_id)
+    raise ValueError(f"not a document key: {key!r} (expected <tenant>/<document id>)")

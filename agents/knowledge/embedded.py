@@ -113,7 +113,7 @@ class EmbeddedIndex:
                 first = point_id(document.tenant, document.id, 0)
                 if self._shard is None or self._shard.digest(first) != version:
                     changed.append(Change(document, version, await achunks(document, pacer)))
-                elif self._shard.mark(first) == REFUSED:
+                elif self._shard.field(first, VECTORS) == REFUSED:
                     self._shard.set_mark(first, DUE)  # written again, so that it is tried again
             vectors = iter(await self._dense(changed))
             if self._shard is not None:

@@ -38,7 +38,7 @@ def read_positions(directory: Path, scheme: str) -> Positions | None:
         log.info("the index in %s has the scheme %r, not %r, and is rebuilt", directory, saved.scheme, scheme)
         return None
     held = {(tenant, document_id): key for tenant, document_id, key in saved.held}
-    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks, held, saved.skipped)
+    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks, held, tuple(saved.skipped))
 
 
 def write_positions(directory: Path, scheme: str, positions: Positions) -> None:

@@ -50,8 +50,9 @@ class ShardPoint:
 
 
 class Shard:
-    """A shard on disk. Raises only `agents.errors.DependencyError`.
+    """A shard on disk, with `dense_size` numbers in a dense vector (None: without these).
 
+    Raises only `agents.errors.DependencyError`.
     The engine's optimizer is never called, because it stops the process for seconds. The loss is small:
     the one mutable segment is searched faster than optimized ones; `flush` frees space; and dense vectors,
     which would need a graph, are quantized to four bits, scanned and rescored, 50,000 in about 2 ms.
@@ -60,7 +61,6 @@ class Shard:
     def __init__(self, shard: edge.EdgeShard, dense_size: int | None) -> None:
         self._shard = shard
         self.dense_size = dense_size
-        """The length of its dense vectors; None: it has none."""
         with _translated():
             found = shard.facet(edge.FacetRequest(key=TENANT, limit=2, exact=True))
         self._tenants = {str(hit.value) for hit in found.hits}
@@ -126,18 +126,15 @@ class Shard:
 
     def digest(self, point: str) -> str:
         """Return the digest in a document's first point; "" if there is none."""
-        return self._field(point, DIGEST)
+        return self.field(point, DIGEST)
 
     def blank_digest(self, point: str) -> None:
-        """Empty the digest in a document's first point: the document is about to be replaced."""
+        """Empty the digest in a first point: its document is about to be replaced."""
         with _translated():
             self._shard.update(edge.UpdateOperation.set_payload([point], {DIGEST: ""}))
 
-    def mark(self, point: str) -> str:
-        """Return the mark of a document's missing vectors, in its first point; "" if there is none."""
-        return self._field(point, VECTORS)
-
-    def _field(self, point: str, name: str) -> str:
+    def field(self, point: str, name: str) -> str:
+        """Return a field of a point; "" if there is none."""
         with _translated():
             for record in self._shard.retrieve([point], with_payload=[name], with_vector=False):
                 return str((record.payload or {}).get(name, ""))

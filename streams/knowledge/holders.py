@@ -27,10 +27,13 @@ class Holders:
 
     def settle(self, above: "Holders") -> None:
         """Take over the changes of a layer above."""
-        for key, name in above._documents.items():
-            _put(self._documents, key, name, keep_none=self._below is not None)
-        for name, held_by in above._keys.items():
-            _put(self._keys, name, held_by, keep_none=self._below is not None)
+        self._documents |= above._documents
+        self._keys |= above._keys
+        if self._below is None:  # nothing below needs to be hidden
+            for key in [key for key, name in above._documents.items() if name is None]:
+                del self._documents[key]
+            for name in [name for name, key in above._keys.items() if key is None]:
+                del self._keys[name]
 
     def restore(self, held: Mapping[DocumentName, str]) -> None:
         """Begin with what `held` of another process told."""
@@ -108,10 +111,3 @@ def _named(key: bytes) -> DocumentName | None:
         return parse_document_key(key)
     except ValueError:
         return None
-
-
-def _put(into: dict, key: object, value: object, *, keep_none: bool) -> None:  # type: ignore[type-arg]
-    if value is None and not keep_none:
-        into.pop(key, None)
-    else:
-        into[key] = value

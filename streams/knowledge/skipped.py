@@ -31,11 +31,14 @@ class Skip:
 
 
 class Skipped:
-    """The skipped records of one feed. A record that is indexed takes the earlier one of its document away."""
+    """The skipped records of one feed. A document that is indexed after all leaves the list."""
 
     def __init__(self) -> None:
         self.count = 0
         self._listed: dict[tuple[str, str], Skip] = {}
+
+    def __contains__(self, name: tuple[str, str]) -> bool:
+        return name in self._listed
 
     def add(
         self, name: tuple[str, str], place: tuple[int, int] | None, reason: str, at: datetime | None = None

@@ -1,7 +1,8 @@
 """Watches an index that workers share, for the versions of its knowledge.
 
-Each worker reads all of `documents` for itself, from the group's committed offsets. A tenant with a new record has no version until the group has committed that record: until then,
-some searches find the old knowledge and some the new.
+Each worker reads all of `documents` for itself, from the group's committed offsets. A tenant with a new
+record has no version until the group has committed that record: until then, some searches find the old
+knowledge and some the new.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Writes the changes of records into the index, and waits for as long as its server does not take them.
 
-A record is skipped only for its own fault: it is no document, or the index refuses it while it takes a control
-document before and after it. Anything else is trouble of the server or of its settings, which may pass.
+A record is skipped only for its own fault: it is no document, or the index refuses it while it takes a
+control document before and after it. Anything else is trouble of the server or of its settings.
 """
 
 import logging
@@ -102,6 +102,8 @@ class IndexWriter:
     def refused(self, refusal: Refusal) -> None:
         """Note a document whose text the embeddings refuse: it is found by words alone."""
         name = (refusal.tenant, refusal.document_id)
+        if name in self.skipped:
+            return  # it was tried once more, after a rebalance or a restart
         self._skip(name, self._bare.get(name), f"found by words alone: {refusal.reason}")
 
     async def _awrite_documents(self, changes: Changes) -> set[DocumentName]:

@@ -24,7 +24,7 @@ STATE_FIELDS = {
     ".knowledge.partitions.*.end_at_start": "The end of this partition of `documents` at the start.",
     ".knowledge.partitions.*.next_offset": "The offset on this partition of `documents` that is read next.",
     ".knowledge.problem": "The reason why reading `documents` does not go on; null: none.",
-    ".knowledge.problems": "The documents that were skipped: `tenant`, `id`, `partition`, `offset`, `reason`, `at`.",
+    ".knowledge.problems": "Skipped documents: `tenant`, `id`, `partition`, `offset`, `reason`, `at`.",
     ".knowledge.skipped": "Records of `documents` that are no document and were left out.",
     ".knowledge.tombstones": "Documents that this process has deleted from the index.",
     ".knowledge.vectors_problem": "The reason why vectors of documents cannot be made now; null: none.",

@@ -125,15 +125,15 @@ async def end_offsets(kafka: Kafka, topic: str) -> Mapping[int, int]:
         await consumer.stop()
 
 
-async def committed_offsets(settings: Settings) -> Mapping[int, int]:
-    """The group's committed offsets on `questions`."""
+async def committed_offsets(settings: Settings, topic: str = "") -> Mapping[int, int]:
+    """The group's committed offsets on a topic; default: `questions`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(settings.worker.group_id)
     finally:
         await admin.close()
-    topic = Topics(settings.kafka.topic_prefix).questions
+    topic = topic or Topics(settings.kafka.topic_prefix).questions
     return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == topic}
 
 

@@ -1,0 +1,250 @@
+"""Documents while the embeddings' or the index's server refuses us, over a real broker: none is lost."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.http.egress import endpoint
+from agents.http.pool import HttpPool
+from agents.knowledge.embedded import EmbeddedIndex
+from agents.knowledge.embeddings import OpenAIEmbeddings
+from agents.knowledge.server import ServerIndex
+from schemas.answer import Answer
+from schemas.codec import decode_answer, encode
+from schemas.document import Document, document_key
+from schemas.question import Question
+from schemas.topics import Topics
+from streams.assembly.worker import build_worker
+from streams.knowledge.feed import KnowledgeFeed
+from streams.settings.model import Embeddings, Kafka, Knowledge, Settings
+from streams.settings.model import Worker as WorkerSettings
+from streams.telemetry.hook import Hook
+from streams.worker.life import Worker
+from tests.support.embeddings_server import EmbeddingsServer, running_embeddings
+from tests.support.engine import committed_offsets, producing, read_topic
+from tests.support.qdrant_shim import QdrantShim, running_shim
+from tests.support.system import eventually, free_port
+
+GROUP = "kotae.knowledge"
+
+
+@pytest.fixture
+async def embedder() -> AsyncIterator[EmbeddingsServer]:
+    async with running_embeddings() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def qdrant() -> Iterator[tuple[str, QdrantShim]]:
+    with running_shim() as running:
+        yield running
+
+
+async def put(kafka: Kafka, topics: Topics, *documents: Document) -> None:
+    async with producing(kafka) as producer:
+        for document in documents:
+            key = document_key(document.tenant, document.id)
+            await producer.send(topics.documents, encode(document), key=key)
+
+
+@asynccontextmanager
+async def worker_of(settings: Settings) -> AsyncIterator[Worker]:
+    worker = await asyncio.to_thread(build_worker, settings, {}, lines_dropped=lambda: 0.0)
+    running = asyncio.create_task(worker.run())
+    try:
+        await eventually(lambda: worker.ready().ok or running.done(), 60, "the worker is ready")
+        yield worker
+    finally:
+        worker.stop()
+        assert await running == 0
+
+
+class Asker:
+    """Asks one question after another, and reads the answer of each."""
+
+    def __init__(self, kafka: Kafka, topics: Topics) -> None:
+        self.kafka = kafka
+        self.topics = topics
+        self.asked = 0
+
+    async def ask(self, text: str) -> Answer:
+        question = Question(id=f"q{self.asked}", text=text)
+        self.asked += 1
+        async with producing(self.kafka) as producer:
+            await producer.send(self.topics.questions, encode(question), key=question.id.encode())
+        answers = [
+            decode_answer(r.value) for r in await read_topic(self.kafka, self.topics.answers, self.asked)
+        ]
+        return next(answer for answer in answers if answer.id == question.id)
+
+
+def quotes(answer: Answer) -> str:
+    return " ".join(citation.quote for citation in answer.citations)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("store", ["embedded", "server"])
+async def test_a_key_that_is_revoked_for_a_while_loses_no_change(
+    kafka_settings: Kafka,
+    topics: Topics,
+    embedder: EmbeddingsServer,
+    qdrant: tuple[str, QdrantShim],
+    tmp_path: Path,
+    store: str,
+    restart: bool,
+) -> None:
+    knowledge = (
+        Knowledge(path=str(tmp_path / "index"))
+        if store == "embedded"
+        else Knowledge(qdrant_url=qdrant[0], collection=f"test-{uuid.uuid4().hex}")
+    )
+    settings = Settings(
+        kafka=kafka_settings,
+        worker=WorkerSettings(group_id=f"{topics.answers}.workers", http_port=free_port()),
+        embeddings=Embeddings(base_url=embedder.url, name="meanings"),
+        knowledge=knowledge,
+    )
+    asker = Asker(kafka_settings, topics)
+    question = "How many years does the warranty last?"
+    office = Document(id="office", text="The office opens at nine.")
+    await put(kafka_settings, topics, Document(id="w", text="The warranty lasts three years."), office)
+
+    async def changed_while_revoked(worker: Worker) -> None:
+        assert "three" in quotes(await asker.ask(question))
+        embedder.status = 401
+        await put(kafka_settings, topics, Document(id="w", text="The warranty lasts five years."))
+        await eventually(lambda: worker.state()["knowledge"]["vectors_problem"], 20, "the refusal is told")
+        assert worker.state()["knowledge"]["without_vectors"] == 1
+        ready = worker.ready()
+        assert ready.ok
+        assert "1 documents have no vectors" in ready.reason
+        assert "401" in ready.reason
+        assert "five" in quotes(await asker.ask(question)), "found by words meanwhile"
+
+    async def answered_afterwards(worker: Worker) -> None:
+        embedder.status = 200
+        await eventually(lambda: not worker.state()["knowledge"]["without_vectors"], 30, "the vectors")
+        answer = await asker.ask(question)
+        assert "five" in quotes(answer)
+        assert "three" not in quotes(answer)
+        state = worker.state()["knowledge"]
+        assert (state["skipped"], state["problems"], state["vectors_problem"]) == (0, [], None)
+        await eventually(lambda: worker.ready().reason == "ready", 20, "nothing is told any more")
+
+    if restart:
+        async with worker_of(settings) as worker:
+            await changed_while_revoked(worker)
+        async with worker_of(settings) as worker:
+            assert worker.state()["knowledge"]["without_vectors"] == 1, "known from the index"
+            await answered_afterwards(worker)
+    else:
+        async with worker_of(settings) as worker:
+            await changed_while_revoked(worker)
+            await answered_afterwards(worker)
+    assert any("five" in text for texts in embedder.requests for text in texts)
+
+
+@asynccontextmanager
+async def feeding(
+    kafka: Kafka, embedder: EmbeddingsServer | None, url: str | None, hook: Hook | None = None
+) -> AsyncIterator[tuple[KnowledgeFeed, Any]]:
+    """A feed, and its index: embedded, or on the server at `url`."""
+    pool = HttpPool("embeddings", allowed={endpoint(embedder.url)} if embedder else ())
+    embeddings = OpenAIEmbeddings(pool, embedder.url, "meanings") if embedder else None
+    index: Any = (
+        await asyncio.to_thread(EmbeddedIndex.open, embeddings=embeddings)
+        if url is None
+        else ServerIndex(url, f"test-{kafka.topic_prefix}", embeddings=embeddings)
+    )
+    feed = KnowledgeFeed(kafka, index, hook or Hook(), group=f"{kafka.topic_prefix}{GROUP}" if url else None)
+    await feed.start()
+    try:
+        yield feed, index
+    finally:
+        await feed.stop()
+        await index.aclose()
+        await pool.aclose()
+
+
+@pytest.mark.parametrize("store", ["embedded", "server"])
+async def test_a_text_that_the_embeddings_refuse_alone_is_found_by_words_and_told(
+    kafka_settings: Kafka,
+    topics: Topics,
+    embedder: EmbeddingsServer,
+    qdrant: tuple[str, QdrantShim],
+    store: str,
+) -> None:
+    embedder.refuses = {"poison": 400}
+    garage = Document(id="garage", text="The automobile stands in the yard.")
+    await put(kafka_settings, topics, Document(id="p", tenant="acme", text="A bottle of poison."), garage)
+    async with feeding(kafka_settings, embedder, qdrant[0] if store == "server" else None) as (feed, index):
+        await eventually(lambda: feed.caught_up and feed.state()["problems"], 30, "the refusal")
+        await eventually(lambda: not index.lacking, 20, "the other's vectors")
+        [problem] = feed.state()["problems"]
+        assert (problem["tenant"], problem["id"], problem["partition"], problem["offset"]) == (
+            "acme",
+            "p",
+            0,
+            0,
+        )
+        assert "scripted refusal 400" in problem["reason"]
+        assert feed.state()["skipped"] == 1
+        assert (await index.asearch("default", "car", 1))[0].document_id == "garage"
+        assert (await index.asearch("acme", "bottle", 1))[0].document_id == "p"
+        assert not index.weakened
+        # Written again, it is tried again.
+        embedder.refuses = {}
+        await put(kafka_settings, topics, Document(id="p", tenant="acme", text="A bottle of poison."))
+        await eventually(lambda: not feed.state()["problems"] and not index.lacking, 20, "it is in the index")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422, 429, 500, 503])
+async def test_a_server_that_refuses_every_text_is_waited_for(
+    kafka_settings: Kafka, topics: Topics, embedder: EmbeddingsServer, status: int
+) -> None:
+    embedder.status = status
+    await put(kafka_settings, topics, Document(id="garage", text="The automobile stands in the yard."))
+    async with feeding(kafka_settings, embedder, None) as (feed, index):
+        await eventually(lambda: feed.state()["vectors_problem"], 30, "the trouble is told")
+        assert feed.caught_up
+        assert feed.waits
+        assert str(status) in feed.state()["vectors_problem"]
+        assert (await index.asearch("default", "automobile", 1))[0].document_id == "garage"
+        embedder.status = 200
+        await eventually(lambda: not index.lacking, 30, "the vectors")
+        assert (await index.asearch("default", "car", 1))[0].document_id == "garage"
+        assert feed.state()["skipped"] == 0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429, 500])
+async def test_an_index_that_refuses_everything_is_waited_for_and_nothing_is_committed(
+    kafka_settings: Kafka, topics: Topics, qdrant: tuple[str, QdrantShim], status: int
+) -> None:
+    url, shim = qdrant
+    group = f"{kafka_settings.topic_prefix}{GROUP}"
+    settings = Settings(kafka=kafka_settings, worker=WorkerSettings(group_id=group))
+
+    async def committed() -> int:
+        return sum((await committed_offsets(settings, topics.documents)).values())
+
+    await put(kafka_settings, topics, Document(id="a", text="The first."))
+    async with feeding(kafka_settings, None, url) as (feed, index):
+        await eventually(lambda: feed.caught_up, 30, "the first document")
+        shim.failing = status
+        try:
+            await put(kafka_settings, topics, Document(id="b", text="The second."))
+            await eventually(lambda: feed.state()["problem"], 30, "the trouble is told")
+            assert str(status) in feed.state()["problem"]
+            assert str(status) in " ".join(feed.notes())
+            assert await committed() == 1
+        finally:
+            shim.failing = None
+
+        await eventually(lambda: feed.state()["documents"] == 2, 30, "the second document")
+        assert feed.state()["skipped"] == 0
+        assert (await index.asearch("default", "second", 1))[0].document_id == "b"
