@@ -23,6 +23,7 @@ _COMMANDS = {
     "worker": "Answer questions from Kafka until told to stop.",
     "ask": "Ask a question over Kafka and print its answer.",
     "ingest": "Add files to the documents that answers rest on.",
+    "documents": "Look at the documents, and at those that were skipped.",
     "topics": "Create and list the topics.",
     "offsets": "Show how far the workers are and which questions are incomplete.",
     "dlq": "Look at the questions that failed, and send them back.",

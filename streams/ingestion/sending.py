@@ -1,6 +1,7 @@
 """Writes documents to their topic."""
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,12 @@ IN_FLIGHT = 500
 
 REQUEST_MAX_BYTES = DOCUMENT_MAX_BYTES - 1024
 """The topic's limit counts a whole batch, headers included."""
+
+
+INGESTED_HEADER = "kotae_ingest"
+"""The header of what `kotae ingest` wrote: `--prune` deletes nothing else."""
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 class DocumentSender:
@@ -65,18 +72,24 @@ class DocumentSender:
             await self._producer.stop()
 
     async def send(self, document: Document) -> None:
-        """Send a document; waits while `IN_FLIGHT` documents are not acknowledged."""
+        """Send a document that was ingested; waits while `IN_FLIGHT` documents are not acknowledged."""
+        name = (document.tenant, document.id)
+        await self.put(name, document_key(*name), encode(document), [(INGESTED_HEADER, b"1")])
+
+    async def put(
+        self, name: tuple[str, str], key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        """Send a record as it stands; a null value deletes the document that `key` holds."""
         assert self._producer is not None  # noqa: S101 - a context that was entered
         await self._wait_for_at_most(IN_FLIGHT - 1)
-        key = document_key(document.tenant, document.id)
         try:
-            future = await self._producer.send(self.topic, encode(document), key)
+            future = await self._producer.send(self.topic, value, key, headers=list(headers))
         except MessageSizeTooLargeError:
-            self.too_large.append((document.tenant, document.id))
+            self.too_large.append(name)
         except KafkaError as error:
             raise self._refused(error) from error
         else:
-            self._pending[future] = (document.tenant, document.id)
+            self._pending[future] = name
 
     async def _wait_for_at_most(self, most: int) -> None:
         """Wait until at most `most` documents are not acknowledged."""

@@ -83,6 +83,12 @@ def ingest_rights(kafka: Kafka) -> list[Right]:
     return _on_topics(Operation.WRITE, [Topics(kafka.topic_prefix).documents])
 
 
+def document_rights(kafka: Kafka, *, write: bool = False) -> list[Right]:
+    """Return the rights that `kotae documents list` and `show` need; `write`: to delete or retry, too."""
+    documents = [Topics(kafka.topic_prefix).documents]
+    return [*_on_topics(Operation.READ, documents), *_on_topics(Operation.WRITE, documents if write else [])]
+
+
 def offsets_rights(kafka: Kafka, group_id: str) -> list[Right]:
     """Return the rights that `kotae offsets show` needs."""
     questions = Topics(kafka.topic_prefix).questions

@@ -19,6 +19,7 @@ class Changes:
 
     Attributes:
         holders: the keys that hold documents after them.
+        records: how many there were.
         latest: the document by its name; None: it is deleted.
         places: partition and offset of the last record of each document.
         problems: document or key, place and problem of each record that is not a document.
@@ -26,6 +27,7 @@ class Changes:
     """
 
     holders: Holders
+    records: int = 0
     latest: dict[DocumentName, Document | None] = field(default_factory=dict)
     places: dict[DocumentName, tuple[int, int]] = field(default_factory=dict)
     problems: list[tuple[DocumentName, tuple[int, int], str]] = field(default_factory=list)
@@ -80,6 +82,7 @@ async def aread_changes(records: Iterable[ConsumerRecord], holders: Holders) -> 
     changes = Changes(holders.over())
     pacer = Pacer()
     for record in records:
+        changes.records += 1
         try:
             changes.take(record)
         except ValueError as error:

@@ -12,7 +12,7 @@ us. Documents do not wait for the embeddings: they are found by words until thei
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -22,6 +22,7 @@ from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
+from streams.knowledge.changes import aread_changes
 from streams.knowledge.consumer import GroupAssignments, by_number, open_consumer
 from streams.knowledge.filling import VectorFiller
 from streams.knowledge.waiting import Waiting
@@ -171,7 +172,7 @@ class KnowledgeFeed:
                 consumer.seek(partition, self._read[partition.partition])
             while True:
                 for partition, records in (await self._poll(consumer)).items():
-                    await self._writer.awrite(partition.partition, records)
+                    await self._write(partition.partition, records)
                 self._wake_filler()
                 # Not the last record's offset: compaction removes records, transactions leave markers.
                 for partition in partitions:
@@ -197,7 +198,7 @@ class KnowledgeFeed:
                     assigned.new = False
                     await self._take_over()
                 for partition, records in polled.items():
-                    await self._writer.awrite(partition.partition, records)
+                    await self._write(partition.partition, records)
                     await self._commit(consumer, partition, records[-1].offset + 1)
                     assigned.reread.pop(partition.partition, None)
                 if consumer.assignment():
@@ -223,6 +224,9 @@ class KnowledgeFeed:
         )
         self._waiting.over()
         return polled
+
+    async def _write(self, partition: int, records: Collection[ConsumerRecord]) -> None:
+        await self._writer.awrite(partition, await aread_changes(records, self._writer.holders))
 
     async def _take_over(self) -> None:
         """Learn what the reader before us knew of a shared index."""

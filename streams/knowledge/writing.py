@@ -5,18 +5,16 @@ control document before and after it. Anything else is trouble of the server or 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
-
-from aiokafka import ConsumerRecord
 
 from agents.errors import DependencyError, PermanentError
 from agents.knowledge.index import DocumentName, EmbeddingIndex, Index, KeyedIndex, Positions
 from agents.knowledge.vectors import CONTROL_TEXT, OWN_FAULTS, Refusal
 from agents.knowledge.version import KnowledgeVersions
 from schemas.document import Document
-from streams.knowledge.changes import Changes, aread_changes
+from streams.knowledge.changes import Changes
 from streams.knowledge.holders import Holders
 from streams.knowledge.skipped import Skipped
 from streams.knowledge.waiting import Waiting
@@ -48,10 +46,9 @@ class IndexWriter:
         # Where the documents that may still lack their vectors come from.
         self._bare: dict[DocumentName, tuple[int, int]] = {}
 
-    async def awrite(self, partition: int, records: Collection[ConsumerRecord]) -> None:
-        """Index the records of one partition. Returns when all are in the index, or skipped."""
-        changes = await aread_changes(records, self.holders)
-        self.records += len(records)
+    async def awrite(self, partition: int, changes: Changes) -> None:
+        """Write the changes that records of a partition make to `holders`; wait until the index has them."""
+        self.records += changes.records
         self._versions.changing(changes.marks)
         for name, place, problem in changes.problems:
             self._skip(name, place, f"not a document: {problem}")
