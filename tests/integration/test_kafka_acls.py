@@ -16,6 +16,7 @@ from streams.kafka.authorization import (
     Right,
     ask_rights,
     dead_letter_rights,
+    document_rights,
     ingest_rights,
     list_rights,
     offsets_rights,
@@ -82,6 +83,7 @@ async def test_each_command_works_with_its_rights_and_no_more(
         [
             *ask_rights(asker, streaming=True),
             *ingest_rights(asker),
+            *document_rights(asker, write=True),
             *offsets_rights(asker, GROUP),
             *dead_letter_rights(asker, redrive=True),
         ],
@@ -102,6 +104,10 @@ async def test_each_command_works_with_its_rights_and_no_more(
         shown = await asyncio.to_thread(kotae, asker, "offsets", "show", "--json")
         assert shown.returncode == 0, shown.stderr
         assert orjson.loads(shown.stdout)
+        for arguments in (["list"], ["retry", "default/warranty"], ["delete", "default/warranty"]):
+            done = await asyncio.to_thread(kotae, asker, "documents", *arguments)
+            assert "uthoriz" not in done.stderr
+            assert "allow" not in done.stderr, done.stderr
         listed = await asyncio.to_thread(kotae, asker, "dlq", "list", "--json")
         assert (listed.returncode, listed.stdout.strip()) == (0, "[]"), listed.stderr
         assert await program.stop() == 0, program.output
@@ -139,7 +145,9 @@ async def acreate_reply(broker: SecuredBroker, prefix: str) -> None:
     await admin.close()
 
 
-@pytest.mark.parametrize("command", ["worker", "ask", "ingest", "offsets", "dlq", "create", "list"])
+@pytest.mark.parametrize(
+    "command", ["worker", "ask", "ingest", "documents", "offsets", "dlq", "create", "list"]
+)
 async def test_without_any_right_each_command_says_so_in_one_line(
     secured_broker: SecuredBroker, prefix: str, command: str, tmp_path: Path
 ) -> None:
@@ -150,6 +158,7 @@ async def test_without_any_right_each_command_says_so_in_one_line(
         "worker": ["worker"],
         "ask": ["ask", "What?"],
         "ingest": ["ingest", str(tmp_path / "a.md")],
+        "documents": ["documents", "list"],
         "offsets": ["offsets", "show"],
         "dlq": ["dlq", "list"],
         "create": ["topics", "create"],
