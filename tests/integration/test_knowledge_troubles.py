@@ -14,6 +14,7 @@ from agents.http.pool import HttpPool
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.embeddings import OpenAIEmbeddings
 from agents.knowledge.server import ServerIndex
+from agents.knowledge.version import KnowledgeVersions
 from schemas.answer import Answer
 from schemas.codec import decode_answer, encode
 from schemas.document import Document, document_key
@@ -151,7 +152,10 @@ async def test_a_key_that_is_revoked_for_a_while_loses_no_change(
 
 @asynccontextmanager
 async def feeding(
-    kafka: Kafka, embedder: EmbeddingsServer | None, url: str | None, hook: Hook | None = None
+    kafka: Kafka,
+    embedder: EmbeddingsServer | None,
+    url: str | None,
+    versions: KnowledgeVersions | None = None,
 ) -> AsyncIterator[tuple[KnowledgeFeed, Any]]:
     """A feed, and its index: embedded, or on the server at `url`."""
     pool = HttpPool("embeddings", allowed={endpoint(embedder.url)} if embedder else ())
@@ -161,7 +165,8 @@ async def feeding(
         if url is None
         else ServerIndex(url, f"test-{kafka.topic_prefix}", embeddings=embeddings)
     )
-    feed = KnowledgeFeed(kafka, index, hook or Hook(), group=f"{kafka.topic_prefix}{GROUP}" if url else None)
+    group = f"{kafka.topic_prefix}{GROUP}" if url else None
+    feed = KnowledgeFeed(kafka, index, Hook(), group=group, versions=versions)
     await feed.start()
     try:
         yield feed, index
@@ -248,3 +253,28 @@ async def test_an_index_that_refuses_everything_is_waited_for_and_nothing_is_com
         await eventually(lambda: feed.state()["documents"] == 2, 30, "the second document")
         assert feed.state()["skipped"] == 0
         assert (await index.asearch("default", "second", 1))[0].document_id == "b"
+
+
+async def test_a_shared_index_knows_which_key_holds_a_document_when_another_worker_reads_on(
+    kafka_settings: Kafka, topics: Topics, qdrant: tuple[str, QdrantShim]
+) -> None:
+    async def write(*records: tuple[bytes, bytes | None]) -> None:
+        async with producing(kafka_settings) as producer:
+            for key, value in records:
+                await producer.send(topics.documents, value, key=key)
+
+    watched = KnowledgeVersions()
+    gull, tern = (Document(id=name, tenant="acme", text=f"A {name}.") for name in ("gull", "tern"))
+    await write((b'"acme/gull"', encode(gull)), (b"7", encode(tern)))
+    async with feeding(kafka_settings, None, qdrant[0]) as (feed, index):
+        await eventually(lambda: feed.caught_up and feed.state()["documents"] == 2, 30, "the documents")
+    async with feeding(kafka_settings, None, qdrant[0], versions=watched) as (feed, index):
+        await eventually(lambda: feed.caught_up and watched.of("acme"), 30, "the second reader")
+        before = watched.of("acme")
+        await write(
+            (b'"acme/gull"', None), (b"7", encode(Document(id="owl", tenant="other", text="An owl.")))
+        )
+        await eventually(lambda: feed.state()["tombstones"] == 2, 30, "both deletions")
+        assert await index.asearch("acme", "gull tern", 5) == []
+        assert (await index.asearch("other", "owl", 5))[0].document_id == "owl"
+        await eventually(lambda: watched.of("acme") not in {None, before}, 30, "another version")
