@@ -12,24 +12,12 @@ from msgspec import Struct
 from agents.errors import BadOutputError, TransientError
 from agents.http.problems import error_told, is_error, told_by
 from agents.json_values import mended, read_json, unrounded
+from agents.models.finish import BROKEN, CUT, FILTERED, named_reason
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from agents.models.thoughts import ThoughtFilter
 from agents.models.tool_calls import entries_of
 from schemas.answer import Usage
 
-_NO_REASON = {"", "null", "none"}
-_CUT = {
-    *("length", "max_tokens", "max_length", "max_output_tokens", "max_new_tokens", "model_length"),
-    *("token_limit", "model_context_window_exceeded"),
-}
-_FILTERED = {
-    *("content_filter", "content_filtered", "content-filter", "safety", "recitation", "blocklist", "spii"),
-    *("prohibited_content", "sensitive", "refusal", "guardrail_intervened", "image_safety"),
-}
-_BROKEN = {
-    *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "insufficient_system_resource"),
-    *("timeout", "server_error"),
-}
 _THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
 _REPEAT_MIN = 8
 """Characters of the shortest text that counts as a repetition when a stream's last piece repeats it all."""
@@ -59,20 +47,26 @@ def read_reply(dependency: str, body: bytes, *, thinks_first: bool = False) -> R
     """Return the reply in a body: one JSON object, or a stream of events that was not asked for."""
     reading = ReplyReading(dependency, thinks_first=thinks_first)
     if body[:1] != b"{" and begins_events(body):
-        decoder = EventDecoder()
-        for event in [*decoder.feed(body), *decoder.close()]:
-            reading.feed(event)
-            if reading.done:
-                break
-        return reading.reply()
+        return _read_events(reading, body)
     try:
         content = read_json(body)
     except ValueError as error:
+        if body.lstrip().startswith(b"{") and b"\n" in body.strip():
+            return _read_events(reading, body)  # of bare lines
         told = told_by(body) or f"{error}"
         raise BadOutputError(dependency, f"did not answer in JSON: {told}") from error
     if not isinstance(content, dict):
         raise BadOutputError(dependency, "did not answer with a JSON object")
     reading.take(unrounded(content, body), whole=True)
+    return reading.reply()
+
+
+def _read_events(reading: "ReplyReading", body: bytes) -> Reply:
+    decoder = EventDecoder()
+    for event in [*decoder.feed(body), *decoder.close()]:
+        reading.feed(event)
+        if reading.done:
+            break
     return reading.reply()
 
 
@@ -145,14 +139,14 @@ class ReplyReading:
 
     def close(self) -> str:
         """Return the rest of the answer after the last event; a text that repeats the whole is none."""
-        return self._filter.close(cut=self._finish in _CUT)
+        return self._filter.close(cut=self._finish in CUT)
 
     def reply(self) -> Reply:
         """Return the whole after its end; BadOutputError: the stream ended before the answer did."""
         if not self._ended:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
         told = self._filter
-        cut = self._finish in _CUT
+        cut = self._finish in CUT
         told.close(cut=cut)
         text = told.text
         calls = self._calls
@@ -166,7 +160,7 @@ class ReplyReading:
             refusal=mended("".join(self._refusal)).strip() if self._refusal else "",
             # Reasoning that the text opened and did not close has swallowed the rest of an answer.
             cut=cut or (told.cut and bool(text.strip())),
-            filtered=self._finish in _FILTERED,
+            filtered=self._finish in FILTERED,
             wants_calls=self._finish in {"tool_calls", "function_call", "tool_use"},
             thought=self._thought or told.thought,
             opened_before=told.opened_before,
@@ -182,10 +176,10 @@ class ReplyReading:
         return error_told(self._dependency, content, "failed midway")
 
     def _end(self, reason: Any) -> None:
-        named = reason.strip().lower() if isinstance(reason, str) else ""
-        if named in _NO_REASON:
+        named = named_reason(reason)
+        if not named:
             return
-        if named in _BROKEN:
+        if named in BROKEN:
             raise TransientError(self._dependency, f"broke the answer off: {named}")
         self._finish, self._ended = named, True
 

@@ -39,6 +39,11 @@ _QUOTES = "`'\"‘“«"
 _RECIPIENT = re.compile(r"\bto=([\w.:-]+)")
 
 
+# Harmony's channels without its marks, which some servers take out: `analysisHm.assistantfinalYes.`
+_BARE_CHANNEL = re.compile(r"analysis(?=[A-Z])")
+_BARE_BEGIN, _BARE_FINAL = "analysis", "assistantfinal"
+
+
 class _State(Enum):
     SAYING = auto()
     WITHHELD = auto()
@@ -62,6 +67,7 @@ class ThoughtFilter:
         self.opened_before = False
         self.calls: list[tuple[str, str]] = []
         self._state = _State.WITHHELD if thinks_first else _State.SAYING
+        self._opening: str | None = ""
         self._pending = ""
         self._before = ""
         self._said: list[str] = []
@@ -81,6 +87,8 @@ class ThoughtFilter:
 
     def feed(self, piece: str) -> str:
         """Return the parts of the answer that this piece completes."""
+        if self._opening is not None and not (piece := self._opened(piece)):
+            return ""
         if self._state is _State.SAYING and not (self._pending or self._fresh or _SIGNS.search(piece)):
             if piece:
                 self._said.append(piece)
@@ -90,13 +98,22 @@ class ThoughtFilter:
 
     def feed_whole(self, text: str) -> str:
         """Return the answer in a whole text, of which only `close` may follow."""
-        if self._state is _State.SAYING and not (_MARK.search(text) or SURROGATE.search(text)):
-            self._said.append(text := text.lstrip())
-            return text
-        return self._read(text, final=True)
+        text = text.lstrip()
+        if not _BARE_CHANNEL.match(text):
+            self._opening = None
+            if self._state is _State.SAYING and not (_MARK.search(text) or SURROGATE.search(text)):
+                self._said.append(text)
+                return text
+        return self.feed(text)
 
     def close(self, *, cut: bool = False) -> str:
         """Return the rest of the answer at the end of the text; `cut`: the server cut the text short."""
+        if opening := self._opening:
+            if _BARE_CHANNEL.match(opening):
+                self.thought = True
+            else:
+                self._pending = opening
+        self._opening = None
         if self._state is _State.SAYING and not (self._pending or self._before):
             return ""
         told = self._read(self._pending, final=True)
@@ -111,6 +128,21 @@ class ThoughtFilter:
             # A closing mark at the very end, after an answer whose reasoning had marks of its own.
             self._said = [self._before]
         return told
+
+    def _opened(self, piece: str) -> str:
+        """Return the text behind channels without marks, once it is clear whether it begins with one."""
+        before = self._opening or ""
+        self._opening = text = before + piece if before else piece.lstrip()
+        if _BARE_CHANNEL.match(text):
+            final = text.find(_BARE_FINAL, max(0, len(before) - len(_BARE_FINAL)))
+            if final < 0:
+                return ""
+            self.thought = True
+            text = text[final + len(_BARE_FINAL) :]
+        elif len(text) <= len(_BARE_BEGIN) and _BARE_BEGIN.startswith(text):
+            return ""
+        self._opening = None
+        return text
 
     def _read(self, text: str, *, final: bool) -> str:
         told: list[str] = []

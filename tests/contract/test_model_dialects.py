@@ -225,6 +225,7 @@ STREAMS = [
     ],
     [*WORDS, chunk({"content": ANSWER}, "stop"), DONE],
     [*WORDS, chunk({"content": ANSWER}), *END],
+    [piece.removeprefix(b"data: ") for piece in (*WORDS, END[0])],
     [b"event: ping\ndata: {}\n\n", *WORDS, *END],
 ]
 TYPES: list[Mapping[str, str]] = [EVENTS, {"Content-Type": "text/plain"}, JSON, {"X-A": "b"}]

@@ -30,6 +30,10 @@ CASES = [
     ("<|channel|>final<|message|>A<|end|>", "A"),
     ("A<|im_end|>\n<|im_start|>user\nB", "A"),
     ("<think>a</think>B</think>", "B"),
+    ("analysisHm [2].assistantfinalA [1].", "A [1]."),
+    ("analysisHm.", ""),
+    ("analysis", "analysis"),
+    ("analysis of A", "analysis of A"),
 ]
 
 
@@ -70,6 +74,8 @@ def test_calls_in_the_harmony_format_are_kept_apart() -> None:
 
 
 MARKS = [
+    "analysisA",
+    "assistantfinal",
     "<think>",
     "</think>",
     "<|channel|>",
