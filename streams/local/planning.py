@@ -1,8 +1,9 @@
 """Plans tool calls by matching the question with the tools that are offered. Pure.
 
 A tool is called if the question holds a value for every required argument, and either an expression that
-only this tool can compute, or enough significant words of the tool's description. A question may lead to
-several calls, even of one tool.
+only this tool can compute, or enough significant words of the tool's description. A tool that changes
+something is called only if the question asks for that. A question may lead to several calls, even of one
+tool.
 """
 
 from collections.abc import Sequence, Set
@@ -12,6 +13,7 @@ from typing import Any
 
 from agents.models.evidence import asked_terms, term_key, term_keys, term_weight
 from agents.sentences import terms
+from streams.local.actions import asks_for, changes_of
 from streams.local.filling import Certainty, Value, find_values
 from streams.local.spotting import FUNCTION_WORDS
 
@@ -38,6 +40,8 @@ class _Tool:
     properties: dict[str, dict[str, Any]]
     required: frozenset[str]
     keys: frozenset[str]
+    changes: frozenset[int]
+    """The kinds of change that it makes; none if it only reads."""
 
 
 def match_tools(question: str, offers: Sequence[dict[str, Any]]) -> list[MatchedCall]:
@@ -47,6 +51,8 @@ def match_tools(question: str, offers: Sequence[dict[str, Any]]) -> list[Matched
 
 
 def _match(question: str, tool: _Tool) -> list[MatchedCall]:
+    if tool.changes and not asks_for(question, tool.changes):
+        return []
     found = {name: find_values(name, schema, question, tool.keys) for name, schema in tool.properties.items()}
     if any(not found[name] and "default" not in tool.properties[name] for name in tool.required):
         return []
@@ -113,6 +119,7 @@ def _read_offer(offer: dict[str, Any]) -> _Tool | None:
         words += [name.replace("_", " "), str(about.get("description", ""))]
     return _Tool(
         name=function["name"],
+        changes=changes_of(function["name"], str(function.get("description", ""))),
         properties=properties,
         required=frozenset(required if isinstance(required, list) else ()) & properties.keys(),
         keys=frozenset(term_keys("\n".join(words))),
