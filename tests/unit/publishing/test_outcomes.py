@@ -1,9 +1,10 @@
 import pytest
 
-from schemas.answer import AnswerError
-from schemas.codec import InvalidError, Salvaged, decode_answer, decode_trace, encode
+from schemas.answer import AnswerError, Usage
+from schemas.codec import InvalidError, Salvaged, decode_answer, decode_delta, decode_trace, encode
 from schemas.errors import ErrorCode
-from schemas.event import StageTrace
+from schemas.event import AnswerDelta, StageTrace
+from schemas.headers import delta_headers
 from schemas.question import Question
 from streams.publishing.outcomes import TRUNCATED_BYTES
 from streams.publishing.records import Outcome
@@ -64,7 +65,10 @@ def test_a_failed_answer_has_its_record_as_a_dead_letter() -> None:
         (Salvaged("q"), b"k", ("q", "q", "default")),
         (Salvaged(), b"k", ("t.questions/4/9", "k", "default")),
         (Salvaged(), b"\xff", ("t.questions/4/9", "t.questions/4/9", "default")),
-        (Salvaged(), b"k" * 200, ("t.questions/4/9", "t.questions/4/9", "default")),
+        (Salvaged(), b"k" * 128, ("t.questions/4/9", "k" * 128, "default")),
+        (Salvaged(), b"k" * 129, ("t.questions/4/9", "t.questions/4/9", "default")),
+        (Salvaged(), "😀".encode() * 128, ("t.questions/4/9", "😀" * 128, "default")),
+        (Salvaged(), "😀".encode() * 129, ("t.questions/4/9", "t.questions/4/9", "default")),
         (Salvaged(), None, ("t.questions/4/9", "t.questions/4/9", "default")),
     ],
 )
@@ -85,6 +89,7 @@ def test_a_question_that_failed_early_has_its_metadata_echoed() -> None:
         inquiry(asked=asked), ErrorCode.EXPIRED_BEFORE_START, "deadline", "late", exception="Expired"
     )
     assert (made.message.id, made.message.tenant, made.message.metadata) == ("q", "acme", {"a": 1})
+    assert made.message.created_at == NOW
 
 
 def test_an_answer_that_is_too_large_fails_and_keeps_its_metadata_if_it_fits() -> None:
@@ -95,6 +100,34 @@ def test_an_answer_that_is_too_large_fails_and_keeps_its_metadata_if_it_fits() -
     assert made.dead_letter is not None
     assert dict(made.dead_letter.headers)["qa.dlq.disposition"] == b"too_large"
     assert len(made.answer.value or b"") < 2000
+
+
+def test_an_answer_that_is_too_large_keeps_all_but_what_made_it_so() -> None:
+    usage, timings = Usage(prompt_tokens=5), {"total": 7.0}
+    whole = answer(text="x" * 3000, usage=usage, model="m", timings_ms=timings)
+    made = outcomes(max_bytes=2000).answered(inquiry(), whole)
+    assert made.message == answer(
+        status="failed",
+        text="",
+        error=AnswerError(ErrorCode.TOO_LARGE, "publish", "the answer is larger than its topic accepts"),
+        usage=usage,
+        model="m",
+        timings_ms=timings,
+    )
+    assert made.dead_letter is not None
+    found = dict(made.dead_letter.headers)
+    assert found["__connect.errors.exception.class.name"] == b"MessageSizeTooLargeError"
+    assert made.trace is not None
+    assert decode_trace(made.trace.value or b"").stages == ()
+
+
+def test_a_piece_of_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -> None:
+    asked = inquiry(headers=(("correlation_id", b"7"),))
+    delta = AnswerDelta(question_id="q", conversation_id="c", epoch=1, sequence=2, text="Yes")
+    record = outcomes().delta(asked, delta)
+    assert (record.topic, record.key, record.partition) == ("t.answers.deltas", b"c", 4)
+    assert decode_delta(record.value or b"") == delta
+    assert record.headers == delta_headers(asked.request, delta, asked.source, NOW)
 
 
 def test_metadata_and_headers_that_are_too_large_are_left_out() -> None:
@@ -131,12 +164,21 @@ def test_a_dead_letter_that_is_too_large_keeps_its_beginning_and_names_the_recor
     letter = smaller.dead_letter
     assert letter is not None
     assert (letter.key, letter.value) == (None, b"v" * TRUNCATED_BYTES)
+    assert (letter.topic, letter.partition) == ("t.questions.dlq", 4)
     found = dict(letter.headers)
     assert "h" not in found
     assert found["qa.dlq.disposition"] == b"truncated"
     assert found["__connect.errors.partition"] == b"4"
     assert smaller.answer is first.answer
     assert outcomes().shrink(smaller, True) is smaller
+
+
+@pytest.mark.parametrize(("size", "kept"), [(TRUNCATED_BYTES, True), (TRUNCATED_BYTES + 1, False)])
+def test_a_truncated_dead_letter_keeps_its_key_if_it_is_short(size: int, kept: bool) -> None:
+    asked = inquiry(key=b"k" * size, value=None)
+    letter = outcomes().shrink(outcomes().answered(asked, failed_answer()), True).dead_letter
+    assert letter is not None
+    assert (letter.key, letter.value) == (b"k" * size if kept else None, b"")
 
 
 def test_a_dead_letter_whose_headers_are_too_large_goes_without_them() -> None:

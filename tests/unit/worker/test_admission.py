@@ -137,6 +137,8 @@ def test_when_all_tenants_are_late_a_tenant_with_one_question_is_refused_too() -
         for n in range(60)
     ]
     assert verdicts[-1] == "overloaded"
+    assert admission.overloaded("another", START + 6)
+    assert not admission.overloaded("another", START + 6 + 2 * WINDOW_S)
 
 
 def test_tenants_that_stop_asking_are_forgotten() -> None:
@@ -180,6 +182,23 @@ def test_a_question_refused_for_overload_is_told_how_much_time_was_left() -> Non
     assert (
         said == "too many questions wait: the 1.2 seconds left for this one are too short for a good answer"
     )
+
+
+@pytest.mark.parametrize(
+    ("left_s", "words"),
+    [
+        (0.9, "900 ms"),
+        (1.0, "1.0 seconds"),
+        (119.5, "119.5 seconds"),
+        (120.0, "2 minutes"),
+        (5_400.0, "90 minutes"),
+        (7_200.0, "2 hours"),
+        (172_799.0, "48 hours"),
+        (172_800.0, "2 days"),
+    ],
+)
+def test_a_time_is_told_in_the_largest_unit_of_which_there_are_two(left_s: float, words: str) -> None:
+    assert f"the {words} left for this one" in refusal("overloaded", 0.0, left_s)[1]
 
 
 @given(st.floats(-1e11, START))
