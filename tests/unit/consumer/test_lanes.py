@@ -143,6 +143,28 @@ def test_a_dropped_partition_leaves_nothing_behind() -> None:
     assert taken(lanes) == "again"
 
 
+def names(items: list[Item]) -> list[str]:
+    return [item.name for item in items]
+
+
+def test_no_more_wanted_records_are_taken_than_asked_for_over_all_partitions() -> None:
+    lanes: Lanes[Item] = Lanes()
+    for key in range(3):
+        for partition in range(2):
+            lanes.add(partition, key, Item(f"{partition}.{key}"))
+    assert names(lanes.take_if(lambda _: True, 2)) == ["0.0", "0.1"]
+    assert names(lanes.take_if(lambda _: True, 3)) == ["0.2", "1.0", "1.1"]
+    assert names(lanes.take_if(lambda _: True, 9)) == ["1.2"]
+
+
+def test_wanted_records_are_found_behind_a_partition_that_has_none() -> None:
+    lanes: Lanes[Item] = Lanes()
+    for partition in range(3):
+        lanes.add(partition, b"k", Item(f"{partition}"))
+    assert names(lanes.take_if(lambda item: item.name == "2", 9)) == ["2"]
+    assert [taken(lanes), taken(lanes), taken(lanes)] == ["0", "1", None]
+
+
 def test_a_tenant_without_records_for_a_while_is_forgotten() -> None:
     lanes: Lanes[Item] = Lanes()
     item = Item("a")

@@ -162,6 +162,50 @@ def test_a_tenant_has_no_more_than_its_share_of_the_slots_while_there_are_others
     assert [work.tenant for work in made.take(8)] == ["loud"]
 
 
+def test_wanted_records_start_though_no_slot_is_free_but_not_during_a_rebalance() -> None:
+    made = Assignment(Intake(max_in_flight=1, max_buffered=100, max_bytes=10**6))
+    made.assign([0], 1)
+    made.recover(Recovered(0, 0, None))
+    poll(made, *range(5))
+    assert offsets(made.take(9)) == [0]
+    made.hold()
+    assert made.take_if(lambda _: True, 9) == []
+    made.assign([0], 1)
+    found = made.take_if(lambda _: True, 3)
+    assert offsets(found) == [1, 2, 3]
+    assert set(found) < set(made.partitions[0].running)
+    assert made.lanes.running("a") == 4
+
+
+def test_a_wanted_record_that_is_held_back_is_not_counted_as_running(
+    assignment: Assignment, partition: Partition
+) -> None:
+    poll(assignment, 0, 1)
+    partition.ceiling = 0
+    assert offsets(assignment.take_if(lambda _: True, 9)) == [0]
+    assert offsets(partition.held_back) == [1]
+    assert assignment.lanes.running("a") == 1
+
+
+def test_a_record_whose_outcome_waits_gives_its_slot_back_once(assignment: Assignment) -> None:
+    poll(assignment, 0)
+    [work] = assignment.take(1)
+    assignment.free_slot(work)
+    assert (assignment.intake.running, assignment.lanes.running("a")) == (0, 0)
+    assignment.finish(work)
+    assert (assignment.intake.running, assignment.intake.in_flight, assignment.lanes.running("a")) == (
+        0,
+        0,
+        0,
+    )
+
+
+def test_the_gate_of_a_partition_that_is_not_ours_is_lost(assignment: Assignment) -> None:
+    assert assignment.gate_of(0) is assignment.partitions[0].gate
+    assert assignment.gate_of(7).lost
+    assert not assignment.gate_of(7).open
+
+
 def test_a_tenant_that_is_alone_has_all_the_slots() -> None:
     made = Assignment(Intake(max_in_flight=8, max_buffered=100, max_bytes=10**6, tenant_share=0.5))
     made.assign([0], 1)

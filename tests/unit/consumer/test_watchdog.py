@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,8 @@ def test_a_consumer_that_no_rebuild_mends_is_given_up(broken: Break, limit_s: fl
     told = [verdict for verdict in verdicts(dog, consumer, 5 * 150) if verdict.action != "ok"]
     assert [verdict.action for verdict in told[:3]] == ["rebuild", "rebuild", "dead"]
     assert "2 new consumers" in told[2].detail
+    assert told[2].symptom is not None
+    assert told[2].symptom == told[0].symptom
 
 
 @BREAKS
@@ -209,6 +212,71 @@ def test_a_broker_that_was_away_leaves_no_symptom_behind() -> None:
     assert set(actions(dog, consumer, 50)) == {"ok"}, "it has its time to join again"
     consumer.mend()
     assert set(actions(dog, consumer, 600)) == {"ok"}
+
+
+def seen_at(now: float, **fields: Any) -> Observation:
+    """An observation of a consumer that has just polled, joined and has nothing to read."""
+    whole: dict[str, Any] = {
+        "polled_at": now,
+        "ended": "",
+        "joined": True,
+        "epoch": 1,
+        "positions": {},
+        "ends": {0: 1000},
+    }
+    return Observation(now, **(whole | fields))
+
+
+def test_an_observation_counts_up_to_the_longest_gap() -> None:
+    dog = Watchdog(LIMITS)
+    dog.observe(seen_at(0.0))
+    assert dog.observe(seen_at(20.0, ended="its poll has ended")).action == "rebuild"
+    assert dog.observe(seen_at(40.1, ended="its poll has ended")).action == "ok"
+
+
+def test_a_new_consumer_that_has_not_polled_is_not_forgiven() -> None:
+    dog = Watchdog(LIMITS)
+    dog.observe(seen_at(0.0))
+    actions = []
+    for at in range(10, 60, 20):
+        actions.append(dog.observe(seen_at(at, polled_at=0.0, ended="its poll has ended")).action)
+        dog.observe(seen_at(at + 10.0, polled_at=0.0))
+    assert actions == ["rebuild", "rebuild", "dead"]
+
+
+def test_a_consumer_out_of_its_group_is_not_expected_to_poll() -> None:
+    dog = Watchdog(replace(LIMITS, polls_s=30, rejoin_s=100))
+    for at in range(0, 100, 10):
+        assert dog.observe(seen_at(at, polled_at=0.0, joined=False)).action == "ok"
+    assert dog.observe(seen_at(100.0, polled_at=0.0)).action == "ok", "the time to poll begins when it joins"
+
+
+@pytest.mark.parametrize("gained", [0, 1])
+def test_a_partition_is_stuck_after_the_limit_unless_its_position_moves(gained: int) -> None:
+    dog = Watchdog(LIMITS)
+    dog.observe(seen_at(0.0))
+    told = [dog.observe(seen_at(10.0 * n, positions={0: gained * n})).action for n in range(1, 30)]
+    # First seen at 10 s: 60 s later is the limit itself.
+    assert told.index("rebuild") == 7 if not gained else set(told) == {"ok"}
+
+
+def test_a_consumer_that_moves_forward_is_forgiven_though_it_lags() -> None:
+    dog = Watchdog(LIMITS)
+    for n in range(50):
+        seen = seen_at(10.0 * n, positions={0: n}, ended="its poll has ended" if n % 10 == 9 else "")
+        assert dog.observe(seen).action == ("rebuild" if n % 10 == 9 else "ok")
+
+
+def test_a_rebalance_begins_the_time_of_a_partition_anew() -> None:
+    dog = Watchdog(LIMITS)
+    for n in range(30):
+        assert dog.observe(seen_at(10.0 * n, positions={0: 5}, epoch=n // 5)).action == "ok"
+
+
+def test_a_partition_whose_end_is_not_known_is_not_stuck() -> None:
+    dog = Watchdog(LIMITS)
+    for n in range(30):
+        assert dog.observe(seen_at(10.0 * n, positions={7: 5})).action == "ok"
 
 
 histories = st.lists(

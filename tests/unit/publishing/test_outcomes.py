@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from schemas.answer import AnswerError, Usage
@@ -56,6 +58,30 @@ def test_a_failed_answer_has_its_record_as_a_dead_letter() -> None:
     assert found["__connect.errors.offset"] == b"9"
     assert found["__connect.errors.exception.message"] == b"gone"
     assert found["qa.dlq.disposition"] == b"model_unavailable"
+
+
+def test_a_dead_letter_names_the_failure_and_lies_on_its_questions_partition() -> None:
+    letter = outcomes().answered(inquiry(), failed_answer()).dead_letter
+    assert letter is not None
+    assert letter.partition == 4
+    found = dict(letter.headers)
+    assert found["__connect.errors.stage"] == b"generate"
+    assert found["__connect.errors.exception.class.name"] == b"StageFailed"
+    assert found["qa.dlq.attempts"] == b"1"
+
+
+def test_a_failed_answer_that_names_no_error_has_an_internal_one_in_its_dead_letter() -> None:
+    letter = outcomes().answered(inquiry(), answer(status="failed", text="")).dead_letter
+    assert letter is not None
+    found = dict(letter.headers)
+    assert found["qa.dlq.disposition"] == b"internal"
+    assert (found["__connect.errors.stage"], found["__connect.errors.exception.message"]) == (b"", b"")
+
+
+def test_a_dead_letter_without_all_headers_of_its_record_says_so() -> None:
+    letter = outcomes().answered(replace(inquiry(), headers_lost=True), failed_answer()).dead_letter
+    assert letter is not None
+    assert dict(letter.headers)["qa.dlq.disposition"] == b"headers_lost"
 
 
 @pytest.mark.parametrize(
