@@ -168,6 +168,7 @@ def test_a_map_names_no_more_than_a_reader_can_hold(done: int, stripped: bool) -
         pytest.param(2, b"\0\x80\x80\x80\x01" * 2, id="more than a map may name"),
         pytest.param(1, b"\xff" * 40_000, id="a bitset longer than any"),
         pytest.param(0x81, zlib.compress(bytes(10**7), 9, wbits=-15), id="a deflated bomb"),
+        pytest.param(0x82, zlib.compress(bytes(2**17), 9, wbits=-15), id="a deflated bomb of runs"),
         pytest.param(0x81, zlib.compress(b"abc", wbits=-15)[:-1], id="deflated and cut"),
         pytest.param(0x81, zlib.compress(b"abc", wbits=-15) + b"x", id="deflated and more"),
         pytest.param(0x81, b"\xff\xff", id="not deflated"),
