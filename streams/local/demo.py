@@ -128,7 +128,9 @@ class DemoSystem:
         kafka = self._settings.kafka
         if self._own_cluster:
             kafka = msgspec.structs.replace(kafka, topic_prefix=f"{kafka.topic_prefix}{PREFIX}")
-            self._say(f"your cluster at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}* until the end")
+            self._say(
+                f"your cluster at {kafka.bootstrap_servers}, topics {kafka.topic_prefix}* until the end"
+            )
             stack.push_async_callback(self._remove_topics, kafka)
         elif can_run_kafka():
             self._say("cluster: Apache Kafka on this machine, from Maven's jars")
