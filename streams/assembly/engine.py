@@ -14,7 +14,7 @@ from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovery
-from streams.kafka.options import client_options
+from streams.kafka.options import COMMITTED, client_options
 from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.gate import Gate
 from streams.publishing.journal import KafkaJournal
@@ -130,6 +130,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
     def open_consumer() -> Any:
         return AIOKafkaConsumer(
             **options,
+            **COMMITTED,
             group_id=worker.group_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -10,7 +10,7 @@ from streams.assembly.cache import watch_cache
 from streams.assembly.engine import build_engine, build_parts, rebalance_timeout_s
 from streams.assembly.stores import STORES, VectorStore
 from streams.consumer.watchdog import Limits, Watchdog
-from streams.kafka.options import client_options
+from streams.kafka.options import COMMITTED, client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Settings
 from streams.settings.secrets import concealer, secrets_of
@@ -84,7 +84,7 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -
     options = client_options(settings.kafka)
 
     def open_reader() -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False)
+        return AIOKafkaConsumer(**options, **COMMITTED, group_id=None, enable_auto_commit=False)
 
     patience_s = rebalance_timeout_s(settings.kafka) + BEYOND_A_REBALANCE_S
     return Monitor(

@@ -2,7 +2,9 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from ssl import SSLContext, create_default_context
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka.abc import AbstractTokenProvider
@@ -12,6 +14,11 @@ from streams.kafka.header_names import read_any_header_name
 from streams.kafka.oauth import ClientCredentials, TokenFile
 from streams.settings.errors import SettingsError
 from streams.settings.model import Kafka
+
+COMMITTED: Mapping[str, str] = MappingProxyType({"isolation_level": "read_committed"})
+"""The options of each consumer of `questions` or `documents`, which other programs may write in transactions:
+without them it would read what a transaction took back. The topics that only Kotae writes are read without
+them: a transaction that somebody else left open there must not hold up a recovery."""
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -117,7 +118,12 @@ async def afirst(
 
 
 async def aread_to_end(
-    kafka: Kafka, topic: str, *, since_ms: int | None = None, since: Mapping[int, int] | None = None
+    kafka: Kafka,
+    topic: str,
+    *,
+    since_ms: int | None = None,
+    since: Mapping[int, int] | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[ConsumerRecord]:
     """Read every record of every partition, in order within each.
 
@@ -125,12 +131,13 @@ async def aread_to_end(
         since_ms: only the records since a time.
         since: only the records from these offsets on, by partition. Where one is not reached, or a partition
             is not there, the topic was made anew, and all is read.
+        options: more keyword arguments of the consumer.
 
     Raises:
         KafkaError: the broker cannot be asked.
         OperatorError: a certificate file of the settings cannot be read.
     """
-    async with open_reader(kafka, topic) as consumer:
+    async with open_reader(kafka, topic, **options) as consumer:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)

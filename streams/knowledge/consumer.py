@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
-from streams.kafka.options import client_options
+from streams.kafka.options import COMMITTED, client_options
 from streams.kafka.topics import alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
@@ -32,7 +32,7 @@ async def open_consumer(
             f"the cluster at {kafka.bootstrap_servers} has no topic {topic}: "
             "create it with 'kotae topics create'"
         )
-    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False, **options)
+    consumer = AIOKafkaConsumer(**client_options(kafka), **COMMITTED, enable_auto_commit=False, **options)
     try:
         await consumer.start()
         yield consumer, [TopicPartition(topic, number) for number in range(counts[topic])]
@@ -63,11 +63,33 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._from_beginning = from_beginning
         self.once = self.new = False
         self.reread: dict[int, int] = {}
+        self._known: dict[TopicPartition, int] = {}
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """See aiokafka."""
+        self._known = {}
         for partition in revoked:
             self.reread.pop(partition.partition, None)
+
+    async def ahead(self) -> dict[TopicPartition, int]:
+        """Return the position of each partition that was read on since this was asked last.
+
+        It is above the last record where a transaction's marker or aborted records follow. If only records
+        were committed, a partition that ends in these would never be read to its end.
+        """
+        found: dict[TopicPartition, int] = {}
+        for partition in self._consumer.assignment():
+            try:
+                position = await self._consumer.position(partition)
+                if partition not in self._known:
+                    begin = self._begins.get(partition.partition, 0)
+                    committed = await self._consumer.committed(partition)
+                    self._known[partition] = self.reread.get(partition.partition, committed or begin)
+            except IllegalStateError:
+                continue  # the group has taken it meanwhile
+            if position > self._known[partition]:
+                found[partition] = self._known[partition] = position
+        return found
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """See aiokafka, which calls it before it reads the partitions."""

@@ -201,6 +201,9 @@ class KnowledgeFeed:
                     await self._write(partition.partition, records)
                     await self._commit(consumer, partition, records[-1].offset + 1)
                     assigned.reread.pop(partition.partition, None)
+                for partition, offset in (await assigned.ahead()).items():
+                    await self._commit(consumer, partition, offset)
+                    assigned.reread.pop(partition.partition, None)
                 if consumer.assignment():
                     self._wake_filler()
                 if not self._caught_up and assigned.once:

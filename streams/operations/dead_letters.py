@@ -10,7 +10,7 @@ from schemas.codec import DecodeError, decode_answer
 from schemas.errors import Disposition
 from schemas.topics import Topics
 from streams.kafka.authorization import dead_letter_rights
-from streams.kafka.options import client_options
+from streams.kafka.options import COMMITTED, client_options
 from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS, aread, aread_to_end, open_reader
 from streams.kafka.topics import acheck_topics
 from streams.operations.letters import NOWHERE, Identity, Letter, OriginalRecord, QuestionPlace
@@ -63,7 +63,7 @@ async def _aoriginals(kafka: Kafka, places: set[QuestionPlace]) -> dict[Question
         last[number] = max(offset, last.get(number, offset))
     topic = Topics(kafka.topic_prefix).questions
     found: dict[QuestionPlace, OriginalRecord] = {}
-    async with open_reader(kafka, topic) as consumer:
+    async with open_reader(kafka, topic, **COMMITTED) as consumer:
         partitions = [
             TopicPartition(topic, number)
             for number in consumer.partitions_for_topic(topic) or ()
@@ -149,11 +149,12 @@ async def _aasked(
             sent.add((again.origin, again.identity, again.redrives))
 
     # From an offset, not from a time, because the clock of the machine that sent one back may be wrong.
-    async for record in aread_to_end(kafka, topic, since=dict(sorted(failed, reverse=True))):
+    since = dict(sorted(failed, reverse=True))
+    async for record in aread_to_end(kafka, topic, since=since, options=COMMITTED):
         recreated |= not failed.get((record.partition, record.offset), set()) <= {record.value}
         take(record)
     if recreated:  # its offsets do not tell which records are later
-        async for record in aread_to_end(kafka, topic):
+        async for record in aread_to_end(kafka, topic, options=COMMITTED):
             take(record)
     return sent, contents
 

@@ -1,11 +1,13 @@
 """The records that are read to decide on dead letters."""
 
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 import pytest
 from aiokafka import ConsumerRecord
 
 from schemas.errors import Disposition
+from streams.kafka.options import COMMITTED
 from streams.operations import dead_letters
 from streams.operations.letters import Letter
 from streams.publishing.outcomes import TRUNCATED_BYTES
@@ -32,8 +34,14 @@ async def test_all_questions_are_read_only_if_another_record_is_at_a_letters_pla
     reads: list[Mapping[int, int] | None] = []
 
     async def read(
-        _: Kafka, topic: str, *, since: Mapping[int, int] | None = None, since_ms: int | None = None
+        _: Kafka,
+        topic: str,
+        *,
+        since: Mapping[int, int] | None = None,
+        since_ms: int | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[ConsumerRecord]:
+        assert (options == COMMITTED) == topic.endswith("questions")
         if topic.endswith("questions"):
             reads.append(since)
             yield ConsumerRecord(topic, 2, 5, 0, 0, None, there, None, 0, 0, ())
