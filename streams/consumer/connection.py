@@ -43,6 +43,10 @@ TOUCH_S = 1.0
 """How often a worker that wants nothing polls all the same."""
 GAPS_S = 2.0
 """Least time between two looks at where the log begins."""
+LOOK_S = 0.5
+"""Least time between two looks at how far the logs were read."""
+WARN_S = 60.0
+"""A transaction that is open for longer is reported."""
 RETRY_S = 0.5
 SWEEP_S = 60.0
 """A tenant without records for this long, once or twice, leaves its share to the others."""
@@ -57,6 +61,7 @@ class Connection:
         dispatch: called after that, and after a commit: something may start.
         failed: told of a defect that has ended it.
         out_of_range: told of a partition, the offset that was to be read next, and the first one there.
+        transaction_open: told of a partition that an open transaction has held for longer than `WARN_S`.
 
     Attributes:
         ended: why it does not poll any more, though nobody has closed it; else empty.
@@ -76,6 +81,7 @@ class Connection:
         dispatch: Callable[[], None],
         failed: Callable[[BaseException], None],
         out_of_range: Callable[[int, int, int], None],
+        transaction_open: Callable[[int], None],
         commit_interval_s: float,
         commit_timeout_s: float,
     ) -> None:
@@ -93,6 +99,8 @@ class Connection:
         self._dispatch = dispatch
         self._failed = failed
         self._out_of_range = out_of_range
+        self._transaction_open = transaction_open
+        self._looked_at = 0.0
         self._gaps: dict[TopicPartition, int] = {}
         self._gaps_looked_at = 0.0
         self._commit_interval_s = commit_interval_s
@@ -126,7 +134,7 @@ class Connection:
 
     def position(self, number: int) -> int:
         """The offset of a partition that is read next; -1 where that is not known."""
-        return self._member.position(self._place(number))
+        return self._member.progress(self._place(number)).position
 
     def stop_fetching(self) -> None:
         """Take no record any more; polls go on, so that the group keeps us."""
@@ -182,7 +190,10 @@ class Connection:
             try:
                 if wanted:
                     records = await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=intake.room)
-                    if 0 < self._take_in(records, epoch) < SMALL_POLL:
+                    count = self._take_in(records, epoch)
+                    # In the same turn: the consumer's position is above records that were not taken in.
+                    self._look_at_progress(epoch)
+                    if 0 < count < SMALL_POLL:
                         await asyncio.sleep(PACE_S)
                     if self._gaps and time.monotonic() > self._gaps_looked_at + GAPS_S:
                         await self._look_at_gaps()
@@ -236,6 +247,25 @@ class Connection:
         if count:
             self._dispatch()
         return count
+
+    def _look_at_progress(self, epoch: int) -> None:
+        """Pass over offsets without a record, and notice open transactions."""
+        now, assignment = time.monotonic(), self._assignment
+        if now < self._looked_at + LOOK_S or assignment.held or epoch != assignment.epoch:
+            return
+        self._looked_at = now
+        for number, partition in assignment.partitions.items():
+            if not partition.ready or number not in self._intake.hungry:
+                partition.hold = None  # it is not read, so that nobody knows
+                continue
+            place, expected = self._place(number), partition.resume
+            partition.look(self._member.progress(place), now)
+            if partition.resume > expected:
+                self._gaps.setdefault(place, expected)
+            hold = partition.hold
+            if hold is not None and not hold.told and now > hold.since + WARN_S:
+                hold.told = True
+                self._transaction_open(number)
 
     async def _look_at_gaps(self) -> None:
         """Report records that were gone before they were read: aiokafka goes on behind them in silence.

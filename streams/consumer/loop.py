@@ -145,6 +145,7 @@ class ConsumerLoop:
                     "committed": partition.committed,
                     "incomplete": partition.tracker.incomplete_count,
                     "oldest_age_s": round(partition.tracker.oldest_age(now), 3),
+                    "open_transaction_s": round(partition.held_s(now), 3),
                 }
                 for number, partition in sorted(self._assignment.partitions.items())
             },
@@ -226,6 +227,7 @@ class ConsumerLoop:
             dispatch=self._dispatcher.dispatch,
             failed=self._failed,
             out_of_range=self._hook.offset_out_of_range,
+            transaction_open=self._hook.transaction_open,
             commit_interval_s=self._commit_interval_s,
             commit_timeout_s=self._commit_timeout_s,
         )

@@ -1,7 +1,7 @@
 """The polled offsets of one partition that are not done, and the offset that may be committed.
 
-Only *polled* offsets are tracked, so the gaps that compaction and transaction markers leave cost
-nothing and hold nothing up. The algorithm is that of Confluent's Parallel Consumer.
+Only *polled* offsets are tracked, so the gaps that compaction, aborted transactions and their markers
+leave cost nothing and hold nothing up. The algorithm is that of Confluent's Parallel Consumer.
 """
 
 from collections import deque
@@ -62,6 +62,17 @@ class OffsetTracker:
             self._ages.append((offset, now))
         return True
 
+    def pass_over(self, offset: int) -> None:
+        """Note that the log was read up to `offset`, and that its end held no record for us.
+
+        The last offset of a transaction is its marker, which is never polled: without this the commit point
+        would stay below it, and a partition that is done would seem to have a record left.
+        """
+        if self._next is None or offset > self._next:
+            self._next = offset
+            if not self._open:
+                self.changes += 1
+
     def complete(self, offset: int) -> None:
         """Note that the record's outcome is safe.
 
@@ -81,15 +92,15 @@ class OffsetTracker:
 
     @property
     def next(self) -> int | None:
-        """One above the highest polled offset; None before the first poll."""
+        """The offset to read next: one above the highest that was polled or passed over; None before that."""
         return self._next
 
     @property
     def commit_point(self) -> int | None:
         """The offset below which all polled ones are complete; None before the first poll. It only grows.
 
-        It is the lowest incomplete offset. Without one it is one above the highest polled offset, and above
-        the offsets from there on that are known to be complete.
+        It is the lowest incomplete offset. Without one it is the offset to read next, and above the offsets
+        from there on that are known to be complete.
         """
         if self._open:
             return self._open[0]

@@ -6,7 +6,7 @@ changes this module and no other.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -14,6 +14,23 @@ from streams.kafka.closing import within
 
 EXPELLED = -1
 """The generation of a member that is in no group, or was expelled from it."""
+
+
+class Progress(NamedTuple):
+    """How far a partition was read, and how far it can be.
+
+    Attributes:
+        position: the offset that is read next; -1: not known.
+        stable: the last stable offset, as of the last fetch: no transaction is open below it. -1: not known.
+        end: the end of the log, as of the last fetch; -1: not known.
+    """
+
+    position: int
+    stable: int
+    end: int
+
+
+UNKNOWN = Progress(-1, -1, -1)
 
 
 class GroupMember:
@@ -79,13 +96,16 @@ class GroupMember:
 
         coordinator._do_heartbeat = heartbeat
 
-    def position(self, partition: TopicPartition) -> int:
-        """The offset that is read next; -1 where it is not known. Unlike aiokafka's, it does not wait."""
+    def progress(self, partition: TopicPartition) -> Progress:
+        """Return how far a partition was read. Unlike aiokafka's `position`, it does not wait."""
         subscription = self.consumer._subscription.subscription
         if subscription is None or partition not in self.consumer.assignment():
-            return -1
+            return UNKNOWN
         state = subscription.assignment.state_value(partition)
-        return int(state.position) if state.has_valid_position else -1
+        if not state.has_valid_position:
+            return UNKNOWN
+        stable, end = state.lso, state.highwater
+        return Progress(state.position, -1 if stable is None else stable, -1 if end is None else end)
 
     async def kill(self, timeout_s: float) -> None:
         """Stop the consumer within `timeout_s`; the parts of it that hang are cancelled.

@@ -1,7 +1,6 @@
 """The progress of a group of workers, read from outside: commits, offset maps, and incomplete questions."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import Topics
 from streams.consumer.offset_map import OffsetMap, decode
 from streams.kafka.authorization import offsets_rights
+from streams.kafka.options import COMMITTED
 from streams.kafka.reading import afirst, open_reader
 from streams.kafka.topics import REQUEST_TIMEOUT_S, acheck_topics, admin_client
 from streams.settings.errors import OperatorError
@@ -38,8 +38,9 @@ class PartitionOffsets:
 
     Attributes:
         commit_point: the committed offset; None: nothing is committed.
-        start_offset, end_offset: the first offset that the log still has, and the next one to be written.
-        lag: how many offsets of the log are not done.
+        start_offset, end_offset: the first offset that the log still has, and where reading ends: at the next
+            one to be written, or at the beginning of a transaction that is open.
+        lag: how many offsets of the log are not done; 0 if none of them holds a record.
         map: the offset map in the commit: `read`; `stripped`, because it was too long; `none`; or `foreign`,
             written by another program, or damaged.
         completed: how many offsets above the commit point are done.
@@ -76,7 +77,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
     partitions = {number: TopicPartition(topic, number) for number in numbers}
     try:
         # One record is enough; a broker sends a whole batch even so.
-        async with open_reader(kafka, max_partition_fetch_bytes=1) as consumer:
+        async with open_reader(kafka, max_partition_fetch_bytes=1, **COMMITTED) as consumer:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 starts = await consumer.beginning_offsets(list(partitions.values()))
                 ends = await consumer.end_offsets(list(partitions.values()))
@@ -84,7 +85,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
                 partition: max(commits[number].offset if number in commits else 0, starts[partition])
                 for number, partition in partitions.items()
             }
-            oldest = await _oldest(
+            oldest, done = await _oldest(
                 consumer, {each: at for each, at in wanted.items() if at < ends[each]}, ends, maps
             )
     except (KafkaError, TimeoutError, OSError) as error:
@@ -96,15 +97,25 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
             start=starts[partition],
             end=ends[partition],
             oldest_timestamp_ms=oldest.get(number),
+            done=number in done,
         )
         for number, partition in partitions.items()
     ]
 
 
 def describe(
-    partition: int, commit: Commit | None, *, start: int, end: int, oldest_timestamp_ms: int | None
+    partition: int,
+    commit: Commit | None,
+    *,
+    start: int,
+    end: int,
+    oldest_timestamp_ms: int | None,
+    done: bool = False,
 ) -> PartitionOffsets:
-    """The state of a partition whose log goes from `start` to before `end`, from its commit. Pure."""
+    """The state of a partition whose log goes from `start` to before `end`, from its commit. Pure.
+
+    `done`: the log was read from the commit point to its end, and holds no record that is not done.
+    """
     offset_map = None if commit is None else decode(commit.metadata, commit.offset)
     completed = sorted(offset_map.completed) if offset_map else []
     first = start if commit is None else max(commit.offset, start)
@@ -114,7 +125,7 @@ def describe(
         commit_point=None if commit is None else commit.offset,
         start_offset=start,
         end_offset=end,
-        lag=max(0, end - first) - still_there,
+        lag=0 if done else max(0, end - first) - still_there,
         map=_kind(commit, offset_map),
         completed=len(completed),
         incomplete=() if commit is None else _gaps(commit.offset, completed),
@@ -162,11 +173,16 @@ async def _oldest(
     wanted: dict[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
     maps: Mapping[int, OffsetMap | None],
-) -> dict[int, int]:
-    """The timestamp (ms) of the first record not done at or after the given offset, for each partition."""
+) -> tuple[dict[int, int], set[int]]:
+    """Find the first record that is not done at or after the given offset of each partition.
+
+    Returns:
+        Its timestamp (ms), and the partitions that were read to their end and hold none.
+    """
     found: dict[int, int] = {}
+    done = {partition.partition for partition in wanted}
     if not wanted:
-        return found
+        return found, done
 
     def is_open(record: ConsumerRecord) -> bool:
         # The committed offset may hold no record, and the next record may be done.
@@ -174,9 +190,12 @@ async def _oldest(
         return offset_map is None or record.offset not in offset_map.completed
 
     consumer.assign(list(wanted))
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(OLDEST_TIMEOUT_S):
             async for record in afirst(consumer, wanted, {each: ends[each] for each in wanted}, is_open):
+                done.discard(record.partition)
                 if record.timestamp >= 0:
                     found[record.partition] = record.timestamp
-    return found
+    except TimeoutError:
+        done.clear()
+    return found, done

@@ -146,6 +146,12 @@ OUT_OF_RANGE = Metric(
     "counter",
     "Times that the next offset to read was no longer in the log.",
 )
+OPEN_TRANSACTIONS = Metric(
+    "kotae_open_transactions_total",
+    "counter",
+    "Transactions of other programs that held a partition of questions for more than a minute.",
+    ("partition",),
+)
 CONSUMER_REBUILDS = Metric(
     "kotae_consumer_rebuilds_total",
     "counter",

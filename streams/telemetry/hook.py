@@ -67,6 +67,9 @@ class Hook:
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
         """The log no longer has the offset `committed` (retention, say); reading goes on at `start`."""
 
+    def transaction_open(self, partition: int) -> None:
+        """Another program's open transaction has held the partition of `questions` for a minute."""
+
     def committed(self, partition: int, offset: int) -> None:
         """The group's commit for the partition is now `offset`: every question below it has its outcome."""
 

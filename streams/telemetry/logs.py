@@ -245,6 +245,15 @@ class LogSink(Hook):
             start,
         )
 
+    def transaction_open(self, partition: int) -> None:
+        """See the hook."""
+        log.warning(
+            "partition %d: a producer's transaction has been open for a minute, and no later question is "
+            "read until it ends: find its producer with 'kafka-transactions.sh describe-producers', or "
+            "end it with 'kafka-transactions.sh abort'",
+            partition,
+        )
+
     def commit_failed(self, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.warning(
             "the broker refused a commit; the next one repeats it: %s: %s", type(error).__name__, error

@@ -218,6 +218,10 @@ class Metrics(Hook, Collector):
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.OUT_OF_RANGE.name].add()
 
+    def transaction_open(self, partition: int) -> None:
+        """See the hook."""
+        self._counts[catalogue.OPEN_TRANSACTIONS.name].add((str(partition),))
+
     def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.COMMITS.name].add()
 

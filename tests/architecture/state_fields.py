@@ -37,6 +37,8 @@ STATE_FIELDS = {
     ".partitions.*.epoch": "The number of the assignment, which grows with every one.",
     ".partitions.*.incomplete": "Questions of this partition that were fetched and have no outcome yet.",
     ".partitions.*.oldest_age_s": "Seconds since the oldest of these was fetched.",
+    ".partitions.*.open_transaction_s": "Seconds for which another program's open transaction has held this "
+    "partition; 0: none does.",
     ".partitions.*.paused": "The reason why no question of this partition may start; empty: none.",
     ".partitions.*.recovered": "Whether recovery has ended, so that questions may start.",
     ".running": "Questions in the pipeline.",

@@ -41,7 +41,22 @@ class FakeConsumer:
         self.listener: Any = None
         self.found: dict[int, Recovered] = {}
         self.unrecovered: set[int] = set()
+        self.markers: dict[int, int] = {}
+        """How many offsets without a record each partition ends in: they are read with its last record."""
+        self.open_from: dict[int, int] = {}
+        """The offset at which each partition is held by an open transaction."""
         self._coordinator = Coordinator()
+        self._subscription = SimpleNamespace(
+            subscription=SimpleNamespace(assignment=SimpleNamespace(state_value=self._state))
+        )
+
+    def _state(self, partition: TopicPartition) -> SimpleNamespace:
+        number = partition.partition
+        waiting, written = self.log.get(number, []), self.written.get(number, [])
+        end = (written[-1].offset + 1 if written else 0) + self.markers.get(number, 0)
+        stable = self.open_from.get(number, end)
+        position = waiting[0].offset if waiting else min(stable, end)
+        return SimpleNamespace(has_valid_position=True, position=position, lso=stable, highwater=end)
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener

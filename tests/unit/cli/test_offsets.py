@@ -50,6 +50,13 @@ def test_a_partition_without_a_commit_has_no_commit_point_and_no_ranges() -> Non
     assert shown(partition) == ["        0          -   30   20           0       -          -"]
 
 
+def test_a_partition_whose_last_offsets_hold_no_record_has_no_lag() -> None:
+    commit = Commit(29, "")
+    partition = describe(0, commit, start=10, end=30, oldest_timestamp_ms=None, done=True)
+    assert partition.lag == 0
+    assert describe(0, commit, start=10, end=30, oldest_timestamp_ms=None).lag == 1
+
+
 def test_at_most_twelve_ranges_are_shown() -> None:
     [_, note] = shown(left(0, list(range(1, 80, 2))))
     assert note.endswith(f"22 and {40 - RANGES_SHOWN} more ranges")

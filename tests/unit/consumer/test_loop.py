@@ -23,9 +23,13 @@ class Told(Hook):
     def __init__(self) -> None:
         self.refused: list[str] = []
         self.out_of_range: list[tuple[int, int, int]] = []
+        self.open: list[int] = []
 
     def offset_out_of_range(self, partition: int, committed: int, start: int) -> None:
         self.out_of_range.append((partition, committed, start))
+
+    def transaction_open(self, partition: int) -> None:
+        self.open.append(partition)
 
     def commit_failed(self, error: BaseException) -> None:
         self.refused.append(type(error).__name__)
@@ -604,3 +608,39 @@ async def test_positions_are_the_commit_points_or_where_recovery_begins(
     await eventually(lambda: len(handler.started) == 2, 10, "work")
     handler.finish(0)
     assert loop.positions == {0: 1, 1: 5, 2: None}
+
+
+async def test_the_marker_of_a_transaction_is_committed_with_the_records_before_it(
+    loop: ConsumerLoop, consumer: FakeConsumer, handler: HeldHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumer.connection.LOOK_S", 0.0)
+    consumer.markers = {0: 1, 1: 2}
+    await consumer.assign(0, 1)
+    consumer.produce(0, b"a")
+    await eventually(lambda: handler.running == [(0, 0)], 10, "work")
+    await eventually(lambda: {1: 2} in consumer.commits, 10, "a commit of markers alone")
+    assert not any(0 in commit for commit in consumer.commits)
+    handler.finish(0)
+    await eventually(lambda: {0: 2} in consumer.commits, 10, "a commit above the marker")
+    assert loop.positions == {0: 2, 1: 2}
+
+
+async def test_an_open_transaction_is_shown_and_told_once(
+    loop: ConsumerLoop,
+    consumer: FakeConsumer,
+    handler: HeldHandler,
+    hook: Told,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.consumer.connection.LOOK_S", 0.0)
+    monkeypatch.setattr("streams.consumer.connection.WARN_S", 0.02)
+    consumer.markers, consumer.open_from = {0: 5}, {0: 1}
+    await consumer.assign(0)
+    consumer.produce(0, b"a")
+    await eventually(lambda: hook.open, 10, "a warning")
+    before = len(consumer.polls)
+    await eventually(lambda: len(consumer.polls) > before + 20, 10, "more polls")
+    assert hook.open == [0]
+    assert loop.state()["partitions"]["0"]["open_transaction_s"] >= 0.02
+    consumer.open_from = {}
+    await eventually(lambda: not loop.state()["partitions"]["0"]["open_transaction_s"], 10, "its end")

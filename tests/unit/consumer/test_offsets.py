@@ -40,6 +40,27 @@ def test_gaps_left_by_compaction_hold_nothing_up() -> None:
     assert made.commit_point == 400
 
 
+def test_the_commit_point_passes_the_markers_at_the_end_once_all_below_is_done() -> None:
+    made = tracker(10, 11)
+    made.pass_over(13)
+    assert made.commit_point == 10
+    assert made.next == 13
+    made.complete(11)
+    made.complete(10)
+    assert made.commit_point == 13
+    assert made.changes == 2
+    made.polled(13, now=0.0)
+    assert made.commit_point == 13
+    assert made.incomplete_count == 1
+
+
+def test_markers_alone_are_a_change_that_is_committed() -> None:
+    made = tracker()
+    made.pass_over(3)
+    made.pass_over(2)
+    assert (made.commit_point, made.changes, made.next) == (3, 1, 3)
+
+
 @pytest.mark.parametrize("offset", [0, 11, 99])
 def test_an_offset_that_was_not_polled_cannot_complete(offset: int) -> None:
     with pytest.raises(ValueError, match="not incomplete"):

@@ -13,6 +13,7 @@ from streams.consumer.offset_map import decode
 from streams.consumer.partition import Partition
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Work
+from streams.kafka.group_member import UNKNOWN, Progress
 
 COUNT = 40
 
@@ -212,3 +213,46 @@ def test_a_tenant_that_is_alone_has_all_the_slots() -> None:
     made.recover(Recovered(0, 0, None))
     poll(made, *range(20), tenant="loud")
     assert len(made.take(20)) == 8
+
+
+def test_offsets_without_a_record_are_committed_although_nothing_was_polled(
+    assignment: Assignment, partition: Partition
+) -> None:
+    partition.look(Progress(0, 0, 0), 0.0)
+    assert assignment.due(partition) is None
+    partition.look(UNKNOWN, 0.0)
+    assert assignment.due(partition) is None
+    partition.look(Progress(3, 3, 3), 0.0)
+    due = assignment.due(partition)
+    assert due is not None
+    assert due.point == partition.resume == 3
+    partition.commit(due)
+    partition.look(Progress(3, 3, 3), 0.0)
+    assert assignment.due(partition) is None
+
+
+def test_a_marker_behind_the_last_commit_is_committed_after_a_restart(assignment: Assignment) -> None:
+    assignment.assign([0, 1], 3)
+    assignment.recover(Recovered(1, 7, 7))
+    partition = assignment.partitions[1]
+    partition.look(Progress(8, 8, 8), 0.0)
+    due = assignment.due(partition)
+    assert due is not None
+    assert due.point == 8
+
+
+def test_an_open_transaction_holds_a_partition_that_was_read_up_to_it(partition: Partition) -> None:
+    partition.look(Progress(2, 5, 9), 10.0)
+    assert partition.held_s(11.0) == 0
+    partition.look(Progress(5, 5, 9), 20.0)
+    partition.look(Progress(5, 5, 12), 25.0)
+    assert partition.held_s(30.0) == 10
+    partition.look(Progress(7, 7, 12), 40.0)
+    assert partition.held_s(45.0) == 5, "it is another transaction"
+    partition.look(Progress(12, 12, 12), 50.0)
+    assert partition.held_s(60.0) == 0
+
+
+def test_no_transaction_is_open_where_the_last_stable_offset_is_not_known(partition: Partition) -> None:
+    partition.look(Progress(5, -1, 9), 0.0)
+    assert partition.held_s(10.0) == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.group_member import EXPELLED, GroupMember
+from streams.kafka.group_member import EXPELLED, UNKNOWN, GroupMember, Progress
 
 PLACE = TopicPartition("questions", 0)
 
@@ -50,17 +50,20 @@ async def test_a_heartbeat_counts_from_its_sending_and_only_if_it_is_answered_we
 
 
 @pytest.mark.parametrize(
-    ("subscription", "valid", "position"), [(False, True, -1), (True, False, -1), (True, True, 7)]
+    ("subscription", "valid", "progress"),
+    [(False, True, UNKNOWN), (True, False, UNKNOWN), (True, True, Progress(7, -1, 9))],
 )
-def test_a_position_that_is_not_known_is_told_at_once(subscription: bool, valid: bool, position: int) -> None:
-    state = SimpleNamespace(position=7, has_valid_position=valid)
+def test_progress_that_is_not_known_is_told_at_once(
+    subscription: bool, valid: bool, progress: Progress
+) -> None:
+    state = SimpleNamespace(position=7, has_valid_position=valid, lso=None, highwater=9)
     assignment = SimpleNamespace(state_value=lambda _: state)
     subscribed = SimpleNamespace(assignment=assignment) if subscription else None
     member = member_of(
         None, _subscription=SimpleNamespace(subscription=subscribed), assignment=lambda: {PLACE}
     )
-    assert member.position(PLACE) == position
-    assert member.position(TopicPartition("questions", 1)) == -1
+    assert member.progress(PLACE) == progress
+    assert member.progress(TopicPartition("questions", 1)) == UNKNOWN
 
 
 @pytest.mark.looptime
@@ -89,5 +92,5 @@ async def test_aiokafka_has_the_names_that_the_adapter_uses() -> None:
     consumer = AIOKafkaConsumer("questions", group_id="g")
     member = GroupMember(consumer)
     assert member.generation == EXPELLED
-    assert member.position(PLACE) == -1
+    assert member.progress(PLACE) == UNKNOWN
     await member.kill(1.0)
