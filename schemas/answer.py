@@ -93,7 +93,10 @@ class Timings(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The outcome of a question. Every record on `questions` gets exactly one."""
+    """The outcome of a question. Every record on `questions` gets exactly one.
+
+    `warnings`: "<code>: <text>", with the codes of `schemas.errors.WarningCode`.
+    """
 
     id: str
     question_id: str
@@ -111,3 +114,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     model: str = ""
     timings_ms: Timings = Timings()
     metadata: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()

@@ -9,15 +9,17 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from schemas.answer import Answer
+from schemas.dialects import foreign_frame, plain_json, without_nulls
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace
+from schemas.history import Warn, usable_turns
 from schemas.journal import JournalEntry
 from schemas.question import TEXT_MAX, Question
 
@@ -28,6 +30,7 @@ NESTING_MAX = 100
 """Deepest list or object in a message. The bound also keeps answers readable by JSON parsers with limits."""
 
 M = TypeVar("M", bound=Struct)
+M_co = TypeVar("M_co", bound=Struct, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +90,35 @@ Raises:
 """
 
 
-def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
+class Decode(Protocol[M_co]):
+    """Returns the message in a record's value, and tells `warn` of parts that were left out.
+
+    Raises:
+        DecodeError: it holds no such message.
+    """
+
+    def __call__(self, value: bytes | None, warn: Warn = ..., /) -> M_co:
+        """Decode a value."""
+        ...
+
+
+def _ignore(_: str) -> None: ...
+
+
+def decoder(message: type[M]) -> Decode[M]:
+    """Return the decoder of a message, which takes JSON as it is usually written, and as others write it."""
     read = msgspec.json.Decoder(message).decode
 
-    def decode(value: bytes | None) -> M:
+    def decode(value: bytes | None, warn: Warn = _ignore, /) -> M:
         if value is None:
             raise UndecodableError("the value is null")
+        decoded: M | None
         try:
             decoded = read(value)
-        except msgspec.ValidationError as error:
-            raise _refusal(str(error), value) from None
-        except RecursionError:
-            raise UndecodableError("nested too deeply to be read") from None
-        except ValueError as error:  # malformed JSON, and UnicodeDecodeError for bytes that are not UTF-8
-            raise UndecodableError(f"not JSON in UTF-8: {error}", _salvage(value)) from None
+        except (ValueError, RecursionError):
+            decoded = None
+        if decoded is None:  # outside, so that no error drags the first one along
+            decoded = _read_again(value, message, read, warn)
         # Counting brackets is far cheaper than walking the message, and few messages have so many.
         if value.count(b"{") + value.count(b"[") > NESTING_MAX:
             _refuse_deep_nesting(decoded, value)
@@ -109,13 +127,33 @@ def _decoder(message: type[M]) -> Callable[[bytes | None], M]:
     return decode
 
 
-decode_answer = _decoder(Answer)
-decode_delta = _decoder(AnswerDelta)
-decode_document = _decoder(Document)
-decode_journal_entry = _decoder(JournalEntry)
-decode_question = _decoder(Question)
+decode_answer = decoder(Answer)
+decode_delta = decoder(AnswerDelta)
+decode_document = decoder(Document)
+decode_journal_entry = decoder(JournalEntry)
+decode_question = decoder(Question)
 """Return the question in a record's value, or raise `UndecodableError`, `InvalidError` or `TooLargeError`."""
-decode_trace = _decoder(QuestionTrace)
+decode_trace = decoder(QuestionTrace)
+
+
+def _read_again(value: bytes, message: type[M], read: Callable[[bytes], M], warn: Warn) -> M:
+    """Decode a value that is not as our own programs write it."""
+    value = plain_json(value)
+    try:
+        try:
+            found = msgspec.json.decode(value)
+        except msgspec.ValidationError:
+            return read(value)  # a number that is out of range: this reader names its field
+        if message is Question and isinstance(found, dict) and isinstance(found.get("history"), list):
+            found["history"] = usable_turns(found["history"], warn)
+        return msgspec.convert(without_nulls(found, message), message)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), value) from None
+    except RecursionError:
+        raise UndecodableError("nested too deeply to be read") from None
+    except ValueError as error:  # malformed JSON, and UnicodeDecodeError for bytes that are not UTF-8
+        problem, inner = foreign_frame(value) or (str(error), value)
+        raise UndecodableError(f"not JSON in UTF-8: {problem}", _salvage(inner)) from None
 
 
 def _refusal(problem: str, value: bytes) -> DecodeError:

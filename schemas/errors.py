@@ -1,4 +1,4 @@
-"""The codes for problems with a question: error codes, degrade reasons, dispositions.
+"""The codes for problems with a question: error codes, degrade reasons, warnings, dispositions.
 
 REFERENCE.md is made from the members' docstrings.
 """
@@ -65,6 +65,15 @@ class DegradeReason(StrEnum):
     """The model failed or wrote no text. The answer is made of sentences from the passages."""
     MODEL_REJECTED = "model_rejected"
     """The model's server refused the request. The answer is made of sentences from the passages."""
+
+
+class WarningCode(StrEnum):
+    """The things about a question that its asker should know, though they did not stop it."""
+
+    UNUSABLE_ROLE = "unusable_role"
+    """The history holds turns of a role such as `tool`. They were left out."""
+    UNUSABLE_CONTENT = "unusable_content"
+    """The history holds parts that are no text, such as images. They were left out."""
 
 
 class Disposition(StrEnum):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import Struct
+
+from schemas.codec import DecodeError, decoder
 
 if TYPE_CHECKING:
     from bs4.element import PageElement, Tag
@@ -116,14 +117,14 @@ def _page_text(soup: "Tag") -> Iterator[str]:
 
 def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:
     """Read one document a line: `text`, and optionally `id`, `title`, `source`, `tenant`, `metadata`."""
-    decoder = msgspec.json.Decoder(Content)
+    decode = decoder(Content)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                content = decoder.decode(line.removeprefix(codecs.BOM_UTF8))
-            except (ValueError, RecursionError) as error:
+                content = decode(line)
+            except DecodeError as error:
                 yield UnreadableError(f"line {number} is not a JSON object with a `text`: {error}")
                 continue
             if content.text.strip():

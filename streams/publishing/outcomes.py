@@ -71,6 +71,8 @@ class Outcomes:
 
         An answer that is too large for its topic becomes a failed one with `too_large`.
         """
+        if inquiry.warnings:
+            answer = structs.replace(answer, warnings=answer.warnings + inquiry.warnings)
         outcome = self._outcome(inquiry, answer, tuple(stages), exception)
         while self._too_large(outcome.answer) and outcome.shrunk < BARE:
             outcome = self._smaller_answer(outcome)

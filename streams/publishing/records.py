@@ -80,6 +80,7 @@ class Inquiry:
         question: None if the value could not be decoded.
         problem: why the record cannot be answered: a `DecodeError`, or a defect's error; None: it can be.
         headers_lost: `record` is without some of its headers.
+        warnings: what its asker should know; see `schemas.errors.WarningCode`.
     """
 
     record: ConsumerRecord
@@ -89,6 +90,11 @@ class Inquiry:
     question: Question | None = None
     problem: Exception | None = None
     headers_lost: bool = False
+    warnings: tuple[str, ...] = ()
+
+    def warn(self, warning: str) -> None:
+        """Add a warning for its answer."""
+        self.warnings = (*self.warnings, warning)
 
 
 @dataclass(slots=True, eq=False)

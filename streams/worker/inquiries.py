@@ -25,7 +25,7 @@ def decode_record(record: ConsumerRecord, gate: Gate) -> Inquiry:
         record, source, parse_request_headers(record.headers), gate=gate, headers_lost=headers_lost
     )
     try:
-        inquiry.question = decode_question(record.value)
+        inquiry.question = decode_question(record.value, inquiry.warn)
         if headers_lost:
             # The lost headers may have named a deadline or a reply topic.
             raise UndecodableError(

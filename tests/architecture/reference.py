@@ -17,7 +17,7 @@ import schemas.answer
 import schemas.event
 import streams.settings.model
 from agents.tools import table
-from schemas.errors import DegradeReason, Disposition, ErrorCode
+from schemas.errors import DegradeReason, Disposition, ErrorCode, WarningCode
 from schemas.event import AnswerDelta
 from streams.settings.model import Settings
 from streams.telemetry.catalogue import CATALOGUE
@@ -95,6 +95,7 @@ def _codes() -> list[str]:
     ]
     codes = [
         ("Degrade reasons", "`degraded` of an answer:", DegradeReason),
+        ("Warnings", "The code before the colon of each of an answer's `warnings`:", WarningCode),
         ("Error codes", "`error.code` of an answer:", ErrorCode),
         ("Dead letters' dispositions", "`qa.dlq.disposition` of a dead letter:", Disposition),
     ]

@@ -141,6 +141,13 @@ class TestJsonLines:
             Document(id="own", tenant="blue", source="set.jsonl", text="Two."),
         ]
 
+    def test_a_null_in_a_json_line_is_the_fields_absence(self) -> None:
+        fields = ("id", "title", "source", "tenant", "metadata")
+        path = write(
+            "set.jsonl", '\ufeff{"text": "One.", %s}' % ", ".join(f'"{name}": null' for name in fields)
+        )
+        assert one(path) == Document(id="set.jsonl#1", source="set.jsonl", text="One.")
+
     def test_the_given_tenant_replaces_that_of_every_json_line(self) -> None:
         path = write("set.jsonl", '{"tenant": "blue", "text": "Not for blue."}')
         assert one(path, "red").tenant == "red"

@@ -50,6 +50,7 @@ ANSWER = Answer(
     model="offline",
     timings_ms=Timings(queue=1.5, total=20.0),
     metadata={"channel": "web"},
+    warnings=("unusable_role: 1 of 3 turns of the history were left out for their roles (tool)",),
 )
 FAILED = Answer(
     id="questions/3/42",
@@ -123,7 +124,8 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"result":null,"reused":false,"duration_ms":0.0}],"degraded":["tools_timeout"],"error":null,'
         b'"usage":{"prompt_tokens":10,"completion_tokens":5},"model":"offline",'
         b'"timings_ms":{"queue":1.5,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":20.0},'
-        b'"metadata":{"channel":"web"}}',
+        b'"metadata":{"channel":"web"},'
+        b'"warnings":["unusable_role: 1 of 3 turns of the history were left out for their roles (tool)"]}',
     ),
     "failed answer": (
         FAILED,
@@ -133,7 +135,7 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"error":{"code":"undecodable","stage":"decode","message":"the value is null"},'
         b'"usage":{"prompt_tokens":0,"completion_tokens":0},"model":"",'
         b'"timings_ms":{"queue":null,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":null},'
-        b'"metadata":{}}',
+        b'"metadata":{},"warnings":[]}',
     ),
     "answer-delta": (
         DELTA,

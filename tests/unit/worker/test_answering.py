@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import json
 import sys
 import weakref
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.pipeline import Asked
-from schemas.codec import decode_delta
+from schemas.codec import decode_answer, decode_delta
 from schemas.topics import Topics
 from streams.consumer.partition import Partition
 from streams.consumer.work import Work
@@ -309,11 +310,21 @@ async def test_a_value_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     decoded = []
     monkeypatch.setattr(
-        "streams.worker.inquiries.decode_question", lambda v: decoded.append(v) or decode_question(v)
+        "streams.worker.inquiries.decode_question", lambda v, _: decoded.append(v) or decode_question(v)
     )
     made = Set()
     await made.run(work(question("q"), key=None))
     assert len(decoded) == 1
+
+
+async def test_parts_of_a_history_that_were_left_out_are_warnings_of_the_answer() -> None:
+    turns = [{"role": "tool", "content": "21 degrees"}, {"role": "User", "content": None}]
+    made = Set()
+    value = json.dumps({"id": "q", "text": "Why?", "history": turns}).encode()
+    [outcome] = await made.run(work(value))
+    answer = decode_answer(outcome.answer.value)
+    assert answer.status == "answered"
+    assert [warning.partition(":")[0] for warning in answer.warnings] == ["unusable_role"]
 
 
 async def test_deltas_are_numbered_and_end_even_if_the_question_fails() -> None:
