@@ -45,8 +45,6 @@ GAPS_S = 2.0
 """Least time between two looks at where the log begins."""
 LOOK_S = 0.5
 """Least time between two looks at how far the logs were read."""
-WARN_S = 60.0
-"""A transaction that is open for longer is reported."""
 RETRY_S = 0.5
 SWEEP_S = 60.0
 """A tenant without records for this long, once or twice, leaves its share to the others."""
@@ -61,7 +59,7 @@ class Connection:
         dispatch: called after that, and after a commit: something may start.
         failed: told of a defect that has ended it.
         out_of_range: told of a partition, the offset that was to be read next, and the first one there.
-        transaction_open: told of a partition that an open transaction has held for longer than `WARN_S`.
+        transaction_open: told of a partition that an open transaction has held for long.
 
     Attributes:
         ended: why it does not poll any more, though nobody has closed it; else empty.
@@ -256,15 +254,13 @@ class Connection:
         self._looked_at = now
         for number, partition in assignment.partitions.items():
             if not partition.ready or number not in self._intake.hungry:
-                partition.hold = None  # it is not read, so that nobody knows
+                partition.transaction.forget()
                 continue
             place, expected = self._place(number), partition.resume
             partition.look(self._member.progress(place), now)
             if partition.resume > expected:
                 self._gaps.setdefault(place, expected)
-            hold = partition.hold
-            if hold is not None and not hold.told and now > hold.since + WARN_S:
-                hold.told = True
+            if partition.transaction.due(now):
                 self._transaction_open(number)
 
     async def _look_at_gaps(self) -> None:

@@ -145,7 +145,7 @@ class ConsumerLoop:
                     "committed": partition.committed,
                     "incomplete": partition.tracker.incomplete_count,
                     "oldest_age_s": round(partition.tracker.oldest_age(now), 3),
-                    "open_transaction_s": round(partition.held_s(now), 3),
+                    "open_transaction_s": round(partition.transaction.held_s(now), 3),
                 }
                 for number, partition in sorted(self._assignment.partitions.items())
             },

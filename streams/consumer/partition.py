@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams.consumer.offset_map import encode, may_start_beyond
 from streams.consumer.offsets import OffsetTracker
 from streams.consumer.recovery import Recovered
-from streams.kafka.group_member import Progress
+from streams.kafka.transactions import OpenTransaction, Progress
 from streams.publishing.gate import Gate
 
 if TYPE_CHECKING:  # each holds the other
@@ -29,21 +29,6 @@ class Due:
     changes: int
 
 
-@dataclass(slots=True)
-class Hold:
-    """A transaction that another program has left open; what was written since it began cannot be read.
-
-    Attributes:
-        stable: the last stable offset, at which the transaction begins.
-        since: when we had read up to there, in seconds.
-        told: it was reported.
-    """
-
-    stable: int
-    since: float
-    told: bool = False
-
-
 class Partition:
     """A partition for as long as it stays with us, across the rebalances that leave it here.
 
@@ -62,7 +47,7 @@ class Partition:
         ceiling: no record above this offset may start, because the map would not fit into a commit; None:
             all may.
         held_back: the heads of lanes that may not start yet.
-        hold: the open transaction that keeps us from reading on; None: there is none.
+        transaction: the one that keeps us from reading on.
     """
 
     __slots__ = (
@@ -72,12 +57,12 @@ class Partition:
         "committed",
         "gate",
         "held_back",
-        "hold",
         "number",
         "position",
         "ready",
         "running",
         "tracker",
+        "transaction",
     )
 
     def __init__(self, number: int, epoch: int, member: Callable[[], bool] = lambda: True) -> None:
@@ -90,7 +75,7 @@ class Partition:
         self.running: dict[Work, int] = {}
         self.ceiling: int | None = None
         self.held_back: list[Work] = []
-        self.hold: Hold | None = None
+        self.transaction = OpenTransaction()
         self._start = 0
         self._committed_changes = 0
 
@@ -130,17 +115,9 @@ class Partition:
 
         Every record below `progress.position` must have been taken in.
         """
-        at, stable = progress.position, progress.stable
-        if at > self.resume:
-            self.tracker.pass_over(at)
-        if not stable <= at or not 0 <= stable < progress.end:
-            self.hold = None
-        elif self.hold is None or self.hold.stable != stable:
-            self.hold = Hold(stable, now)
-
-    def held_s(self, now: float) -> float:
-        """Return for how long an open transaction has kept us from reading on; 0: there is none."""
-        return 0.0 if self.hold is None else now - self.hold.since
+        if progress.position > self.resume:
+            self.tracker.pass_over(progress.position)
+        self.transaction.look(progress, now)
 
     def start(self, work: "Work") -> bool:
         """Start the record, or hold it back. Returns whether it was started."""

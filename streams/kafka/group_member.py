@@ -6,31 +6,15 @@ changes this module and no other.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import TopicPartition
 
 from streams.kafka.closing import within
+from streams.kafka.transactions import UNKNOWN, Progress, progress_of
 
 EXPELLED = -1
 """The generation of a member that is in no group, or was expelled from it."""
-
-
-class Progress(NamedTuple):
-    """How far a partition was read, and how far it can be.
-
-    Attributes:
-        position: the offset that is read next; -1: not known.
-        stable: the last stable offset, as of the last fetch: no transaction is open below it. -1: not known.
-        end: the end of the log, as of the last fetch; -1: not known.
-    """
-
-    position: int
-    stable: int
-    end: int
-
-
-UNKNOWN = Progress(-1, -1, -1)
 
 
 class GroupMember:
@@ -104,8 +88,7 @@ class GroupMember:
         state = subscription.assignment.state_value(partition)
         if not state.has_valid_position:
             return UNKNOWN
-        stable, end = state.lso, state.highwater
-        return Progress(state.position, -1 if stable is None else stable, -1 if end is None else end)
+        return progress_of(state.position, state.lso, state.highwater)
 
     async def kill(self, timeout_s: float) -> None:
         """Stop the consumer within `timeout_s`; the parts of it that hang are cancelled.

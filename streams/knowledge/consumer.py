@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
@@ -10,8 +12,11 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from streams.kafka.options import COMMITTED, client_options
 from streams.kafka.topics import alist_topics
+from streams.kafka.transactions import OpenTransaction, progress_of
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
+
+log = logging.getLogger(__name__)
 
 STOP_S = 5.0
 """The time that a consumer has to leave its group: without a broker, aiokafka's may hang."""
@@ -98,6 +103,38 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             await self._consumer.seek_to_beginning(*assigned)
             self.reread = {each.partition: self._begins[each.partition] for each in assigned}
         self.once = self.new = True
+
+
+class OpenTransactions:
+    """Notices transactions that are left open on the partitions that one process reads."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, OpenTransaction] = {}
+
+    def held_s(self, number: int) -> float:
+        """Return for how long the partition has been held; 0: it is not."""
+        held = self._open.get(number)
+        return 0.0 if held is None else held.held_s(time.monotonic())
+
+    async def alook(self, consumer: AIOKafkaConsumer) -> None:
+        """Look how far each partition was read; warn of a transaction that has held one for long."""
+        now, before, self._open = time.monotonic(), self._open, {}
+        for partition in consumer.assignment():
+            with contextlib.suppress(IllegalStateError):  # the group has taken it meanwhile
+                position = await consumer.position(partition)
+                if partition not in consumer.assignment():
+                    continue
+                stable, end = consumer.last_stable_offset(partition), consumer.highwater(partition)
+                held = self._open[partition.partition] = before.get(partition.partition, OpenTransaction())
+                held.look(progress_of(position, stable, end), now)
+                if held.due(now):
+                    log.warning(
+                        "%s/%d: a producer's transaction has been open for a minute, and no later document "
+                        "is read until it ends: find its producer with 'kafka-transactions.sh "
+                        "describe-producers', or end it with 'kafka-transactions.sh abort'",
+                        partition.topic,
+                        partition.partition,
+                    )
 
 
 def by_number(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

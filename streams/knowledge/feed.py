@@ -23,7 +23,7 @@ from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex, OwnIndex, 
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
 from streams.knowledge.changes import aread_changes
-from streams.knowledge.consumer import GroupAssignments, by_number, open_consumer
+from streams.knowledge.consumer import GroupAssignments, OpenTransactions, by_number, open_consumer
 from streams.knowledge.filling import VectorFiller
 from streams.knowledge.waiting import Waiting
 from streams.knowledge.watch import SharedIndexWatch
@@ -66,9 +66,7 @@ class KnowledgeFeed:
         versions = versions or KnowledgeVersions()
         # A feed reads only its part of a shared index; the watch reads all of it, and knows the versions.
         self._versions = KnowledgeVersions() if self.group else versions
-        self._watch = None
-        if self.group:
-            self._watch = SharedIndexWatch(self._kafka, self._topic, self.group, versions, index)
+        self._watch = SharedIndexWatch(kafka, self._topic, group, versions, index) if group else None
         self._waiting = Waiting("the knowledge feed waits")
         self._writer = IndexWriter(index, self._versions, self._waiting, hook)
         self._filler = None
@@ -80,6 +78,7 @@ class KnowledgeFeed:
         self._goal: Mapping[int, int] = {}
         # The next offset of each partition: all records before it are in the index.
         self._read: dict[int, int] = {}
+        self._transactions = OpenTransactions()
 
     def __repr__(self) -> str:
         return f"<KnowledgeFeed {self._topic} {self._read} of {self._goal}>"
@@ -116,7 +115,11 @@ class KnowledgeFeed:
         return {
             "caught_up": self._caught_up,
             "partitions": {
-                str(partition): {"next_offset": self._read.get(partition), "end_at_start": end}
+                str(partition): {
+                    "next_offset": self._read.get(partition),
+                    "end_at_start": end,
+                    "open_transaction_s": round(self._transactions.held_s(partition), 3),
+                }
                 for partition, end in sorted(self._goal.items())
             },
             **self._writer.state(),
@@ -177,6 +180,7 @@ class KnowledgeFeed:
                 # Not the last record's offset: compaction removes records, transactions leave markers.
                 for partition in partitions:
                     self._read[partition.partition] = await consumer.position(partition)
+                await self._transactions.alook(consumer)
                 if not self._versions.known and all(self._read[at] >= end for at, end in ends.items()):
                     self._versions.begin()
                 if self._just_caught_up():
@@ -206,6 +210,7 @@ class KnowledgeFeed:
                     assigned.reread.pop(partition.partition, None)
                 if consumer.assignment():
                     self._wake_filler()
+                await self._transactions.alook(consumer)
                 if not self._caught_up and assigned.once:
                     committed = {each.partition: await consumer.committed(each) for each in partitions}
                     self._read = {

@@ -23,6 +23,8 @@ STATE_FIELDS = {
     ".knowledge.documents": "Documents that this process has indexed.",
     ".knowledge.partitions.*.end_at_start": "The end of this partition of `documents` at the start.",
     ".knowledge.partitions.*.next_offset": "The offset on this partition of `documents` that is read next.",
+    ".knowledge.partitions.*.open_transaction_s": "Seconds for which another program's open transaction has "
+    "held this partition; 0: none does.",
     ".knowledge.problem": "The reason why reading `documents` does not go on; null: none.",
     ".knowledge.problems": "Skipped documents: `tenant`, `id`, `partition`, `offset`, `reason`, `at`.",
     ".knowledge.skipped": "Records of `documents` that are no document and were left out.",

@@ -99,7 +99,8 @@ async def test_the_topics_records_are_indexed_and_then_its_new_ones(
     await until(lambda: index.asearch("default", "latecomer", 1))
     assert await index.acount() == 300
     await feed.stop()
-    assert feed.state()["partitions"] == {"0": {"next_offset": 302, "end_at_start": 300}}
+    partition = feed.state()["partitions"]["0"]
+    assert (partition["next_offset"], partition["end_at_start"]) == (302, 300)
 
 
 async def test_a_feed_of_an_empty_topic_has_caught_up_at_once(

@@ -203,6 +203,9 @@ async def test_only_documents_of_committed_transactions_are_known(
             topics.documents, encode(document), key=document_key("default", "warranty")
         )
 
+    def held_s() -> float:
+        return float(feed.state()["partitions"]["0"]["open_transaction_s"])
+
     try:
         async with transacting(kafka_settings, "writer") as producer:
             async with producer.transaction():
@@ -215,6 +218,7 @@ async def test_only_documents_of_committed_transactions_are_known(
             await eventually(lambda: versions.known, 20, "a version")
             await producer.begin_transaction()
             await put(producer, "seven")
+            await eventually(lambda: held_s() > 0.5, 20, "a transaction that is open")
             [found] = await index.asearch("default", "warranty", 5)
             assert "two" in found.text
             await producer.commit_transaction()
@@ -223,6 +227,7 @@ async def test_only_documents_of_committed_transactions_are_known(
             await eventually(lambda: feed.state()["documents"] == 2, 20, "the new text")
             [found] = await index.asearch("default", "warranty", 5)
             assert "seven" in found.text
+            await eventually(lambda: held_s() == 0, 20, "its end")
         assert await index.acount() == 1
     finally:
         await feed.stop()

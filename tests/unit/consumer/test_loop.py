@@ -633,7 +633,7 @@ async def test_an_open_transaction_is_shown_and_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("streams.consumer.connection.LOOK_S", 0.0)
-    monkeypatch.setattr("streams.consumer.connection.WARN_S", 0.02)
+    monkeypatch.setattr("streams.kafka.transactions.WARN_S", 0.02)
     consumer.markers, consumer.open_from = {0: 5}, {0: 1}
     await consumer.assign(0)
     consumer.produce(0, b"a")

@@ -13,7 +13,7 @@ from streams.consumer.offset_map import decode
 from streams.consumer.partition import Partition
 from streams.consumer.recovery import Recovered
 from streams.consumer.work import Work
-from streams.kafka.group_member import UNKNOWN, Progress
+from streams.kafka.transactions import UNKNOWN, Progress
 
 COUNT = 40
 
@@ -239,20 +239,3 @@ def test_a_marker_behind_the_last_commit_is_committed_after_a_restart(assignment
     due = assignment.due(partition)
     assert due is not None
     assert due.point == 8
-
-
-def test_an_open_transaction_holds_a_partition_that_was_read_up_to_it(partition: Partition) -> None:
-    partition.look(Progress(2, 5, 9), 10.0)
-    assert partition.held_s(11.0) == 0
-    partition.look(Progress(5, 5, 9), 20.0)
-    partition.look(Progress(5, 5, 12), 25.0)
-    assert partition.held_s(30.0) == 10
-    partition.look(Progress(7, 7, 12), 40.0)
-    assert partition.held_s(45.0) == 5, "it is another transaction"
-    partition.look(Progress(12, 12, 12), 50.0)
-    assert partition.held_s(60.0) == 0
-
-
-def test_no_transaction_is_open_where_the_last_stable_offset_is_not_known(partition: Partition) -> None:
-    partition.look(Progress(5, -1, 9), 0.0)
-    assert partition.held_s(10.0) == 0

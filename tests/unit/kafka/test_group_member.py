@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.group_member import EXPELLED, UNKNOWN, GroupMember, Progress
+from streams.kafka.group_member import EXPELLED, GroupMember
+from streams.kafka.transactions import UNKNOWN, Progress
 
 PLACE = TopicPartition("questions", 0)
 
