@@ -142,6 +142,8 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         )
 
     def open_reader() -> Any:
+        # For recoveries, which read records of open transactions, too: they must not wait for one. An aborted
+        # question that they see is older than the next, and makes them read from earlier at most.
         return AIOKafkaConsumer(
             **options,
             group_id=None,

@@ -75,6 +75,32 @@ async def test_a_worker_drains_at_sigterm_and_the_next_one_repeats_nothing(
     assert sum((await committed_offsets(settings_for(kafka_settings))).values()) == count
 
 
+async def test_neither_markers_nor_an_open_transaction_are_lag_of_a_worker(
+    kafka_settings: Kafka, topics: Topics, tmp_path: Path, programs: list[WorkerProgram]
+) -> None:
+    name = f"{kafka_settings.topic_prefix}asker"
+    async with producing(kafka_settings, transactional_id=name) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(topics.questions, question("q"), partition=0)
+        await producer.begin_transaction()
+        await producer.send_and_wait(topics.questions, question("open"), partition=1)
+        programs.append(WorkerProgram(kafka_settings, tmp_path / "worker.log"))
+        await programs[0].ready()
+        await read_topic(kafka_settings, topics.answers, 1)
+
+        def held_s() -> float:
+            return float(orjson.loads(programs[0].get("/state"))["partitions"]["1"]["open_transaction_s"])
+
+        await eventually(lambda: held_s() > 0.1, 20, "a transaction that is open")
+        await eventually(
+            lambda: b"kotae_drain_seconds 0.0\n" in programs[0].get("/metrics"), 20, "nothing is left"
+        )
+        await producer.abort_transaction()
+    assert await programs[0].stop() == 0, programs[0].output
+    assert sum((await end_offsets(kafka_settings, topics.answers)).values()) == 1
+    assert (await committed_offsets(settings_for(kafka_settings)))[0] == 2, "above the marker"
+
+
 async def test_a_worker_without_topics_says_how_to_create_them(
     kafka_settings: Kafka, tmp_path: Path, programs: list[WorkerProgram]
 ) -> None:
