@@ -23,6 +23,8 @@ class DependencyError(Exception):
 
     retriable: ClassVar[bool] = False
     reason: ClassVar[str] = "error"
+    of_server: ClassVar[bool] = True
+    """Whether it tells of the dependency, and not only of this one call."""
 
     def __init__(
         self,
@@ -73,6 +75,10 @@ class PermanentError(DependencyError):
     reason = "permanent"
 
 
+class UnusableServerError(PermanentError):
+    """Nothing was sent: the certificate is not trusted, or the address may not or cannot be called."""
+
+
 def error_of_status(
     dependency: str, message: str, status: int, retry_after_s: float | None = None
 ) -> DependencyError:
@@ -94,6 +100,8 @@ class BadOutputError(DependencyError):
 class UnfitOutputError(BadOutputError):
     """The dependency answered in its own format, but with nothing to use. The question may be the cause."""
 
+    of_server = False
+
 
 class TimedOutError(DependencyError):
     """The budget ran out before the dependency answered."""
@@ -105,3 +113,4 @@ class OpenBreakerError(DependencyError):
     """Nothing was called: the dependency has failed too often, and its breaker is open."""
 
     reason = "breaker_open"
+    of_server = False

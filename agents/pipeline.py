@@ -36,7 +36,13 @@ from agents.components import (
     Retriever,
     ToolExecutor,
 )
-from agents.errors import DependencyError, PermanentError, TimedOutError, UnfitOutputError
+from agents.errors import (
+    DependencyError,
+    PermanentError,
+    TimedOutError,
+    UnfitOutputError,
+    UnusableServerError,
+)
 from agents.graph import Graph, GraphError, Stage, StageFailed
 from agents.journal import Journal, NoJournal
 from agents.models.extractive import MODEL as EXTRACTIVE
@@ -193,7 +199,7 @@ def _extract(run: Run, failure: DependencyError) -> Generation:
     match failure:
         case TimedOutError():
             reason, code = DegradeReason.MODEL_TIMEOUT, ErrorCode.DEADLINE_EXCEEDED
-        case PermanentError():
+        case PermanentError() if not isinstance(failure, UnusableServerError):
             reason, code = DegradeReason.MODEL_REJECTED, ErrorCode.MODEL_REJECTED
         case _:
             reason, code = DegradeReason.MODEL_UNAVAILABLE, ErrorCode.MODEL_UNAVAILABLE

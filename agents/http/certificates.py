@@ -1,6 +1,9 @@
 """The reason why a server's certificate is not trusted, and the remedy, as one line. Pure."""
 
 import ssl
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 # OpenSSL's X509_V_ERR_INVALID_CA to X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3: all but the first come from the
 # strict check that Python asks for since 3.13, which most authorities made by hand do not pass.
@@ -27,8 +30,17 @@ def name_authority(error: Exception) -> str:
 
 def found_distrust(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
     """Return the refusal of a certificate that `error` or one of its causes is; None: there is none."""
+    return _found(error, ssl.SSLCertVerificationError)
+
+
+def found_tls_failure(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the failure of TLS that `error` or one of its causes is; None: there is none."""
+    return _found(error, ssl.SSLError)
+
+
+def _found(error: BaseException | None, kind: type[E]) -> E | None:
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, kind):
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -19,7 +19,13 @@ import orjson
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
-from agents.errors import BadOutputError, DependencyError, PermanentError, TransientError
+from agents.errors import (
+    BadOutputError,
+    DependencyError,
+    PermanentError,
+    TransientError,
+    UnusableServerError,
+)
 from agents.http.certificates import name_authority
 from agents.http.connector import GuardedConnector, RefusedAddressError
 from agents.http.egress import Endpoint
@@ -64,8 +70,9 @@ class HttpPool:
         tls: holds the authorities to trust; None: the system's.
 
     Besides `asyncio.CancelledError`, every method raises only `TransientError` for connection trouble,
-    `BadOutputError` for a response that is not HTTP, and `PermanentError` for a URL, header or certificate
-    that cannot work, for an address that may not be called, and for a body that is too long.
+    `BadOutputError` for a response that is not HTTP, `UnusableServerError` for a certificate that is not
+    trusted and an address that may not or cannot be called, and `PermanentError` for a header that cannot be
+    sent and a body that is too long.
     """
 
     def __init__(
@@ -235,11 +242,11 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
             return BadOutputError(dependency, f"not an HTTP response: {error.message}")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             # Without the URL, which may hold a key.
-            return PermanentError(dependency, "not an address that can be called")
+            return UnusableServerError(dependency, "not an address that can be called")
         case RefusedAddressError():
-            return PermanentError(dependency, str(error))
+            return UnusableServerError(dependency, str(error))
         case aiohttp.ClientConnectorCertificateError():
-            return PermanentError(dependency, f"{error.host} {name_authority(error.certificate_error)}")
+            return UnusableServerError(dependency, f"{error.host} {name_authority(error.certificate_error)}")
         case aiohttp.ClientError() | OSError():
             return TransientError(dependency, told)
         case _:

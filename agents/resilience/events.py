@@ -2,12 +2,18 @@
 
 from typing import Protocol
 
+from agents.errors import DependencyError
+
 
 class GuardObserver(Protocol):
     """Observes the calls of every dependency. Its methods run often, on the event loop: none may block."""
 
     def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
         """Note an attempt's end: `ok`, its error's reason (`agents.errors`), `cancelled` or `defect`."""
+        ...
+
+    def attempt_failed(self, dependency: str, error: DependencyError) -> None:
+        """Note the error of an attempt that failed for a reason of the dependency's, not of this one call."""
         ...
 
     def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:

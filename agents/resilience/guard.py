@@ -227,6 +227,12 @@ class Guard:
             verdict = CallVerdict.NOTHING
         self._observer.attempt_finished(self.dependency, outcome, now - started)
         timed_out = outcome == TimedOutError.reason and verdict is CallVerdict.FAILED
+        if isinstance(error, DependencyError):
+            if error.of_server:
+                self._observer.attempt_failed(self.dependency, error)
+        elif timed_out:
+            failure = TimedOutError(self.dependency, f"no answer within {now - started:.3g} s")
+            self._observer.attempt_failed(self.dependency, failure)
         # A probe of a dependency that is down does not show how many calls it bears.
         if (
             (timed_out or isinstance(error, ThrottledError))

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from agents.components import ToolSpec
-from agents.errors import PermanentError, TimedOutError
+from agents.errors import TimedOutError
 from agents.loading import TOOLS_GROUP, LoadingError, load_entry_points
-from agents.tools.tool import RejectedCallError, ToolConfigError
+from agents.tools.tool import RejectedCallError, ToldError, ToolConfigError
 
 if TYPE_CHECKING:
     import httpx
@@ -146,7 +146,7 @@ class PythonTool:
                     headers,
                 )
         except ToolError as error:
-            raise PermanentError(dependency, str(error)) from error
+            raise ToldError(dependency, str(error)) from error
         except TimeoutError as error:
             raise TimedOutError(dependency, "a call that it awaited took too long") from error
         except SystemExit as error:

@@ -17,12 +17,20 @@ class RejectedCallError(PermanentError):
     """The call is not allowed, or its arguments do not fit. Nothing was called."""
 
     reason = "rejected"
+    of_server = False
+
+
+class ToldError(PermanentError):
+    """The tool ran, and its function has something to tell the asker in place of a result."""
+
+    of_server = False
 
 
 class DidNotRunError(PermanentError):
     """The tool's server knows no such call, so that it may be started."""
 
     reason = "did_not_run"
+    of_server = False
 
 
 class Tool(Protocol):

@@ -1,6 +1,7 @@
 """The worker that the settings describe."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
@@ -8,17 +9,20 @@ from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
 from streams.assembly.engine import build_engine, build_parts, rebalance_timeout_s
+from streams.assembly.guards import Guards
+from streams.assembly.remedies import remedy_for
 from streams.assembly.stores import STORES, VectorStore
 from streams.consumer.watchdog import Limits, Watchdog
 from streams.kafka.options import COMMITTED, client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Settings
-from streams.settings.secrets import concealer, secrets_of
+from streams.settings.secrets import concealer, masker, secrets_of
 from streams.telemetry import catalogue
 from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.loop_monitor import LoopMonitor
 from streams.telemetry.metrics import Metrics
+from streams.telemetry.troubles import Troubles
 from streams.worker.backlog import Backlog
 from streams.worker.engine import Engine
 from streams.worker.life import Worker
@@ -44,8 +48,10 @@ def build_worker(
         OperatorError: the index cannot be opened.
     """
     metrics = Metrics()
-    hook = Hooks([metrics, LogSink()])
-    parts = build_parts(settings, hook, concealer(secrets_of(settings, environ)))
+    secrets = secrets_of(settings, environ)
+    troubles = Troubles(remedy_for, mask=masker(secrets))
+    hook = Hooks([metrics, LogSink(), troubles])
+    parts = build_parts(settings, hook, concealer(secrets))
     answerer = build_answerer(settings, environ, hook, parts.journal, stores)
     engine = build_engine(parts, answerer.pipeline)
     monitor = _monitor(settings, engine, metrics, hook)
@@ -74,10 +80,16 @@ def build_worker(
         monitor=monitor,
         loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,
-        dependencies=answerer.guards.state,
+        dependencies=lambda: _dependencies(answerer.guards, troubles),
         caches=answerer.caches.state,
         aclose=answerer.aclose,
     )
+
+
+def _dependencies(guards: Guards, troubles: Troubles) -> dict[str, Any]:
+    return {
+        name: {**state, "last_error": troubles.last_error(name)} for name, state in guards.state().items()
+    }
 
 
 def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -> Monitor:

@@ -76,6 +76,12 @@ ATTEMPTS = Metric(
 ATTEMPT_SECONDS = Metric(
     "kotae_attempt_duration_seconds", "histogram", "Duration of attempts.", ("dependency",), SECONDS
 )
+ATTEMPT_FAILURES = Metric(
+    "kotae_attempt_failures_total",
+    "counter",
+    "Attempts that the dependency failed or refused, by HTTP status, or by reason where there is none.",
+    ("dependency", "cause"),
+)
 RETRIES = Metric(
     "kotae_retries_total",
     "counter",

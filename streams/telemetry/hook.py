@@ -6,6 +6,7 @@ Events come on the event loop, many thousands a second: a sink must not block.
 
 from collections.abc import Callable, Iterable, Sequence
 
+from agents.errors import DependencyError
 from schemas.answer import Answer, Source
 from schemas.event import StageTrace
 
@@ -24,6 +25,9 @@ class Hook:
 
     def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
         """An attempt to call a dependency ended (see `agents.resilience.events`)."""
+
+    def attempt_failed(self, dependency: str, error: DependencyError) -> None:
+        """A dependency failed or refused an attempt (see `agents.resilience.events`)."""
 
     def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
         """An attempt failed for `reason`; the next one follows after `wait_s`."""

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from agents.errors import DependencyError
 from schemas.answer import Answer, Source
 from schemas.event import StageTrace
 from streams.telemetry import catalogue
@@ -154,6 +155,10 @@ class Metrics(Hook, Collector):
     def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:  # noqa: D102 - as above
         self._attempts.add((dependency, outcome))
         self._attempt_durations.observe(duration_s, (dependency,))
+
+    def attempt_failed(self, dependency: str, error: DependencyError) -> None:
+        """Count it by the status, or else the reason, of its error."""
+        self._counts[catalogue.ATTEMPT_FAILURES.name].add((dependency, str(error.status or error.reason)))
 
     def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.RETRIES.name].add((dependency, reason))

@@ -14,6 +14,7 @@ STATE_FIELDS = {
     ".cache.searches": "Searches that the cache `found` or `missed`; null where a search calls no server.",
     ".dependencies.*.breaker": "`closed` (calls pass), `open` (none does) or `half_open` (a few probes do).",
     ".dependencies.*.in_use": "Calls to this dependency that run now.",
+    ".dependencies.*.last_error": "The last failure: `at`, `age_s`, `status`, `message`, `remedy`; or null.",
     ".dependencies.*.limit": "Calls to this dependency that may run at once now.",
     ".dependencies.*.waiting": "Calls that wait for one of these to end.",
     ".draining": "Whether the worker was told to stop: it finishes what runs and fetches nothing.",

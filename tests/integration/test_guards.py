@@ -13,7 +13,10 @@ from agents.http.pool import HttpPool
 from agents.pipeline import Answered, Asked
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
+from streams.assembly.remedies import remedy_for
 from streams.settings.model import Limits, Model, Resilience, Settings
+from streams.telemetry.hook import Hooks
+from streams.telemetry.troubles import Troubles
 from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import ModelServer, Reply, text
 from tests.support.system import free_port
@@ -131,3 +134,30 @@ async def test_a_get_on_a_closed_connection_is_not_repeated_below_the_guards() -
         finally:
             await pool.aclose()
     assert subject.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "HTTP 401: wrong key; check KOTAE_MODEL__API_KEY"),
+        (404, "HTTP 404: wrong key; check KOTAE_MODEL__BASE_URL and KOTAE_MODEL__NAME"),
+        (500, "HTTP 500: wrong key; look at the log of the server that KOTAE_MODEL__BASE_URL names"),
+    ],
+)
+async def test_a_refusing_model_is_one_warning_with_the_setting_to_check(
+    status: int, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    troubles = Troubles(remedy_for)
+    refusal = Reply(status, [b'{"error": {"message": "wrong key"}}'])
+    async with ModelServer(refusal) as server:
+        answerer = await asyncio.to_thread(
+            build_answerer, Settings(model=Model(base_url=server.base_url)), {}, Hooks([troubles])
+        )
+        for number in range(20):
+            await ask(answerer, number)
+        await answerer.aclose()
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert lines == [f"a call to model failed: {told}"]
+    last = troubles.last_error("model")
+    assert last is not None
+    assert (last["status"], last["message"]) == (status, f"HTTP {status}: wrong key")

@@ -125,6 +125,11 @@ async def test_without_the_configured_authority_no_dependency_is_reached(tls: ss
     assert answer.status == "failed"
     assert {"retrieval_unavailable", "plan_unavailable"} <= set(answer.degraded)
     assert asked == []
+    # No server has rejected the model's request: it never got there.
+    assert answer.error is not None
+    assert answer.error.code == "model_unavailable"
+    assert "not trusted" in answer.error.message
+    assert "KOTAE_EGRESS__CA_FILE" in answer.error.message
 
 
 async def test_redis_is_reached_over_tls_with_the_configured_authority(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from agents.errors import DependencyError
 from agents.resilience.breaker import Breaker
 from agents.resilience.bulkhead import Bulkhead
 from agents.resilience.guard import Guard
@@ -17,6 +18,9 @@ class GuardEvents:
 
     def attempt_finished(self, dependency: str, outcome: str, duration_s: float) -> None:
         self.events.append(("attempt", dependency, outcome))
+
+    def attempt_failed(self, dependency: str, error: DependencyError) -> None:
+        self.events.append(("failed", dependency, error.message))
 
     def call_retried(self, dependency: str, reason: str, wait_s: float) -> None:
         self.events.append(("retried", dependency, reason))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from agents.components import Plan, PlannedCall
-from agents.errors import PermanentError, ThrottledError, TransientError
+from agents.errors import PermanentError, ThrottledError, TransientError, UnusableServerError
 from agents.graph import Graph, GraphError
 from agents.journal import NoJournal, Recorded
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
@@ -172,6 +172,11 @@ async def test_without_a_plan_no_tool_is_called(planner: FakePlanner, reason: st
             ErrorCode.MODEL_UNAVAILABLE,
         ),
         (FakeGenerator(error=PermanentError("model", "401")), "model_rejected", ErrorCode.MODEL_REJECTED),
+        (
+            FakeGenerator(error=UnusableServerError("model", "a certificate that is not trusted")),
+            "model_unavailable",
+            ErrorCode.MODEL_UNAVAILABLE,
+        ),
         (FakeGenerator(text=" \n"), "model_unavailable", ErrorCode.MODEL_UNAVAILABLE),
         (FakeGenerator(text=" [9]【1】[7]\n"), "model_unavailable", ErrorCode.MODEL_UNAVAILABLE),
     ],

@@ -19,6 +19,7 @@ from agents.errors import (
 from agents.resilience.guard import Guard
 from agents.resilience.retry import BUDGET_MAX
 from agents.run import Run
+from agents.tools.tool import RejectedCallError
 from schemas.question import Question
 from tests.support.components import RecordingObserver
 from tests.support.guards import GuardEvents, whole_guard
@@ -364,4 +365,41 @@ async def test_a_guard_without_parts_only_calls() -> None:
     with pytest.raises(TransientError):
         await Guard("model", events).acall(dependency.attempt, call_for(1))
     assert dependency.numbers == [1]
-    assert events.events == [("attempt", "model", "transient")]
+    assert events.events == [("attempt", "model", "transient"), ("failed", "model", "HTTP 500")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermanentError("model", "HTTP 401: wrong key", status=401),
+        BadOutputError("model", "HTML"),
+        ThrottledError("model", "HTTP 429", status=429),
+        BROKEN,
+    ],
+)
+async def test_each_failure_of_the_dependency_is_told_with_its_message(error: DependencyError) -> None:
+    events = GuardEvents()
+    with pytest.raises(type(error)):
+        await ask(whole_guard(events, now()), Dependency(always=error).attempt, 0.3)
+    assert set(events.of("failed")) == {error.message}
+
+
+async def test_a_call_that_gets_no_answer_in_its_time_is_told() -> None:
+    events = GuardEvents()
+    with pytest.raises(TimeoutError):
+        await ask(whole_guard(events, now()), Dependency(takes_s=60).attempt, 2.0)
+    assert events.of("failed") == ["no answer within 2 s"]
+
+
+async def test_calls_that_were_not_made_or_were_not_to_blame_are_not_told() -> None:
+    events = GuardEvents()
+    guard = whole_guard(events, now())
+    with pytest.raises(UnfitOutputError):
+        await ask(guard, Dependency(always=UnfitOutputError("model", "no text")).attempt, 0.3)
+    with pytest.raises(RejectedCallError):
+        await ask(guard, Dependency(always=RejectedCallError("tools/a", "no such field")).attempt)
+    call = asyncio.create_task(ask(guard, Dependency(takes_s=60).attempt))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert events.of("failed") == []

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.errors import PermanentError
 from schemas.answer import Answer, AnswerError, Source, Usage
 from schemas.errors import ErrorCode
 from schemas.event import StageTrace
@@ -141,7 +142,7 @@ def test_every_event_of_the_hook_changes_a_metric() -> None:
         "duration_s": 1.0,
         "topic": "answers",
         "size": 10,
-        "error": OSError("x"),
+        "error": PermanentError("model", "HTTP 401", status=401),
         "partitions": [1],
         "partition": 1,
         "scanned": 3,
