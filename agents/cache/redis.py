@@ -19,9 +19,10 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from agents.cache.store import VALUE_BYTES_MAX
+from agents.errors import PermanentError, TransientError
 from agents.http.certificates import found_distrust, name_authority
 from agents.resilience.breaker import Breaker
 
@@ -121,6 +122,21 @@ class RedisStore:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write(), name="cache-writer")
 
+    async def aprobe(self) -> None:
+        """Look up one key, as a question does.
+
+        Raises:
+            DependencyError: it failed or was refused, and why.
+        """
+        commands: list[_Command] = [("PING",), ("GETRANGE", _named(b"probe"), 0, 0)]
+        try:
+            replies = await _in_time(_converse(self._reading, commands), self._background_s)
+        except (RedisError, OSError, EOFError, ValueError) as error:
+            raise TransientError("redis", _told(error)) from error
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise PermanentError("redis", str(reply)) from reply
+
     async def aclose(self) -> None:
         """See `Store`. Values that are not written yet are lost."""
         self._closed = True
@@ -211,7 +227,9 @@ class RedisStore:
 
 def _told(problem: Exception) -> str:
     distrusted = found_distrust(problem)
-    return repr(problem) if distrusted is None else f"it {name_authority(distrusted)}"
+    return (
+        f"{type(problem).__name__}: {problem}" if distrusted is None else f"it {name_authority(distrusted)}"
+    )
 
 
 def _connection(pool: ConnectionPool) -> AbstractConnection:

@@ -93,6 +93,13 @@ class Exchanges:
             raise
         return Reply(message.code, message.headers, content, connection)
 
+    async def aconnect(self, url: str) -> None:
+        """Connect, with TLS if the address says so, and send nothing."""
+        connector = self._session.connector
+        if connector is None:
+            raise aiohttp.ClientConnectionError("the pool was closed")
+        (await connector.connect(self._target("GET", url), [], NO_TIMEOUT)).release()
+
     def _target(self, method: str, url: str) -> aiohttp.ClientRequest:
         """Prepare the parts that all calls of an address share: the endpoint and the default headers."""
         try:

@@ -143,6 +143,13 @@ class HttpPool:
             raise _translated(self.dependency, error) from error
         return HttpResponse(reply.status, reply.headers, content)
 
+    async def aconnect(self, url: str) -> None:
+        """Connect to the address, with TLS if it says so, and send nothing."""
+        try:
+            await self._exchanges.aconnect(url)
+        except _FAILURES as error:
+            raise _translated(self.dependency, error) from error
+
     @asynccontextmanager
     async def stream(
         self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -90,6 +90,22 @@ class HttpTool:
             raise DependencyError(dependency, f"HTTP {response.status}", status=response.status)
         return _content(dependency, self._without_secrets(response))
 
+    async def areach(self) -> str:
+        """Find out whether the tool can be called, without a call, and return what was found.
+
+        Only a GET tool that may be repeated is sent a request, a HEAD without arguments. Its status tells
+        only whether the log-in is right: few servers answer 200 to that.
+        """
+        if self.reconcile_url:
+            await self._pool.aconnect(self.reconcile_url)
+        if self.method == "POST" or not self.spec.idempotent:
+            await self._pool.aconnect(self._url)
+            return "takes connections; nothing was sent"
+        response = await self._pool.arequest("HEAD", self._url)
+        if response.status in {401, 403, 407}:
+            raise_for_status(self._pool.dependency, response)
+        return f"answers HTTP {response.status} to a HEAD"
+
     def _without_secrets(self, response: HttpResponse) -> HttpResponse:
         # Results and error messages go into prompts, answers and traces.
         for secret in self._secrets:

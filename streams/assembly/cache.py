@@ -73,7 +73,9 @@ class Caches:
         settings, cache = self._settings, self._settings.cache
         if not cache.ttl_s or (_own_components(settings) and not cache.own_components):
             return None
-        self._shared = _open_shared(cache.redis_url, settings.egress.ca_file)
+        self._shared = None
+        if cache.redis_url:
+            self._shared = open_shared(cache.redis_url, settings.egress.ca_file)
         self.answers = AnswerCache(
             AnswerKeys(self._found_in | _made_by(settings), resources.tool_executor, self._versions),
             self._memory,
@@ -95,14 +97,17 @@ class _WhileWhole:
         return None if self._index.weakened else self._versions.of(tenant)
 
 
-def _open_shared(url: str, ca_file: str) -> "RedisStore | None":
-    if not url:
-        return None
+def open_shared(url: str, ca_file: str, background_s: float | None = None) -> "RedisStore":
+    """Open the cache in Redis; `background_s` replaces its limit for a connection.
+
+    Raises:
+        SettingsError: the address has an unknown option.
+    """
     # Imported only where a server is used: its client costs 12 MB and 0.2 s.
-    from agents.cache.redis import RedisStore  # noqa: PLC0415
+    from agents.cache.redis import BACKGROUND_S, RedisStore  # noqa: PLC0415
 
     try:
-        return RedisStore(url, ca_file=ca_file)
+        return RedisStore(url, ca_file=ca_file, background_s=background_s or BACKGROUND_S)
     except ValueError as error:  # an option in the address that the client does not know
         raise SettingsError(f"cache.redis_url: {error}") from error
 

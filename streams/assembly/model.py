@@ -18,37 +18,22 @@ from streams.settings.errors import SettingsError
 from streams.settings.model import Model
 
 
-def build_model(
-    settings: Model, environ: Mapping[str, str], guards: Guards, open_pool: Callable[[str, str], HttpPool]
-) -> tuple[Planner, Generator]:
-    """Build planner and generator. Without a model, the planner plans nothing and the generator extracts.
+def model_servers(
+    settings: Model,
+    environ: Mapping[str, str],
+    open_pool: Callable[[str, str], HttpPool],
+    *,
+    max_tokens: int | None = None,
+) -> list[tuple[str, OpenAIModel]]:
+    """Return the first model and the fallback model with their names as dependencies, as far as they are set.
 
     `environ` holds the header values that stand in the environment. `open_pool` makes the connection pool of
-    a dependency at an address.
+    a dependency at an address. `max_tokens` replaces the setting.
 
     Raises:
         SettingsError: a header or a parameter in the settings will not do.
     """
-    if not settings.base_url:
-        return NoPlanner(), ExtractiveGenerator()
-
-    def guarded(server: _Server) -> tuple[GuardedPlanner, GuardedGenerator]:
-        model = OpenAIModel(
-            open_pool(server.dependency, server.base_url),
-            server.base_url,
-            server.name,
-            server.api_key,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            parameters=_checked(f"{server.setting}parameters", server.parameters),
-            headers=_resolved(f"{server.setting}headers", server.headers, environ),
-            system_role=server.system_role,
-            setting=f"{server.setting}parameters".upper(),
-        )
-        guard = guards.model(server.dependency, settings.max_concurrency)
-        return GuardedPlanner(model, guard), GuardedGenerator(model, guard)
-
-    planner, generator = guarded(
+    servers = [
         _Server(
             "model",
             "model.",
@@ -58,11 +43,7 @@ def build_model(
             settings.parameters,
             settings.headers,
             settings.system_role,
-        )
-    )
-    if not settings.fallback_base_url:
-        return planner, generator
-    second_planner, second_generator = guarded(
+        ),
         _Server(
             "fallback_model",
             "model.fallback_",
@@ -72,8 +53,48 @@ def build_model(
             settings.fallback_parameters,
             settings.fallback_headers,
             settings.fallback_system_role,
+        ),
+    ]
+    return [
+        (
+            server.dependency,
+            OpenAIModel(
+                open_pool(server.dependency, server.base_url),
+                server.base_url,
+                server.name,
+                server.api_key,
+                max_tokens=max_tokens or settings.max_tokens,
+                temperature=settings.temperature,
+                parameters=_checked(f"{server.setting}parameters", server.parameters),
+                headers=_resolved(f"{server.setting}headers", server.headers, environ),
+                system_role=server.system_role,
+                setting=f"{server.setting}parameters".upper(),
+            ),
         )
-    )
+        for server in servers
+        if server.base_url
+    ]
+
+
+def build_model(
+    settings: Model, environ: Mapping[str, str], guards: Guards, open_pool: Callable[[str, str], HttpPool]
+) -> tuple[Planner, Generator]:
+    """Build planner and generator. Without a model, the planner plans nothing and the generator extracts.
+
+    Raises:
+        SettingsError: a header or a parameter in the settings will not do.
+    """
+    if not settings.base_url:
+        return NoPlanner(), ExtractiveGenerator()
+
+    def guarded(dependency: str, model: OpenAIModel) -> tuple[GuardedPlanner, GuardedGenerator]:
+        guard = guards.model(dependency, settings.max_concurrency)
+        return GuardedPlanner(model, guard), GuardedGenerator(model, guard)
+
+    first, *others = (guarded(*server) for server in model_servers(settings, environ, open_pool))
+    if not others:
+        return first
+    (planner, generator), (second_planner, second_generator) = first, others[0]
     return FallbackPlanner(planner, second_planner), FallbackGenerator(generator, second_generator)
 
 

@@ -63,6 +63,14 @@ _NAMES = {
         time="KOTAE_LIMITS__RETRIEVE_S",
         protocol="a Qdrant server",
     ),
+    "redis": _Names(
+        url="KOTAE_CACHE__REDIS_URL",
+        key="KOTAE_CACHE__REDIS_URL",
+        subject="KOTAE_CACHE__REDIS_URL",
+        request="KOTAE_CACHE__REDIS_URL (user, password and rights)",
+        time="KOTAE_CACHE__REDIS_URL",
+        protocol="a Redis",
+    ),
 }
 _COMPONENTS = {"planner", "generator", "retriever"}
 

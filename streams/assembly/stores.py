@@ -4,13 +4,18 @@ A new store takes three things: a module that implements `agents.knowledge.index
 `streams.settings.model.Knowledge`, and one entry in `STORES`.
 """
 
+import asyncio
+import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.errors import DependencyError
+from agents.http.pool import HttpPool
 from agents.knowledge.embeddings import Embeddings
 from agents.knowledge.index import Index
+from agents.knowledge.inspection import avector_length
 from streams.settings.errors import OperatorError
 from streams.settings.model import Knowledge
 
@@ -30,6 +35,29 @@ class StoreParts:
     tls: ssl.SSLContext | None
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The parts that a store may be looked at with.
+
+    Attributes:
+        knowledge: the settings that select and describe the store.
+        pool: the connections to its address.
+        dense: whether embeddings are set, so that its index needs dense vectors.
+    """
+
+    knowledge: Knowledge
+    pool: HttpPool
+    dense: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The state of a store in words, and the length of its dense vectors if it has some."""
+
+    told: str
+    vector_length: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorStore:
     """An entry of the registry.
@@ -43,6 +71,7 @@ class VectorStore:
             fills an index of its own, which is an `agents.knowledge.index.OwnIndex`.
         remote: a search is a call to a server and needs a guard.
         identity: the settings that tell one index of this store from another, for cache keys; no secrets.
+        inspect: looks at the index for `kotae check` and changes nothing; None: there is nothing to look at.
     """
 
     name: str
@@ -51,6 +80,7 @@ class VectorStore:
     shared: bool
     remote: bool
     identity: Callable[[Knowledge], tuple[str, ...]]
+    inspect: Callable[[Inspection], Awaitable[Inspected]] | None = None
 
     def group(self, worker_group: str) -> str | None:
         """The consumer group that fills a shared index; None: each worker reads for itself."""
@@ -89,6 +119,35 @@ def _open_embedded(parts: StoreParts) -> Index:
         ) from error
 
 
+async def _inspect_qdrant(inspection: Inspection) -> Inspected:
+    knowledge = inspection.knowledge
+    length = await avector_length(
+        inspection.pool,
+        knowledge.qdrant_url,
+        knowledge.collection,
+        knowledge.qdrant_api_key,
+        dense=inspection.dense,
+    )
+    told = "" if length is None else f", vectors of {length} numbers"
+    return Inspected(f"Qdrant answers, collection {knowledge.collection}{told}", length)
+
+
+async def _inspect_embedded(inspection: Inspection) -> Inspected:
+    path = inspection.knowledge.path
+    if not path:
+        return Inspected("embedded, built anew at each start")
+    return await asyncio.to_thread(_look_at_directory, Path(path))
+
+
+def _look_at_directory(path: Path) -> Inspected:
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OperatorError(
+            f"the directory {path} cannot be written: name another directory in KOTAE_KNOWLEDGE__PATH"
+        )
+    return Inspected(f"embedded, in {path}")
+
+
 STORES = (
     VectorStore(
         name="qdrant",
@@ -97,6 +156,7 @@ STORES = (
         shared=True,
         remote=True,
         identity=lambda knowledge: (knowledge.qdrant_url, knowledge.collection),
+        inspect=_inspect_qdrant,
     ),
     VectorStore(
         name="embedded",
@@ -105,6 +165,7 @@ STORES = (
         shared=False,
         remote=False,
         identity=lambda _: (),
+        inspect=_inspect_embedded,
     ),
 )
 """Tried in this order; the last entry takes any settings."""

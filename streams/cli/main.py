@@ -30,6 +30,7 @@ _COMMANDS = {
     "broker": "Run Kafka in the foreground, from Maven's jars.",
     "offline-model": "Run a stand-in for a model server, which answers by extraction.",
     "schemas": "Export JSON Schema and AsyncAPI.",
+    "check": "Try everything that the settings name once, and say what to do.",
     "config": "Show the settings and where each one was set.",
 }
 

@@ -5,7 +5,7 @@ consumes calls `acheck_topics` first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,25 +50,52 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collec
         OperatorError: no broker, a right or a topic is missing, or `answers` or `journal` has fewer
             partitions than `questions`; the message says how to mend it.
     """
-    topics = Topics(kafka.topic_prefix)
     async with admin_client(kafka) as admin:
         await arequire_rights(kafka, admin, rights)
         partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
+    if problem := topics_problem(kafka, partitions, needed):
+        raise OperatorError(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster as this client sees it: brokers, each topic's partitions, and the rights that we lack."""
+
+    brokers: int
+    partitions: Mapping[str, int]
+    missing_rights: Sequence[Right]
+
+
+async def alook_at_cluster(kafka: Kafka, rights: Collection[Right]) -> Cluster:
+    """Look which of `rights` and which topics there are.
+
+    Raises:
+        OperatorError: no broker can be used.
+    """
+    async with admin_client(kafka) as admin:
+        brokers = len((await admin.describe_cluster())["brokers"])
+        missing = await amissing(admin, rights)
+        partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
+    return Cluster(brokers, partitions, missing)
+
+
+def topics_problem(kafka: Kafka, partitions: Mapping[str, int], needed: Collection[str]) -> str:
+    """Return the first problem of the needed topics, with its remedy; empty: there is none."""
+    topics = Topics(kafka.topic_prefix)
     missing = [name for name in needed if name not in partitions]
     if missing:
-        raise OperatorError(
+        return (
             f"the cluster at {kafka.bootstrap_servers} lacks the topics {', '.join(missing)}: "
             "create them with 'kotae topics create'"
         )
-    if topics.questions not in needed:
-        return
-    asked = partitions[topics.questions]
+    asked = partitions[topics.questions] if topics.questions in needed else 0
     for name in (topics.answers, topics.journal):
         if name in needed and partitions[name] < asked:
-            raise OperatorError(
+            return (
                 f"{name} has {partitions[name]} partitions and {topics.questions} has {asked}, but the "
                 "records of a question need its partition number: 'kotae topics create' adds the missing ones"
             )
+    return ""
 
 
 async def arequire_rights(kafka: Kafka, admin: AIOKafkaAdminClient, rights: Collection[Right]) -> None:
@@ -78,10 +105,11 @@ async def arequire_rights(kafka: Kafka, admin: AIOKafkaAdminClient, rights: Coll
         OperatorError: it does not; the message names the missing rights, and the user.
     """
     if missing := await amissing(admin, rights):
-        raise OperatorError(_not_allowed(kafka, missing))
+        raise OperatorError(not_allowed(kafka, missing))
 
 
-def _not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
+def not_allowed(kafka: Kafka, missing: Collection[Right]) -> str:
+    """Return the line that names the missing rights and the remedy."""
     user = kafka.sasl_username if kafka.security_protocol.startswith("SASL") else ""
     return (
         f"the cluster at {kafka.bootstrap_servers} does not allow {user or 'this client'} "
@@ -155,7 +183,7 @@ async def _create(
     response = await admin.create_topics(new, timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
     for name, code, message in response.topic_errors:
         if code == TopicAuthorizationFailedError.errno:
-            raise OperatorError(_not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
+            raise OperatorError(not_allowed(kafka, [Right(Operation.CREATE, "topic", name)]))
         if code not in (0, TopicAlreadyExistsError.errno):
             raise OperatorError(f"the topic {name} was refused: {message or for_code(code).__name__}")
 

@@ -172,6 +172,28 @@ async def test_without_any_right_each_command_says_so_in_one_line(
     assert "allow" in done.stderr
 
 
+async def test_a_check_needs_no_right_of_its_own_and_names_those_that_a_worker_lacks(
+    secured_broker: SecuredBroker, prefix: str, let: Callable[..., object]
+) -> None:
+    import asyncio
+
+    kafka = secured_broker.sasl("PLAIN", topic_prefix=prefix)
+    without = await asyncio.to_thread(kotae, kafka, "check", "--json")
+    rights = worker_rights(Settings(kafka=kafka, worker=Worker(group_id=GROUP)))
+    await let(kafka, rights[1:])
+    await until_missing(kafka, rights, rights[:1])
+    lacking_one = await asyncio.to_thread(kotae, kafka, "check", "--json")
+    await let(kafka, rights[:1])
+    with_all = await asyncio.to_thread(kotae, kafka, "check", "--json")
+    told = [{one["name"]: one for one in orjson.loads(each.stdout)} for each in (without, lacking_one)]
+    assert (without.returncode, lacking_one.returncode, with_all.returncode) == (1, 1, 0), with_all.stdout
+    assert [found["kafka"]["ok"] for found in told] == [True, True]
+    assert not told[0]["kafka rights"]["ok"]
+    assert all(str(right) in told[0]["kafka rights"]["told"] for right in rights)
+    assert f"does not allow worker {rights[0]}:" in told[1]["kafka rights"]["told"]
+    assert [name for name, one in told[1].items() if not one["ok"]] == ["kafka rights"]
+
+
 async def test_topics_are_created_and_listed_with_their_rights_and_no_more(
     secured_broker: SecuredBroker, topic_prefix: str, let: Callable[..., object]
 ) -> None:
