@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from streams.settings.model import Settings
     from streams.settings.reader import LoadedSettings
@@ -31,9 +33,11 @@ class CommandContext:
 
         return load_settings(self.config)
 
-    @property
+    @cached_property
     def settings(self) -> "Settings":
-        """The settings; see `loaded`."""
+        """The settings; see `loaded`. Warnings are shown once; a command that logs them uses `loaded`."""
+        for warning in self.loaded.warnings:
+            click.echo(f"kotae: {warning}", err=True)
         return self.loaded.settings
 
     @property

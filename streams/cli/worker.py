@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from streams.cli.context import CommandContext
 from streams.settings.errors import CannotStartError, OperatorError, SettingsError
 
 PORT_MAX = 65_535
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -37,10 +40,13 @@ def command(context: CommandContext, processes: int | None, index: int | None) -
     from streams.settings.secrets import secrets_of  # noqa: PLC0415 - as above
     from streams.telemetry.logs import Logging  # noqa: PLC0415 - as above
 
-    settings, environ = context.settings, context.environ
+    loaded = context.loaded
+    settings, environ = loaded.settings, loaded.environ
     count = settings.worker.processes if processes is None else processes
     fields = {} if index is None else {"worker": index}
     with Logging(secrets=secrets_of(settings, environ), fields=fields) as written:
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
         if count > 1:
             return _supervise(context, count)
         try:
@@ -57,7 +63,7 @@ def _answer(context: CommandContext, lines_dropped: Callable[[], float]) -> int:
     from streams.assembly.worker import build_worker  # noqa: PLC0415 - it takes a second, and a supervisor needs none
 
     async def run() -> int:
-        worker = build_worker(context.settings, context.environ, lines_dropped=lines_dropped)
+        worker = build_worker(context.loaded.settings, context.environ, lines_dropped=lines_dropped)
         spare_the_collector()
         return await worker.run()
 
@@ -68,7 +74,7 @@ def _supervise(context: CommandContext, count: int) -> int:
     from streams.process.processes import Child  # noqa: PLC0415 - only where there are several
     from streams.worker.supervisor import Supervisor  # noqa: PLC0415 - likewise
 
-    port = context.settings.worker.http_port
+    port = context.loaded.settings.worker.http_port
     if port + count - 1 > PORT_MAX:
         raise SettingsError(
             f"worker.http_port (KOTAE_WORKER__HTTP_PORT) is {port}, which is too high for {count} processes "
@@ -88,7 +94,7 @@ def _supervise(context: CommandContext, count: int) -> int:
         )
 
     async def run() -> int:
-        return await Supervisor(start, count, grace_s=context.settings.worker.grace_s).run()
+        return await Supervisor(start, count, grace_s=context.loaded.settings.worker.grace_s).run()
 
     return asyncio.run(run())
 

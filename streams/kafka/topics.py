@@ -43,8 +43,12 @@ class TopicState:
     """Partitions that were added just now."""
 
 
-async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collection[Right] = ()) -> None:
+async def acheck_topics(
+    kafka: Kafka, *, needed: Collection[str], rights: Collection[Right] = ()
+) -> Mapping[str, int]:
     """Check within seconds that the cluster answers, has the topics (with their prefix), and allows `rights`.
+
+    Return the number of partitions of each topic that we may see.
 
     Raises:
         OperatorError: no broker, a right or a topic is missing, or `answers` or `journal` has fewer
@@ -55,6 +59,7 @@ async def acheck_topics(kafka: Kafka, *, needed: Collection[str], rights: Collec
         partitions = {name: len(found) for name, found in (await _describe(admin)).items()}
     if problem := topics_problem(kafka, partitions, needed):
         raise OperatorError(problem)
+    return partitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ A wrong setting is a `SettingsError` of one line that names the setting, its sou
 
 import math
 import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import inspect
 
-from agents.http.egress import endpoint, parse_allowed
+from agents.http.egress import parse_allowed
+from streams.settings.addresses import is_brokers, is_redis_or_empty, is_url_or_empty
 from streams.settings.allowed import allowed_values
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
@@ -28,7 +28,6 @@ DEFAULT = "default"
 
 _PREFIX = "KOTAE_"
 _CONFIG = "KOTAE_CONFIG"
-_FOR_TESTS = "KOTAE_TEST_"
 _SECTIONS = {
     section.name: {option.name: option for option in msgspec.structs.fields(section.type)}
     for section in msgspec.structs.fields(Settings)
@@ -53,13 +52,6 @@ _VARIABLES = {
     for section, options in _SECTIONS.items()
     for name in options
 }
-# Kubernetes sets these in every pod of a namespace with a service named `kotae…`; none contains `__`.
-_KUBERNETES = re.compile(
-    r"KOTAE(_[A-Z0-9]+)*_(SERVICE_(HOST|PORT)(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
-)
-_BROKERS = re.compile(
-    r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5}(,(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):\d{1,5})*"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +62,13 @@ class LoadedSettings:
         settings: the values.
         sources: by `section.name` (and `tools.NAME`): the environment variable, the file, or `DEFAULT`.
         environ: the environment that was read; `{env = "NAME"}` refers to its variables.
+        warnings: lines about variables that look like settings and are none.
     """
 
     settings: Settings
     sources: Mapping[str, str]
     environ: Mapping[str, str] = field(repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +102,15 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         values[section][name] = _converted(key, one)
     settings = msgspec.convert(values | {"tools": tools}, Settings)
     _check(settings, sources)
-    return LoadedSettings(settings, sources | {f"tools.{name}": file for name in tools}, environ)
+    sources |= {f"tools.{name}": file for name in tools}
+    return LoadedSettings(settings, sources, environ, tuple(_warnings(environ)))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     given = {}
     for variable in sorted(environ):
-        if not variable.startswith(_PREFIX) or variable == _CONFIG or _is_foreign(variable):
+        # Kubernetes sets others in every pod beside a Service named `kotae`, such as KOTAE_SERVICE_HOST.
+        if not variable.startswith(_PREFIX) or "__" not in variable:
             continue
         source = f"environment variable {variable}"
         if variable not in _VARIABLES:
@@ -126,8 +122,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     return given
 
 
-def _is_foreign(variable: str) -> bool:
-    return variable.startswith(_FOR_TESTS) or _KUBERNETES.fullmatch(variable) is not None
+def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
+    """Tell of variables that would be settings if one of their underscores were doubled."""
+    for variable in sorted(environ):
+        doubled = (f"{variable[:at]}_{variable[at:]}" for at, sign in enumerate(variable) if sign == "_")
+        if meant := next((name for name in doubled if name in _VARIABLES), None):
+            yield (
+                f"environment variable {variable} is not read: {meant}, with two underscores, is the setting "
+                "(a Service of Kubernetes sets such names, too)"
+            )
 
 
 def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, dict[str, Any]]]:
@@ -195,9 +198,9 @@ def _from_json(key: str, given: _Given, kind: Any, allowed: str) -> Any:
 
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     checks: list[tuple[str, Callable[[str], bool], str]] = [
-        ("kafka.bootstrap_servers", _is_brokers, "one or several host:port, comma-separated without spaces"),
-        *((key, _is_url_or_empty, extra["url"]) for key, extra in _URLS.items()),
-        ("cache.redis_url", _is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),
+        ("kafka.bootstrap_servers", is_brokers, "one or several host:port, comma-separated without spaces"),
+        *((key, is_url_or_empty, extra["url"]) for key, extra in _URLS.items()),
+        ("cache.redis_url", is_redis_or_empty, "an address such as redis://127.0.0.1:6379/0, or empty"),
     ]
     for key, holds, allowed in checks:
         section, _, name = key.partition(".")
@@ -233,32 +236,6 @@ def _check_user(settings: Settings, key: str, source: str, url: str) -> None:
             "(Authorization holds one login)"
         )
         raise _wrong(key, source, allowed, url)
-
-
-def _is_brokers(value: str) -> bool:
-    return _BROKERS.fullmatch(value) is not None
-
-
-def _is_url_or_empty(value: str) -> bool:
-    try:
-        return not value or (
-            urlsplit(value).scheme in {"http", "https"} and bool(endpoint(value)) and " " not in value
-        )
-    except ValueError:  # a port out of range, or half an IPv6 address
-        return False
-
-
-def _is_redis_or_empty(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return not value or (
-            parts.scheme in {"redis", "rediss"}
-            and bool(parts.hostname)
-            and parts.port != 0
-            and " " not in value
-        )
-    except ValueError:  # as above
-        return False
 
 
 def _wrong(key: str, source: str, allowed: str, value: Any) -> SettingsError:

@@ -73,15 +73,16 @@ class LoopMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._thread_id = 0
         self._due = 0.0
-        self._cpu = 0.0
+        self._cpu = self._process_cpu = 0.0
         # The stall that the thread saw, with the due time of the call that it delayed.
         self._caught: tuple[float, Stall] | None = None
-        self._reported = -REPORT_EVERY_S
-        self._unreported = 0
+        # By whether the stall was ours: the others hide none of ours.
+        self._reported = {True: -REPORT_EVERY_S, False: -REPORT_EVERY_S}
+        self._unreported = {True: 0, False: 0}
 
     def __enter__(self) -> Self:
         self._thread_id = threading.get_ident()
-        self._cpu = time.thread_time()
+        self._cpu, self._process_cpu = time.thread_time(), time.process_time()
         self._wait_for_next()
         # A daemon, and never joined: it may wait for the interpreter's lock while the process ends.
         threading.Thread(target=self._watch, name="loop-monitor", daemon=True).start()
@@ -115,15 +116,19 @@ class LoopMonitor:
 
     def _beat(self) -> None:
         lag = max(0.0, time.monotonic() - self._due)
-        cpu = time.thread_time()
+        cpu, process_cpu = time.thread_time(), time.process_time()
         self._hook.loop_lagged(lag)
         self._lagged(lag)
         if lag > HELD_S:
-            self._keep(lag, cpu - self._cpu)
-        self._cpu = cpu
+            self._keep(lag, cpu - self._cpu, ours=process_cpu - self._process_cpu >= HELD_S)
+        self._cpu, self._process_cpu = cpu, process_cpu
         self._wait_for_next()
 
-    def _keep(self, lag: float, cpu: float) -> None:
+    def _keep(self, lag: float, cpu: float, *, ours: bool) -> None:
+        """Keep a stall and tell of it: as a warning where our own computing alone would have been one.
+
+        Otherwise a call blocked, or the machine was busy with others, which is nobody's fault here.
+        """
         caught = self._held()
         if caught is None:
             caught = Stall(_now(), None, None, False, ())
@@ -131,12 +136,14 @@ class LoopMonitor:
         self._stalls.append(stall)
         self._hook.loop_stalled(lag)
         now = time.monotonic()
-        if now - self._reported < REPORT_EVERY_S:
-            self._unreported += 1
+        if now - self._reported[ours] < REPORT_EVERY_S:
+            self._unreported[ours] += 1
             return
-        more = f"; {self._unreported} more stalls since the last report" if self._unreported else ""
-        self._reported, self._unreported = now, 0
-        log.warning(
+        unreported = self._unreported[ours]
+        more = f"; {unreported} more stalls since the last report" if unreported else ""
+        self._reported[ours], self._unreported[ours] = now, 0
+        log.log(
+            logging.WARNING if ours else logging.INFO,
             "the event loop was held for %.0f ms (%.0f ms of processor time%s) by %s",
             lag * 1000,
             cpu * 1000,

@@ -169,7 +169,13 @@ class Worker:
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
         rights = worker_rights(self._settings, self._feed.group)
-        await acheck_topics(kafka, needed=sorted(topics.own), rights=rights)
+        there = await acheck_topics(kafka, needed=sorted(topics.own), rights=rights)
+        if missing := [name for name in kafka.reply_topics if name not in there]:
+            log.warning(
+                "the reply topics %s do not exist, so no answer is copied there: create them, or take them "
+                "out of KOTAE_KAFKA__REPLY_TOPICS",
+                ", ".join(missing),
+            )
         # Not before: a worker that cannot start should print its one error, and no warnings of the loop.
         with self._loop_monitor:
             return await self._work()

@@ -164,9 +164,9 @@ class TestRefusals:
 
     def test_an_unknown_variable_is_refused_with_a_suggestion(self) -> None:
         assert "did you mean KOTAE_MODEL__BASE_URL?" in refusal(KOTAE_MODEL__BASE_ULR="http://x")
-        assert "KOTAE_KAFKA__PARTITIONS" in refusal(KOTAE_KAFKA_PARTITIONS="6")
+        assert "KOTAE_LIMITS__DEADLINE_S" in refusal(KOTAE_LIMIT__DEADLINE_S="6")
         assert "[tools.NAME]" in refusal(KOTAE_TOOLS__WEATHER="x")
-        strange = refusal(KOTAE_FOO="1")
+        strange = refusal(KOTAE_FOO__BAR="1")
         assert "allowed: KOTAE_KAFKA__…" in strange
         assert len(strange) < 400
 
@@ -176,9 +176,29 @@ class TestRefusals:
             "KOTAE_SERVICE_PORT_HTTP": "80",
             "KOTAE_WORKER_PORT": "tcp://10.0.0.1:9464",
             "KOTAE_WORKER_PORT_9464_TCP_ADDR": "10.0.0.1",
+            "KOTAE_PORT_9464_TCP": "tcp://10.0.0.1:9464",
+            "KOTAE_VERSION": "0.1.0",
         }
-        assert load_settings(None, environ).settings == Settings()
+        loaded = load_settings(None, environ)
+        assert (loaded.settings, loaded.warnings) == (Settings(), ())
         assert "no such setting" in refusal(KOTAE_WORKER__PORT="9464")
+
+    @pytest.mark.parametrize(
+        ("variable", "meant"),
+        [
+            ("KOTAE_MODEL_BASE_URL", "KOTAE_MODEL__BASE_URL"),
+            ("KOTAE_KAFKA_PARTITIONS", "KOTAE_KAFKA__PARTITIONS"),
+            ("KOTAE_WORKER_HTTP_PORT", "KOTAE_WORKER__HTTP_PORT"),
+        ],
+    )
+    def test_a_single_underscore_in_place_of_two_is_a_warning_without_the_value(
+        self, variable: str, meant: str
+    ) -> None:
+        loaded = load_settings(None, {variable: "tcp://10.0.0.1:80"})
+        assert loaded.settings == Settings()
+        (warning,) = loaded.warnings
+        assert f"environment variable {variable} is not read: {meant}, with two" in warning
+        assert "10.0.0.1" not in warning
 
     def test_a_missing_file_is_reported_with_the_option_that_named_it(self, tmp_path: Path) -> None:
         missing = tmp_path / "missing.toml"

@@ -114,6 +114,18 @@ async def test_a_second_stall_soon_after_is_not_logged(caplog: pytest.LogCapture
     assert len(monitor.stalls) >= 3
 
 
+async def test_a_stall_without_computing_of_ours_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), LoopMonitor(Hook()) as monitor:
+        await hold(monitor, wait_in_a_blocking_call, 0.3)
+        await hold(monitor, compute, 0.5)
+    blocked, computed = (
+        [one for one in caplog.records if "event loop was held" in one.message and name in one.message]
+        for name in ("wait_in_a_blocking_call", "compute")
+    )
+    assert [one.levelname for one in blocked] == ["INFO"]
+    assert [one.levelname for one in computed] == ["WARNING"], "the other has not silenced it"
+
+
 async def test_the_state_shows_stalls_as_plain_values() -> None:
     with LoopMonitor(Hook()) as monitor:
         stall = await hold(monitor, compute, 0.3)
