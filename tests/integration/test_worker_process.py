@@ -13,6 +13,7 @@ from schemas.codec import decode_answer
 from schemas.topics import Topics
 from streams.settings.model import Kafka
 from tests.support.engine import committed_offsets, end_offsets, producing, question, read_topic, settings_for
+from tests.support.model_server import ModelServer, Reply
 from tests.support.system import Program, environment, eventually, free_port
 
 
@@ -118,3 +119,38 @@ async def test_a_worker_without_a_broker_says_how_to_start_one(
     await programs[0].printed("kotae broker", 30)
     assert await programs[0].ended(15) == 1
     assert "Traceback" not in programs[0].output
+
+
+async def test_what_an_operator_has_to_mend_is_a_line_each(
+    kafka_settings: Kafka, topics: Topics, tmp_path: Path, programs: list[WorkerProgram]
+) -> None:
+    refusal = Reply(401, [b'{"error": {"message": "wrong key sk-ours-and-secret"}}'])
+    async with ModelServer(refusal) as server, producing(kafka_settings) as producer:
+        worker = WorkerProgram(
+            kafka_settings,
+            tmp_path / "worker.log",
+            KOTAE_MODEL__BASE_URL=server.base_url,
+            KOTAE_MODEL__API_KEY="sk-ours-and-secret",
+            KOTAE_KAFKA__REPLY_TOPICS="replies-nobody-made",
+            KOTAE_MODEL_NAME="tcp://10.0.0.1:80",
+            KOTAE_SERVICE_HOST="10.0.0.1",
+        )
+        programs.append(worker)
+        await worker.ready()
+        headers = [("reply_to", b"replies-nobody-made")]
+        for number in range(20):
+            await producer.send(topics.questions, question(f"q{number}"), key=b"%d" % number, headers=headers)
+        await read_topic(kafka_settings, topics.answers, 20)
+        last = orjson.loads(worker.get("/state"))["dependencies"]["model"]["last_error"]
+        assert await worker.stop() == 0, worker.output
+    assert (last["status"], last["message"]) == (401, "HTTP 401: wrong key ***")
+    assert last["remedy"] == "check KOTAE_MODEL__API_KEY"
+    lines = [orjson.loads(line)["message"] for line in worker.output.splitlines() if line.startswith("{")]
+    for told in (
+        "a call to model failed: HTTP 401: wrong key ***; check KOTAE_MODEL__API_KEY",
+        "environment variable KOTAE_MODEL_NAME is not read: KOTAE_MODEL__NAME, with two underscores",
+        "the reply topics replies-nobody-made do not exist",
+    ):
+        assert len([line for line in lines if told in line]) == 1, (told, lines)
+    assert "KOTAE_SERVICE_HOST" not in worker.output
+    assert "sk-ours-and-secret" not in worker.output
