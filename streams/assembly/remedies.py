@@ -48,7 +48,7 @@ def _openai(section: str, time: str, *, second: str = "", parameters: str = "") 
     )
 
 
-_PARAMETERS = " and MODEL.PARAMETERS"
+_PARAMETERS = " and MODEL.PARAMETERS, unless the question is too long for the model"
 _NAMES = {
     "model": _openai("MODEL", "KOTAE_LIMITS__DEADLINE_S", parameters=_PARAMETERS),
     "fallback_model": _openai(

@@ -16,12 +16,16 @@ from agents.cache.redis import RedisStore
 from agents.errors import PermanentError
 from agents.http.pool import HttpPool
 from agents.pipeline import Asked
+from agents.run import Observer
 from schemas.document import Document
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
+from streams.assembly.remedies import remedy_for
 from streams.assembly.trust import build_trust
 from streams.settings.errors import SettingsError
 from streams.settings.model import Egress, Embeddings, Knowledge, Model, Settings
+from streams.telemetry.hook import Hooks
+from streams.telemetry.troubles import Troubles
 from tests.support.authority import Authority
 from tests.support.components import SOURCE, RecordingObserver
 from tests.support.model_server import calls, text
@@ -88,7 +92,7 @@ async def everything(tls: ssl.SSLContext) -> AsyncIterator[tuple[str, list[str]]
 
 
 @asynccontextmanager
-async def built(url: str, ca_file: str) -> AsyncIterator[Answerer]:
+async def built(url: str, ca_file: str, observer: Observer | None = None) -> AsyncIterator[Answerer]:
     settings = Settings(
         model=Model(base_url=f"{url}/v1"),
         embeddings=Embeddings(base_url=f"{url}/v1"),
@@ -96,7 +100,7 @@ async def built(url: str, ca_file: str) -> AsyncIterator[Answerer]:
         egress=Egress(ca_file=ca_file, allow=(url.removeprefix("https://"),)),
         tools={"weather": {"description": "The weather.", "url": f"{url}/weather", "method": "GET"}},
     )
-    answerer = await asyncio.to_thread(build_answerer, settings, {}, RecordingObserver())
+    answerer = await asyncio.to_thread(build_answerer, settings, {}, observer or RecordingObserver())
     try:
         yield answerer
     finally:
@@ -118,7 +122,8 @@ async def test_every_dependency_is_reached_over_https_with_the_configured_author
 
 
 async def test_without_the_configured_authority_no_dependency_is_reached(tls: ssl.SSLContext) -> None:
-    async with everything(tls) as (url, asked), built(url, "") as answerer:
+    troubles = Troubles(remedy_for)
+    async with everything(tls) as (url, asked), built(url, "", Hooks([troubles])) as answerer:
         question = Question(id="q", text="How long is the warranty?")
         deadline = asyncio.get_running_loop().time() + 30
         answer = (await answerer.pipeline.aanswer(Asked(question, SOURCE, deadline))).answer
@@ -130,6 +135,16 @@ async def test_without_the_configured_authority_no_dependency_is_reached(tls: ss
     assert answer.error.code == "model_unavailable"
     assert "not trusted" in answer.error.message
     assert "KOTAE_EGRESS__CA_FILE" in answer.error.message
+    for dependency, setting in {
+        "model": "MODEL__BASE",
+        "embeddings": "EMBEDDINGS__BASE",
+        "knowledge": "QDRANT",
+    }.items():
+        last = troubles.last_error(dependency)
+        assert last is not None, dependency
+        assert "certificate" in last["message"], dependency
+        assert setting in last["remedy"]
+        assert "KOTAE_EGRESS__CA_FILE" in last["remedy"]
 
 
 async def test_redis_is_reached_over_tls_with_the_configured_authority(
