@@ -1,6 +1,6 @@
 """The settings to check when a dependency fails, as a clause for a warning. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.errors import (
     BadOutputError,
@@ -36,25 +36,29 @@ class _Names:
     protocol: str
 
 
-def _openai(section: str, time: str, *, second: str = "", parameters: str = "") -> _Names:
-    name = f"KOTAE_{section}__{second}"
+def _openai(start: str, time: str) -> _Names:
     return _Names(
-        url=f"{name}BASE_URL",
-        key=f"{name}API_KEY",
-        subject=f"{name}NAME",
-        request=f"{name}NAME{parameters}",
+        url=f"{start}BASE_URL",
+        key=f"{start}API_KEY",
+        subject=f"{start}NAME",
+        request=f"{start}NAME",
         time=time,
         protocol="an OpenAI-compatible server, with the version path such as /v1",
     )
 
 
-_PARAMETERS = " and MODEL.PARAMETERS, unless the question is too long for the model"
+def _model(start: str) -> _Names:
+    return replace(
+        _openai(start, "KOTAE_LIMITS__DEADLINE_S"),
+        key=f"{start}API_KEY and {start}HEADERS",
+        request=f"{start}NAME and {start}PARAMETERS, unless the question is too long for the model",
+    )
+
+
 _NAMES = {
-    "model": _openai("MODEL", "KOTAE_LIMITS__DEADLINE_S", parameters=_PARAMETERS),
-    "fallback_model": _openai(
-        "MODEL", "KOTAE_LIMITS__DEADLINE_S", second="FALLBACK_", parameters=_PARAMETERS
-    ),
-    "embeddings": _openai("EMBEDDINGS", "KOTAE_LIMITS__RETRIEVE_S"),
+    "model": _model("KOTAE_MODEL__"),
+    "fallback_model": _model("KOTAE_MODEL__FALLBACK_"),
+    "embeddings": _openai("KOTAE_EMBEDDINGS__", "KOTAE_LIMITS__RETRIEVE_S"),
     INDEX: _Names(
         url="KOTAE_KNOWLEDGE__QDRANT_URL",
         key="KOTAE_KNOWLEDGE__QDRANT_API_KEY",
@@ -90,7 +94,7 @@ def _names(dependency: str) -> _Names:
 
 
 def remedy_for(dependency: str, error: DependencyError) -> str:
-    """Return the clause, such as `check KOTAE_MODEL__API_KEY`."""
+    """Return the clause, such as `check KOTAE_EMBEDDINGS__API_KEY`."""
     if dependency in _COMPONENTS:
         return f"look at the component that KOTAE_COMPONENTS__{dependency.upper()} names"
     names = _names(dependency)

@@ -97,7 +97,7 @@ async def test_an_absent_cluster_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("status", "setting"),
     [
-        (400, "KOTAE_MODEL__NAME and MODEL.PARAMETERS"),
+        (400, "KOTAE_MODEL__NAME and KOTAE_MODEL__PARAMETERS"),
         (401, "KOTAE_MODEL__API_KEY"),
         (403, "KOTAE_MODEL__API_KEY"),
         (404, "KOTAE_MODEL__BASE_URL and KOTAE_MODEL__NAME"),

@@ -139,7 +139,7 @@ async def test_a_get_on_a_closed_connection_is_not_repeated_below_the_guards() -
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (401, "HTTP 401: wrong key; check KOTAE_MODEL__API_KEY"),
+        (401, "HTTP 401: wrong key; check KOTAE_MODEL__API_KEY and KOTAE_MODEL__HEADERS"),
         (404, "HTTP 404: wrong key; check KOTAE_MODEL__BASE_URL and KOTAE_MODEL__NAME"),
         (500, "HTTP 500: wrong key; look at the log of the server that KOTAE_MODEL__BASE_URL names"),
     ],

@@ -144,10 +144,10 @@ async def test_what_an_operator_has_to_mend_is_a_line_each(
         last = orjson.loads(worker.get("/state"))["dependencies"]["model"]["last_error"]
         assert await worker.stop() == 0, worker.output
     assert (last["status"], last["message"]) == (401, "HTTP 401: wrong key ***")
-    assert last["remedy"] == "check KOTAE_MODEL__API_KEY"
+    assert last["remedy"] == "check KOTAE_MODEL__API_KEY and KOTAE_MODEL__HEADERS"
     lines = [orjson.loads(line)["message"] for line in worker.output.splitlines() if line.startswith("{")]
     for told in (
-        "a call to model failed: HTTP 401: wrong key ***; check KOTAE_MODEL__API_KEY",
+        "a call to model failed: HTTP 401: wrong key ***; check KOTAE_MODEL__API_KEY and",
         "environment variable KOTAE_MODEL_NAME is not read: KOTAE_MODEL__NAME, with two underscores",
         "the reply topics replies-nobody-made do not exist",
     ):
