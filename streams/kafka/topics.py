@@ -214,7 +214,7 @@ async def adelete_topics(kafka: Kafka) -> None:
         response = await admin.delete_topics(sorted(Topics(kafka.topic_prefix).own))
     for name, code in response.topic_error_codes:
         if code == TopicAuthorizationFailedError.errno:
-            raise OperatorError(_not_allowed(kafka, [Right(Operation.DELETE, "topic", name)]))
+            raise OperatorError(not_allowed(kafka, [Right(Operation.DELETE, "topic", name)]))
         if code not in (0, UnknownTopicOrPartitionError.errno):
             raise OperatorError(f"the topic {name} was not deleted: {for_code(code).__name__}")
 

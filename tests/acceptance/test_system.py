@@ -78,7 +78,9 @@ def test_a_worker_serves_metrics_health_and_state(system: System) -> None:
     assert float(metrics["kotae_questions_incomplete"]) == 0
     assert float(metrics['kotae_attempts_total{dependency="model",outcome="ok"}']) >= 1
     state = system.state()
-    assert state["dependencies"]["model"] == {"breaker": "closed", "limit": 1000, "in_use": 0, "waiting": 0}
+    model = state["dependencies"]["model"]
+    del model["last_error"]  # a busy machine may let a call fail
+    assert model == {"breaker": "closed", "limit": 1000, "in_use": 0, "waiting": 0}
     assert state["knowledge"]["caught_up"]
     assert len(state["partitions"]) == 6
     assert system.get("/health/live")
