@@ -6,9 +6,9 @@ from schemas.answer import AnswerError, Usage
 from schemas.codec import InvalidError, Salvaged, decode_answer, decode_delta, decode_trace, encode
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, StageTrace
-from schemas.headers import delta_headers
+from schemas.headers import delta_headers, trace_headers
 from schemas.question import Question
-from streams.publishing.outcomes import TRUNCATED_BYTES
+from streams.publishing.outcomes import BARE, TRUNCATED_BYTES
 from streams.publishing.records import Outcome
 from tests.support.outcomes import NOW, answer, failed_answer, inquiry, outcomes
 
@@ -22,7 +22,8 @@ def test_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -
     assert made.dead_letter is None
     assert made.reply is None
     assert made.trace is not None
-    assert made.trace.topic == "t.events"
+    assert (made.trace.topic, made.trace.key, made.trace.partition) == ("t.events", b"c", 4)
+    assert made.trace.headers == trace_headers(made.answer.headers)
     assert decode_trace(made.trace.value or b"").stages == (trace,)
 
 
@@ -126,6 +127,16 @@ def test_an_answer_that_is_too_large_fails_and_keeps_its_metadata_if_it_fits() -
     assert made.dead_letter is not None
     assert dict(made.dead_letter.headers)["qa.dlq.disposition"] == b"too_large"
     assert len(made.answer.value or b"") < 2000
+
+
+def test_an_answer_of_just_the_size_that_its_topic_accepts_is_left_whole() -> None:
+    size = outcomes().answered(inquiry(), answer(text="x" * 3000)).answer.size_with_headers
+    assert outcomes(max_bytes=size).answered(inquiry(), answer(text="x" * 3000)).message.error is None
+    assert outcomes(max_bytes=size - 1).answered(inquiry(), answer(text="x" * 3000)).message.error is not None
+
+
+def test_an_answer_is_made_smaller_twice_at_most() -> None:
+    assert outcomes(max_bytes=10).answered(inquiry(), answer()).shrunk == BARE
 
 
 def test_an_answer_that_is_too_large_keeps_all_but_what_made_it_so() -> None:

@@ -149,6 +149,48 @@ def test_tenants_that_stop_asking_are_forgotten() -> None:
     assert len(admission._tenants) <= FORGET_AT
 
 
+def meet(admission: Admission, now: float, first: int, count: int) -> int:
+    """Judge a question of each of so many tenants; returns how many are known then."""
+    for n in range(first, first + count):
+        admission.judge(f"tenant{n}", now, now, now + 10)
+    return len(admission._tenants)
+
+
+def test_tenants_are_forgotten_at_the_limit_and_then_at_twice_those_that_stay() -> None:
+    admission = Admission()
+    assert meet(admission, START, 0, FORGET_AT) == FORGET_AT
+    assert meet(admission, START + 100, FORGET_AT, 1) == 1
+    assert meet(admission, START + 100, 0, FORGET_AT) == FORGET_AT + 1, "all that are known still ask"
+    later = START + 200
+    assert meet(admission, later, 2 * FORGET_AT, FORGET_AT - 1) == 2 * FORGET_AT
+    assert meet(admission, later, 4 * FORGET_AT, 1) == FORGET_AT
+
+
+def overloaded_at(now: float) -> Admission:
+    """One that refused a late question then, after five seconds of late ones."""
+    admission = Admission()
+    for n in range(11):
+        at = now - 5 + n * 0.5
+        verdict = admission.judge(TENANT, at, at - 5, at + 5)
+    assert verdict == "overloaded"
+    return admission
+
+
+def test_an_overload_lasts_until_a_window_has_passed_without_a_question() -> None:
+    assert overloaded_at(START).overloaded(TENANT, START + WINDOW_S)
+    assert not overloaded_at(START).overloaded(TENANT, START + WINDOW_S + 0.5)
+
+
+@pytest.mark.parametrize(("pause_s", "then"), [(0.5, "overloaded"), (4.5, "overloaded"), (5.0, "run")])
+def test_an_overload_ends_when_a_window_after_the_last_refusal_a_question_is_in_time(
+    pause_s: float, then: str
+) -> None:
+    admission = overloaded_at(START)
+    now = START + pause_s
+    assert admission.judge(TENANT, now, now, now + 10) == "run"
+    assert admission.judge(TENANT, now, now - 5, now + 5) == then
+
+
 def test_questions_that_expire_while_all_slots_hang_cause_no_refusals_for_others() -> None:
     admission = Admission()
     for n in range(100):
