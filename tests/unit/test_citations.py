@@ -46,6 +46,8 @@ GIVEN = [SKY, CHINESE]
         ("Blue [1]: ```row[2]", "Blue [1]: ```row[2]", [1]),
         ("It`s blue [1].\nIt`s [9] wet.", "It`s blue [1].\nIt`s wet.", [1]),
         ("", "", []),
+        (" Blue [1]. ", " Blue [1]. ", [1]),
+        (" [7] Blue. ", "Blue.", []),
     ],
 )
 def test_only_given_passages_may_be_cited(text: str, checked: str, cited: list[int]) -> None:
@@ -64,6 +66,11 @@ def test_a_citation_names_its_chunk_and_quotes_the_sentence_that_supports_best()
 def test_a_mark_after_the_full_stop_belongs_to_the_sentence_before() -> None:
     _, (citation,) = check_citations("Water is wet. [1] Something else entirely.", GIVEN)
     assert (citation.quote, citation.score) == ("Water is wet.", 1.0)
+
+
+def test_a_statement_is_looked_for_in_the_passage_that_it_cites() -> None:
+    _, (citation,) = check_citations("Water is wet [2].", GIVEN)
+    assert (citation.quote, citation.score) == ("天空是蓝色的。", 0.0)
 
 
 def test_quotes_of_chinese_statements_are_whole_sentences() -> None:
