@@ -176,6 +176,13 @@ def overloaded_at(now: float) -> Admission:
     return admission
 
 
+def test_a_question_that_has_waited_just_its_share_is_in_time() -> None:
+    admission = Admission()
+    for n in range(60):
+        now = START + n * 0.5
+        assert admission.judge(TENANT, now, now - ENTER * 10, now + 8) == "run"
+
+
 def test_an_overload_lasts_until_a_window_has_passed_without_a_question() -> None:
     assert overloaded_at(START).overloaded(TENANT, START + WINDOW_S)
     assert not overloaded_at(START).overloaded(TENANT, START + WINDOW_S + 0.5)
