@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 pytest_plugins = [
     "tests.support.kafka",
@@ -30,6 +30,18 @@ def pytest_configure() -> None:
     """Set no event loop: looptime asks for one before the first test, even a synchronous one, and would
     leave it unclosed."""
     asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the examples before the properties for `make mutants`: most mutants end with the first failure."""
+    if "MUTANT_UNDER_TEST" in os.environ:
+        items.sort(key=_is_property)
+
+
+def _is_property(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    return is_hypothesis_test(item.obj) or hasattr(item.cls, "settings")
 
 
 @pytest.hookimpl(wrapper=True)
