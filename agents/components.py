@@ -62,7 +62,8 @@ class Call(Struct, frozen=True):
     """One attempt of one stage for one question. It labels every request that the attempt sends.
 
     `deadline` is in seconds of the running event loop's clock (`loop.time()`). `trail` is told of each
-    attempt that another one follows. A tool executor awaits `permit` right before the tool starts, after
+    attempt that another one follows. `idempotency_key`: the key under which a tool is called; empty: that of
+    `idempotency_key`. A tool executor awaits `permit` right before the tool starts, after
     any wait of its own, such as one for a slot; if `permit` raises, the tool must not start.
     """
 
@@ -73,6 +74,7 @@ class Call(Struct, frozen=True):
     traceparent: str | None = None
     trail: Trail | None = None
     permit: Callable[[], Awaitable[None]] | None = None
+    idempotency_key: str = ""
 
     def numbered(self, attempt: int) -> "Call":
         """Return the same call for another attempt."""
@@ -90,6 +92,17 @@ class Call(Struct, frozen=True):
         if self.traceparent:
             headers["traceparent"] = self.traceparent
         return headers
+
+
+def idempotency_key(question: Question, call_id: str) -> str:
+    """Return the `Idempotency-Key` of a tool call: the same on every attempt and in every run."""
+    parts = question.tenant, question.conversation_id, question.id, call_id
+    return "/".join(percent_encoded(part) for part in parts)
+
+
+def first_idempotency_key(question: Question, call_id: str) -> str:
+    """Return the key under which 0.1.0 called tools; its intents do not name it."""
+    return f"{percent_encoded(question.id)}/{percent_encoded(call_id)}"
 
 
 class Passage(Struct, frozen=True):

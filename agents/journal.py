@@ -23,15 +23,20 @@ class JournalError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The entries of an earlier run of a question: its plan, and its calls by their ids."""
+    """The entries of an earlier run of a question: its plan, and its calls by their ids.
+
+    `intents`: the key under which each call was to start; empty where 0.1.0 wrote the intent.
+    """
 
     plan: Plan
-    intents: frozenset[str] = frozenset()
+    intents: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, ToolCall] = field(default_factory=dict)
 
 
 class Journal(Protocol):
     """The plans and calls of questions. A question is identified by its id and its record together.
+
+    A question that was asked before and failed has the entries of that run too.
 
     Entries of one question keep their order. The writing methods return when the entry is safe. If they are
     cancelled, the entry may be kept all the same.
@@ -45,8 +50,8 @@ class Journal(Protocol):
         """Record the plan. Raises JournalError if it cannot."""
         ...
 
-    async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
-        """Record that the call is about to start. Raises JournalError if it must not start."""
+    async def aintent(self, question: Question, source: Source, planned: PlannedCall, key: str) -> None:
+        """Record that the call is about to start under `key`. Raises JournalError if it must not start."""
         ...
 
     async def aowned(self, question: Question, source: Source) -> None:
@@ -72,7 +77,7 @@ class NoJournal:
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
         """Do nothing."""
 
-    async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
+    async def aintent(self, question: Question, source: Source, planned: PlannedCall, key: str) -> None:
         """Do nothing."""
 
     async def aowned(self, question: Question, source: Source) -> None:

@@ -95,7 +95,8 @@ class Timings(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """The outcome of a question. Every record on `questions` gets exactly one.
 
-    `warnings`: "<code>: <text>", with the codes of `schemas.errors.WarningCode`.
+    `warnings`: "<code>: <text>", with the codes of `schemas.errors.WarningCode`. `duplicate_of`: the record
+    of the question that this one repeats, and whose result this is.
     """
 
     id: str
@@ -115,3 +116,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     timings_ms: Timings = Timings()
     metadata: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
+    duplicate_of: Source | None = None

@@ -26,7 +26,8 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     """The question had waited so long, among too many others, that it was refused. Nothing was called."""
     INTERNAL = "internal"
-    """A defect in Kotae or in a custom component. The worker's log holds its stack."""
+    """A defect in Kotae or in a custom component; the worker's log holds its stack. Or the question was sent
+    again, and its first answer cannot be read any more."""
 
 
 class DegradeReason(StrEnum):
@@ -74,6 +75,8 @@ class WarningCode(StrEnum):
     """The history holds turns of a role such as `tool`. They were left out."""
     UNUSABLE_CONTENT = "unusable_content"
     """The history holds parts that are no text, such as images. They were left out."""
+    ID_REUSED = "id_reused"
+    """Another question of the conversation had the same id. This one asks something else, so it was run."""
 
 
 class Disposition(StrEnum):

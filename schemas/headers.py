@@ -22,6 +22,10 @@ Header = tuple[str, bytes]
 MESSAGE_MAX = 4096
 """Characters of the longest error message, which goes into answers, traces and dead letters."""
 
+QUESTION_DIGEST = "kotae_question_digest"
+"""The header of an answer with the digest of its question (`schemas.fingerprint`), in hexadecimal."""
+
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 _CORRELATION = ("correlation_id", "kafka_correlationId")
 _TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -104,9 +108,27 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
     )
 
 
-def answer_headers(request: RequestHeaders, answer: Answer, now: datetime) -> list[Header]:
-    """Return the headers of an answer. `ce_id` is the question's record: a second outcome has the same."""
-    return _outgoing(request, answer, _record(answer.source), _ANSWER_TYPE, now)
+def answer_headers(
+    request: RequestHeaders, answer: Answer, now: datetime, digest: bytes | None = None
+) -> list[Header]:
+    """Return the headers of an answer. `ce_id` is the question's record: a second outcome has the same.
+
+    `digest`: what the question asked (`schemas.fingerprint`); None if the record holds no question.
+    """
+    headers = _outgoing(request, answer, _record(answer.source), _ANSWER_TYPE, now)
+    if digest is not None:
+        headers.append((QUESTION_DIGEST, digest.hex().encode()))
+    return headers
+
+
+def question_digest(headers: Sequence[Header]) -> bytes | None:
+    """Return the digest of an answer's question; None: the answer has none that can be read."""
+    return parse_digest(dict(headers).get(QUESTION_DIGEST))
+
+
+def parse_digest(value: bytes | None) -> bytes | None:
+    """Return the digest that stands there in hexadecimal; None: there is none."""
+    return bytes.fromhex(value.decode()) if value is not None and _DIGEST.fullmatch(value) else None
 
 
 def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, now: datetime) -> list[Header]:

@@ -26,7 +26,10 @@ class JournaledCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class JournalEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step: a plan (`calls`, and the tokens that it took), or the intent or the result of one call.
 
-    An entry may be written twice: the first of its kind for a call counts.
+    An entry may be written twice: the first of its kind for a call counts. `tenant` and `digest` (the
+    SHA-256 of `schemas.fingerprint`, in hexadecimal) tell whether a question that is sent again is the same
+    one; 0.1.0 wrote neither. `idempotency_key`: the key under which an intent's call starts; where it is
+    empty, `<question id>/<call id>`.
     """
 
     question_id: str
@@ -42,3 +45,6 @@ class JournalEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: ToolCallStatus | None = None
     result: Any = None
     duration_ms: float = 0.0
+    tenant: str = ""
+    digest: str = ""
+    idempotency_key: str = ""

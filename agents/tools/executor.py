@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from agents.components import Call, PlannedCall, ToolSpec, percent_encoded
+from agents.components import Call, PlannedCall, ToolSpec, idempotency_key
 from agents.errors import BadOutputError, DependencyError, TimedOutError
 from agents.json_values import nests_too_deeply
 from agents.resilience.guard import Guard
@@ -155,7 +155,7 @@ class RegistryExecutor:
 def _headers(planned: PlannedCall, question: Question, call: Call) -> dict[str, str]:
     headers = call.headers
     # The key holds nothing of the attempt or the run, so that the same call always has the same key.
-    headers["Idempotency-Key"] = f"{percent_encoded(question.id)}/{percent_encoded(planned.id)}"
+    headers["Idempotency-Key"] = call.idempotency_key or idempotency_key(question, planned.id)
     return headers
 
 

@@ -4,7 +4,14 @@ import asyncio
 
 from msgspec.structs import replace
 
-from agents.components import Call, Plan, PlannedCall, ToolExecutor
+from agents.components import (
+    Call,
+    Plan,
+    PlannedCall,
+    ToolExecutor,
+    first_idempotency_key,
+    idempotency_key,
+)
 from agents.journal import Journal, JournalError, Reconciler, Recorded
 from agents.run import Run
 from schemas.answer import ToolCall
@@ -27,7 +34,7 @@ class OnceOnly:
         self._guarded = {planned.id for planned in plan.calls if planned.name in once} if once else set()
         if self._recorded is not None:
             # The tool may be declared idempotent now, but not when its intent was written.
-            self._guarded |= self._recorded.intents | self._recorded.results.keys()
+            self._guarded |= self._recorded.intents.keys() | self._recorded.results.keys()
         self._planned: asyncio.Task[None] | None = None
         self._results: dict[str, ToolCall] = {}
 
@@ -54,6 +61,8 @@ class OnceOnly:
         run = self._run
         if planned.id not in self._guarded:
             return await self._executor.arun(planned, run.question, call)
+        # One that is started after all keeps its key: if it is cut off again, the first intent is asked for.
+        call = replace(call, idempotency_key=self._key(planned))
         if self._recorded is not None:
             result = self._recorded.results.get(planned.id)
             if result is not None:
@@ -63,7 +72,7 @@ class OnceOnly:
                 if settled is not None:
                     return settled
         try:
-            await self._permit(planned)
+            await self._permit(planned, call.idempotency_key)
         except JournalError as error:
             return planned.ended("error", f"not started: {error.message}")
         refused = False
@@ -83,13 +92,19 @@ class OnceOnly:
             await self._keep(result)
         return result
 
-    async def _permit(self, planned: PlannedCall) -> None:
+    def _key(self, planned: PlannedCall) -> str:
+        question = self._run.question
+        if self._recorded is not None and (key := self._recorded.intents.get(planned.id)) is not None:
+            return key or first_idempotency_key(question, planned.id)
+        return idempotency_key(question, planned.id)
+
+    async def _permit(self, planned: PlannedCall, key: str) -> None:
         """Return when plan and intent are safe, and the question still belongs to this worker.
 
         Both are written before either is awaited, so that they share a batch.
         """
         run = self._run
-        await self._journal.aintent(run.question, run.source, planned)
+        await self._journal.aintent(run.question, run.source, planned, key)
         if self._planned is not None:
             await asyncio.shield(self._planned)
         await self._journal.aowned(run.question, run.source)

@@ -1,5 +1,6 @@
 """The engine of a worker as the settings describe it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,9 @@ from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovery
+from streams.consumer.repeats import Repeats
 from streams.kafka.options import COMMITTED, client_options
+from streams.publishing.begun import Begun
 from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.gate import Gate
 from streams.publishing.journal import KafkaJournal
@@ -26,6 +29,8 @@ from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
 from streams.worker.answering import Answering, Pipeline
 from streams.worker.engine import Engine, recover_with_journal
+from streams.worker.first_answers import FirstAnswers
+from streams.worker.repeating import Repeating
 
 BUFFER_FACTOR = 2
 """Records buffered for each question in flight, so that a slot is refilled without a fetch."""
@@ -57,6 +62,7 @@ class EngineParts:
     publisher: Publisher
     assignment: Assignment
     journal: KafkaJournal
+    repeats: Repeats
 
 
 def build_parts(settings: Settings, hook: Hook, conceal: Conceal | None = None) -> EngineParts:
@@ -115,8 +121,11 @@ def build_parts(settings: Settings, hook: Hook, conceal: Conceal | None = None) 
     assignment = Assignment(
         intake, partial(publisher.end_of_answers, topics.answers), Lease(kafka.session_timeout_s)
     )
-    journal = _build_journal(kafka, hook, conceal, assignment.gate_of)
-    return EngineParts(settings, hook, outcomes, copies, publisher, assignment, journal)
+    window_s, most = settings.limits.deduplicate_s, settings.limits.deduplicate_records
+    begun = Begun(window_s=window_s, most=most, clock=time.monotonic)
+    journal = _build_journal(kafka, hook, conceal, assignment.gate_of, begun)
+    repeats = Repeats(window_s=window_s, most=most)
+    return EngineParts(settings, hook, outcomes, copies, publisher, assignment, journal, repeats)
 
 
 def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
@@ -159,7 +168,9 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         questions=topics.questions,
         answers=topics.answers,
         hook=hook,
+        repeats=parts.repeats,
     )
+    first_answers = FirstAnswers(open_reader=open_reader, questions=topics.questions, answers=topics.answers)
     answering = Answering(
         pipeline=pipeline,
         outcomes=parts.outcomes,
@@ -168,11 +179,12 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         hook=hook,
         deadline_s=settings.limits.deadline_s,
         journal=parts.journal,
+        repeating=Repeating(parts.repeats, first_answers, parts.outcomes),
     )
     consumer = ConsumerLoop(
         topic=topics.questions,
         open_consumer=open_consumer,
-        recover=partial(recover_with_journal, recovery, parts.journal),
+        recover=partial(recover_with_journal, recovery, parts.journal, parts.repeats),
         handler=answering,
         assignment=parts.assignment,
         hook=hook,
@@ -183,6 +195,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         publisher=parts.publisher,
         copies=parts.copies,
         journal=parts.journal,
+        first_answers=first_answers,
     )
 
 
@@ -196,7 +209,7 @@ def _rebalance_timeout_ms(kafka: Kafka) -> int:
 
 
 def _build_journal(
-    kafka: Kafka, hook: Hook, conceal: Conceal | None, gate_of: Callable[[int], Gate]
+    kafka: Kafka, hook: Hook, conceal: Conceal | None, gate_of: Callable[[int], Gate], begun: Begun
 ) -> KafkaJournal:
     topic = Topics(kafka.topic_prefix).journal
     options = client_options(kafka)
@@ -206,4 +219,4 @@ def _build_journal(
 
     prepare = None if conceal is None else partial(conceal_in, conceal=conceal, dead_letters="")
     sender = Sender(open_producer=open_producer, topics=(topic,), rebuild=True, hook=hook, prepare=prepare)
-    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook, gate_of=gate_of)
+    return KafkaJournal(sender, topic=topic, kafka=kafka, hook=hook, gate_of=gate_of, begun=begun)

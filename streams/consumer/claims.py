@@ -19,6 +19,9 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from schemas.codec import DecodeError, decode_question
+from schemas.fingerprint import identity_of, short_of
+from schemas.headers import question_digest
+from streams.consumer.repeats import Entry, Result
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +43,57 @@ class _Source(msgspec.Struct):
 class _Written(msgspec.Struct):
     source: _Source
     question_id: object = None
+    tenant: object = None
+    conversation_id: object = None
+    status: object = None
 
 
 _read = msgspec.json.Decoder(_Written).decode
 
 
-def claims(records: Iterable[ConsumerRecord], topic: str, partition: int) -> Iterator[Claim]:
-    """Read the claims on records of this partition; records of other writers make none."""
+class Told(NamedTuple):
+    """A record of `answers`, and its parts that tell whose outcome it is."""
+
+    record: ConsumerRecord
+    written: _Written
+
+    @property
+    def claim(self) -> Claim:
+        """The claim that the record makes."""
+        question_id = self.written.question_id
+        identifier = question_id if isinstance(question_id, str) else None
+        return Claim(self.written.source.offset, identifier, self.record.timestamp)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the outcome is a failed one."""
+        return self.written.status == "failed"
+
+    @property
+    def result(self) -> Entry | None:
+        """The result for a repeat of the question; None: the outcome failed, or tells too little."""
+        written, digest = self.written, question_digest(self.record.headers)
+        tenant, conversation_id, question_id = written.tenant, written.conversation_id, written.question_id
+        if self.failed or digest is None:
+            return None
+        if not isinstance(tenant, str) or not isinstance(conversation_id, str):
+            return None
+        if not isinstance(question_id, str):
+            return None
+        identity = identity_of(tenant, conversation_id, question_id)
+        result = Result(self.record.offset, written.source.offset, self.record.timestamp / 1000)
+        return Entry(identity, short_of(identity, digest), result)
+
+
+def read_outcomes(records: Iterable[ConsumerRecord], topic: str, partition: int) -> Iterator[Told]:
+    """Read the outcomes of records of this partition; records of other writers are none."""
     for record in records:
         try:
             written = _read(record.value or b"")
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
             continue
-        source, question_id = written.source, written.question_id
-        if source.topic == topic and source.partition == partition:
-            yield Claim(
-                source.offset, question_id if isinstance(question_id, str) else None, record.timestamp
-            )
+        if written.source.topic == topic and written.source.partition == partition:
+            yield Told(record, written)
 
 
 def holds(claim: Claim, record: ConsumerRecord) -> bool:

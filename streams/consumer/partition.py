@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.consumer.offset_map import encode, may_start_beyond
 from streams.consumer.offsets import OffsetTracker
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.kafka.transactions import OpenTransaction, Progress
 from streams.publishing.gate import Gate
 

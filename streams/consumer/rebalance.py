@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.partition import Partition
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.consumer.work import Handler
 from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate

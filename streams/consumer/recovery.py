@@ -8,14 +8,14 @@ known, because it would be answered twice. So a recovery that fails is repeated 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from typing import Any
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
-from streams.consumer.claims import Claim, claims, holds
 from streams.consumer.offset_map import decode
+from streams.consumer.recovered import Recovered, confirm, take_in
+from streams.consumer.repeats import Repeats, share_out
 from streams.kafka.closing import within
 from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS, afirst, aread
 from streams.process.backoff import Backoff
@@ -26,56 +26,11 @@ log = logging.getLogger(__name__)
 REQUEST_S = 10.0
 """How long one request may take, and how long a scan may go without a record, before all is repeated."""
 RETRY_STEPS_S = (0.2, 1.0, 3.0)
+STOOD_STILL_MAX_MS = 7 * 86_400_000
+"""The longest time for which a partition counts as having stood still: `questions` is kept as long."""
 _BY_BROKER = 1
 """The `timestamp_type` of a record that bears its broker's time."""
 CLOSE_S = 2.0
-
-
-@dataclass(slots=True)
-class Recovered:
-    """Where work on a partition begins.
-
-    Attributes:
-        start: the offset to read from: the commit point, or the beginning where there is none.
-        committed: the offset that the group had committed; None for nothing, or one that is not in the log.
-        completed: the offsets from `start` on that have their outcome.
-        doubtful: claims on these offsets that are no outcomes until their questions were looked at; None
-            where a map of ours vouches for them.
-        scan_from: every answer to them that no map names is at this position of `answers` or above.
-        position: the end of `answers` as far as it was read.
-        scanned: how many records of `answers` were read.
-        reported: the hook was told that the committed offset is not in the log.
-    """
-
-    number: int
-    start: int
-    committed: int | None
-    completed: set[int] = field(default_factory=set)
-    doubtful: dict[int, list[Claim]] | None = None
-    scan_from: int | None = None
-    position: int = 0
-    scanned: int = 0
-    seconds: float = 0.0
-    reported: bool = False
-
-
-def take_in(found: Recovered, topic: str, records: Collection[ConsumerRecord]) -> None:
-    """Take in records of `answers`; those of other writers are passed over."""
-    found.scanned += len(records)
-    for claim in claims(records, topic, found.number):
-        if claim.offset < found.start:
-            continue
-        if found.doubtful is None:
-            found.completed.add(claim.offset)
-        else:
-            found.doubtful.setdefault(claim.offset, []).append(claim)
-
-
-def confirm(found: Recovered, questions: Iterable[ConsumerRecord]) -> None:
-    """Mark the questions of which a doubtful claim holds as completed."""
-    for question in questions:
-        if any(holds(claim, question) for claim in (found.doubtful or {}).get(question.offset, ())):
-            found.completed.add(question.offset)
 
 
 class Recovery:
@@ -85,6 +40,8 @@ class Recovery:
         open_reader: makes a consumer without a group, not started, that goes on at the earliest record where
             its position is out of range.
         open_admin: makes an admin client, not started.
+        repeats: the index whose bounds say which results are read.
+        wall_clock: unix seconds.
     """
 
     def __init__(
@@ -96,6 +53,8 @@ class Recovery:
         questions: str,
         answers: str,
         hook: Hook,
+        repeats: Repeats,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._open_reader = open_reader
         self._open_admin = open_admin
@@ -103,6 +62,8 @@ class Recovery:
         self._questions = questions
         self._answers = answers
         self._hook = hook
+        self._repeats = repeats
+        self._wall_clock = wall_clock
 
     async def arecover(self, numbers: Collection[int], done: Callable[[Recovered], None]) -> None:
         """Call `done` for each partition as soon as it is recovered; the others go on meanwhile."""
@@ -152,7 +113,9 @@ class Recovery:
                 return
             async with asyncio.timeout(REQUEST_S):
                 await reader.start()
-            await _Attempt(reader, self._questions, self._answers, self._hook).arun(numbers, committed, tell)
+            topics = self._questions, self._answers
+            attempt = _Attempt(reader, *topics, self._hook, repeats=self._repeats, now=self._wall_clock())
+            await attempt.arun(numbers, committed, tell)
         finally:
             try:
                 await within(CLOSE_S, admin.close())
@@ -163,7 +126,11 @@ class Recovery:
 class _Attempt:
     """One attempt at the recovery of some partitions."""
 
-    def __init__(self, reader: Any, questions: str, answers: str, hook: Hook) -> None:
+    def __init__(
+        self, reader: Any, questions: str, answers: str, hook: Hook, *, repeats: Repeats, now: float
+    ) -> None:
+        self._repeats = repeats
+        self._now_ms = int(now * 1000)
         self._reader = reader
         self._questions = questions
         self._answers = answers
@@ -181,18 +148,21 @@ class _Attempt:
                 known, reported = None, True
             found = Recovered(number, begins[number] if known is None else known, known)
             found.position, found.reported = last[number], reported
+            mapped = None if known is None else decode(metadata, known)
             if found.start >= ends[number]:
                 found.scan_from = last[number]
-                done(found)
-                continue
-            mapped = None if known is None else decode(metadata, known)
-            if mapped is None:
+                if not self._repeats.window_s:
+                    done(found)
+                    continue
+            elif mapped is None:
                 found.doubtful = {}
             else:
                 found.completed.update(mapped.completed)
                 found.scan_from = mapped.scan_from
             scans.append(found)
-        await self._estimate([found for found in scans if found.scan_from is None], ends)
+        await self._estimate(scans, ends)
+        if self._repeats.window_s:
+            await self._look_for_repeats(scans, first)
         await self._scan(scans, first, ends, done)
 
     async def _bounds(self, topic: str, numbers: list[int]) -> tuple[dict[int, int], dict[int, int]]:
@@ -205,23 +175,50 @@ class _Attempt:
             {partition.partition: offset for partition, offset in ends.items()},
         )
 
-    async def _estimate(self, unknown: list[Recovered], ends: dict[int, int]) -> None:
+    async def _estimate(self, scans: list[Recovered], ends: dict[int, int]) -> None:
         """Scan from answers as old as the first question: none was answered before it was asked."""
-        if not unknown:
+        by_number = {found.number: found for found in scans}
+        begins = {
+            TopicPartition(self._questions, found.number): found.start
+            for found in scans
+            if found.start < ends[found.number] and (found.scan_from is None or self._repeats.window_s)
+        }
+        if not begins:
             return
-        begins = {TopicPartition(self._questions, found.number): found.start for found in unknown}
         self._reader.assign(list(begins))
         asked: dict[TopicPartition, int] = {}
         async with asyncio.timeout(REQUEST_S):
             goals = {partition: ends[partition.partition] for partition in begins}
             async for question in afirst(self._reader, begins, goals):
-                skew_ms = MACHINES_SKEW_MS if question.timestamp_type == _BY_BROKER else CLOCK_SKEW_MS
-                answers = TopicPartition(self._answers, question.partition)
-                asked[answers] = max(0, question.timestamp - skew_ms)
+                found, at = by_number[question.partition], question.timestamp
+                if at >= 0:
+                    found.stood_still_s = min(max(0, self._now_ms - at), STOOD_STILL_MAX_MS) / 1000
+                if found.scan_from is None:
+                    skew_ms = MACHINES_SKEW_MS if question.timestamp_type == _BY_BROKER else CLOCK_SKEW_MS
+                    asked[TopicPartition(self._answers, question.partition)] = max(0, at - skew_ms)
             offsets = await self._reader.offsets_for_times(asked) if asked else {}
-        for found in unknown:
+        for found in scans:
+            if found.scan_from is None:
+                begin = offsets.get(TopicPartition(self._answers, found.number))
+                found.scan_from = found.position if begin is None else begin.offset
+
+    async def _look_for_repeats(self, scans: list[Recovered], first: dict[int, int]) -> None:
+        """Read the results of the window too, but no more records than the index keeps."""
+        times: dict[TopicPartition, int] = {}
+        for found in scans:
+            window_s = self._repeats.window_s + found.stood_still_s
+            found.since_ms = max(0, self._now_ms - int(window_s * 1000))
+            times[TopicPartition(self._answers, found.number)] = found.since_ms
+        async with asyncio.timeout(REQUEST_S):
+            offsets = await self._reader.offsets_for_times(times) if times else {}
+        spans: dict[int, int] = {}
+        for found in scans:
             begin = offsets.get(TopicPartition(self._answers, found.number))
-            found.scan_from = found.position if begin is None else begin.offset
+            since = found.position if begin is None else max(begin.offset, first[found.number])
+            spans[found.number] = max(0, found.position - since)
+        shares = share_out(spans, self._repeats.most)
+        for found in scans:
+            found.repeats_from = found.position - shares[found.number]
 
     async def _scan(
         self,
@@ -236,7 +233,10 @@ class _Attempt:
             begin = max(begin, first[found.number])
             if begin > found.position:  # it is one of an earlier `answers`
                 begin = first[found.number]
-            found.scan_from = begins[TopicPartition(self._answers, found.number)] = begin
+            found.scan_from = begin
+            begins[TopicPartition(self._answers, found.number)] = min(
+                begin, begin if found.repeats_from is None else found.repeats_from
+            )
         if not begins:
             return
         by_number = {found.number: found for found in scans}

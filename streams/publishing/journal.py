@@ -1,24 +1,25 @@
 """The journal on its topic: an entry is written before the step that it allows, and read back at recovery.
 
 An entry lies on the partition number of its question, so that the worker that gets the question's partition
-finds it. Written entries are not kept in memory. Entries of earlier runs are kept from their reading until
-the question's outcome is safe or its partition is lost.
+finds it. `begun` says which entries are kept in memory.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from agents.components import Plan, PlannedCall
 from agents.journal import JournalError, Recorded
-from schemas.answer import Source, ToolCall, Usage
+from schemas.answer import Source, ToolCall
 from schemas.codec import DecodeError, decode_journal_entry, encode
+from schemas.fingerprint import digest_of
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
+from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS
 from streams.process.backoff import Backoff
+from streams.publishing.begun import Begun
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
@@ -27,39 +28,6 @@ from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
-
-_Key = tuple[Source, str]
-
-
-@dataclass(slots=True)
-class _Found:
-    """The entries of one question. The first of a kind counts, because the tool was called after it."""
-
-    plan: Plan | None = None
-    intents: dict[str, PlannedCall] = field(default_factory=dict)
-    results: dict[str, ToolCall] = field(default_factory=dict)
-
-    def take(self, entry: JournalEntry) -> None:
-        if entry.kind == "plan":
-            self.plan = self.plan or _plan(entry)
-        elif not entry.call_id:
-            log.warning(
-                "a journal entry of question %s is passed over: it names no tool call", entry.question_id
-            )
-        elif entry.kind == "intent":
-            self.intents.setdefault(entry.call_id, PlannedCall(entry.call_id, entry.name, entry.arguments))
-        elif entry.status is not None:
-            self.results.setdefault(entry.call_id, _result(entry))
-
-    def recorded(self) -> Recorded | None:
-        plan = self.plan
-        if plan is None:
-            # Its record was broken or is gone. The other entries still say which calls were started.
-            done = [PlannedCall(call.id, call.name, call.arguments) for call in self.results.values()]
-            plan = Plan(tuple({call.id: call for call in [*self.intents.values(), *done]}.values()))
-            if not plan.calls:
-                return None
-        return Recorded(plan, frozenset(self.intents), self.results)
 
 
 class KafkaJournal:
@@ -73,26 +41,30 @@ class KafkaJournal:
     """
 
     def __init__(
-        self, sender: Sender, *, topic: str, kafka: Kafka, hook: Hook, gate_of: Callable[[int], Gate]
+        self,
+        sender: Sender,
+        *,
+        topic: str,
+        kafka: Kafka,
+        hook: Hook,
+        gate_of: Callable[[int], Gate],
+        begun: Begun,
     ) -> None:
         self._sender = sender
         self._topic = topic
         self._kafka = kafka
         self._hook = hook
         self._gate_of = gate_of
-        self._found: dict[int, dict[_Key, _Found]] = {}
+        self._begun = begun
 
     @property
     def held(self) -> int:
-        """How many questions of earlier runs have entries here."""
-        return sum(len(found) for found in self._found.values())
+        """How many questions of runs that were cut off have entries here."""
+        return self._begun.held
 
     def recorded(self, question: Question, source: Source) -> Recorded | None:
-        """Return the entries of an earlier run; None if there are none."""
-        if not self._found:
-            return None
-        found = self._found.get(source.partition, {}).get((source, question.id))
-        return None if found is None else found.recorded()
+        """Return the entries of earlier runs; None if there are none."""
+        return self._begun.recorded(question, source)
 
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
         """Record the plan."""
@@ -100,15 +72,23 @@ class KafkaJournal:
             JournaledCall(id=call.id, name=call.name, arguments=call.arguments, problem=call.problem)
             for call in plan.calls
         )
-        await self._write(_entry(question, source, "plan", calls=calls, usage=plan.usage))
+        entry = _entry(question, source, "plan", calls=calls, usage=plan.usage)
+        await self._write(entry)
+        self._begun.note(entry)
 
-    async def aintent(self, question: Question, source: Source, planned: PlannedCall) -> None:
-        """Record that the call is about to start."""
-        await self._write(
-            _entry(
-                question, source, "intent", call_id=planned.id, name=planned.name, arguments=planned.arguments
-            )
+    async def aintent(self, question: Question, source: Source, planned: PlannedCall, key: str) -> None:
+        """Record that the call is about to start under this key."""
+        entry = _entry(
+            question,
+            source,
+            "intent",
+            call_id=planned.id,
+            name=planned.name,
+            arguments=planned.arguments,
+            idempotency_key=key,
         )
+        await self._write(entry)
+        self._begun.note(entry)
 
     async def aowned(self, question: Question, source: Source) -> None:  # noqa: ARG002 - as `Journal`
         """Return once the partition's gate is open."""
@@ -117,21 +97,29 @@ class KafkaJournal:
 
     async def aresult(self, question: Question, source: Source, result: ToolCall) -> None:
         """Record the call's result."""
-        await self._write(
-            _entry(
-                question,
-                source,
-                "result",
-                call_id=result.id,
-                name=result.name,
-                arguments=result.arguments,
-                status=result.status,
-                result=result.result,
-                duration_ms=result.duration_ms,
-            )
+        entry = _entry(
+            question,
+            source,
+            "result",
+            call_id=result.id,
+            name=result.name,
+            arguments=result.arguments,
+            status=result.status,
+            result=result.result,
+            duration_ms=result.duration_ms,
         )
+        self._begun.note(entry)  # it holds, whether or not the broker gets it
+        await self._write(entry)
 
-    async def arecover(self, partition: int, oldest: int, wanted: Wanted) -> None:
+    async def arecover(
+        self,
+        partition: int,
+        oldest: int,
+        wanted: Wanted,
+        *,
+        failed: Collection[int] = frozenset(),
+        failed_since_ms: int = 0,
+    ) -> None:
         """Read the entries of earlier runs for the partition's questions. Repeats until that succeeds.
 
         Call it after the partition is assigned and before any of its questions starts.
@@ -140,17 +128,26 @@ class KafkaJournal:
             partition: its number.
             oldest: the offset of the first question without an outcome.
             wanted: whether a question, told by its offset, still has to be answered.
+            failed: the offsets of questions that failed and may be repeated.
+            failed_since_ms: when the first of them failed, or earlier, by the broker's clock.
         """
         self.drop(partition)
         backoff = Backoff()
         while True:
             try:
                 since_ms = await aasked_ms(self._kafka, partition, oldest)
+                if failed:
+                    # Their times are those of brokers and workers, not of askers.
+                    later_ms = failed_since_ms + CLOCK_SKEW_MS - MACHINES_SKEW_MS
+                    since_ms = later_ms if since_ms is None else min(since_ms, later_ms)
                 if since_ms is not None:
-                    self.load(
+                    entries = await aread_journal(
+                        self._kafka,
                         partition,
-                        await aread_journal(self._kafka, partition, since_ms=since_ms, wanted=wanted),
+                        since_ms=since_ms,
+                        wanted=lambda offset: offset in failed or wanted(offset),
                     )
+                    self.load(partition, entries, failed)
             except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
                 delay = backoff.wait_s()
                 log.warning(
@@ -163,29 +160,19 @@ class KafkaJournal:
             else:
                 return
 
-    def load(self, partition: int, entries: Iterable[JournalEntry]) -> None:
-        """Keep these entries of a partition, in the journal's order, and forget its earlier ones."""
-        found: dict[_Key, _Found] = {}
-        for entry in entries:
-            found.setdefault((entry.source, entry.question_id), _Found()).take(entry)
-        self._found.pop(partition, None)
-        if found:
-            self._found[partition] = found
+    def load(
+        self, partition: int, entries: Iterable[JournalEntry], failed: Collection[int] = frozenset()
+    ) -> None:
+        """See `Begun.load`."""
+        self._begun.load(partition, entries, failed)
 
-    def forget(self, question_id: str, source: Source) -> None:
-        """Forget a question's entries: its outcome is safe."""
-        if not self._found:
-            return
-        found = self._found.get(source.partition)
-        if found is None:
-            return
-        found.pop((source, question_id), None)
-        if not found:
-            del self._found[source.partition]
+    def finish(self, question_id: str, source: Source, short: bytes | None, *, failed: bool) -> None:
+        """See `Begun.finish`."""
+        self._begun.finish(question_id, source, short, failed=failed)
 
     def drop(self, partition: int) -> None:
-        """Forget a partition's entries: it is another worker's now."""
-        self._found.pop(partition, None)
+        """See `Begun.drop`."""
+        self._begun.drop(partition)
 
     async def start(self) -> None:
         """Connect and begin.
@@ -254,6 +241,8 @@ def _entry(question: Question, source: Source, kind: EntryKind, **fields: Any) -
         source=source,
         kind=kind,
         created_at=datetime.now(UTC),
+        tenant=question.tenant,
+        digest=digest_of(question).hex(),
         **fields,
     )
 
@@ -266,19 +255,3 @@ def _readable(entry: JournalEntry) -> bytes:
     except (DecodeError, TypeError, ValueError, RecursionError) as error:
         raise JournalError("journal", f"the journal entry cannot be written: {error}") from error
     return value
-
-
-def _plan(entry: JournalEntry) -> Plan:
-    calls = (PlannedCall(call.id, call.name, call.arguments, call.problem) for call in entry.calls)
-    return Plan(tuple(calls), entry.usage or Usage())
-
-
-def _result(entry: JournalEntry) -> ToolCall:
-    return ToolCall(
-        id=entry.call_id,
-        name=entry.name,
-        arguments=entry.arguments,
-        status=entry.status or "unknown",
-        result=entry.result,
-        duration_ms=entry.duration_ms,
-    )

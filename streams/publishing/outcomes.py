@@ -163,7 +163,7 @@ class Outcomes:
             self._topics.answers,
             key,
             encode(answer),
-            answer_headers(request, answer, now),
+            answer_headers(request, answer, now, inquiry.fingerprint and inquiry.fingerprint.digest),
             source.partition,
             exact=True,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 from schemas.answer import Answer, Source
+from schemas.fingerprint import Fingerprint
 from schemas.headers import Header, RequestHeaders
 from schemas.question import Question
 from streams.publishing.gate import Gate
@@ -21,6 +22,7 @@ class Record:
         on_delivery: called once, in a turn of the event loop of its own: with None when the broker has the
             record, else with the error.
         gate: the gate that it has to pass when it leaves; None: it needs none.
+        position: once the broker has it, its offset in its partition, or one below that.
         alone: it travels in a batch of its own, because the broker refused the batch that it was in for its
             size, and only so the record that is too large shows.
     """
@@ -33,6 +35,7 @@ class Record:
         "key",
         "on_delivery",
         "partition",
+        "position",
         "size",
         "topic",
         "value",
@@ -58,6 +61,7 @@ class Record:
         self.headers = headers
         self.partition = partition
         self.exact = exact
+        self.position = 0
         self.size = len(key or b"") + len(value or b"")
 
     @property
@@ -81,6 +85,7 @@ class Inquiry:
         problem: why the record cannot be answered: a `DecodeError`, or a defect's error; None: it can be.
         headers_lost: `record` is without some of its headers.
         warnings: what its asker should know; see `schemas.errors.WarningCode`.
+        fingerprint: of the question; None if the record cannot be answered.
     """
 
     record: ConsumerRecord
@@ -91,6 +96,7 @@ class Inquiry:
     problem: Exception | None = None
     headers_lost: bool = False
     warnings: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
 
     def warn(self, warning: str) -> None:
         """Add a warning for its answer."""

@@ -211,7 +211,11 @@ class Sender:
     def _batch_done(self, place: Place, records: list[Record], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
-            self._ends[place] = max(self._ends.get(place, 0), sent.result().offset + len(records))
+            end, first = self._ends.get(place, 0), sent.result().offset
+            self._ends[place] = max(end, first + len(records))
+            # A broker that had the batch already may not say where (-1). It came after all before it.
+            for number, record in enumerate(records):
+                record.position = end if first < 0 else first + number
             self._hook.records_sent(place[0], len(records), sum([record.size for record in records]))
         self._finish_batch(place, records, error)
 

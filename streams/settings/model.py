@@ -111,6 +111,11 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 0.8
     """The largest share that one tenant may have of the questions running at once (`kotae_in_flight_limit`)
     while other tenants' questions wait."""
+    deduplicate_s: Annotated[float, Meta(ge=0)] = 3600.0
+    """Seconds for which a question that is sent again gets its first result and starts no tool; 0: it runs
+    again."""
+    deduplicate_records: Count = 100_000
+    """The most results that a worker remembers for questions that are sent again."""
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

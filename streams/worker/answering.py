@@ -8,15 +8,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agents.pipeline import Answered, Asked
 from schemas.codec import DecodeError
 from schemas.errors import ErrorCode
-from schemas.event import AnswerDelta
-from schemas.question import Question
+from streams.consumer.repeats import Result
 from streams.consumer.work import Work
 from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
@@ -25,7 +24,9 @@ from streams.publishing.publisher import Done, Publisher
 from streams.publishing.records import Inquiry, Outcome
 from streams.telemetry.hook import Hook
 from streams.worker.admission import Admission, late_at, refusal
+from streams.worker.deltas import Deltas
 from streams.worker.inquiries import decode_record
+from streams.worker.repeating import Repeating, warn_of_reuse
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class Answering:
     Args:
         deadline_s: the most time that a question may take from its start. A question without a deadline of
             its own has all of it, however long it has waited.
-        journal: told when a question's entries are not needed any more.
+        journal: told of each outcome: it keeps what a failed question has begun.
+        repeating: answers questions that are sent again.
         wall_clock: unix seconds; for absolute deadlines only.
     """
 
@@ -58,6 +60,7 @@ class Answering:
         hook: Hook,
         deadline_s: float,
         journal: KafkaJournal,
+        repeating: Repeating,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
@@ -67,6 +70,7 @@ class Answering:
         self._hook = hook
         self._deadline_s = deadline_s
         self._journal = journal
+        self._repeating = repeating
         self._wall_clock = wall_clock
         self._admission = Admission()
         self._running: dict[Work, tuple[asyncio.Task[None], Done]] = {}
@@ -92,6 +96,7 @@ class Answering:
     def drop(self, number: int) -> None:
         """Forget a partition that is lost."""
         self._journal.drop(number)
+        self._repeating.drop(number)
 
     def prepare(self, work: Work) -> None:
         """Decode the record and find its lane, its tenant and its times. Never raises.
@@ -148,6 +153,13 @@ class Answering:
         if question is None or inquiry.problem is not None:
             self._publish_undecoded(inquiry, finish)
             return False
+        repeat = self._repeating.find(inquiry, now)
+        if isinstance(repeat, Result):
+            # Its deadline may have passed while it waited for the first outcome: the result costs nothing.
+            deltas = Deltas(self._outcomes, self._copies, inquiry, question, now) if question.stream else None
+            again = partial(self._repeating.arepeat, inquiry, repeat, queue_ms, limit_s=self._deadline_s)
+            self._run(work, again, deltas, finish)
+            return False
         budget = self._deadline_s
         expires_at = work.expires_at
         if expires_at < math.inf:
@@ -160,7 +172,7 @@ class Answering:
                 self._publisher.publish(shed, finish)
                 return False
             budget = min(budget, expires_at - now)
-        deltas = _Deltas(self._outcomes, self._copies, inquiry, question, now) if question.stream else None
+        deltas = Deltas(self._outcomes, self._copies, inquiry, question, now) if question.stream else None
         asked = Asked(
             question=question,
             source=inquiry.source,
@@ -169,17 +181,28 @@ class Answering:
             traceparent=inquiry.request.traceparent,
             on_delta=deltas,
         )
-        answer = self._answer(work, asked, deltas, finish)
-        # One name for all: a name for each would be a tenth of a task's cost.
-        task = asyncio.get_running_loop().create_task(answer, name="answer")
-        self._running[work] = task, finish
+        self._run(work, partial(self._aanswer, inquiry, asked, repeat), deltas, finish)
         return True
 
-    async def _answer(self, work: Work, asked: Asked, deltas: "_Deltas | None", finish: Done) -> None:
+    def _run(
+        self, work: Work, make: Callable[[], Awaitable[Outcome]], deltas: Deltas | None, finish: Done
+    ) -> None:
+        publishing = self._publish(work, make, deltas, finish)
+        # One name for all: a name for each would be a tenth of a task's cost.
+        task = asyncio.get_running_loop().create_task(publishing, name="answer")
+        self._running[work] = task, finish
+
+    async def _aanswer(self, inquiry: Inquiry, asked: Asked, reused: Literal["id_reused"] | None) -> Outcome:
+        answered = await self._pipeline.aanswer(asked)
+        answer = answered.answer if reused is None else warn_of_reuse(answered.answer)
+        return self._outcomes.answered(inquiry, answer, answered.stages)
+
+    async def _publish(
+        self, work: Work, make: Callable[[], Awaitable[Outcome]], deltas: Deltas | None, finish: Done
+    ) -> None:
         inquiry = work.inquiry
         try:
-            answered = await self._pipeline.aanswer(asked)
-            outcome = self._outcomes.answered(inquiry, answered.answer, answered.stages)
+            outcome = await make()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -226,41 +249,10 @@ class Answering:
         if outcome is not None:
             message = outcome.message
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
-            self._journal.forget(message.question_id, message.source)
+            fingerprint = work.inquiry.fingerprint
+            short = None if fingerprint is None else fingerprint.short
+            failed = message.status == "failed"
+            self._journal.finish(message.question_id, message.source, short, failed=failed)
+            if not failed and not work.partition.lost:
+                self._repeating.keep(work.inquiry, outcome.answer, self._wall_clock())
         done(work)
-
-
-class _Deltas:
-    """The pieces of one streaming answer (`agents.components.DeltaSink`)."""
-
-    __slots__ = ("_copies", "_epoch", "_inquiry", "_outcomes", "_question", "_sequence")
-
-    def __init__(
-        self, outcomes: Outcomes, copies: Copies, inquiry: Inquiry, question: Question, now: float
-    ) -> None:
-        self._outcomes = outcomes
-        self._copies = copies
-        self._inquiry = inquiry
-        self._question = question
-        # A later run of the question starts later, and so has a higher epoch.
-        self._epoch = int(now * 1000)
-        self._sequence = 0
-
-    def __call__(self, text: str) -> None:
-        self._send(text, last=False)
-
-    def close(self) -> None:
-        """Send the last piece, which is empty: it tells readers that no more will come."""
-        self._send("", last=True)
-
-    def _send(self, text: str, *, last: bool) -> None:
-        delta = AnswerDelta(
-            question_id=self._question.id,
-            conversation_id=self._question.conversation_id,
-            epoch=self._epoch,
-            sequence=self._sequence,
-            text=text,
-            done=last,
-        )
-        self._sequence += 1
-        self._copies.delta(self._outcomes.delta(self._inquiry, delta), last=last)

@@ -14,18 +14,23 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from streams.consumer.loop import ConsumerLoop
-from streams.consumer.recovery import Recovered, Recovery
+from streams.consumer.recovered import Recovered
+from streams.consumer.recovery import Recovery
+from streams.consumer.repeats import Repeats
 from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
 from streams.settings.errors import OperatorError
 from streams.worker.answering import Answering
+from streams.worker.first_answers import FirstAnswers
 
 log = logging.getLogger(__name__)
 
 AWAY_S = 4.0
 """While draining, a broker that has been unreachable for this long is not waited for."""
 PROBE_S = 1.0
+LOADED_AT_ONCE = 1000
+"""Results that recovery enters in one turn of the event loop."""
 CLOSE_S = 2.0
 
 
@@ -40,12 +45,14 @@ class Engine:
         publisher: Publisher,
         copies: Copies,
         journal: KafkaJournal,
+        first_answers: FirstAnswers,
     ) -> None:
         self.consumer = consumer
         self.answering = answering
         self.publisher = publisher
         self.copies = copies
         self.journal = journal
+        self._first_answers = first_answers
 
     def state(self) -> dict[str, Any]:
         """Return the fields of `/state` that the engine has."""
@@ -115,25 +122,39 @@ class Engine:
             self.publisher.aclose(timeout_s=CLOSE_S),
             self.copies.aclose(timeout_s=CLOSE_S),
             self.journal.aclose(timeout_s=CLOSE_S),
+            self._first_answers.aclose(),
         )
         return not left
 
 
 async def recover_with_journal(
-    recovery: Recovery, journal: KafkaJournal, numbers: Collection[int], done: Callable[[Recovered], None]
+    recovery: Recovery,
+    journal: KafkaJournal,
+    repeats: Repeats,
+    numbers: Collection[int],
+    done: Callable[[Recovered], None],
 ) -> None:
     """Recover partitions: call `done` for each once its outcomes and its journal entries are read.
 
-    Without its journal a question could start a tool a second time, so nothing of the partition may run
-    before `done`.
+    Without its journal and its results a question could start a tool a second time, so nothing of the
+    partition may run before `done`.
     """
 
     async def read_journal(found: Recovered) -> None:
         completed = found.completed
         oldest = next(offset for offset in itertools.count(found.start) if offset not in completed)
         await journal.arecover(
-            found.number, oldest, lambda offset: offset >= oldest and offset not in completed
+            found.number,
+            oldest,
+            lambda offset: offset >= oldest and offset not in completed,
+            failed=found.failed,
+            failed_since_ms=found.since_ms,
         )
+        repeats.drop(found.number)
+        for begin in range(0, len(found.results), LOADED_AT_ONCE):
+            results = found.results[begin : begin + LOADED_AT_ONCE]
+            repeats.load(found.number, results, found.stood_still_s)
+            await asyncio.sleep(0)
         done(found)
 
     async with asyncio.TaskGroup() as group:

@@ -6,6 +6,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.answer import Source
 from schemas.codec import DecodeError, UndecodableError, decode_question
+from schemas.fingerprint import fingerprint
 from schemas.headers import parse_request_headers
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
@@ -25,12 +26,13 @@ def decode_record(record: ConsumerRecord, gate: Gate) -> Inquiry:
         record, source, parse_request_headers(record.headers), gate=gate, headers_lost=headers_lost
     )
     try:
-        inquiry.question = decode_question(record.value, inquiry.warn)
+        question = inquiry.question = decode_question(record.value, inquiry.warn)
         if headers_lost:
             # The lost headers may have named a deadline or a reply topic.
             raise UndecodableError(
                 "the name of a header is not UTF-8; the dead letter leaves such headers out"
             )
+        inquiry.fingerprint = fingerprint(question)
     except DecodeError as error:
         # The inquiry keeps it, and its traceback's frames hold every caller, up to the whole polled batch:
         # memory that only the garbage collector would free, in its own time.

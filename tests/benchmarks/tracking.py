@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.consumer.work import Work
 
 

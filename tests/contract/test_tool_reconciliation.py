@@ -28,7 +28,7 @@ from tests.support.tool_server import unused_client
 QUESTION = Question(id="q/1", text="Book.")
 SOURCE = Source("questions", 0, 7)
 PLAN = Plan((PlannedCall("a/b", "book", {"seats": 2}),))
-KEY = "q%2F1/a%2Fb"
+KEY = "default/q%2F1/q%2F1/a%2Fb"
 
 
 @dataclass

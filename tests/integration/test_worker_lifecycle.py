@@ -17,7 +17,7 @@ from streams.assembly.engine import build_engine, build_parts
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.kafka.topics import acreate_topics
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook

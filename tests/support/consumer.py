@@ -11,7 +11,7 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.rebalance import Rebalance
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.consumer.work import Work
 from streams.kafka.group_member import GroupMember
 

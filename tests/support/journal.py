@@ -11,6 +11,7 @@ from schemas.answer import ToolCall
 from schemas.codec import decode_journal_entry
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.publishing.begun import Begun
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.records import OnDelivery, Record
@@ -53,7 +54,9 @@ class Log:
             for (record, on_delivery, _), error in zip(batch, errors, strict=True):
                 on_delivery(record, error)
 
-    def journal(self, partition: int = 0, gates: Mapping[int, Gate] | None = None) -> KafkaJournal:
+    def journal(
+        self, partition: int = 0, gates: Mapping[int, Gate] | None = None, window_s: float = 3600.0
+    ) -> KafkaJournal:
         """A worker's journal, with the log's entries of that partition; without `gates` all are open."""
         gate_of: Callable[[int], Gate] = (lambda _: Gate()) if gates is None else gates.__getitem__
         journal = KafkaJournal(
@@ -62,6 +65,7 @@ class Log:
             kafka=Kafka(),
             hook=Hook(),
             gate_of=gate_of,
+            begun=Begun(window_s=window_s, most=100, clock=lambda: 0.0),
         )
         entries = [decode_journal_entry(record.value) for record in self.records]
         journal.load(partition, [entry for entry in entries if entry.source.partition == partition])

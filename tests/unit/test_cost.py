@@ -43,6 +43,7 @@ from tests.benchmarks.services import GENERATE_S, PLAN_S, TOOL_S, Latencies, Ser
 from tests.support.consumer import FakeConsumer
 from tests.support.journal import Log
 from tests.support.producer import FakeBroker
+from tests.support.repeating import repeating_of
 
 pytestmark = pytest.mark.looptime
 
@@ -185,6 +186,7 @@ async def running(
         hook=hook,
         deadline_s=30.0,
         journal=Log().journal(),
+        repeating=repeating_of(outcomes),
     )
     loop = ConsumerLoop(
         topic="questions",

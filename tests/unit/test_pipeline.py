@@ -249,7 +249,7 @@ async def test_a_plan_that_was_recorded_is_followed_where_there_would_be_no_time
     for _ in range(10):
         assert (await ask(parts.question, 30.0)).answer.status == "answered"
     done = ToolCall(id="call_0", name="book", arguments={}, status="ok", result="booked")
-    recorded["again"] = Recorded(planned("book"), frozenset({"call_0"}), {"call_0": done})
+    recorded["again"] = Recorded(planned("book"), {"call_0": "key"}, {"call_0": done})
     answer = (await ask(Question(id="again", text="Book it."), 1.5)).answer
     assert [(call.status, call.result, call.reused) for call in answer.tool_calls] == [("ok", "booked", True)]
     assert answer.status == "answered"

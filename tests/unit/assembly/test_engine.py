@@ -17,7 +17,7 @@ from schemas.codec import decode_answer, decode_journal_entry
 from schemas.journal import JournalEntry
 from schemas.question import Question
 from streams.assembly.engine import EngineParts, build_engine, build_parts
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.settings.model import Settings
 from streams.telemetry.hook import Hook
 from tests.support.consumer import FakeConsumer
@@ -101,7 +101,7 @@ async def crashed_worker(source: Source) -> list[JournalEntry]:
     log = Log()
     journal = log.journal(source.partition)
     await journal.aplan(QUESTION, source, Plan((CALL,)))
-    await journal.aintent(QUESTION, source, CALL)
+    await journal.aintent(QUESTION, source, CALL, "key")
     result = ToolCall(id=CALL.id, name=CALL.name, arguments={}, status="ok", result="booked")
     await journal.aresult(QUESTION, source, result)
     return [decode_journal_entry(record.value) for record in log.records]

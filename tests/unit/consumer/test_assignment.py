@@ -13,7 +13,7 @@ from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.offset_map import decode
 from streams.consumer.partition import Due, Partition
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.consumer.work import Work
 
 PARTITIONS = (0, 1)

@@ -5,7 +5,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.codec import encode
 from schemas.question import Question
-from streams.consumer.claims import Claim, claims, holds, question_id_of
+from streams.consumer.claims import Claim, holds, question_id_of, read_outcomes
 
 
 def asked(value: bytes | None, at_ms: int = 1000, offset: int = 7) -> ConsumerRecord:
@@ -61,4 +61,7 @@ def test_claims_are_read_from_the_answers_of_this_partition() -> None:
         )
 
     records = [answer(3, 5, b'"q"'), answer(4, 6, b'"q"'), answer(3, 8, b"7")]
-    assert list(claims(records, "questions", 3)) == [Claim(5, "q", 44), Claim(8, None, 44)]
+    assert [told.claim for told in read_outcomes(records, "questions", 3)] == [
+        Claim(5, "q", 44),
+        Claim(8, None, 44),
+    ]

@@ -13,7 +13,7 @@ from streams.consumer.capacity import LEAST, WINDOW_S
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.offset_map import decode
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.telemetry.hook import Hook
 from tests.support.consumer import TOPIC, FakeConsumer, HeldHandler
 from tests.support.system import eventually

@@ -11,7 +11,7 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.offset_map import decode
 from streams.consumer.partition import Partition
-from streams.consumer.recovery import Recovered
+from streams.consumer.recovered import Recovered
 from streams.consumer.work import Work
 from streams.kafka.transactions import UNKNOWN, Progress
 

@@ -11,7 +11,9 @@ from aiokafka.errors import KafkaConnectionError
 from schemas.codec import encode as encode_message
 from schemas.question import Question
 from streams.consumer.offset_map import encode
-from streams.consumer.recovery import Recovered, Recovery, take_in
+from streams.consumer.recovered import Recovered, take_in
+from streams.consumer.recovery import Recovery
+from streams.consumer.repeats import Repeats
 from streams.telemetry.hook import Hook
 from tests.support.system import eventually
 
@@ -164,6 +166,7 @@ async def recover(log: Log, *numbers: int, hook: Hook | None = None) -> list[Rec
         questions="questions",
         answers="answers",
         hook=hook or Hook(),
+        repeats=Repeats(window_s=0, most=1),
     )
     tell: Callable[[Recovered], None] = found.append
     await asyncio.wait_for(recovery.arecover(numbers, tell), 10)

@@ -37,12 +37,12 @@ async def test_every_written_entry_is_read_back() -> None:
     log = Log()
     journal = log.journal(2)
     await journal.aplan(QUESTION, SOURCE, PLAN)
-    await journal.aintent(QUESTION, SOURCE, CALL)
+    await journal.aintent(QUESTION, SOURCE, CALL, "key")
     await journal.aresult(QUESTION, SOURCE, result_of(CALL, {"n": [1, None]}))
     recorded = log.journal(2).recorded(QUESTION, SOURCE)
     assert recorded is not None
     assert recorded.plan == PLAN
-    assert recorded.intents == {"call/1"}
+    assert recorded.intents == {"call/1": "key"}
     assert recorded.results == {"call/1": result_of(CALL, {"n": [1, None]})}
 
 
@@ -75,7 +75,7 @@ def test_ids_with_separators_are_not_confused(
         calls_with_ids = [call for call in calls if call[2]]
         for question_id, offset, call_id in calls_with_ids:
             place = (Question(id=question_id, text="?"), Source("questions", 0, offset))
-            await journal.aintent(*place, PlannedCall(call_id, "book", {}))
+            await journal.aintent(*place, PlannedCall(call_id, "book", {}), call_id)
             if offset:
                 await journal.aresult(*place, result_of(PlannedCall(call_id, "book", {}), [offset, call_id]))
         reader = log.journal()
@@ -87,12 +87,12 @@ def test_ids_with_separators_are_not_confused(
             for (question_id, offset), call_ids in expected.items():
                 found = reader.recorded(Question(id=question_id, text="?"), Source("questions", 0, offset))
                 assert found is not None
-                assert found.intents == call_ids
+                assert found.intents == {call_id: call_id for call_id in call_ids}
                 assert {name: call.result for name, call in found.results.items()} == (
                     {name: [offset, name] for name in call_ids} if offset else {}
                 )
         for count, (question_id, offset) in enumerate(expected, start=1):
-            reader.forget(question_id, Source("questions", 0, offset))
+            reader.finish(question_id, Source("questions", 0, offset), None, failed=False)
             assert reader.held == len(expected) - count
 
     asyncio.run(history())
@@ -115,7 +115,7 @@ async def test_without_the_plan_the_other_entries_tell_which_calls_started() -> 
     log = Log()
     journal = log.journal(2)
     await journal.aplan(QUESTION, SOURCE, PLAN)
-    await journal.aintent(QUESTION, SOURCE, CALL)
+    await journal.aintent(QUESTION, SOURCE, CALL, "key")
     await journal.aresult(QUESTION, SOURCE, result_of(CALL, "done"))
     del log.records[0]
     recorded = log.journal(2).recorded(QUESTION, SOURCE)
@@ -132,9 +132,9 @@ async def test_entries_are_forgotten_with_their_outcome_and_with_their_partition
         await writer.aplan(QUESTION, source, PLAN)
     journal = log.journal(2)
     assert journal.held == 3
-    journal.forget(QUESTION.id, others[1])
-    journal.forget(QUESTION.id, others[1])
-    journal.forget("unheard-of", others[0])
+    journal.finish(QUESTION.id, others[1], None, failed=False)
+    journal.finish(QUESTION.id, others[1], None, failed=False)
+    journal.finish("unheard-of", others[0], None, failed=False)
     assert journal.held == 2
     assert journal.recorded(QUESTION, others[0])
     assert not journal.recorded(QUESTION, others[1])
@@ -161,11 +161,11 @@ async def test_an_intent_waits_while_its_partition_is_held() -> None:
     gates = {1: Gate(), 2: Gate()}
     journal = log.journal(2, gates)
     gates[2].hold()
-    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
+    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL, "key"))
     await asyncio.sleep(5)
     assert not intent.done()
     assert log.records == []
-    await journal.aintent(QUESTION, Source("questions", 1, 1), CALL)
+    await journal.aintent(QUESTION, Source("questions", 1, 1), CALL, "key")
     gates[2].release()
     await intent
     assert log.kinds == ["intent call/1"] * 2
@@ -178,7 +178,7 @@ async def test_an_intent_fails_when_its_partition_is_lost(held_first: bool) -> N
     journal = log.journal(2, {2: gate})
     if held_first:
         gate.hold()
-    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL))
+    intent = asyncio.create_task(journal.aintent(QUESTION, SOURCE, CALL, "key"))
     await asyncio.sleep(0.5)
     gate.lose()
     with pytest.raises(JournalError, match="revoked"):
@@ -189,7 +189,7 @@ async def test_an_intent_fails_when_its_partition_is_lost(held_first: bool) -> N
 async def test_an_entry_is_sent_until_the_broker_has_it() -> None:
     refusals = iter([KafkaTimeoutError(), KafkaTimeoutError(), None])
     log = Log(refusal=lambda _: next(refusals))
-    await log.journal(2).aintent(QUESTION, SOURCE, CALL)
+    await log.journal(2).aintent(QUESTION, SOURCE, CALL, "key")
     assert log.kinds == ["intent call/1"]
     assert log.batches == 3
 
@@ -202,7 +202,7 @@ async def test_an_entry_that_fails_is_given_up_once_the_partition_is_taken_away(
             asyncio.get_running_loop().call_soon(on_delivery, record, UnknownTopicOrPartitionError())
 
     gate = Gate()
-    intent = asyncio.create_task(NoTopic().journal(2, {2: gate}).aintent(QUESTION, SOURCE, CALL))
+    intent = asyncio.create_task(NoTopic().journal(2, {2: gate}).aintent(QUESTION, SOURCE, CALL, "key"))
     await asyncio.sleep(1)
     assert not intent.done()
     gate.lose()
@@ -213,7 +213,7 @@ async def test_an_entry_that_fails_is_given_up_once_the_partition_is_taken_away(
 async def test_an_entry_that_is_too_large_fails_its_intent() -> None:
     log = Log(refusal=lambda _: MessageSizeTooLargeError())
     with pytest.raises(JournalError, match="larger"):
-        await log.journal(2).aintent(QUESTION, SOURCE, CALL)
+        await log.journal(2).aintent(QUESTION, SOURCE, CALL, "key")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ async def test_an_entry_that_could_not_be_read_back_fails(arguments: dict[str, A
     planned = PlannedCall("call/1", "book", arguments)
     for write in (
         lambda journal: journal.aplan(QUESTION, SOURCE, Plan((planned,))),
-        lambda journal: journal.aintent(QUESTION, SOURCE, planned),
+        lambda journal: journal.aintent(QUESTION, SOURCE, planned, "key"),
     ):
         with pytest.raises(JournalError, match="cannot be written"):
             await write(log.journal(2))
@@ -255,7 +255,7 @@ async def test_entries_that_name_no_call_or_no_end_are_passed_over() -> None:
 async def test_a_call_waits_for_a_rebalance_that_began_after_its_intent(stays: bool) -> None:
     gate = Gate()
     journal = Log().journal(2, {2: gate})
-    await journal.aintent(QUESTION, SOURCE, CALL)
+    await journal.aintent(QUESTION, SOURCE, CALL, "key")
     gate.hold()
     owned = asyncio.create_task(journal.aowned(QUESTION, SOURCE))
     await asyncio.sleep(5)
@@ -281,7 +281,7 @@ def test_no_entry_is_kept_of_ended_questions_and_lost_partitions() -> None:
 
     async def write(source: Source) -> None:
         await writer.aplan(QUESTION, source, PLAN)
-        await writer.aintent(QUESTION, source, CALL)
+        await writer.aintent(QUESTION, source, CALL, "key")
 
     journal = Log().journal()
     for round_ in range(20):
@@ -293,11 +293,12 @@ def test_no_entry_is_kept_of_ended_questions_and_lost_partitions() -> None:
             journal.load(partition, [entry for entry in entries if entry.source.partition == partition])
         assert journal.held == 4
         for partition in (0, 1):
-            journal.forget(QUESTION.id, Source("questions", partition, round_))
+            journal.finish(QUESTION.id, Source("questions", partition, round_), None, failed=False)
         for partition in (2, 3):
             journal.drop(partition)
         assert journal.held == 0
-        assert not journal._found
+        begun = journal._begun
+        assert not begun._cut_off and not begun._running and not begun._failed
 
 
 @pytest.mark.parametrize("problem", [asyncio.CancelledError(), TimeoutError(), OSError("reset")])

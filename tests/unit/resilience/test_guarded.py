@@ -254,7 +254,7 @@ class TestTools:
         )
         assert result.status == "ok"
         assert [one["X-Request-Id"] for one in subject.started] == ["q/tools%2Fc1/1", "q/tools%2Fc1/2"]
-        assert {one["Idempotency-Key"] for one in subject.started} == {"q/c1"}
+        assert {one["Idempotency-Key"] for one in subject.started} == {"default/q/q/c1"}
         assert [(one.stage, one.attempt) for one in run.traces] == [("tools/weather", 1)]
 
     async def test_calls_of_one_tool_are_traced_with_the_attempts_of_each(self) -> None:

@@ -51,6 +51,7 @@ ANSWER = Answer(
     timings_ms=Timings(queue=1.5, total=20.0),
     metadata={"channel": "web"},
     warnings=("unusable_role: 1 of 3 turns of the history were left out for their roles (tool)",),
+    duplicate_of=Source("questions", 3, 41),
 )
 FAILED = Answer(
     id="questions/3/42",
@@ -92,6 +93,9 @@ INTENDED = JournalEntry(
     call_id="call/1",
     name="book",
     arguments={"seats": 2},
+    tenant="acme",
+    digest="2a" * 32,
+    idempotency_key="acme/c-1/q%2F1/call%2F1",
 )
 FINISHED = JournalEntry(
     question_id="q/1",
@@ -125,7 +129,8 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"usage":{"prompt_tokens":10,"completion_tokens":5},"model":"offline",'
         b'"timings_ms":{"queue":1.5,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":20.0},'
         b'"metadata":{"channel":"web"},'
-        b'"warnings":["unusable_role: 1 of 3 turns of the history were left out for their roles (tool)"]}',
+        b'"warnings":["unusable_role: 1 of 3 turns of the history were left out for their roles (tool)"],'
+        b'"duplicate_of":{"topic":"questions","partition":3,"offset":41}}',
     ),
     "failed answer": (
         FAILED,
@@ -135,7 +140,7 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"error":{"code":"undecodable","stage":"decode","message":"the value is null"},'
         b'"usage":{"prompt_tokens":0,"completion_tokens":0},"model":"",'
         b'"timings_ms":{"queue":null,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":null},'
-        b'"metadata":{},"warnings":[]}',
+        b'"metadata":{},"warnings":[],"duplicate_of":null}',
     ),
     "answer-delta": (
         DELTA,
@@ -164,7 +169,11 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         INTENDED,
         b'{"question_id":"q/1","conversation_id":"c-1","source":{"topic":"questions","partition":3,"offset":42},'
         b'"kind":"intent","created_at":"2026-01-02T03:04:05.678000Z",'
-        b'"call_id":"call/1","name":"book","arguments":{"seats":2}}',
+        b'"call_id":"call/1","name":"book","arguments":{"seats":2},"tenant":"acme","digest":"'
+        + b"2a"
+        * 32
+        + b'",'
+        b'"idempotency_key":"acme/c-1/q%2F1/call%2F1"}',
     ),
     "result journal-entry": (
         FINISHED,

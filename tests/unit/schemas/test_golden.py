@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from schemas.codec import encode
+from schemas.fingerprint import digest_of
 from schemas.headers import (
     DeadLetter,
     Header,
@@ -61,10 +62,10 @@ LETTER = DeadLetter(
 )
 WRITTEN: dict[str, list[Header]] = {
     "question": ASKED,
-    "answer": answer_headers(REQUEST, ANSWER, NOW),
+    "answer": answer_headers(REQUEST, ANSWER, NOW, digest_of(QUESTION)),
     "answer to Spring": answer_headers(SPRING, ANSWER, NOW),
     "answer-delta": delta_headers(REQUEST, DELTA, SOURCE, NOW),
-    "question-trace": trace_headers(answer_headers(REQUEST, ANSWER, NOW)),
+    "question-trace": trace_headers(answer_headers(REQUEST, ANSWER, NOW, digest_of(QUESTION))),
     "dead letter": dead_letter_headers(ASKED, LETTER),
 }
 

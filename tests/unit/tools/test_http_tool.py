@@ -85,7 +85,7 @@ async def test_a_parameter_of_the_tools_address_is_no_argument_unless_the_schema
 async def test_every_request_is_labelled(server: ToolServer, method: str) -> None:
     await run(f"{server.url}/ok", question_id="q/1 é", call_id="call:0/b", method=method)
     headers = server.last.headers
-    assert headers["idempotency-key"] == "q%2F1%20%C3%A9/call%3A0%2Fb"
+    assert headers["idempotency-key"] == "default/q%2F1%20%C3%A9/q%2F1%20%C3%A9/call%3A0%2Fb"
     assert headers["x-request-id"] == "q%2F1%20%C3%A9/tools%2Fcall%3A0%2Fb/1"
     assert headers["traceparent"] == "00-ab-cd-01"
 
@@ -94,7 +94,7 @@ async def test_the_key_is_the_same_on_every_attempt(server: ToolServer) -> None:
     await run(f"{server.url}/ok")
     await run(f"{server.url}/ok")
     first, second = (request.headers["idempotency-key"] for request in server.received)
-    assert first == second == "q-1/call-1"
+    assert first == second == "default/q-1/q-1/call-1"
 
 
 async def test_configured_headers_are_sent(server: ToolServer) -> None:

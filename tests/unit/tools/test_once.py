@@ -302,7 +302,7 @@ def test_the_same_call_has_the_same_key_on_every_attempt() -> None:
         _headers(planned, QUESTION, Call(QUESTION.id, stage, deadline, attempt))["Idempotency-Key"]
         for stage, deadline, attempt in [("tools/a", 1.0, 1), ("tools/a", 2.0, 2), ("tools/b", 3.0, 7)]
     }
-    assert keys == {"q%2F1/a%2Fb"}
+    assert keys == {"default/q%2F1/q%2F1/a%2Fb"}
 
 
 @given(

@@ -238,7 +238,7 @@ async def test_a_client_is_injected_and_labels_its_requests(server: ToolServer) 
         assert list(python_tool.spec.parameters["properties"]) == ["path"]
         result = await run(python_tool, path="/ok")
         assert (result.status, result.result) == ("ok", {"weather": "sunny", "degrees": 21.5})
-        assert server.last.headers["idempotency-key"] == "q-1/c-1"
+        assert server.last.headers["idempotency-key"] == "default/q-1/q-1/c-1"
         assert server.last.headers["x-request-id"] == "q-1/tools%2Fc-1/1"
         failed = await run(python_tool, path="/status/418")
         assert (failed.status, failed.result) == ("error", "HTTP 418")

@@ -11,8 +11,11 @@ import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from agents.components import Plan, PlannedCall
 from agents.pipeline import Asked
+from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import decode_answer, decode_delta
 from schemas.topics import Topics
 from streams.consumer.partition import Partition
@@ -23,8 +26,10 @@ from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
 from streams.telemetry.hook import Hook
 from streams.worker.answering import Answering
+from streams.worker.first_answers import GoneError
 from tests.support.engine import ScriptedPipeline, answer_to, question
 from tests.support.journal import Log
+from tests.support.repeating import AnswersInMemory, repeating_of
 from tests.support.system import eventually
 
 NOW = 1_800_000_000.0
@@ -37,6 +42,7 @@ class KeptOutcomes:
         self.outcomes: list[Outcome] = []
 
     def publish(self, outcome: Outcome, done: Callable[[Outcome], None]) -> None:
+        outcome.answer.position = len(self.outcomes)
         self.outcomes.append(outcome)
         asyncio.get_running_loop().call_soon(done, outcome)
 
@@ -57,14 +63,19 @@ class Set:
         self.published, self.copies = KeptOutcomes(), KeptDeltas()
         self.finished: list[Work] = []
         self.now = NOW
+        self.log = Log()
+        self.journal = self.log.journal()
+        self.reader = AnswersInMemory(self.published.outcomes)
+        outcomes = Outcomes(Topics(), reply_topics=("replies",), group_id="g")
         self.answering = Answering(
             pipeline=self.pipeline,
-            outcomes=Outcomes(Topics(), reply_topics=(), group_id="g"),
+            outcomes=outcomes,
             publisher=self.published,  # type: ignore[arg-type]
             copies=self.copies,  # type: ignore[arg-type]
             hook=Hook(),
             deadline_s=deadline_s,
-            journal=Log().journal(),
+            journal=self.journal,
+            repeating=repeating_of(outcomes, self.reader),
             wall_clock=lambda: self.now,
         )
 
@@ -408,3 +419,161 @@ async def test_a_record_without_a_timestamp_has_not_waited() -> None:
     undated.record = replace(undated.record, timestamp=-1)
     await made.run(undated)
     assert made.pipeline.asked[0].queue_ms == 0.0
+
+
+async def one_after_the_other(made: Set, *works: Work) -> list[Outcome]:
+    """A lane: each starts when the one before it is finished."""
+    for count, one in enumerate(works, start=len(made.finished) + 1):
+        made.answering.prepare(one)
+        made.answering.start(one, made.finished.append)
+        await eventually(lambda count=count: len(made.finished) == count, 5, "its outcome")  # type: ignore[misc]
+    return made.published.outcomes
+
+
+TICKET = {
+    "tool_calls": (ToolCall(id="a", name="open_ticket", arguments={}, status="ok", result={"ticket": 1}),),
+    "usage": Usage(10, 5),
+    "citations": (),
+    "degraded": ("model_fallback",),
+    "status": "degraded",
+    "model": "m",
+}
+
+
+async def ticket(asked: Asked) -> Any:
+    return answer_to(asked, "Ticket 1 is open.", **TICKET)
+
+
+async def test_a_repeat_gets_the_first_result_and_runs_nothing() -> None:
+    made = Set(ticket)
+    first, again = await one_after_the_other(
+        made,
+        work(question("q", metadata={"try": 1})),
+        work(
+            question("q", metadata={"try": 2}),
+            ("correlation_id", b"second"),
+            ("reply_to", b"replies"),
+            offset=9,
+        ),
+    )
+    assert len(made.pipeline.asked) == 1
+    one, two = first.message, again.message
+    assert (two.text, two.status, two.degraded, two.model) == (one.text, one.status, one.degraded, one.model)
+    assert two.source == Source("questions", 0, 9)
+    assert (one.duplicate_of, two.duplicate_of) == (None, Source("questions", 0, 7))
+    assert two.usage == Usage()
+    assert two.tool_calls == (structs.replace(one.tool_calls[0], reused=True),)
+    assert two.metadata == {"try": 2}
+    assert dict(again.answer.headers)["correlation_id"] == b"second"
+    assert again.reply is not None
+    assert again.reply.topic == "replies"
+
+
+async def test_a_repeat_of_a_repeat_names_the_first_record() -> None:
+    made = Set(ticket)
+    outcomes = await one_after_the_other(made, *[work(question("q"), offset=n) for n in (7, 8, 9)])
+    assert [outcome.message.duplicate_of for outcome in outcomes] == [
+        None,
+        Source("questions", 0, 7),
+        Source("questions", 0, 7),
+    ]
+    assert len(made.pipeline.asked) == 1
+
+
+async def test_a_repeat_takes_no_slot_and_sends_one_delta() -> None:
+    made = Set(ticket)
+    await one_after_the_other(made, work(question("q", stream=True)))
+    made.copies.records.clear()
+    again = work(question("q", stream=True), offset=8)
+    made.answering.prepare(again)
+    assert made.answering.start(again, made.finished.append) is False
+    await eventually(lambda: len(made.finished) == 2, 5, "its outcome")
+    [(record, last)] = made.copies.records
+    assert last
+    assert decode_delta(record.value).done
+
+
+async def test_a_repeat_whose_deadline_passed_while_it_waited_gets_the_result() -> None:
+    made = Set(ticket)
+    late = work(question("q"), ("timeout_ms", b"100"), age_s=1.0, offset=8)
+    _, again = await one_after_the_other(made, work(question("q")), late)
+    assert made.answering.refuses(late), "it is started though no slot is free"
+    assert again.message.status == "degraded"
+    assert again.message.text == "Ticket 1 is open."
+
+
+async def test_another_question_under_a_used_id_runs_and_is_told() -> None:
+    made = Set()
+    first, other = await one_after_the_other(
+        made, work(question("q")), work(question("q", tools=("a",)), offset=8)
+    )
+    assert len(made.pipeline.asked) == 2
+    assert first.message.warnings == ()
+    [warning] = other.message.warnings
+    assert warning.startswith("id_reused: ")
+    assert other.message.duplicate_of is None
+
+
+async def test_a_failed_outcome_is_no_result() -> None:
+    async def fail_once(asked: Asked) -> Any:
+        if len(made.pipeline.asked) == 1:
+            raise ValueError
+        return answer_to(asked)
+
+    made = Set(fail_once)
+    first, again, third = await one_after_the_other(made, *[work(question("q"), offset=n) for n in (7, 8, 9)])
+    assert [one.message.status for one in (first, again, third)] == ["failed", "answered", "answered"]
+    assert third.message.duplicate_of == Source("questions", 0, 8)
+    assert len(made.pipeline.asked) == 2
+
+
+async def test_a_repeat_of_a_failed_question_has_what_its_tools_began() -> None:
+    call = PlannedCall("a", "book", {})
+    found: list[Any] = []
+
+    async def begin_and_fail(asked: Asked) -> Any:
+        found.append(made.journal.recorded(asked.question, asked.source))
+        if len(found) == 1:
+            await made.journal.aplan(asked.question, asked.source, Plan((call,)))
+            await made.journal.aintent(asked.question, asked.source, call, "key")
+        if len(found) < 3:
+            raise ValueError
+        return answer_to(asked)
+
+    made = Set(begin_and_fail)
+    other = work(question("q", tools=("a",)), offset=10)
+    await one_after_the_other(made, *[work(question("q"), offset=n) for n in (7, 8, 9)], other)
+    assert found[0] is None
+    assert found[1].intents == {"a": "key"}
+    assert found[2].intents == {"a": "key"}
+    assert found[3] is None, "another question under the same id"
+
+
+@pytest.mark.parametrize("problem", [GoneError("it is gone"), TimeoutError()])
+async def test_a_repeat_whose_first_answer_cannot_be_read_fails_and_runs_nothing(problem: Exception) -> None:
+    made = Set(ticket)
+    made.reader.problem = problem
+    _, again = await one_after_the_other(made, work(question("q")), work(question("q"), offset=8))
+    assert len(made.pipeline.asked) == 1
+    assert again.message.status == "failed"
+    assert again.dead_letter is not None
+    error = again.message.error
+    assert error is not None
+    assert (error.code, error.stage) == ("internal", "repeat")
+    assert "questions/0/7" in error.message
+
+
+async def test_results_are_forgotten_with_their_partition() -> None:
+    made = Set(ticket)
+    await one_after_the_other(made, work(question("q")))
+    made.answering.drop(0)
+    await one_after_the_other(made, work(question("q"), offset=8))
+    assert len(made.pipeline.asked) == 2
+
+
+async def test_a_result_of_a_lost_partition_is_not_kept() -> None:
+    made = Set(ticket)
+    lost = work(question("q"))
+    lost.partition.gate.lose()
+    await one_after_the_other(made, lost, work(question("q"), offset=8))
+    assert len(made.pipeline.asked) == 2

@@ -1,0 +1,167 @@
+"""The questions that have a result: whether a question is a repeat of one, and where its answer lies. Pure.
+
+A question whose identity and digest are those of a result is its repeat. One with the identity of a result
+and another digest is another question under a used id.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from schemas.fingerprint import Fingerprint
+
+
+class Result(NamedTuple):
+    """An outcome on `answers` that did not fail.
+
+    Attributes:
+        position: where its answer lies in its partition of `answers`, or below.
+        source: the offset of its question's record.
+        written_s: when it was written, in unix seconds.
+    """
+
+    position: int
+    source: int
+    written_s: float
+
+
+class Entry(NamedTuple):
+    """A result as recovery read it, with its question's identity and short fingerprint."""
+
+    identity: bytes
+    short: bytes
+    result: Result
+
+
+_Kept = tuple[bytes, int, int, float]
+"""An identity and its result's parts: a plain tuple, which the garbage collector does not look through."""
+
+
+class _Partition:
+    """The results of one partition, the oldest first."""
+
+    __slots__ = ("identities", "kept")
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, _Kept] = {}
+        self.identities: dict[bytes, int] = {}
+        """How many results each identity has."""
+
+    @property
+    def oldest_s(self) -> float:
+        """When the oldest was written; infinite where there is none."""
+        for kept in self.kept.values():
+            return kept[-1]
+        return math.inf
+
+    def keep(self, identity: bytes, short: bytes, result: Result) -> int:
+        """Return by how much the number of results grew."""
+        known = self.kept.pop(short, None) is not None
+        self.kept[short] = (identity, *result)
+        if known:
+            return 0
+        self.identities[identity] = self.identities.get(identity, 0) + 1
+        return 1
+
+    def drop_oldest(self) -> None:
+        """Forget the result that was kept first."""
+        identity = self.kept.pop(next(iter(self.kept)))[0]
+        left = self.identities[identity] - 1
+        if left:
+            self.identities[identity] = left
+        else:
+            del self.identities[identity]
+
+
+class Repeats:
+    """The results of a worker's partitions.
+
+    Args:
+        window_s: how long after a result a question is its repeat; 0: never, and nothing is kept.
+        most: the most results kept.
+    """
+
+    def __init__(self, *, window_s: float, most: int) -> None:
+        self.window_s = window_s
+        self.most = most
+        self._partitions: dict[int, _Partition] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def find(self, partition: int, question: Fingerprint, now: float) -> Result | Literal["id_reused"] | None:
+        """Look a question up that starts at `now` (unix seconds).
+
+        Returns:
+            The result that it repeats; "id_reused" if its identity has results of other questions alone;
+            None if it has none.
+        """
+        results = self._partitions.get(partition)
+        if results is None:
+            return None
+        self._expire(results, now)
+        if question.identity not in results.identities:
+            return None
+        kept = results.kept.get(question.short)
+        # Where a clock was set back, results are not in the order of their times.
+        if kept is None or kept[-1] + self.window_s < now:
+            return "id_reused"
+        return Result(*kept[1:])
+
+    def keep(self, partition: int, question: Fingerprint, result: Result) -> None:
+        """Keep a result that the broker has."""
+        self._keep(partition, question.identity, question.short, result)
+
+    def load(self, partition: int, entries: Iterable[Entry], stood_still_s: float = 0.0) -> None:
+        """Keep what recovery has read of a partition, in the order of `answers`; drop the partition before.
+
+        Args:
+            stood_still_s: for how long nothing of the partition was answered, which counts for no result.
+        """
+        for identity, short, result in entries:
+            later = result._replace(written_s=result.written_s + stood_still_s)
+            self._keep(partition, identity, short, later)
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that is another worker's now."""
+        results = self._partitions.pop(partition, None)
+        if results is not None:
+            self._count -= len(results.kept)
+
+    def _keep(self, partition: int, identity: bytes, short: bytes, result: Result) -> None:
+        if self.window_s <= 0:
+            return
+        results = self._partitions.get(partition)
+        if results is None:
+            results = self._partitions[partition] = _Partition()
+        self._count += results.keep(identity, short, result)
+        while self._count > self.most:
+            self._drop_oldest()
+        self._expire(results, result.written_s)
+
+    def _drop_oldest(self) -> None:
+        min(self._partitions.values(), key=_oldest_s).drop_oldest()
+        self._count -= 1
+
+    def _expire(self, results: _Partition, now: float) -> None:
+        while results.oldest_s + self.window_s < now:
+            results.drop_oldest()
+            self._count -= 1
+
+
+def _oldest_s(results: _Partition) -> float:
+    return results.oldest_s
+
+
+def share_out(spans: Mapping[int, int], most: int) -> dict[int, int]:
+    """Share `most` records among partitions that have `spans` of them: none gets more than another wants.
+
+    The sum of the shares is `most` at most, and no partition gets more than it has.
+    """
+    shares: dict[int, int] = {}
+    left = most
+    for done, (number, span) in enumerate(sorted(spans.items(), key=lambda item: (item[1], item[0]))):
+        shares[number] = min(span, left // (len(spans) - done))
+        left -= shares[number]
+    return shares

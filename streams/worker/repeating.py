@@ -1,0 +1,87 @@
+"""Answers questions that are sent again: each gets the result that the first one has, and no stage runs."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec.structs import replace
+
+from schemas.answer import Answer, Source, Timings, Usage
+from schemas.errors import ErrorCode, WarningCode
+from schemas.question import Question
+from streams.consumer.repeats import Repeats, Result
+from streams.publishing.outcomes import Outcomes
+from streams.publishing.records import Inquiry, Outcome, Record
+from streams.worker.first_answers import FirstAnswers, GoneError
+
+
+class Repeating:
+    """Knows the results of this worker's partitions, and makes outcomes of them."""
+
+    def __init__(self, repeats: Repeats, first_answers: FirstAnswers, outcomes: Outcomes) -> None:
+        self._repeats = repeats
+        self._first_answers = first_answers
+        self._outcomes = outcomes
+
+    def find(self, inquiry: Inquiry, now: float) -> Result | Literal["id_reused"] | None:
+        """See `Repeats.find`."""
+        fingerprint = inquiry.fingerprint
+        if fingerprint is None:
+            return None
+        return self._repeats.find(inquiry.source.partition, fingerprint, now)
+
+    def keep(self, inquiry: Inquiry, answer: Record, now: float) -> None:
+        """Keep the result of a question whose answer the broker has."""
+        fingerprint, source = inquiry.fingerprint, inquiry.source
+        if fingerprint is not None:
+            self._repeats.keep(source.partition, fingerprint, Result(answer.position, source.offset, now))
+
+    def drop(self, number: int) -> None:
+        """Forget the results of a partition that is lost."""
+        self._repeats.drop(number)
+
+    async def arepeat(self, inquiry: Inquiry, result: Result, queue_ms: float, *, limit_s: float) -> Outcome:
+        """Return the outcome of a repeat: the first one's result, or a failed one if that cannot be read.
+
+        It is never run instead: nobody could tell which tools its first run has started.
+        """
+        partition = inquiry.source.partition
+        try:
+            first = await self._first_answers.aread(
+                partition, result.position, result.source, limit_s=limit_s
+            )
+        except (GoneError, TimeoutError) as error:
+            source = f"{inquiry.source.topic}/{partition}/{result.source}"
+            reason = str(error) or f"it was not read within {limit_s:g} s"
+            message = (
+                f"the question was answered before, as {source}, and that answer cannot be read: {reason}; "
+                "sent under another id it is run again"
+            )
+            name = type(error).__name__
+            return self._outcomes.failed(inquiry, ErrorCode.INTERNAL, "repeat", message, exception=name)
+        question = inquiry.question
+        if question is None:
+            raise ValueError("a record without a question repeats none")
+        return self._outcomes.answered(inquiry, repeat_of(first, question, inquiry.source, queue_ms))
+
+
+def repeat_of(first: Answer, question: Question, source: Source, queue_ms: float) -> Answer:
+    """Return the answer to a question that is sent again. It costs no tokens and no stage."""
+    return replace(
+        first,
+        source=source,
+        created_at=datetime.now(UTC),
+        tool_calls=tuple(replace(call, reused=True) for call in first.tool_calls),
+        usage=Usage(),
+        timings_ms=Timings(queue=round(queue_ms, 3), total=0.0),
+        metadata=question.metadata,
+        duplicate_of=first.duplicate_of or first.source,
+    )
+
+
+def warn_of_reuse(answer: Answer) -> Answer:
+    """Return the answer with a warning that another question had its id."""
+    warning = (
+        f"{WarningCode.ID_REUSED}: the conversation had another question {answer.question_id!r} before; this "
+        f"one asks something else and was run"
+    )
+    return replace(answer, warnings=(*answer.warnings, warning))
