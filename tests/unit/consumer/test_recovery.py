@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from schemas.answer import Answer, Source
 from schemas.codec import encode as encode_message
+from schemas.fingerprint import digest_of, fingerprint
+from schemas.headers import QUESTION_DIGEST
 from schemas.question import Question
 from streams.consumer.offset_map import encode
 from streams.consumer.recovered import Recovered, take_in
 from streams.consumer.recovery import Recovery
-from streams.consumer.repeats import Repeats
+from streams.consumer.repeats import Repeats, Result
 from streams.telemetry.hook import Hook
 from tests.support.system import eventually
 
@@ -301,3 +305,93 @@ async def test_a_recovery_cancelled_while_one_client_closes_closes_the_other() -
     with pytest.raises(asyncio.CancelledError):
         await task
     assert stopped.is_set()
+
+
+def told(
+    offset: int, position: int, at_s: float, *, name: str = "q", status: str = "answered", text: str = "?"
+) -> ConsumerRecord:
+    """A record of `answers` as a worker writes it."""
+    one = Question(id=name, text=text)
+    value = encode_message(
+        Answer(
+            id=name,
+            question_id=name,
+            conversation_id=name,
+            tenant="default",
+            status=status,  # type: ignore[arg-type]
+            source=Source("questions", 3, offset),
+            created_at=datetime.now(UTC),
+        )
+    )
+    headers = ((QUESTION_DIGEST, digest_of(one).hex().encode()),)
+    return ConsumerRecord("answers", 3, position, int(at_s * 1000), 1, b"k", value, None, 1, 1, headers)
+
+
+NOW_S = 1_000_000.0
+
+
+async def recover_repeats(log: Log, most: int = 100) -> Recovered:
+    found: list[Recovered] = []
+    recovery = Recovery(
+        open_reader=lambda: log,
+        open_admin=lambda: log,
+        group_id="g",
+        questions="questions",
+        answers="answers",
+        hook=Hook(),
+        repeats=Repeats(window_s=3600, most=most),
+        wall_clock=lambda: NOW_S,
+    )
+    await asyncio.wait_for(recovery.arecover([3], found.append), 10)
+    return found[0]
+
+
+def answered_log(*records: ConsumerRecord, asked_at_s: float | None = None) -> Log:
+    """All questions are committed, but one that was asked at that time."""
+    log = Log()
+    log.records[ANSWERED] = list(records)
+    log.write("questions", *[b"q"] * 10, at=int((asked_at_s or 0) * 1000))
+    log.committed[ASKED] = (10, "") if asked_at_s is None else (9, encode(9, [], 99).metadata)
+    return log
+
+
+async def test_the_scan_brings_back_the_results_of_the_window() -> None:
+    log = answered_log(
+        told(1, 0, NOW_S - 3700, name="old"),
+        told(2, 1, NOW_S - 3500, name="a"),
+        told(3, 2, NOW_S - 10, name="b", status="failed"),
+        told(4, 3, NOW_S - 5, name="c"),
+        written(answer(5), 4),
+    )
+    found = await recover_repeats(log)
+    assert [entry.result for entry in found.results] == [
+        Result(1, 2, NOW_S - 3500),
+        Result(3, 4, NOW_S - 5),
+    ]
+    fingerprint_of_a = fingerprint(Question(id="a", text="?"))
+    assert found.results[0][:2] == (fingerprint_of_a.identity, fingerprint_of_a.short)
+    assert found.failed == {3}
+    assert (found.completed, found.scanned, found.stood_still_s) == (set(), 0, 0.0)
+
+
+async def test_no_more_results_are_read_than_are_kept() -> None:
+    log = answered_log(*[told(n, n, NOW_S - 100, name=f"q{n}") for n in range(9)])
+    found = await recover_repeats(log, most=4)
+    assert [entry.result.source for entry in found.results] == [5, 6, 7, 8]
+
+
+async def test_results_from_before_a_standstill_are_read_too() -> None:
+    night_s = 30_000.0
+    log = answered_log(told(8, 0, NOW_S - night_s - 60, name="a"), asked_at_s=NOW_S - night_s)
+    found = await recover_repeats(log)
+    assert [entry.result.source for entry in found.results] == [8]
+    assert found.stood_still_s == night_s
+
+
+async def test_answers_read_for_repeats_alone_complete_nothing() -> None:
+    """Below the place that the map names may lie answers of an earlier topic."""
+    log = answered_log(told(9, 0, NOW_S - 60, name="a"), asked_at_s=NOW_S - 30)
+    log.committed[ASKED] = (9, encode(9, [], 1).metadata)
+    found = await recover_repeats(log)
+    assert found.completed == set()
+    assert [entry.result.source for entry in found.results] == [9]

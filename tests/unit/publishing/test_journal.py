@@ -298,7 +298,9 @@ def test_no_entry_is_kept_of_ended_questions_and_lost_partitions() -> None:
             journal.drop(partition)
         assert journal.held == 0
         begun = journal._begun
-        assert not begun._cut_off and not begun._running and not begun._failed
+        assert not begun._cut_off
+        assert not begun._running
+        assert not begun._failed
 
 
 @pytest.mark.parametrize("problem", [asyncio.CancelledError(), TimeoutError(), OSError("reset")])
