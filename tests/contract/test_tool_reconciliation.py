@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from agents.components import Call, Plan, PlannedCall
 from agents.run import Run
@@ -19,7 +20,9 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.stage import run_planned
 from agents.tools.table import table_tools
 from schemas.answer import Source, ToolCall
+from schemas.codec import decode_journal_entry, encode
 from schemas.question import Question
+from streams.publishing.records import Record
 from tests.support.components import RecordingObserver
 from tests.support.journal import Log
 from tests.support.system import eventually
@@ -190,3 +193,44 @@ async def test_a_call_that_was_late_is_not_made_again(server: Bookings) -> None:
     assert server.booked == {KEY: 1}
     await first.registry.aclose()
     await second.registry.aclose()
+
+
+OLD_KEY = "q%2F1/a%2Fb"
+"""The key under which 0.1.0 called the tool; its intents do not name it."""
+
+
+def written_by_0_1_0(log: Log) -> Log:
+    entries = [decode_journal_entry(record.value) for record in log.records]
+    old = [structs.replace(entry, tenant="", digest="", idempotency_key="") for entry in entries]
+    return Log([Record("journal", b"", encode(entry), []) for entry in old])
+
+
+async def test_a_call_that_0_1_0_began_is_asked_for_under_its_own_key(server: Bookings) -> None:
+    log = Log()
+    await Worker(server, log).crash_while_it_books(server)
+    server.booked = Counter({OLD_KEY: 1})
+    worker = Worker(server, written_by_0_1_0(log))
+    result = await worker.run()
+    assert (result.status, result.reused) == ("ok", True)
+    assert server.asked == [("GET", OLD_KEY)]
+    assert server.booked == {OLD_KEY: 1}
+    await worker.registry.aclose()
+
+
+async def test_a_call_that_is_started_after_all_keeps_the_key_of_its_first_intent(server: Bookings) -> None:
+    """It is cut off a second time: the third run must ask for the key under which the second called."""
+    log = Log()
+    await Worker(server, log).crash_while_it_books(server)
+    server.booked.clear()  # as if the request had never reached it
+    log = written_by_0_1_0(log)
+    second = Worker(server, log)
+    server.hangs = True
+    running = asyncio.create_task(second.run())
+    await eventually(lambda: server.booked[OLD_KEY] == 1, 5, "the booking")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    third = Worker(server, log)
+    assert (await third.run()).reused
+    assert server.booked == {OLD_KEY: 1}
+    await second.registry.aclose()
+    await third.registry.aclose()
