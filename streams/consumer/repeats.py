@@ -120,8 +120,8 @@ class Repeats:
             stood_still_s: for how long nothing of the partition was answered, which counts for no result.
         """
         for identity, short, result in entries:
-            later = result._replace(written_s=result.written_s + stood_still_s)
-            self._keep(partition, identity, short, later)
+            position, source, written_s = result
+            self._keep(partition, identity, short, Result(position, source, written_s + stood_still_s))
 
     def drop(self, partition: int) -> None:
         """Forget a partition that is another worker's now."""

@@ -1,4 +1,4 @@
-"""What earlier runs of questions have begun, as their journal entries tell. Pure.
+"""The tool calls that earlier runs of questions have begun, as their journal entries tell. Pure.
 
 A run is earlier if it was cut off, or if it failed: a failed question that is sent again follows the plan of
 its failed run, so that no call of it starts a second time.

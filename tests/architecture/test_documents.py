@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.headers import QUESTION_DIGEST
 from schemas.topics import Topics
 from streams.settings.model import Settings
 from tests.architecture import reference, site
@@ -70,7 +71,7 @@ def test_every_block_of_code_says_its_language(document: Path) -> None:
 
 @pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "REFERENCE.md"], **BY_NAME)
 def test_settings_and_metrics_named_in_the_documents_exist(document: Path) -> None:
-    known = set(re.findall(r"(?<=`)(?:KOTAE|kotae)_\w+(?=`)", reference.render()))
+    known = {QUESTION_DIGEST, *re.findall(r"(?<=`)(?:KOTAE|kotae)_\w+(?=`)", reference.render())}
     tests_own = set(re.findall(r"KOTAE_TEST_\w+", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
     text = document.read_text("utf-8")
     for name, rest in re.findall(r"(KOTAE_[A-Z]+__[A-Z_]*|\bkotae_[a-z_]+)([*…]?)", text):

@@ -1,12 +1,15 @@
-"""Redrives, wrong clocks and departed clients: work is bounded, and nothing expires by mistake."""
+"""Redrives, repeats, wrong clocks and departed clients: work is bounded, and nothing expires by mistake."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from schemas.codec import encode
+from schemas.question import Question
 from streams.local.broker import LocalBroker
 from streams.operations.redrive import REDRIVES_MAX
 from tests.acceptance.oracle.dialogue import about_warranty, all_told, ask
@@ -90,6 +93,60 @@ async def asked_again(world: World, _: LocalBroker | None) -> Result:
     return result
 
 
+async def sent_again(world: World, _: LocalBroker | None) -> Result:
+    """19: each question is sent three times while workers are killed; its plan holds a tool that pays.
+
+    The second comes at once, the third seconds later, when another worker may have its partition.
+    """
+    size = world.size
+    world.offer_tool()
+    await _start(world, KOTAE_CACHE__TTL_S="0")
+    questions = about_warranty("paid", size.questions)
+
+    async def send(question: Question, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        key = question.conversation_id.encode()
+        for pause_s in (0.0, 0.0, world.rng.uniform(0.0, 2 * size.interval_s)):
+            await asyncio.sleep(pause_s)
+            await world.send(question.id, key, encode(question))
+
+    lasts_s = size.faults * size.interval_s
+    load = asyncio.gather(*[send(question, world.rng.uniform(0.0, lasts_s)) for question in questions])
+    for _number in range(size.faults):
+        await asyncio.sleep(size.interval_s)
+        with contextlib.suppress(TimeoutError):
+            await eventually(lambda: world.paid_and_unanswered >= 2, size.interval_s, "a kill hurts")
+        await world.kill(world.rng.choice(world.workers))
+        world.start_worker(KOTAE_CACHE__TTL_S="0")
+    await load
+    with contextlib.suppress(TimeoutError):
+        await eventually(
+            lambda: len(world.observer.answered) >= 3 * len(questions), size.drain_s, "all have their outcome"
+        )
+    result = await _finish(world, duplicates=None)
+    told: dict[str, dict[int, dict[str, Any]]] = {}
+    for one in await all_told(world):
+        told.setdefault(one.id, {}).setdefault(one.answer["source"]["offset"], one.answer)
+    wrong = [name for name, answers in told.items() if not _one_result(list(answers.values()))]
+    result.figures |= {"repeats": 2 * len(questions), "paid": len(world.services.tool_calls)}
+    result.expect(len(told) == len(questions), f"{len(told)} of {len(questions)} questions have answers")
+    result.expect(not wrong, f"these have more than one result: {wrong[:5]}")
+    return result
+
+
+def _one_result(answers: list[dict[str, Any]]) -> bool:
+    """Whether one of three answers is of a run, and the others have its result."""
+    first, *others = answers
+    return len(others) == 2 and all(
+        other["duplicate_of"] == first["source"]
+        and all(other[name] == first[name] for name in ("text", "status", "citations", "degraded"))
+        and [call["result"] for call in other["tool_calls"]]
+        == [call["result"] for call in first["tool_calls"]]
+        and not other["usage"]["completion_tokens"]
+        for other in others
+    )
+
+
 async def _kotae(world: World, *arguments: str) -> str:
     """The output of the command."""
     env = environment(
@@ -110,8 +167,17 @@ async def _kotae(world: World, *arguments: str) -> str:
     return output.decode()
 
 
-SCENARIOS: dict[int, Callable[[World, LocalBroker | None], Awaitable[Result]]] = {15: asked_again}
+SCENARIOS: dict[int, Callable[[World, LocalBroker | None], Awaitable[Result]]] = {
+    15: asked_again,
+    19: sent_again,
+}
 
-CI: dict[int, Size] = {15: Size(questions=6, workers=1, latency_s=(0.0, 0.1))}
+CI: dict[int, Size] = {
+    15: Size(questions=6, workers=1, latency_s=(0.0, 0.1)),
+    19: Size(questions=60, workers=2, faults=2, interval_s=6),
+}
 
-FULL: dict[int, Size] = {15: Size(questions=200, workers=1, session_s=10)}
+FULL: dict[int, Size] = {
+    15: Size(questions=200, workers=1, session_s=10),
+    19: Size(questions=1000, faults=20, interval_s=5, session_s=10, drain_s=180),
+}

@@ -18,6 +18,7 @@ CAUGHT = {
     "ignored-epoch": (2, "I3"),
     "forgotten-recovery-scan": (1, "I5"),
     "journal-ignored": (16, "I9"),
+    "results-forgotten": (19, "I9"),
     "slept-through-expulsion": (2, "I5"),
 }
 """The scenario that shows each defect, and the invariant that it breaks."""

@@ -11,6 +11,7 @@ from streams.consumer import recovery
 from streams.consumer.lanes import Lanes
 from streams.consumer.lease import Lease
 from streams.consumer.offsets import OffsetTracker
+from streams.consumer.repeats import Repeats
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
 
@@ -72,6 +73,11 @@ def journal_ignored() -> None:
     KafkaJournal.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
 
 
+def results_forgotten() -> None:
+    """Takes over partitions without the results that their questions have."""
+    Repeats.load = lambda *_: None  # type: ignore[method-assign]  # a defect
+
+
 def slept_through_expulsion() -> None:
     """Lets a worker that was stopped for longer than its session go on until the group tells it."""
     right = GroupCoordinator._send_req
@@ -92,5 +98,6 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "order-broken": order_broken,
     "forgotten-recovery-scan": forgotten_recovery_scan,
     "journal-ignored": journal_ignored,
+    "results-forgotten": results_forgotten,
     "slept-through-expulsion": slept_through_expulsion,
 }
