@@ -179,7 +179,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         hook=hook,
         deadline_s=settings.limits.deadline_s,
         journal=parts.journal,
-        repeating=Repeating(parts.repeats, first_answers, parts.outcomes),
+        repeating=Repeating(parts.repeats, first_answers),
     )
     consumer = ConsumerLoop(
         topic=topics.questions,

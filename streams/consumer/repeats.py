@@ -138,7 +138,6 @@ class Repeats:
         self._count += results.keep(identity, short, result)
         while self._count > self.most:
             self._drop_oldest()
-        self._expire(results, result.written_s)
 
     def _drop_oldest(self) -> None:
         min(self._partitions.values(), key=_oldest_s).drop_oldest()

@@ -12,7 +12,7 @@ from typing import TypeVar
 from agents.components import Plan, PlannedCall
 from agents.journal import Recorded
 from schemas.answer import Source, ToolCall, Usage
-from schemas.fingerprint import fingerprint, identity_of, short_of
+from schemas.fingerprint import Fingerprint, fingerprint, identity_of, short_of
 from schemas.headers import parse_digest
 from schemas.journal import JournalEntry
 from schemas.question import Question
@@ -132,11 +132,12 @@ class Begun:
             running = self._running.setdefault(entry.source.partition, {})
             running.setdefault((entry.source, entry.question_id), _Found()).take(entry)
 
-    def finish(self, question_id: str, source: Source, short: bytes | None, *, failed: bool) -> None:
+    def finish(self, question_id: str, source: Source, question: Fingerprint | None, *, failed: bool) -> None:
         """The question's outcome is safe: forget its entries; those of a failed one are kept for a repeat."""
         if not self._cut_off and not self._running and not self._failed:
             return
         key, partition = (source, question_id), source.partition
+        short = None if question is None else question.short
         before = _pop(self._cut_off, partition, key)
         now = _pop(self._running, partition, key)
         if failed:

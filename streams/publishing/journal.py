@@ -14,7 +14,7 @@ from agents.components import Plan, PlannedCall
 from agents.journal import JournalError, Recorded
 from schemas.answer import Source, ToolCall
 from schemas.codec import DecodeError, decode_journal_entry, encode
-from schemas.fingerprint import digest_of
+from schemas.fingerprint import Fingerprint, digest_of
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
 from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS
@@ -166,9 +166,9 @@ class KafkaJournal:
         """See `Begun.load`."""
         self._begun.load(partition, entries, failed)
 
-    def finish(self, question_id: str, source: Source, short: bytes | None, *, failed: bool) -> None:
+    def finish(self, question_id: str, source: Source, question: Fingerprint | None, *, failed: bool) -> None:
         """See `Begun.finish`."""
-        self._begun.finish(question_id, source, short, failed=failed)
+        self._begun.finish(question_id, source, question, failed=failed)
 
     def drop(self, partition: int) -> None:
         """See `Begun.drop`."""

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 from agents.pipeline import Answered, Asked
 from schemas.codec import DecodeError
@@ -29,6 +29,9 @@ from streams.worker.inquiries import decode_record
 from streams.worker.repeating import Repeating, warn_of_reuse
 
 log = logging.getLogger(__name__)
+
+
+_Make = Callable[[], Awaitable[Answered]]
 
 
 class Pipeline(Protocol):
@@ -181,28 +184,25 @@ class Answering:
             traceparent=inquiry.request.traceparent,
             on_delta=deltas,
         )
-        self._run(work, partial(self._aanswer, inquiry, asked, repeat), deltas, finish)
+        self._run(work, partial(self._pipeline.aanswer, asked), deltas, finish, reused=repeat is not None)
         return True
 
     def _run(
-        self, work: Work, make: Callable[[], Awaitable[Outcome]], deltas: Deltas | None, finish: Done
+        self, work: Work, make: _Make, deltas: Deltas | None, finish: Done, *, reused: bool = False
     ) -> None:
-        publishing = self._publish(work, make, deltas, finish)
+        answering = self._answer(work, make, deltas, finish, reused)
         # One name for all: a name for each would be a tenth of a task's cost.
-        task = asyncio.get_running_loop().create_task(publishing, name="answer")
+        task = asyncio.get_running_loop().create_task(answering, name="answer")
         self._running[work] = task, finish
 
-    async def _aanswer(self, inquiry: Inquiry, asked: Asked, reused: Literal["id_reused"] | None) -> Outcome:
-        answered = await self._pipeline.aanswer(asked)
-        answer = answered.answer if reused is None else warn_of_reuse(answered.answer)
-        return self._outcomes.answered(inquiry, answer, answered.stages)
-
-    async def _publish(
-        self, work: Work, make: Callable[[], Awaitable[Outcome]], deltas: Deltas | None, finish: Done
+    async def _answer(
+        self, work: Work, make: _Make, deltas: Deltas | None, finish: Done, reused: bool
     ) -> None:
         inquiry = work.inquiry
         try:
-            outcome = await make()
+            made = await make()
+            answer = warn_of_reuse(made.answer) if reused else made.answer
+            outcome = self._outcomes.answered(inquiry, answer, made.stages)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -249,10 +249,8 @@ class Answering:
         if outcome is not None:
             message = outcome.message
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
-            fingerprint = work.inquiry.fingerprint
-            short = None if fingerprint is None else fingerprint.short
             failed = message.status == "failed"
-            self._journal.finish(message.question_id, message.source, short, failed=failed)
+            self._journal.finish(message.question_id, message.source, work.inquiry.fingerprint, failed=failed)
             if not failed and not work.partition.lost:
                 self._repeating.keep(work.inquiry, outcome.answer, self._wall_clock())
         done(work)

@@ -5,22 +5,21 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from schemas.answer import Answer, Source, Timings, Usage
+from agents.outcome import Answered
+from schemas.answer import Answer, AnswerError, Source, Timings, Usage
 from schemas.errors import ErrorCode, WarningCode
 from schemas.question import Question
 from streams.consumer.repeats import Repeats, Result
-from streams.publishing.outcomes import Outcomes
-from streams.publishing.records import Inquiry, Outcome, Record
+from streams.publishing.records import Inquiry, Record
 from streams.worker.first_answers import FirstAnswers, GoneError
 
 
 class Repeating:
-    """Knows the results of this worker's partitions, and makes outcomes of them."""
+    """Knows the results of this worker's partitions, and answers their repeats with them."""
 
-    def __init__(self, repeats: Repeats, first_answers: FirstAnswers, outcomes: Outcomes) -> None:
+    def __init__(self, repeats: Repeats, first_answers: FirstAnswers) -> None:
         self._repeats = repeats
         self._first_answers = first_answers
-        self._outcomes = outcomes
 
     def find(self, inquiry: Inquiry, now: float) -> Result | Literal["id_reused"] | None:
         """See `Repeats.find`."""
@@ -39,29 +38,22 @@ class Repeating:
         """Forget the results of a partition that is lost."""
         self._repeats.drop(number)
 
-    async def arepeat(self, inquiry: Inquiry, result: Result, queue_ms: float, *, limit_s: float) -> Outcome:
-        """Return the outcome of a repeat: the first one's result, or a failed one if that cannot be read.
+    async def arepeat(self, inquiry: Inquiry, result: Result, queue_ms: float, *, limit_s: float) -> Answered:
+        """Answer a repeat: with the first one's result, or with a failed answer if that cannot be read.
 
         It is never run instead: nobody could tell which tools its first run has started.
         """
-        partition = inquiry.source.partition
-        try:
-            first = await self._first_answers.aread(
-                partition, result.position, result.source, limit_s=limit_s
-            )
-        except (GoneError, TimeoutError) as error:
-            source = f"{inquiry.source.topic}/{partition}/{result.source}"
-            reason = str(error) or f"it was not read within {limit_s:g} s"
-            message = (
-                f"the question was answered before, as {source}, and that answer cannot be read: {reason}; "
-                "sent under another id it is run again"
-            )
-            name = type(error).__name__
-            return self._outcomes.failed(inquiry, ErrorCode.INTERNAL, "repeat", message, exception=name)
-        question = inquiry.question
+        question, source = inquiry.question, inquiry.source
         if question is None:
             raise ValueError("a record without a question repeats none")
-        return self._outcomes.answered(inquiry, repeat_of(first, question, inquiry.source, queue_ms))
+        try:
+            first = await self._first_answers.aread(
+                source.partition, result.position, result.source, limit_s=limit_s
+            )
+        except (GoneError, TimeoutError) as error:
+            reason = str(error) or f"it was not read within {limit_s:g} s"
+            return Answered(_unreadable(question, source, result, reason))
+        return Answered(repeat_of(first, question, source, queue_ms))
 
 
 def repeat_of(first: Answer, question: Question, source: Source, queue_ms: float) -> Answer:
@@ -75,6 +67,24 @@ def repeat_of(first: Answer, question: Question, source: Source, queue_ms: float
         timings_ms=Timings(queue=round(queue_ms, 3), total=0.0),
         metadata=question.metadata,
         duplicate_of=first.duplicate_of or first.source,
+    )
+
+
+def _unreadable(question: Question, source: Source, result: Result, reason: str) -> Answer:
+    message = (
+        f"the question was answered before, as {source.topic}/{source.partition}/{result.source}, and that "
+        f"answer cannot be read: {reason}; sent under another id it is run again"
+    )
+    return Answer(
+        id=question.id,
+        question_id=question.id,
+        conversation_id=question.conversation_id,
+        tenant=question.tenant,
+        status="failed",
+        source=source,
+        created_at=datetime.now(UTC),
+        error=AnswerError(ErrorCode.INTERNAL, "repeat", message),
+        metadata=question.metadata,
     )
 
 

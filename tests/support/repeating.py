@@ -5,7 +5,6 @@ from typing import Any
 from schemas.answer import Answer
 from schemas.codec import decode_answer
 from streams.consumer.repeats import Repeats
-from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome
 from streams.worker.first_answers import GoneError
 from streams.worker.repeating import Repeating
@@ -33,5 +32,5 @@ class AnswersInMemory:
         raise GoneError("it is gone")
 
 
-def repeating_of(outcomes: Outcomes, reader: Any = None, window_s: float = 3600.0) -> Repeating:
-    return Repeating(Repeats(window_s=window_s, most=100), reader or AnswersInMemory([]), outcomes)
+def repeating_of(reader: Any = None) -> Repeating:
+    return Repeating(Repeats(window_s=3600.0, most=100), reader or AnswersInMemory([]))

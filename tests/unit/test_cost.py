@@ -186,7 +186,7 @@ async def running(
         hook=hook,
         deadline_s=30.0,
         journal=Log().journal(),
-        repeating=repeating_of(outcomes),
+        repeating=repeating_of(),
     )
     loop = ConsumerLoop(
         topic="questions",

@@ -58,7 +58,7 @@ def begun(window_s: float = 100.0, most: int = 3, clock: Clock | None = None) ->
 
 
 def fail(held: Begun, offset: int, question: Question = QUESTION) -> None:
-    held.finish(question.id, at(offset), fingerprint(question).short, failed=True)
+    held.finish(question.id, at(offset), fingerprint(question), failed=True)
 
 
 def test_a_run_does_not_see_its_own_entries() -> None:
@@ -120,7 +120,7 @@ def test_they_are_kept_for_the_window_and_in_a_bounded_number() -> None:
 def test_a_result_and_a_lost_partition_forget_them() -> None:
     held = begun()
     for forget in (
-        lambda: held.finish("q", at(2), fingerprint(QUESTION).short, failed=False),
+        lambda: held.finish("q", at(2), fingerprint(QUESTION), failed=False),
         lambda: held.drop(0),
     ):
         held.note(plan(1))

@@ -66,16 +66,15 @@ class Set:
         self.log = Log()
         self.journal = self.log.journal()
         self.reader = AnswersInMemory(self.published.outcomes)
-        outcomes = Outcomes(Topics(), reply_topics=("replies",), group_id="g")
         self.answering = Answering(
             pipeline=self.pipeline,
-            outcomes=outcomes,
+            outcomes=Outcomes(Topics(), reply_topics=("replies",), group_id="g"),
             publisher=self.published,  # type: ignore[arg-type]
             copies=self.copies,  # type: ignore[arg-type]
             hook=Hook(),
             deadline_s=deadline_s,
             journal=self.journal,
-            repeating=repeating_of(outcomes, self.reader),
+            repeating=repeating_of(self.reader),
             wall_clock=lambda: self.now,
         )
 
