@@ -122,8 +122,8 @@ def _source(written: RecordMetadata) -> Source:
 class AskClient:
     """A producer of questions and a consumer of answers, for any number of questions at once.
 
-    Use it with `async with`. It reads from the end that the topics have when it starts, without a group. It
-    does not see partitions that are added later.
+    Use it with `async with`. It reads from the end that the topics have when it starts, without a group, and
+    from the beginning of partitions that are added later.
 
     Args:
         streaming: whether to read `answers.deltas` too, which `on_delta` needs.
@@ -137,6 +137,8 @@ class AskClient:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._assigned: set[TopicPartition] = set()
+        self._added: set[TopicPartition] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -167,7 +169,9 @@ class AskClient:
             **options, acks="all", enable_idempotence=True, max_request_size=RECORD_MAX_BYTES
         )
         await self._producer.start()
-        consumer = self._consumer = AIOKafkaConsumer(**options, enable_auto_commit=False)
+        consumer = self._consumer = AIOKafkaConsumer(
+            **options, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
         await consumer.start()
         partitions = [
             TopicPartition(topic, number)
@@ -175,6 +179,7 @@ class AskClient:
             for number in await self._producer.partitions_for(topic)
         ]
         consumer.assign(partitions)
+        self._assigned = set(partitions)
         # Before the first question is written, or the client could miss its answer.
         for partition, end in (await consumer.end_offsets(partitions)).items():
             consumer.seek(partition, end)
@@ -245,6 +250,9 @@ class AskClient:
                             source = _source(writing.result())
                             where = f"{source.topic}/{source.partition}/{source.offset}"
                             pending.written(source)
+                            # Its answer comes to the same partition number, which may be a new one.
+                            places = {TopicPartition(topic, source.partition) for topic in self._read}
+                            self._added |= places - self._assigned
                         return await pending.answer
                     finally:
                         writing.cancel()
@@ -259,8 +267,20 @@ class AskClient:
     async def _keep_reading(self, consumer: AIOKafkaConsumer) -> None:
         try:
             while True:
+                if self._added:
+                    await self._read_added(consumer)
                 for records in (await consumer.getmany(timeout_ms=1000)).values():
                     for record in records:
                         self._replies.take(record.topic, record.headers, record.value)
         except Exception as error:  # noqa: BLE001 - the askers would wait in vain
             self._replies.fail(error)
+
+    async def _read_added(self, consumer: AIOKafkaConsumer) -> None:
+        added, self._added = self._added, set()
+        # An assignment forgets the positions of the one before.
+        positions = {partition: await consumer.position(partition) for partition in self._assigned}
+        positions |= dict.fromkeys(added, 0)
+        self._assigned |= added
+        consumer.assign(list(self._assigned))
+        for partition, position in positions.items():
+            consumer.seek(partition, position)

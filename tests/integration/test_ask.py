@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from schemas.answer import AnswerError, Citation, Source, ToolCall
 from schemas.errors import ErrorCode
@@ -206,3 +207,30 @@ class TestCommand:
         assert code == 1
         assert output.count("\n") == 1
         assert "kotae topics create" in output
+
+
+async def test_the_client_sees_partitions_that_are_added(
+    client: AskClient, kafka_settings: Kafka, topics: Topics
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions(
+            {name: NewPartitions(6) for name in (topics.answers, topics.deltas, topics.questions)}
+        )
+    finally:
+        await admin.close()
+    producer = client._producer
+    assert producer is not None
+
+    async def sees_all() -> bool:
+        await producer.client.force_metadata_update()
+        return len(await producer.partitions_for(topics.questions)) == 6
+
+    while not await sees_all():
+        pass
+    async with answering(kafka_settings, echo):
+        answers = await asyncio.gather(*(client.aask(f"question {n}", timeout_s=15) for n in range(40)))
+        again = await asyncio.gather(*(client.aask(f"question {n}", timeout_s=15) for n in range(40)))
+    assert [answer.text for answer in answers] == [f"QUESTION {n}" for n in range(40)]
+    assert len({answer.source.partition for answer in [*answers, *again]}) == 6
