@@ -96,8 +96,13 @@ class Call(Struct, frozen=True):
 
 def idempotency_key(question: Question, call_id: str) -> str:
     """Return the `Idempotency-Key` of a tool call: the same on every attempt and in every run."""
-    parts = question.tenant, question.conversation_id, question.id, call_id
-    return "/".join(percent_encoded(part) for part in parts)
+    # Most questions name no conversation and no tenant, and every call has a key.
+    own = percent_encoded(question.id)
+    conversation = (
+        own if question.conversation_id == question.id else percent_encoded(question.conversation_id)
+    )
+    tenant = question.tenant if question.tenant == "default" else percent_encoded(question.tenant)
+    return f"{tenant}/{conversation}/{own}/{percent_encoded(call_id)}"
 
 
 def first_idempotency_key(question: Question, call_id: str) -> str:

@@ -26,7 +26,7 @@ from streams.telemetry.hook import Hook
 from streams.worker.admission import Admission, late_at, refusal
 from streams.worker.deltas import Deltas
 from streams.worker.inquiries import decode_record
-from streams.worker.repeating import Repeating, warn_of_reuse
+from streams.worker.repeating import REUSED, Repeating
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +163,8 @@ class Answering:
             again = partial(self._repeating.arepeat, inquiry, repeat, queue_ms, limit_s=self._deadline_s)
             self._run(work, again, deltas, finish)
             return False
+        if repeat is not None:
+            inquiry.warn(REUSED)
         budget = self._deadline_s
         expires_at = work.expires_at
         if expires_at < math.inf:
@@ -184,25 +186,20 @@ class Answering:
             traceparent=inquiry.request.traceparent,
             on_delta=deltas,
         )
-        self._run(work, partial(self._pipeline.aanswer, asked), deltas, finish, reused=repeat is not None)
+        self._run(work, partial(self._pipeline.aanswer, asked), deltas, finish)
         return True
 
-    def _run(
-        self, work: Work, make: _Make, deltas: Deltas | None, finish: Done, *, reused: bool = False
-    ) -> None:
-        answering = self._answer(work, make, deltas, finish, reused)
+    def _run(self, work: Work, make: _Make, deltas: Deltas | None, finish: Done) -> None:
+        answering = self._answer(work, make, deltas, finish)
         # One name for all: a name for each would be a tenth of a task's cost.
         task = asyncio.get_running_loop().create_task(answering, name="answer")
         self._running[work] = task, finish
 
-    async def _answer(
-        self, work: Work, make: _Make, deltas: Deltas | None, finish: Done, reused: bool
-    ) -> None:
+    async def _answer(self, work: Work, make: _Make, deltas: Deltas | None, finish: Done) -> None:
         inquiry = work.inquiry
         try:
             made = await make()
-            answer = warn_of_reuse(made.answer) if reused else made.answer
-            outcome = self._outcomes.answered(inquiry, answer, made.stages)
+            outcome = self._outcomes.answered(inquiry, made.answer, made.stages)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

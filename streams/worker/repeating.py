@@ -13,6 +13,8 @@ from streams.consumer.repeats import Repeats, Result
 from streams.publishing.records import Inquiry, Record
 from streams.worker.first_answers import FirstAnswers, GoneError
 
+REUSED = f"{WarningCode.ID_REUSED}: the conversation had another question of this id; this one was run"
+
 
 class Repeating:
     """Knows the results of this worker's partitions, and answers their repeats with them."""
@@ -53,15 +55,19 @@ class Repeating:
         except (GoneError, TimeoutError) as error:
             reason = str(error) or f"it was not read within {limit_s:g} s"
             return Answered(_unreadable(question, source, result, reason))
-        return Answered(repeat_of(first, question, source, queue_ms))
+        return Answered(repeat_of(first, question, inquiry, queue_ms))
 
 
-def repeat_of(first: Answer, question: Question, source: Source, queue_ms: float) -> Answer:
-    """Return the answer to a question that is sent again. It costs no tokens and no stage."""
+def repeat_of(first: Answer, question: Question, inquiry: Inquiry, queue_ms: float) -> Answer:
+    """Return the answer to a question that is sent again. It costs no tokens and no stage.
+
+    The warnings of the inquiry itself are added to it later, as to any answer.
+    """
     return replace(
         first,
-        source=source,
+        source=inquiry.source,
         created_at=datetime.now(UTC),
+        warnings=tuple(warning for warning in first.warnings if warning not in inquiry.warnings),
         tool_calls=tuple(replace(call, reused=True) for call in first.tool_calls),
         usage=Usage(),
         timings_ms=Timings(queue=round(queue_ms, 3), total=0.0),
@@ -86,12 +92,3 @@ def _unreadable(question: Question, source: Source, result: Result, reason: str)
         error=AnswerError(ErrorCode.INTERNAL, "repeat", message),
         metadata=question.metadata,
     )
-
-
-def warn_of_reuse(answer: Answer) -> Answer:
-    """Return the answer with a warning that another question had its id."""
-    warning = (
-        f"{WarningCode.ID_REUSED}: the conversation had another question {answer.question_id!r} before; this "
-        f"one asks something else and was run"
-    )
-    return replace(answer, warnings=(*answer.warnings, warning))

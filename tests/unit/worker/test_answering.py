@@ -576,3 +576,11 @@ async def test_a_result_of_a_lost_partition_is_not_kept() -> None:
     lost.partition.gate.lose()
     await one_after_the_other(made, lost, work(question("q"), offset=8))
     assert len(made.pipeline.asked) == 2
+
+
+async def test_a_repeat_has_each_warning_once() -> None:
+    made = Set(ticket)
+    value = b'{"id":"q","text":"?","history":[{"role":"tool","content":"x"},{"role":"user","content":"Hi"}]}'
+    first, again = await one_after_the_other(made, work(value), work(value, offset=8))
+    assert len(first.message.warnings) == 1
+    assert again.message.warnings == first.message.warnings
