@@ -38,39 +38,45 @@ _Kept = tuple[bytes, int, int, float]
 
 
 class _Partition:
-    """The results of one partition, the oldest first."""
+    """The results of one partition, the oldest first.
 
-    __slots__ = ("identities", "kept")
+    `oldest_s`: when the first of them was written; infinite where there is none.
+    """
+
+    __slots__ = ("identities", "kept", "oldest_s")
 
     def __init__(self) -> None:
+        self.oldest_s = math.inf
         self.kept: dict[bytes, _Kept] = {}
         self.identities: dict[bytes, int] = {}
         """How many results each identity has."""
 
-    @property
-    def oldest_s(self) -> float:
-        """When the oldest was written; infinite where there is none."""
-        for kept in self.kept.values():
-            return kept[-1]
-        return math.inf
-
     def keep(self, identity: bytes, short: bytes, result: Result) -> int:
         """Return by how much the number of results grew."""
-        known = self.kept.pop(short, None) is not None
+        known = self.kept.pop(short, None)
         self.kept[short] = (identity, *result)
-        if known:
+        if known is not None:
+            if known[-1] == self.oldest_s:
+                self._look_for_oldest()
             return 0
+        if len(self.kept) == 1:
+            self.oldest_s = result.written_s
         self.identities[identity] = self.identities.get(identity, 0) + 1
         return 1
 
     def drop_oldest(self) -> None:
         """Forget the result that was kept first."""
         identity = self.kept.pop(next(iter(self.kept)))[0]
+        self._look_for_oldest()
         left = self.identities[identity] - 1
         if left:
             self.identities[identity] = left
         else:
             del self.identities[identity]
+
+    def _look_for_oldest(self) -> None:
+        first = next(iter(self.kept.values()), None)
+        self.oldest_s = math.inf if first is None else first[-1]
 
 
 class Repeats:
@@ -100,7 +106,8 @@ class Repeats:
         results = self._partitions.get(partition)
         if results is None:
             return None
-        self._expire(results, now)
+        if results.oldest_s + self.window_s < now:
+            self._expire(results, now)
         if question.identity not in results.identities:
             return None
         kept = results.kept.get(question.short)

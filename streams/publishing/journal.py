@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.components import Plan, PlannedCall
-from agents.journal import JournalError, Recorded
+from agents.journal import JournalError
 from schemas.answer import Source, ToolCall
 from schemas.codec import DecodeError, decode_journal_entry, encode
-from schemas.fingerprint import Fingerprint, digest_of
+from schemas.fingerprint import digest_of
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
 from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS
@@ -56,15 +56,14 @@ class KafkaJournal:
         self._hook = hook
         self._gate_of = gate_of
         self._begun = begun
+        # Asked several times for each question: not through a method of its own.
+        self.recorded = begun.recorded
+        self.finish = begun.finish
 
     @property
     def held(self) -> int:
         """How many questions of runs that were cut off have entries here."""
         return self._begun.held
-
-    def recorded(self, question: Question, source: Source) -> Recorded | None:
-        """Return the entries of earlier runs; None if there are none."""
-        return self._begun.recorded(question, source)
 
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
         """Record the plan."""
@@ -165,10 +164,6 @@ class KafkaJournal:
     ) -> None:
         """See `Begun.load`."""
         self._begun.load(partition, entries, failed)
-
-    def finish(self, question_id: str, source: Source, question: Fingerprint | None, *, failed: bool) -> None:
-        """See `Begun.finish`."""
-        self._begun.finish(question_id, source, question, failed=failed)
 
     def drop(self, partition: int) -> None:
         """See `Begun.drop`."""

@@ -12,7 +12,7 @@ from streams.consumer.lanes import Lanes
 from streams.consumer.lease import Lease
 from streams.consumer.offsets import OffsetTracker
 from streams.consumer.repeats import Repeats
-from streams.publishing.journal import KafkaJournal
+from streams.publishing.begun import Begun
 from streams.publishing.publisher import Publisher
 
 
@@ -70,7 +70,7 @@ def forgotten_recovery_scan() -> None:
 
 def journal_ignored() -> None:
     """Writes the journal, but never reads it."""
-    KafkaJournal.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
+    Begun.recorded = lambda *_: None  # type: ignore[method-assign]  # a defect
 
 
 def results_forgotten() -> None:
