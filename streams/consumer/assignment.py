@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from streams.consumer.intake import Intake
 from streams.consumer.lanes import Lanes
 from streams.consumer.lease import Lease
-from streams.consumer.partition import Due, Partition
+from streams.consumer.partition import Due, Partition, Work
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 from streams.publishing.gate import Gate
 
 _NOT_OURS = Gate()

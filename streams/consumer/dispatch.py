@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from aiokafka import ConsumerRecord
 
 from streams.consumer.assignment import Assignment
-from streams.consumer.partition import Partition
-from streams.consumer.work import Handler, Work
+from streams.consumer.handler import Handler
+from streams.consumer.partition import Partition, Work
 from streams.telemetry.hook import Hook
 
 BURST = 128

@@ -11,9 +11,9 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.connection import Connection
 from streams.consumer.dispatch import Dispatcher
+from streams.consumer.handler import Handler
 from streams.consumer.rebalance import Rebalance, Recover
 from streams.consumer.watchdog import Observation
-from streams.consumer.work import Handler
 from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook

@@ -1,17 +1,17 @@
 """One partition of `questions` while it is ours: which records may start, which offset is due. Pure."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from aiokafka import ConsumerRecord
 
 from streams.consumer.offset_map import encode, may_start_beyond
 from streams.consumer.offsets import OffsetTracker
 from streams.consumer.recovered import Recovered
 from streams.kafka.transactions import OpenTransaction, Progress
 from streams.publishing.gate import Gate
-
-if TYPE_CHECKING:  # each holds the other
-    from streams.consumer.work import Work
+from streams.publishing.records import Inquiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,43 @@ class Due:
     point: int
     metadata: str
     changes: int
+
+
+class Work:
+    """One record on its way through the worker.
+
+    Attributes:
+        key: its lane within the partition.
+        tenant: the tenant whose turn it takes.
+        inquiry: the decoded record; set by the handler's `prepare`.
+        expires_at: when its deadline is, in unix seconds; infinite where it has none.
+        late_at: when it has waited for too long, in unix seconds, should many do so.
+        size: bytes that it holds in memory.
+        waits: its outcome waits for the broker, without a slot, because nothing runs for it.
+    """
+
+    __slots__ = (
+        "expires_at",
+        "inquiry",
+        "key",
+        "late_at",
+        "partition",
+        "record",
+        "size",
+        "tenant",
+        "waits",
+    )
+
+    inquiry: Inquiry
+
+    def __init__(self, record: ConsumerRecord, partition: "Partition", size: int) -> None:
+        self.record = record
+        self.partition = partition
+        self.size = size
+        self.key: bytes = b""
+        self.tenant = ""
+        self.expires_at = self.late_at = math.inf
+        self.waits = False
 
 
 class Partition:
@@ -119,7 +156,7 @@ class Partition:
             self.tracker.pass_over(progress.position)
         self.transaction.look(progress, now)
 
-    def start(self, work: "Work") -> bool:
+    def start(self, work: Work) -> bool:
         """Start the record, or hold it back. Returns whether it was started."""
         ceiling = self.ceiling
         if self.gate.blocks or (ceiling is not None and work.record.offset > ceiling):
@@ -128,13 +165,13 @@ class Partition:
         self.running[work] = self.position
         return True
 
-    def finish(self, work: "Work") -> None:
+    def finish(self, work: Work) -> None:
         """A started record has its outcome, or nothing is left of it because the partition is lost."""
         self.running.pop(work, None)
         if not self.gate.lost:
             self.tracker.complete(work.record.offset)
 
-    def freed(self) -> "list[Work]":
+    def freed(self) -> list[Work]:
         """Take out the records that need not be held back any more, in their order."""
         if not self.held_back or self.gate.blocks or self.gate.lost:
             return []

@@ -11,9 +11,9 @@ from aiokafka.errors import IllegalStateError
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
+from streams.consumer.handler import Handler
 from streams.consumer.partition import Partition
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Handler
 from streams.kafka.group_member import GroupMember
 from streams.publishing.gate import Gate
 from streams.telemetry.hook import Hook

@@ -15,8 +15,8 @@ from typing import Protocol
 from agents.pipeline import Answered, Asked
 from schemas.codec import DecodeError
 from schemas.errors import ErrorCode
+from streams.consumer.partition import Work
 from streams.consumer.repeats import Result
-from streams.consumer.work import Work
 from streams.publishing.copies import Copies
 from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
@@ -43,7 +43,7 @@ class Pipeline(Protocol):
 
 
 class Answering:
-    """Makes an outcome of every record (`streams.consumer.work.Handler`).
+    """Makes an outcome of every record (`streams.consumer.handler.Handler`).
 
     Args:
         deadline_s: the most time that a question may take from its start. A question without a deadline of

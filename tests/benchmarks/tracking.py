@@ -16,8 +16,8 @@ from aiokafka import ConsumerRecord
 
 from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
+from streams.consumer.partition import Work
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 
 
 class Tracked(msgspec.Struct):

@@ -10,9 +10,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
+from streams.consumer.partition import Work
 from streams.consumer.rebalance import Rebalance
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 from streams.kafka.group_member import GroupMember
 
 TOPIC = "questions"

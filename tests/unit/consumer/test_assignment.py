@@ -12,9 +12,8 @@ from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.offset_map import decode
-from streams.consumer.partition import Due, Partition
+from streams.consumer.partition import Due, Partition, Work
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 
 PARTITIONS = (0, 1)
 MEMBERS = (0, 1)

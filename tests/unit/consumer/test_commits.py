@@ -10,8 +10,8 @@ from streams.consumer import commits
 from streams.consumer.assignment import Assignment
 from streams.consumer.commits import Committer
 from streams.consumer.intake import Intake
+from streams.consumer.partition import Work
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 from streams.kafka.group_member import GroupMember
 from streams.telemetry.hook import Hook
 

@@ -10,9 +10,8 @@ from streams.consumer import partition as partition_module
 from streams.consumer.assignment import Assignment
 from streams.consumer.intake import Intake
 from streams.consumer.offset_map import decode
-from streams.consumer.partition import Partition
+from streams.consumer.partition import Partition, Work
 from streams.consumer.recovered import Recovered
-from streams.consumer.work import Work
 from streams.kafka.transactions import UNKNOWN, Progress
 
 COUNT = 40

@@ -18,8 +18,7 @@ from agents.pipeline import Asked
 from schemas.answer import Source, ToolCall, Usage
 from schemas.codec import decode_answer, decode_delta
 from schemas.topics import Topics
-from streams.consumer.partition import Partition
-from streams.consumer.work import Work
+from streams.consumer.partition import Partition, Work
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
