@@ -165,6 +165,14 @@ def test_wanted_records_are_found_behind_a_partition_that_has_none() -> None:
     assert [taken(lanes), taken(lanes), taken(lanes)] == ["0", "1", None]
 
 
+def test_a_dropped_partition_leaves_a_tenant_alone_that_had_no_record_in_it() -> None:
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("a", "mine", 0))
+    lanes.add(1, b"a", Item("b", "other", 1))
+    lanes.drop(0)
+    assert [taken(lanes), taken(lanes)] == ["b", None]
+
+
 def test_a_tenant_without_records_for_a_while_is_forgotten() -> None:
     lanes: Lanes[Item] = Lanes()
     item = Item("a")

@@ -156,6 +156,9 @@ def test_a_map_that_does_not_fit_is_left_out_with_the_position_that_counts_on_it
 def test_a_map_names_no_more_than_a_reader_can_hold(done: int, stripped: bool) -> None:
     encoded = encode(0, range(1, done + 1), None)
     assert encoded.stripped is stripped
+    found = decode(encoded.metadata, 0)
+    assert found is not None
+    assert len(found.completed) == (0 if stripped else done)
     assert not may_start_beyond(encoded.ratio)
 
 
@@ -182,6 +185,19 @@ def test_a_right_checksum_is_not_enough(kind: int, body: bytes) -> None:
     checksum = zlib.crc32(bytes([kind]) + (5).to_bytes(8, "big") + rest).to_bytes(4, "big")
     packed = bytes([kind]) + checksum + rest
     assert decode(f"kt1:{base64.b64encode(packed).decode()}", 5) is None
+
+
+def test_the_highest_offset_is_read_and_none_above_it() -> None:
+    highest = 2**63 - 1
+    assert decode(encode(highest - 9, [highest], None).metadata, highest - 9) == OffsetMap(
+        frozenset({highest}), None
+    )
+    for gap, done, read in ((7, 2, True), (8, 2, False), (9, 1, False)):
+        rest = bytes([0, gap, done])
+        known = bytes([2]) + (highest - 9).to_bytes(8, "big")
+        packed = bytes([2]) + zlib.crc32(known + rest).to_bytes(4, "big") + rest
+        found = decode(f"kt1:{base64.b64encode(packed).decode()}", highest - 9)
+        assert (found is not None) is read, (gap, done)
 
 
 @pytest.mark.parametrize("completed", [[5], [4], [6, 6], [7, 6], [6, 7, 2**63]])

@@ -61,6 +61,14 @@ def test_markers_alone_are_a_change_that_is_committed() -> None:
     assert (made.commit_point, made.changes, made.next) == (3, 1, 3)
 
 
+def test_a_marker_that_is_passed_over_is_one_change() -> None:
+    made = tracker(1)
+    made.complete(1)
+    for expected in (2, 2):
+        made.pass_over(3)
+        assert made.changes == expected
+
+
 @pytest.mark.parametrize("offset", [0, 11, 99])
 def test_an_offset_that_was_not_polled_cannot_complete(offset: int) -> None:
     with pytest.raises(ValueError, match="not incomplete"):
