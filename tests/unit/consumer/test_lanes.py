@@ -165,6 +165,16 @@ def test_wanted_records_are_found_behind_a_partition_that_has_none() -> None:
     assert [taken(lanes), taken(lanes), taken(lanes)] == ["0", "1", None]
 
 
+def test_a_record_that_became_a_head_is_dropped_with_its_partition() -> None:
+    lanes: Lanes[Item] = Lanes()
+    lanes.add(0, b"a", Item("first"))
+    lanes.add(0, b"a", Item("second"))
+    assert taken(lanes) == "first"
+    lanes.finish(0, b"a")
+    lanes.drop(0)
+    assert taken(lanes) is None
+
+
 def test_a_dropped_partition_leaves_a_tenant_alone_that_had_no_record_in_it() -> None:
     lanes: Lanes[Item] = Lanes()
     lanes.add(0, b"a", Item("a", "mine", 0))

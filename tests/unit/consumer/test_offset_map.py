@@ -187,6 +187,14 @@ def test_a_right_checksum_is_not_enough(kind: int, body: bytes) -> None:
     assert decode(f"kt1:{base64.b64encode(packed).decode()}", 5) is None
 
 
+@pytest.mark.parametrize(("size", "count"), [(2**15, 2**18), (2**15 + 1, None)])
+def test_a_bitset_is_read_up_to_its_longest_span(size: int, count: int | None) -> None:
+    rest = b"\0" + zlib.compress(b"\xff" * size, 9, wbits=-15)
+    packed = b"\x81" + zlib.crc32(b"\x81" + bytes(8) + rest).to_bytes(4, "big") + rest
+    found = decode(f"kt1:{base64.b64encode(packed).decode()}", 0)
+    assert (None if found is None else len(found.completed)) == count
+
+
 def test_the_highest_offset_is_read_and_none_above_it() -> None:
     highest = 2**63 - 1
     assert decode(encode(highest - 9, [highest], None).metadata, highest - 9) == OffsetMap(

@@ -200,6 +200,25 @@ def test_a_record_whose_outcome_waits_gives_its_slot_back_once(assignment: Assig
     )
 
 
+def test_a_partition_stays_from_the_first_generation_of_a_group_to_the_next() -> None:
+    made = Assignment(Intake(max_in_flight=1, max_buffered=1, max_bytes=1))
+    made.assign([0], 0)
+    assert made.partitions[0].committed is None
+    assert made.partitions[0].tracker.epoch == 1
+    made.recover(Recovered(0, 0, None))
+    assert [one.number for one in made.assign([0], 1).kept] == [0]
+    assert made.partitions[0].tracker.epoch == 2
+
+
+def test_a_recovery_counts_once_and_for_our_partitions_only(
+    assignment: Assignment, partition: Partition
+) -> None:
+    poll(assignment, 0)
+    assert assignment.recover(Recovered(0, 5, 5)) is None
+    assert partition.tracker.next == 1
+    assert assignment.recover(Recovered(7, 0, None)) is None
+
+
 def test_the_gate_of_a_partition_that_is_not_ours_is_lost(assignment: Assignment) -> None:
     assert assignment.gate_of(0) is assignment.partitions[0].gate
     assert assignment.gate_of(7).lost
