@@ -1,4 +1,4 @@
-"""Tells whether a question is the same as one before: who it is, and what it says."""
+"""Tells whether a question is the same as one before, by its identity and its content."""
 
 from hashlib import sha256
 from typing import NamedTuple

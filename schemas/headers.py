@@ -113,7 +113,7 @@ def answer_headers(
 ) -> list[Header]:
     """Return the headers of an answer. `ce_id` is the question's record: a second outcome has the same.
 
-    `digest`: what the question asked (`schemas.fingerprint`); None if the record holds no question.
+    `digest`: the content of the question (`schemas.fingerprint`); None if the record holds no question.
     """
     headers = _outgoing(request, answer, _record(answer.source), _ANSWER_TYPE, now)
     if digest is not None:

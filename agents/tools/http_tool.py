@@ -91,7 +91,7 @@ class HttpTool:
         return _content(dependency, self._without_secrets(response))
 
     async def areach(self) -> str:
-        """Find out whether the tool can be called, without a call, and return what was found.
+        """Find out whether the tool can be called, without a call, and return the finding.
 
         Only a GET tool that may be repeated is sent a request, a HEAD without arguments. Its status tells
         only whether the log-in is right: few servers answer 200 to that.

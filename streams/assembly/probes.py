@@ -40,7 +40,7 @@ _TOOL = ToolSpec(
 
 
 class Probes:
-    """Makes the probes; each returns a line about what it found, or raises.
+    """Makes the probes; each returns a line about its findings, or raises.
 
     Attributes:
         store: the vector store that the settings select.

@@ -22,7 +22,7 @@ from streams.cli.context import CommandContext
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 @click.pass_obj
 def command(context: CommandContext, *, limit_s: float, as_json: bool) -> int:
-    """Try everything that the settings name once, and say what to do where something fails.
+    """Try everything that the settings name once, and say how to mend a failure.
 
     It tries the cluster, the rights and topics of a worker, each model with and without tools, embeddings,
     index, Redis and the servers of tools. Nothing is written and no tool is called: of a GET tool that may be

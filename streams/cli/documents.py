@@ -86,7 +86,7 @@ def delete(context: CommandContext, *, names: Sequence[str]) -> None:
 def problems(context: CommandContext, *, urls: Sequence[str], as_json: bool) -> None:
     """List the documents that workers skipped, and why.
 
-    A worker lists what it has skipped since it started, and an index on disk what was skipped before. A
+    A worker lists what it has skipped since it started, and an index on disk lists earlier ones. A
     record that was no document keeps its key's earlier one in the index.
     """
     found = asyncio.run(_problems(context, urls))

@@ -1,4 +1,4 @@
-"""The interface of whoever makes outcomes of the records that the loop hands out."""
+"""The interface of the handler, which makes outcomes of the records that the loop hands out."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""A partition's recovery as far as it has come: what its answers say of its questions. Pure."""
+"""A partition's recovery as far as it has come: the outcomes that its answers show. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field

@@ -121,7 +121,7 @@ class Repeats:
         self._keep(partition, question.identity, question.short, result)
 
     def load(self, partition: int, entries: Iterable[Entry], stood_still_s: float = 0.0) -> None:
-        """Keep what recovery has read of a partition, in the order of `answers`; drop the partition before.
+        """Keep the results that recovery has read, in the order of `answers`; drop the partition before.
 
         Args:
             stood_still_s: for how long nothing of the partition was answered, which counts for no result.

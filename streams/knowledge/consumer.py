@@ -55,7 +55,7 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     Attributes:
         once: true from the first assignment on, even an empty one.
-        new: true after an assignment, until the reader has taken over what came with it.
+        new: true after an assignment, until the reader has taken over its partitions.
         reread: the beginning of each partition that is read again, until the first commit: an older
             commit says nothing about the progress.
     """

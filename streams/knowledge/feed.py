@@ -99,7 +99,7 @@ class KnowledgeFeed:
         return self._index.lacking if isinstance(self._index, EmbeddingIndex) else 0
 
     def notes(self) -> list[str]:
-        """For readiness: what an operator has to know about the index, if anything."""
+        """For readiness: the notes for an operator about the index, if any."""
         notes = []
         waits, vectors = self._problems()
         if waits:
@@ -237,7 +237,7 @@ class KnowledgeFeed:
         await self._writer.awrite(partition, await aread_changes(records, self._writer.holders))
 
     async def _take_over(self) -> None:
-        """Learn what the reader before us knew of a shared index."""
+        """Learn the holders that the reader before us knew of a shared index."""
         if isinstance(self._index, KeyedIndex):
             self._writer.holders.restore(await self._index.aheld())
         await self._look_for_bare()

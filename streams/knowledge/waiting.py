@@ -1,4 +1,4 @@
-"""Waiting for what may pass: the pauses between attempts, and one log line a minute."""
+"""Waiting for troubles that may pass: the pauses between attempts, and one log line a minute."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ class Waiting:
     """One piece of work that is repeated until it succeeds.
 
     Args:
-        subject: what waits, for the log.
+        subject: the part that waits, for the log.
         clock: seconds that only grow.
     """
 

@@ -87,7 +87,7 @@ class IndexWriter:
         }
 
     def restore(self, saved: Positions) -> None:
-        """Begin with what was saved with the index."""
+        """Begin with the state that was saved with the index."""
         self.holders.restore(saved.held)
         self.skipped.restore(saved.skipped)
 

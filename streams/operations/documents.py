@@ -1,4 +1,4 @@
-"""An operator's view of `documents`: what the topic holds, and what workers skipped."""
+"""An operator's view of `documents`: the records of the topic, and those that workers skipped."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence

@@ -1,4 +1,4 @@
-"""One dead letter, whoever wrote it: its record, the place that the record came from, and its question. Pure.
+"""One dead letter of any writer: its record, the place that the record came from, and its question. Pure.
 
 Kotae, Kafka Connect, Spring and Kafka's share groups each name the original record in headers of their own.
 Connect, Kotae and share groups write text; Spring writes numbers in binary. A share group copies neither
@@ -133,7 +133,7 @@ class Letter:
 
     @cached_property
     def content(self) -> bytes | None:
-        """A digest of what the question asks; None if it cannot be decoded.
+        """A digest of the question's content; None if it cannot be decoded.
 
         A producer may use one identity for two questions. Both then need an answer.
         """

@@ -127,7 +127,7 @@ class Begun:
                 self._cut_off.setdefault(partition, {})[key] = one
 
     def note(self, entry: JournalEntry) -> None:
-        """Note what a run of this worker has begun."""
+        """Note a plan, an intent or a result of this worker's runs."""
         if self._window_s > 0:
             running = self._running.setdefault(entry.source.partition, {})
             running.setdefault((entry.source, entry.question_id), _Found()).take(entry)

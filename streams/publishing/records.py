@@ -84,7 +84,7 @@ class Inquiry:
         question: None if the value could not be decoded.
         problem: why the record cannot be answered: a `DecodeError`, or a defect's error; None: it can be.
         headers_lost: `record` is without some of its headers.
-        warnings: what its asker should know; see `schemas.errors.WarningCode`.
+        warnings: notes for its asker; see `schemas.errors.WarningCode`.
         fingerprint: of the question; None if the record cannot be answered.
     """
 

@@ -48,7 +48,7 @@ class Answering:
     Args:
         deadline_s: the most time that a question may take from its start. A question without a deadline of
             its own has all of it, however long it has waited.
-        journal: told of each outcome: it keeps what a failed question has begun.
+        journal: told of each outcome: it keeps the calls that a failed question has begun.
         repeating: answers questions that are sent again.
         wall_clock: unix seconds; for absolute deadlines only.
     """

@@ -52,7 +52,7 @@ class Feed(Protocol):
         ...
 
     def notes(self) -> list[str]:
-        """Return what an operator has to know about the index, if anything."""
+        """Return the notes for an operator about the index, if any."""
         ...
 
     def state(self) -> dict[str, Any]:
