@@ -117,3 +117,15 @@ def test_memory_is_bounded_and_nothing_starves(steps: list[tuple[int, int, bool]
     for partition, sizes in waiting.items():
         if not sizes:
             assert partition in made.hungry
+
+
+def test_a_partition_is_hungry_again_when_half_of_its_bytes_have_drained() -> None:
+    intake = Intake(max_in_flight=9, max_buffered=1000, max_bytes=100)
+    intake.assign(0)
+    for size in (1, 49, 50):
+        intake.received(0, size)
+    assert intake.hungry == set()
+    intake.started(0, 1)
+    assert (intake.hungry, intake.running_bytes) == (set(), 1)
+    intake.started(0, 49)
+    assert (intake.hungry, intake.running_bytes) == ({0}, 50)

@@ -58,3 +58,7 @@ def test_a_lease_begins_with_the_first_answer_and_an_older_answer_does_not_short
     lease.renew(100.0)
     lease.renew(90.0)
     assert lease.valid()
+
+
+def test_a_lease_is_not_valid_before_it_began_whatever_the_clock_says() -> None:
+    assert not Lease(10.0, clock=lambda: 0.5).valid()

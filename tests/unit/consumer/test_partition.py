@@ -205,7 +205,9 @@ def test_a_partition_stays_from_the_first_generation_of_a_group_to_the_next() ->
     made.assign([0], 0)
     assert made.partitions[0].committed is None
     assert made.partitions[0].tracker.epoch == 1
+    assert (made.partitions[0].position, made.partitions[0].resume) == (0, 0)
     made.recover(Recovered(0, 0, None))
+    assert made.partitions[0].tracker.epoch == 1
     assert [one.number for one in made.assign([0], 1).kept] == [0]
     assert made.partitions[0].tracker.epoch == 2
 
@@ -217,6 +219,39 @@ def test_a_recovery_counts_once_and_for_our_partitions_only(
     assert assignment.recover(Recovered(0, 5, 5)) is None
     assert partition.tracker.next == 1
     assert assignment.recover(Recovered(7, 0, None)) is None
+
+
+def test_held_back_records_up_to_the_ceiling_are_freed(partition: Partition) -> None:
+    partition.held_back = [work_of(partition, offset) for offset in range(4)]
+    partition.ceiling = 2
+    assert offsets(partition.freed()) == [0, 1, 2]
+    assert offsets(partition.held_back) == [3]
+
+
+def test_no_held_back_record_is_freed_while_a_dead_letter_cannot_be_written(partition: Partition) -> None:
+    partition.held_back = [work_of(partition, 0)]
+    partition.gate.blocks["letter"] = "the topic is away"
+    assert partition.freed() == []
+    partition.gate.blocks.clear()
+    assert offsets(partition.freed()) == [0]
+    partition.held_back = [work_of(partition, 0)]
+    partition.gate.lose()
+    assert partition.freed() == []
+
+
+def test_a_record_that_was_put_back_is_dropped_with_its_partition(
+    assignment: Assignment, partition: Partition
+) -> None:
+    poll(assignment, 0, 1)
+    partition.ceiling = 0
+    [first] = assignment.take(9)
+    partition.ceiling = None
+    assignment.finish(first)
+    assert partition.held_back == []
+    assignment.begin_anew(0)
+    assert assignment.take(9) == []
+    assert len(assignment.lanes) == 0
+    assert assignment.lanes.take(9) is None
 
 
 def test_the_gate_of_a_partition_that_is_not_ours_is_lost(assignment: Assignment) -> None:
