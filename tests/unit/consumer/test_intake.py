@@ -129,3 +129,7 @@ def test_a_partition_is_hungry_again_when_half_of_its_bytes_have_drained() -> No
     assert (intake.hungry, intake.running_bytes) == (set(), 1)
     intake.started(0, 49)
     assert (intake.hungry, intake.running_bytes) == ({0}, 50)
+
+
+def test_a_tenant_may_always_run_one_question() -> None:
+    assert Intake(max_in_flight=8, max_buffered=9, max_bytes=9, tenant_share=0.01).most_of(2) == 1

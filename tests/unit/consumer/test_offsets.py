@@ -61,6 +61,13 @@ def test_markers_alone_are_a_change_that_is_committed() -> None:
     assert (made.commit_point, made.changes, made.next) == (3, 1, 3)
 
 
+def test_each_offset_that_was_completed_before_is_one_change() -> None:
+    made = OffsetTracker(1, {5, 6})
+    assert not made.polled(5, 0.0)
+    assert not made.polled(6, 0.0)
+    assert made.changes == 2
+
+
 def test_a_marker_that_is_passed_over_is_one_change() -> None:
     made = tracker(1)
     made.complete(1)
@@ -83,7 +90,7 @@ def test_an_offset_cannot_complete_twice() -> None:
 
 
 def test_offsets_are_polled_in_order() -> None:
-    with pytest.raises(ValueError, match="polled after"):
+    with pytest.raises(ValueError, match=r"^offset 5 polled after 5$"):
         tracker(5, 5)
 
 

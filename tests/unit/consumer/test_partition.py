@@ -221,6 +221,22 @@ def test_a_recovery_counts_once_and_for_our_partitions_only(
     assert assignment.recover(Recovered(7, 0, None)) is None
 
 
+def test_no_slot_is_given_during_a_rebalance(assignment: Assignment) -> None:
+    poll(assignment, 0, 1)
+    assignment.hold()
+    assert assignment.take(9) == []
+    assignment.assign([0], 1)
+    assert offsets(assignment.take(9)) == [0, 1]
+
+
+def test_no_more_records_start_once_their_bytes_are_used_up() -> None:
+    made = Assignment(Intake(max_in_flight=9, max_buffered=9, max_bytes=2))
+    made.assign([0], 1)
+    made.recover(Recovered(0, 0, None))
+    poll(made, *range(4))
+    assert offsets(made.take(9)) == [0, 1]
+
+
 def test_held_back_records_up_to_the_ceiling_are_freed(partition: Partition) -> None:
     partition.held_back = [work_of(partition, offset) for offset in range(4)]
     partition.ceiling = 2

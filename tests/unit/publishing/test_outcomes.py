@@ -129,6 +129,12 @@ def test_an_answer_that_is_too_large_fails_and_keeps_its_metadata_if_it_fits() -
     assert len(made.answer.value or b"") < 2000
 
 
+def test_warnings_of_the_question_come_after_those_of_the_answer() -> None:
+    asked = replace(inquiry(), warnings=("asked: late",))
+    made = outcomes().answered(asked, answer(warnings=("answered: short",)))
+    assert made.message == answer(warnings=("answered: short", "asked: late"))
+
+
 def test_an_answer_of_just_the_size_that_its_topic_accepts_is_left_whole() -> None:
     size = outcomes().answered(inquiry(), answer(text="x" * 3000)).answer.size_with_headers
     assert outcomes(max_bytes=size).answered(inquiry(), answer(text="x" * 3000)).message.error is None
