@@ -69,7 +69,7 @@ def test_a_mark_after_the_full_stop_belongs_to_the_sentence_before() -> None:
 
 
 def test_a_statement_is_looked_for_in_the_passage_that_it_cites() -> None:
-    _, (citation,) = check_citations("Water is wet [2].", GIVEN)
+    _, (citation,) = check_citations("Water is wet. [2]", GIVEN)
     assert (citation.quote, citation.score) == ("天空是蓝色的。", 0.0)
 
 

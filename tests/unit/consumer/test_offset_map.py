@@ -52,6 +52,8 @@ def spread(incomplete: int, span: int, *, commit_point: int = 1_000) -> list[int
 @example(0, set(), None)
 @example(0, {1}, 0)
 @example(0, {8}, 0)
+@example(0, {129}, 127)
+@example(2**63 - 2, {1}, None)
 @example(0, {2**62}, 2**63 - 1)
 def test_any_map_comes_back(commit_point: int, distances: set[int], scan_from: int | None) -> None:
     completed = above(commit_point, distances)
@@ -193,6 +195,18 @@ def test_a_bitset_is_read_up_to_its_longest_span(size: int, count: int | None) -
     packed = b"\x81" + zlib.crc32(b"\x81" + bytes(8) + rest).to_bytes(4, "big") + rest
     found = decode(f"kt1:{base64.b64encode(packed).decode()}", 0)
     assert (None if found is None else len(found.completed)) == count
+
+
+@pytest.mark.parametrize("inserted", ["!", "\n", " "])
+def test_a_map_with_a_character_of_no_base64_is_not_believed(inserted: str) -> None:
+    metadata = encode(0, [2], None).metadata
+    assert decode(metadata[:8] + inserted + metadata[8:], 0) is None
+
+
+@pytest.mark.parametrize("commit_point", [-1, 2**63])
+def test_no_map_is_made_beside_an_impossible_offset(commit_point: int) -> None:
+    with pytest.raises(ValueError, match=f"^{commit_point} is no offset$"):
+        encode(commit_point, [], None)
 
 
 def test_the_highest_offset_is_read_and_none_above_it() -> None:

@@ -129,3 +129,12 @@ async def test_a_published_outcome_is_freed_without_the_garbage_collector(publis
         await eventually(lambda: watched() is None, 10, "its end")
     finally:
         gc.enable()
+
+
+def test_records_on_their_way_are_counted_over_all_batches() -> None:
+    gate = Gate()
+    gate.departed(2)
+    gate.departed(3)
+    assert gate.flying == 5
+    gate.arrived(2)
+    assert gate.flying == 3
