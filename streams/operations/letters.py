@@ -8,11 +8,9 @@ headers nor, by default, key and value: the record is then read from its origina
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
-
-import msgspec
 
 from schemas.codec import DecodeError, decode_question
+from schemas.fingerprint import digest_of
 from schemas.headers import Header
 from schemas.question import Question
 
@@ -138,10 +136,7 @@ class Letter:
         A producer may use one identity for two questions. Both then need an answer.
         """
         question = self._question
-        if not isinstance(question, Question):
-            return None
-        asked = question.text, question.history, question.tools
-        return sha256(msgspec.json.encode(asked)).digest()
+        return digest_of(question) if isinstance(question, Question) else None
 
     @property
     def question_id(self) -> str | None:
