@@ -110,8 +110,24 @@ def first_idempotency_key(question: Question, call_id: str) -> str:
     return f"{percent_encoded(question.id)}/{percent_encoded(call_id)}"
 
 
+class Copy(Struct, frozen=True):
+    """Another document that holds a passage's text; an answer that rests on the passage cites it too."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    source: str
+
+
 class Passage(Struct, frozen=True):
-    """A chunk that a retriever found, with its rank score (comparable only within one retrieval)."""
+    """A chunk that a retriever found, with its rank score (comparable only within one retrieval).
+
+    Attributes:
+        start: the chunk's place in its document's plain text, in code points.
+        headings: the headings above the chunk, the outermost first. They are searched and shown, and are
+            not a part of `text`.
+        copies: the other documents of the tenant with the same text.
+    """
 
     chunk_id: str
     document_id: str
@@ -119,6 +135,9 @@ class Passage(Struct, frozen=True):
     source: str
     text: str
     score: float
+    start: int = 0
+    headings: tuple[str, ...] = ()
+    copies: tuple[Copy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
