@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from agents.components import Passage
-from agents.sentences import sentence_spans, terms
+from agents.language.sentences import sentence_spans, terms
 from schemas.answer import Citation
 
 _NUMBERS = r"\s*\d{1,4}(?:\s*[,，、;；]\s*\d{1,4})*\s*"

@@ -16,8 +16,8 @@ from typing import Protocol
 import msgspec
 
 from agents.components import ToolSpec
-from agents.composition import composed
 from agents.knowledge.version import Version
+from agents.language.composition import composed
 from schemas.question import Question
 
 KEY_BYTES = 20

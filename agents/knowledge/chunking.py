@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents.sentences import sentence_spans
+from agents.language.sentences import sentence_spans
 
 MAX_TOKENS = 512
 OVERLAP_TOKENS = 64

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from agents.components import Call, Passage
 from agents.knowledge.index import Index
-from agents.sentences import terms
+from agents.language.sentences import terms
 from schemas.question import Question
 
 FOLLOW_UP_TERMS = 8

@@ -18,8 +18,8 @@ from functools import lru_cache
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
-from agents.composition import composed
 from agents.knowledge.chunking import estimate_tokens
+from agents.language.composition import composed
 
 QUERY_TOKENS = 128
 """Tokens of a question that are searched for: of a longer question its beginning and its end, in halves.

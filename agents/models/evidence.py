@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from agents.components import Passage
-from agents.sentences import sentence_spans, terms
+from agents.language.sentences import sentence_spans, terms
 
 PASSAGES_READ = 5
 STEM = 5

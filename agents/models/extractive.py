@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
+from agents.language.detection import NOT_KNOWN, language_of
 from agents.models.evidence import SUPPORTED, find_evidence
-from agents.models.language import NOT_KNOWN, language_of
 from schemas.answer import ToolCall
 from schemas.question import Question
 

@@ -6,8 +6,8 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 
+from agents.language.sentences import terms
 from agents.models.evidence import ASKING, term_key
-from agents.sentences import terms
 from streams.local.zones import known_places
 
 FUNCTION_WORDS = frozenset(

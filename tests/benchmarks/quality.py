@@ -23,9 +23,9 @@ from agents.components import Call, Passage
 from agents.http.pool import HttpPool
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever
+from agents.language.sentences import sentence_spans
 from agents.models.openai import OpenAIModel
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
-from agents.sentences import sentence_spans
 from agents.tools.executor import RegistryExecutor
 from agents.tools.registry import ToolRegistry
 from schemas.answer import Answer, Source

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agents import citations
 from agents.citations import _CODE, check_citations, says_nothing
 from agents.components import Passage
-from agents.sentences import sentence_spans
+from agents.language.sentences import sentence_spans
 
 
 def passage(text: str, number: int = 1) -> Passage:

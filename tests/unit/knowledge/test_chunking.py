@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.knowledge.chunking import WINDOW, Chunk, chunk_text, estimate_tokens
-from agents.sentences import sentence_spans
+from agents.language.sentences import sentence_spans
 
 ENGLISH = "The keeper winds the clockwork every four hours of the night. "
 CHINESE = "守灯人每四个小时给钟表上一次发条。"

@@ -6,8 +6,8 @@ import pytest
 
 from agents.citations import check_citations
 from agents.components import Call, Grounding, Passage
+from agents.language.sentences import sentence_spans
 from agents.models.extractive import ExtractiveGenerator, answer_without_model, extract_answer
-from agents.sentences import sentence_spans
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.question import Question
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.cache.keys import normalised
-from agents.composition import composed
-from agents.sentences import terms
+from agents.language.composition import composed
+from agents.language.sentences import terms
 
 MARKS = "\u0301\u0316"
 

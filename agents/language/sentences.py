@@ -7,7 +7,7 @@ import re
 
 import sentencex
 
-from agents.composition import composed
+from agents.language.composition import composed
 
 _SPACES = dict.fromkeys((0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
 _NEWLINES = dict.fromkeys((0x85, 0x2028, 0x2029), "\n")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.sentences import sentence_spans, terms
+from agents.language.sentences import sentence_spans, terms
 
 TEXTS = [
     ("Dr. Smith paid $3.50. Was it good? Yes!", ["Dr. Smith paid $3.50.", "Was it good?", "Yes!"]),

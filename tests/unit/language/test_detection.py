@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.models.language import NOT_KNOWN, language_of
+from agents.language.detection import NOT_KNOWN, language_of
 
 QUESTIONS = {
     "en": ["How long is the warranty?", "Who was the founder of the company?", "Heron Air 3 battery"],

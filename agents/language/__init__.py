@@ -1,0 +1,1 @@
+"""Words of all languages: sentences, terms, and the language of a text. Pure."""
