@@ -190,16 +190,25 @@ class Plan(Struct, frozen=True):
     degraded: tuple[str, ...] = ()
 
 
+class Rewriting(Struct, frozen=True):
+    """A question's text as it stands alone, without its history, and the tokens that this cost."""
+
+    text: str
+    usage: Usage = Usage()
+
+
 class Grounding(Struct, frozen=True):
     """All that an answer may rest on. Everything but `question` is untrusted data.
 
     `missing` names the unavailable sources in words that a model can repeat ("the knowledge base").
+    `standing`: the question's text as it stands alone, which was searched for; empty: its own text.
     """
 
     question: Question
     passages: Sequence[Passage] = ()
     tool_calls: Sequence[ToolCall] = ()
     missing: Sequence[str] = ()
+    standing: str = ""
 
 
 class Generation(Struct, frozen=True):
@@ -219,6 +228,14 @@ class Retriever(Protocol):
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         """Return at most the configured number of passages; an empty sequence if nothing matches."""
+        ...
+
+
+class Rewriter(Protocol):
+    """Makes a question that leans on its history stand alone, so that it can be searched for."""
+
+    async def arewrite(self, question: Question, call: Call) -> Rewriting:
+        """Return the question's text with the names and words of its history that it leans on."""
         ...
 
 

@@ -70,6 +70,7 @@ class Stage(Generic[T]):
         skippable: whether it may be skipped if it would probably not end in time.
         degrade: makes a value in place of the failed one, and notes the reason with `run.degrade`; None: the
             question fails. Only a stage with a degrade step is skipped for lack of time.
+        detail: makes the detail of its trace from its value.
         name: its name in traces, metrics and request ids.
     """
 
@@ -83,6 +84,7 @@ class Stage(Generic[T]):
     default: Callable[[], T] | None = None
     skippable: Callable[[Run], bool] = _always
     degrade: Callable[[Run, DependencyError], T] | None = None
+    detail: Callable[[T], str] | None = None
 
     name: str = field(init=False)
 
@@ -260,7 +262,7 @@ class Graph:
             return DependencyError(stage.name, f"a defect: {type(error).__name__}")
         ended = run.clock()
         self._paces.took(stage.name, ended, ended - started)
-        run.record(stage.name, "ok", started)
+        run.record(stage.name, "ok", started, stage.detail(run.values[stage.name]) if stage.detail else "")
         return None
 
 

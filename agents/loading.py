@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, get_origin
 
-from agents.components import Generator, Planner, Retriever, ToolExecutor
+from agents.components import Generator, Planner, Retriever, Rewriter, ToolExecutor
 from agents.journal import Journal, NoJournal
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Resources:
         http: returns the `httpx.AsyncClient` over the worker's pool. Call it while a loop runs, that is in
             the component's coroutines; the worker closes the client.
         retriever, planner, tool_executor, generator: the default components.
+        rewriter: the model's, for follow-up questions; None: rules rewrite them.
         journal: for a custom graph: it keeps tools that are not idempotent from being called twice.
     """
 
@@ -43,6 +44,7 @@ class Resources:
     planner: Planner
     tool_executor: ToolExecutor
     generator: Generator
+    rewriter: Rewriter | None = None
     journal: Journal = field(default_factory=NoJournal)
 
 

@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from agents.cache.answers import Kept
 from agents.citations import check_citations
-from agents.components import DeltaSink, Generation, Passage, Plan
+from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
 from agents.run import Output, Run
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
 from schemas.event import StageTrace
 from schemas.question import Question
 
+REWRITING = Output[Rewriting]("rewrite")
 PASSAGES = Output[Sequence[Passage]]("retrieve")
 PLAN = Output[Plan]("plan")
 TOOL_CALLS = Output[tuple[ToolCall, ...]]("tools")
@@ -66,7 +67,7 @@ def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: flo
         tool_calls=values.get(TOOL_CALLS.stage) or (),
         degraded=tuple(run.degraded),
         error=error,
-        usage=generation.usage + plan.usage if plan else generation.usage,
+        usage=sum((part.usage for part in (plan, values.get(REWRITING.stage)) if part), generation.usage),
         model=generation.model,
         timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3), **durations),
         metadata=question.metadata,

@@ -1,14 +1,18 @@
 """One question to one answer: the default stage graph and its degrade steps.
 
-    retrieve ───────────────┐
+    rewrite ──> retrieve ───┐
                             ├─> generate ─> citations checked ─> Answer
     plan ──> tools ─────────┘
+
+Only a question that leans on its history is rewritten, so that it can be searched for.
 
 The plan is fixed before any untrusted text (passages, tool results) reaches a model, and the generating
 model cannot add to it.
 
 The degrade steps, with the reason that each adds to `degraded`:
 
+* rewriting late or failed: the question is searched for with names of its history, found without a model
+  (`rewrite_timeout`, `rewrite_unavailable`);
 * retrieval late or failed: the answer rests on tools and history, and the model is told to say so
   (`retrieval_timeout`, `retrieval_unavailable`);
 * plan late or failed: no tool is called (`plan_timeout`, `plan_unavailable`);
@@ -23,34 +27,41 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agents.cache.answers import AnswerCache
 from agents.citations import says_nothing
 from agents.components import (
     Call,
     Generation,
     Generator,
-    Grounding,
     Passage,
     Plan,
     Planner,
     Retriever,
+    Rewriter,
+    Rewriting,
     ToolExecutor,
 )
+from agents.degrade import (
+    extract,
+    find_nothing,
+    grounding_of,
+    plan_nothing,
+    rewrite_by_rules,
+    skip_tools,
+)
 from agents.errors import (
-    DependencyError,
-    PermanentError,
-    TimedOutError,
     UnfitOutputError,
-    UnusableServerError,
 )
 from agents.graph import Graph, GraphError, Stage, StageFailed
 from agents.journal import Journal, NoJournal
-from agents.models.extractive import MODEL as EXTRACTIVE
-from agents.models.extractive import answer_without_model
+from agents.language.follow_ups import leans, standing_alone
 from agents.outcome import (
     GENERATION,
     PASSAGES,
     PLAN,
+    REWRITING,
     TOOL_CALLS,
     Answered,
     Asked,
@@ -59,13 +70,15 @@ from agents.outcome import (
 )
 from agents.run import Observer, Run
 from agents.tools.stage import run_planned
-from schemas.answer import Answer, AnswerError, ToolCall, ToolCallStatus
-from schemas.errors import DegradeReason, ErrorCode
+from schemas.answer import Answer, AnswerError, ToolCall
+from schemas.errors import ErrorCode
+from schemas.question import Question
 
 __all__ = [
     "GENERATION",
     "PASSAGES",
     "PLAN",
+    "REWRITING",
     "TOOL_CALLS",
     "Answered",
     "Asked",
@@ -80,12 +93,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The four parts that the default graph is made of."""
+    """The parts that the default graph is made of; without a `rewriter`, rules rewrite questions."""
 
     retriever: Retriever
     planner: Planner
     tool_executor: ToolExecutor
     generator: Generator
+    rewriter: Rewriter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +110,26 @@ class Budgets:
     plan_s: float = 4.0
     tool_s: float = 8.0
     tool_concurrency: int = 10
+    rewrite_s: float = 2.0
 
 
 def default_graph(components: Components, budgets: Budgets, journal: Journal | None = None) -> Graph:
-    """Retrieve beside plan, tools after the plan, then generate.
+    """Retrieve beside plan, after a rewriting if the question needs it; tools after the plan; then generate.
 
     Without a `journal`, a question that is run again after a crash may repeat its tool calls.
     """
     journal = journal or NoJournal()
     executor = components.tool_executor
 
+    rewriter = components.rewriter
+
+    async def rewrite(run: Run, call: Call) -> Rewriting:
+        if rewriter is None:
+            return Rewriting(standing_alone(run.question))
+        return await rewriter.arewrite(run.question, call)
+
     async def retrieve(run: Run, call: Call) -> Sequence[Passage]:
-        return await components.retriever.aretrieve(run.question, call)
+        return await components.retriever.aretrieve(_standing(run), call)
 
     async def plan(run: Run, call: Call) -> Plan:
         recorded = journal.recorded(run.question, run.source)
@@ -122,7 +144,7 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
         return await run_planned(run[PLAN], executor, run, call, concurrency=concurrency, journal=journal)
 
     async def generate(run: Run, call: Call) -> Generation:
-        generation = await components.generator.agenerate(_grounding(run), call, run.on_delta)
+        generation = await components.generator.agenerate(grounding_of(run), call, run.on_delta)
         if says_nothing(generation.text):
             raise UnfitOutputError("model", "wrote no text")
         run.degrade(*generation.degraded)
@@ -141,14 +163,25 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 default=Plan,
                 # A recorded plan takes no time, and names the calls that may have started.
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
-                degrade=_plan_nothing,
+                degrade=plan_nothing,
+            ),
+            Stage(
+                output=REWRITING,
+                run=rewrite,
+                budget_s=budgets.rewrite_s,
+                immediate=rewriter is None,
+                applies=lambda run: bool(run.question.history) and leans(run.question),
+                default=_as_asked,
+                degrade=rewrite_by_rules,
+                detail=lambda rewriting: rewriting.text,
             ),
             Stage(
                 output=PASSAGES,
                 run=retrieve,
+                needs=[REWRITING],
                 budget_s=budgets.retrieve_s,
                 immediate=getattr(components.retriever, "immediate", False),
-                degrade=_find_nothing,
+                degrade=find_nothing,
             ),
             Stage(
                 output=TOOL_CALLS,
@@ -160,54 +193,23 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 default=tuple,
                 # The answer must tell of calls that an earlier run began, and that takes little time.
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
-                degrade=_skip_tools,
+                degrade=skip_tools,
             ),
-            Stage(output=GENERATION, run=generate, needs=[PASSAGES, TOOL_CALLS], degrade=_extract),
+            Stage(output=GENERATION, run=generate, needs=[PASSAGES, TOOL_CALLS], degrade=extract),
         ]
     )
 
 
-def _grounding(run: Run) -> Grounding:
-    missing = ["the knowledge base"] if _RETRIEVAL_REASONS.intersection(run.degraded) else []
-    passages, tool_calls = run[PASSAGES], run[TOOL_CALLS]
-    return Grounding(run.question, passages, tool_calls, missing)
+_AS_ASKED = Rewriting("")
 
 
-_RETRIEVAL_REASONS = {DegradeReason.RETRIEVAL_TIMEOUT, DegradeReason.RETRIEVAL_UNAVAILABLE}
+def _as_asked() -> Rewriting:
+    return _AS_ASKED
 
 
-def _find_nothing(run: Run, failure: DependencyError) -> Sequence[Passage]:
-    late = isinstance(failure, TimedOutError)
-    run.degrade(DegradeReason.RETRIEVAL_TIMEOUT if late else DegradeReason.RETRIEVAL_UNAVAILABLE)
-    return ()
-
-
-def _plan_nothing(run: Run, failure: DependencyError) -> Plan:
-    late = isinstance(failure, TimedOutError)
-    run.degrade(DegradeReason.PLAN_TIMEOUT if late else DegradeReason.PLAN_UNAVAILABLE)
-    return Plan()
-
-
-def _skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
-    late = isinstance(failure, TimedOutError)
-    run.degrade(DegradeReason.TOOLS_TIMEOUT if late else DegradeReason.TOOLS_ERROR)
-    status: ToolCallStatus = "skipped" if late else "error"
-    return tuple(planned.ended(status, failure.message) for planned in run[PLAN].calls)
-
-
-def _extract(run: Run, failure: DependencyError) -> Generation:
-    match failure:
-        case TimedOutError():
-            reason, code = DegradeReason.MODEL_TIMEOUT, ErrorCode.DEADLINE_EXCEEDED
-        case PermanentError() if not isinstance(failure, UnusableServerError):
-            reason, code = DegradeReason.MODEL_REJECTED, ErrorCode.MODEL_REJECTED
-        case _:
-            reason, code = DegradeReason.MODEL_UNAVAILABLE, ErrorCode.MODEL_UNAVAILABLE
-    text = answer_without_model(_grounding(run))
-    if not text:
-        raise StageFailed(GENERATION.stage, code, failure.message)
-    run.degrade(reason)
-    return Generation(text, EXTRACTIVE)
+def _standing(run: Run) -> Question:
+    text = run[REWRITING].text
+    return replace(run.question, text=text) if text else run.question
 
 
 class Pipeline:

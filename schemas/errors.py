@@ -36,6 +36,10 @@ class DegradeReason(StrEnum):
     A custom graph may add others: readers must expect them.
     """
 
+    REWRITE_TIMEOUT = "rewrite_timeout"
+    """The rewriting of a follow-up was late. The search used names of the history, found without a model."""
+    REWRITE_UNAVAILABLE = "rewrite_unavailable"
+    """The rewriting of a follow-up failed. The search used names of the history, found without a model."""
     RETRIEVAL_TIMEOUT = "retrieval_timeout"
     """Retrieval was late. The answer rests on tools and history, and the model is told to say so."""
     RETRIEVAL_UNAVAILABLE = "retrieval_unavailable"

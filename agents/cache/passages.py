@@ -16,7 +16,6 @@ from agents.cache.keys import KEY_BYTES, Versions, normalised
 from agents.cache.memory import MemoryStore
 from agents.cache.patience import lifetime_s, wait_until
 from agents.components import Call, Passage, Retriever
-from agents.knowledge.retriever import last_turn
 from schemas.question import Question
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,9 +63,8 @@ class CachedRetriever:
         version = self._versions.of(question.tenant)
         if version is None:
             return await self._inner.aretrieve(question, call)
-        before = last_turn(question) if question.history else ""
         hashed = self._made_by.copy()
-        hashed.update(_encode((question.tenant, normalised(question.text), normalised(before), version)))
+        hashed.update(_encode((question.tenant, normalised(question.text), version)))
         key = hashed.digest()
         kept = self._memory.get(key)
         if kept is not None:

@@ -7,13 +7,16 @@ answer: text that was cut or filtered degrades it.
 from collections.abc import Collection
 
 from agents.citations import says_nothing
-from agents.components import Generation, Plan
+from agents.components import Generation, Plan, Rewriting
 from agents.errors import UnfitOutputError
 from agents.http.problems import TOLD_MAX
 from agents.models.reply import Reply, ReplyReading, read_reply
 from agents.models.sse import ServerEvent
 from agents.models.tool_calls import entries_in, planned_calls, without_calls
 from schemas.errors import DegradeReason
+
+REWRITTEN_MAX = 2_000
+"""Characters of a rewritten question; a longer reply is no question."""
 
 
 class Completions:
@@ -46,6 +49,14 @@ class Completions:
         degrade the answer (`Generation.degraded`); in place of a text they raise an `UnfitOutputError`.
         """
         return self.judged(read_reply(self._dependency, body, thinks_first=self._thinks_first))
+
+    def rewriting(self, body: bytes) -> Rewriting:
+        """Return a completion as a question that stands alone: one short line."""
+        generation = self.generation(body)
+        text = generation.text.strip().strip("\"'“”„«»`").strip()
+        if generation.degraded or "\n" in text or not 0 < len(text) <= REWRITTEN_MAX:
+            raise UnfitOutputError(self._dependency, "did not rewrite the question on one line")
+        return Rewriting(text, generation.usage)
 
     def stream(self) -> "StreamedGeneration":
         """Return the reader of a completion that comes in chunks."""

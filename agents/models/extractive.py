@@ -49,7 +49,9 @@ def answer_without_model(grounding: Grounding) -> str:
     question = grounding.question.text
     results = any(call.status == "ok" for call in grounding.tool_calls)
     extracted = extract_answer(
-        question, grounding.passages, supported=SUPPORTED_BESIDE_TOOLS if results else SUPPORTED
+        grounding.standing or question,
+        grounding.passages,
+        supported=SUPPORTED_BESIDE_TOOLS if results else SUPPORTED,
     )
     if not (results or extracted):
         return ""

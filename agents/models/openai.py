@@ -1,15 +1,15 @@
-"""Plans tool calls and writes answers with any server that offers OpenAI's chat completions."""
+"""Plans, rewrites follow-ups and writes answers with any server of OpenAI's chat completions."""
 
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from agents.components import Call, DeltaSink, Generation, Grounding, Plan, ToolSpec
+from agents.components import Call, DeltaSink, Generation, Grounding, Plan, Rewriting, ToolSpec
 from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, HttpResponse, HttpStream, json_body
 from agents.http.status import raise_for_status
 from agents.models.completion import Completions, StreamedGeneration
 from agents.models.parameters import Parameters
-from agents.models.prompt import SystemRole, generate_messages, plan_messages
+from agents.models.prompt import SystemRole, generate_messages, plan_messages, rewrite_messages
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
 
@@ -17,7 +17,7 @@ _STREAMED: Mapping[str, Any] = {"stream": True, "stream_options": {"include_usag
 
 
 class OpenAIModel:
-    """A Planner and a Generator.
+    """A Planner, a Rewriter and a Generator.
 
     Args:
         pool: the connections to the server; their owner closes them.
@@ -71,6 +71,16 @@ class OpenAIModel:
             if not self._parameters.learn(response, left_out, offers):
                 break
         return self._completions.plan(self._content(response), {tool.name for tool in tools})
+
+    async def arewrite(self, question: Question, call: Call) -> Rewriting:
+        """Return the question as the model makes it stand alone; a reply of another form is refused."""
+        while True:
+            left_out = self._parameters.left_out
+            messages = rewrite_messages(question, self._system_role)
+            response = await self._post(json_body(self._parameters.body(messages)), call)
+            if not self._parameters.learn(response, left_out, ()):
+                break
+        return self._completions.rewriting(self._content(response))
 
     async def agenerate(
         self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None

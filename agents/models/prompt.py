@@ -1,10 +1,10 @@
 """The messages to a model. Pure; every change of their wording needs a new PROMPT_VERSION.
 
-The plan's messages hold only our own words, the history and the question. The texts of documents and tools
-reach a model only when it has no decision left to make. They come in tagged blocks, which no text can
-close, and no text can hold a mark that a server's chat template takes for the end of a message. Texts are
-escaped, not fenced by a random mark: the same question makes the same prompt, which servers and caches
-recognise.
+The messages of plan and rewriting hold only our own words, the history and the question. The texts of
+documents and tools reach a model only when it has no decision left to make. They come in tagged blocks, which
+no text can close, and no text can hold a mark that a server's chat template takes for the end of a message.
+Texts are escaped, not fenced by a random mark: the same question makes the same prompt, which servers and
+caches recognise.
 """
 
 import html
@@ -17,7 +17,7 @@ from agents.components import Grounding
 from schemas.answer import ToolCall
 from schemas.question import Question
 
-PROMPT_VERSION = "4"
+PROMPT_VERSION = "5"
 
 HISTORY_MESSAGES = 10
 """Five questions with their answers."""
@@ -55,7 +55,14 @@ Cite only ids that were given; never cite a tool result.
 - If sources and results do not answer the question, say that you do not know.
 - Be brief. Write in the language of the question."""
 
-_TAGS = "source|tool_result|missing|question"
+_REWRITE = """\
+Rewrite the user's last question so that it can be understood and searched for without the conversation.
+- Put in the names and things that it refers to. Leave out the rest of the conversation.
+- Keep its language, and keep its meaning: do not answer it.
+- If it stands alone already, repeat it unchanged.
+Reply with the question alone, on one line."""
+
+_TAGS = "source|tool_result|missing|question|follow_up"
 # Possessive: else a text of blanks would be split between the two in every way, in quadratic time.
 _INVISIBLE = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*+"
 _OUR_TAG = rf"{_INVISIBLE}/?{_INVISIBLE}(?:{_TAGS})\b"
@@ -79,6 +86,15 @@ def plan_messages(question: Question, system_role: SystemRole = "system") -> lis
     """Return the messages of the request that decides on tools."""
     asked = {"role": "user", "content": _without_controls(question.text)}
     return _conversation(system_role, _PLAN, [*_history(question, HISTORY_TOKENS), asked])
+
+
+def rewrite_messages(question: Question, system_role: SystemRole = "system") -> list[Message]:
+    """Return the messages of the request that makes a follow-up question stand alone."""
+    turns = _history(question, HISTORY_TOKENS)
+    for turn in turns:
+        turn["content"] = neutralise(turn["content"])
+    asked = {"role": "user", "content": f"<follow_up>\n{neutralise(question.text)}\n</follow_up>"}
+    return _conversation(system_role, _REWRITE, [*turns, asked])
 
 
 def generate_messages(grounding: Grounding, system_role: SystemRole = "system") -> list[Message]:

@@ -20,6 +20,8 @@ from agents.components import (
     Plan,
     Planner,
     Retriever,
+    Rewriter,
+    Rewriting,
     ToolSpec,
 )
 from agents.errors import TimedOutError
@@ -42,6 +44,22 @@ class GuardedRetriever:
 
         def attempt(numbered: Call) -> Awaitable[Sequence[Passage]]:
             return self._inner.aretrieve(question, numbered)
+
+        return self._guard.acall(attempt, call)
+
+
+class GuardedRewriter:
+    """A `Rewriter` behind a guard."""
+
+    def __init__(self, inner: Rewriter, guard: Guard) -> None:
+        self._inner = inner
+        self._guard = guard
+
+    def arewrite(self, question: Question, call: Call) -> Coroutine[Any, Any, Rewriting]:
+        """See `Rewriter`."""
+
+        def attempt(numbered: Call) -> Awaitable[Rewriting]:
+            return self._inner.arewrite(question, numbered)
 
         return self._guard.acall(attempt, call)
 

@@ -139,7 +139,7 @@ def _resources(
 ) -> Resources:
     """The components, the settings' own in place of the defaults, each behind its guard."""
     http = _pool("http", closers, parse_allowed(settings.egress.allow), tls).client
-    planner, generator = build_model(
+    model = build_model(
         settings.model,
         environ,
         guards,
@@ -157,9 +157,10 @@ def _resources(
     defaults = Resources(
         http=http,
         retriever=cached(retriever),
-        planner=planner,
+        planner=model.planner,
         tool_executor=RegistryExecutor(registry, guards=tool_guards),
-        generator=generator,
+        generator=model.generator,
+        rewriter=model.rewriter,
         journal=journal,
     )
     return replace(defaults, **_own(settings, guards, defaults))
@@ -199,8 +200,14 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
         return graph
     limits = settings.limits
     return default_graph(
-        Components(resources.retriever, resources.planner, resources.tool_executor, resources.generator),
-        Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency),
+        Components(
+            resources.retriever,
+            resources.planner,
+            resources.tool_executor,
+            resources.generator,
+            resources.rewriter,
+        ),
+        Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency, limits.rewrite_s),
         resources.journal,
     )
 

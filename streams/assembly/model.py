@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.components import Generator, Planner
+from agents.components import Generator, Planner, Rewriter
 from agents.http.addresses import Env, HeaderError, resolved_headers
 from agents.http.pool import HttpPool, json_body
 from agents.models.extractive import ExtractiveGenerator, NoPlanner
@@ -12,7 +12,7 @@ from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.models.openai import OpenAIModel
 from agents.models.parameters import OURS
 from agents.models.prompt import SystemRole
-from agents.resilience.guarded import GuardedGenerator, GuardedPlanner
+from agents.resilience.guarded import GuardedGenerator, GuardedPlanner, GuardedRewriter
 from streams.assembly.guards import Guards
 from streams.settings.errors import SettingsError
 from streams.settings.model import Model
@@ -76,26 +76,42 @@ def model_servers(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """The components that call the model, behind its guard; without a `rewriter`, rules rewrite questions."""
+
+    planner: Planner
+    generator: Generator
+    rewriter: Rewriter | None = None
+
+
 def build_model(
     settings: Model, environ: Mapping[str, str], guards: Guards, open_pool: Callable[[str, str], HttpPool]
-) -> tuple[Planner, Generator]:
-    """Build planner and generator. Without a model, the planner plans nothing and the generator extracts.
+) -> ModelParts:
+    """Build the model's components. Without a model, no tool is planned and the answer is extracted.
 
     Raises:
         SettingsError: a header or a parameter in the settings will not do.
     """
     if not settings.base_url:
-        return NoPlanner(), ExtractiveGenerator()
+        return ModelParts(NoPlanner(), ExtractiveGenerator())
 
-    def guarded(dependency: str, model: OpenAIModel) -> tuple[GuardedPlanner, GuardedGenerator]:
+    def guarded(dependency: str, model: OpenAIModel) -> ModelParts:
         guard = guards.model(dependency, settings.max_concurrency)
-        return GuardedPlanner(model, guard), GuardedGenerator(model, guard)
+        return ModelParts(
+            GuardedPlanner(model, guard), GuardedGenerator(model, guard), GuardedRewriter(model, guard)
+        )
 
     first, *others = (guarded(*server) for server in model_servers(settings, environ, open_pool))
     if not others:
         return first
-    (planner, generator), (second_planner, second_generator) = first, others[0]
-    return FallbackPlanner(planner, second_planner), FallbackGenerator(generator, second_generator)
+    second = others[0]
+    # Where the first model does not rewrite, rules do: they cost nothing.
+    return ModelParts(
+        FallbackPlanner(first.planner, second.planner),
+        FallbackGenerator(first.generator, second.generator),
+        first.rewriter,
+    )
 
 
 @dataclass(frozen=True, slots=True)

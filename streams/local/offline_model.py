@@ -15,10 +15,11 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
+from agents.language.follow_ups import standing_alone
 from agents.models.extractive import answer_plainly
 from agents.models.prompt import estimate_tokens
 from streams.local.planning import match_tools
-from streams.local.prompt_reader import last_message, read_prompt
+from streams.local.prompt_reader import last_message, read_follow_up, read_prompt
 from streams.settings.errors import OperatorError
 
 MODEL = "kotae-offline-extractive"
@@ -99,6 +100,9 @@ def _problem(asked: Any) -> str:
 
 def _reply(asked: dict[str, Any]) -> dict[str, Any]:
     """Return the message that answers a request. Pure."""
+    follow_up = read_follow_up(asked["messages"])
+    if follow_up is not None:
+        return {"role": "assistant", "content": standing_alone(follow_up)}
     offers = [offer for offer in asked.get("tools") or () if isinstance(offer, dict)]
     if not offers or asked.get("tool_choice") == "none":
         return {"role": "assistant", "content": answer_plainly(read_prompt(asked["messages"]))}

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from agents.components import Grounding, Passage
+from agents.language.follow_ups import standing_alone
 from agents.models.prompt import restore
 from schemas.answer import ToolCall
-from schemas.question import Question
+from schemas.question import Question, Turn
 
 _SOURCE = re.compile(r'<source id="(\d+)"(?: title="([^"]*)")?>\n(.*?)\n</source>', re.DOTALL)
 _RESULT = re.compile(
@@ -18,6 +19,7 @@ _RESULT = re.compile(
 )
 _MISSING = re.compile(r"<missing>(.*?)</missing>")
 _QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
+_FOLLOW_UP = re.compile(r"<follow_up>\n(.*)\n</follow_up>\Z", re.DOTALL)
 
 
 def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
@@ -25,8 +27,10 @@ def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
     content = last_message(messages)
     asked = _QUESTION.search(content)
     text = restore(asked[1]) if asked else content
+    question = Question(id="prompt", text=text, history=_history(messages))
     return Grounding(
-        question=Question(id="prompt", text=text),
+        question=question,
+        standing=standing_alone(question),
         passages=[
             Passage(
                 chunk_id=number,
@@ -40,6 +44,23 @@ def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
         ],
         tool_calls=[_tool_call(*found) for found in _RESULT.findall(content)],
         missing=_MISSING.findall(content),
+    )
+
+
+def read_follow_up(messages: Sequence[dict[str, Any]]) -> Question | None:
+    """Return the question that is to stand alone, with its history; None: the prompt asks something else."""
+    asked = _FOLLOW_UP.search(last_message(messages))
+    if asked is None:
+        return None
+    return Question(id="prompt", text=restore(asked[1]), history=_history(messages))
+
+
+def _history(messages: Sequence[dict[str, Any]]) -> tuple[Turn, ...]:
+    """Return the turns before the last message, without instructions."""
+    return tuple(
+        Turn(role=message["role"], content=restore(last_message([message])))
+        for message in messages[:-1]
+        if message.get("role") in {"user", "assistant"}
     )
 
 

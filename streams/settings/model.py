@@ -100,6 +100,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deadline_s: Seconds = 30.0
     """The most time for one question, from the start of work on it. A question's own deadline may shorten
     it."""
+    rewrite_s: Seconds = 2.0
+    """Time for the model to make a follow-up question stand alone; after it rules do so."""
     retrieve_s: Seconds = 3.0
     """Time to find passages; after it the question is answered without them."""
     plan_s: Seconds = 4.0

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from agents.http.pool import HttpPool
+from agents.models.prompt import rewrite_messages
 from agents.models.sse import EventDecoder
+from schemas.question import Question, Turn
 from streams.local.offline_model import MODEL
 from tests.support.system import ROOT, Program, environment, free_port
 
@@ -101,3 +103,11 @@ def test_a_taken_port_is_reported_in_one_line_with_its_remedy() -> None:
     assert len(ended.stderr.strip().splitlines()) == 1
     assert str(port) in ended.stderr
     assert "--port" in ended.stderr
+
+
+async def test_a_follow_up_is_rewritten_into_a_question_that_stands_alone(client: httpx.AsyncClient) -> None:
+    said = (Turn("user", "How long is the warranty of the Lumo K10?"), Turn("assistant", "Two years."))
+    asked = Question(id="q", text="How heavy is it?", history=said)
+    body = {"model": "any", "messages": rewrite_messages(asked)}
+    reply = (await client.post("/v1/chat/completions", json=body)).json()
+    assert reply["choices"][0]["message"]["content"] == "How heavy is it? (Lumo K10)"

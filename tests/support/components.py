@@ -12,6 +12,7 @@ from agents.components import (
     Passage,
     Plan,
     PlannedCall,
+    Rewriting,
     ToolSpec,
 )
 from schemas.answer import Source, ToolCall, Usage
@@ -57,10 +58,21 @@ class Behaviour:
 @dataclass
 class FakeRetriever(Behaviour):
     passages: Sequence[Passage] = (PASSAGE,)
+    asked: list[Question] = field(default_factory=list)
 
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
+        self.asked.append(question)
         await self.act(call)
         return self.passages
+
+
+@dataclass
+class FakeRewriter(Behaviour):
+    text: str = "How heavy is the lamp?"
+
+    async def arewrite(self, question: Question, call: Call) -> Rewriting:
+        await self.act(call)
+        return Rewriting(self.text, Usage(3, 2))
 
 
 @dataclass

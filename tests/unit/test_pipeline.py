@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
+from msgspec.structs import replace as struct_replace
 
 from agents.components import Plan, PlannedCall
 from agents.errors import PermanentError, ThrottledError, TransientError, UnusableServerError
@@ -12,7 +13,7 @@ from agents.journal import NoJournal, Recorded
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
 from schemas.answer import Source, ToolCall
 from schemas.errors import ErrorCode
-from schemas.question import Question
+from schemas.question import Question, Turn
 from tests.support.components import (
     PASSAGE,
     SOURCE,
@@ -20,6 +21,7 @@ from tests.support.components import (
     FakeGenerator,
     FakePlanner,
     FakeRetriever,
+    FakeRewriter,
     FakeToolExecutor,
     RecordingObserver,
     tool_spec,
@@ -38,6 +40,7 @@ class Parts:
     planner: FakePlanner = field(default_factory=FakePlanner)
     tools: FakeToolExecutor = field(default_factory=FakeToolExecutor)
     generator: FakeGenerator = field(default_factory=FakeGenerator)
+    rewriter: FakeRewriter | None = None
     budgets: Budgets = field(default_factory=Budgets)
     observer: RecordingObserver = field(default_factory=RecordingObserver)
     question: Question = field(default_factory=lambda: Question(id="q/1", text="How long is the warranty?"))
@@ -52,7 +55,7 @@ class Parts:
 
     async def answer(self) -> Answered:
         loop = asyncio.get_running_loop()
-        components = Components(self.retriever, self.planner, self.tools, self.generator)
+        components = Components(self.retriever, self.planner, self.tools, self.generator, self.rewriter)
         pipeline = Pipeline(default_graph(components, self.budgets), self.observer)
         started = loop.time()
         asked = Asked(self.question, SOURCE, started + self.deadline_s, queue_ms=12.0)
@@ -253,3 +256,68 @@ async def test_a_plan_that_was_recorded_is_followed_where_there_would_be_no_time
     answer = (await ask(Question(id="again", text="Book it."), 1.5)).answer
     assert [(call.status, call.result, call.reused) for call in answer.tool_calls] == [("ok", "booked", True)]
     assert answer.status == "answered"
+
+
+FOLLOW_UP = Question(
+    id="q/2",
+    text="How heavy is it?",
+    history=(Turn("user", "How long is the warranty of the Lumo K10?"), Turn("assistant", "Two years.")),
+)
+
+
+def rewritten(answered: Answered) -> tuple[str, str]:
+    return next((trace.status, trace.detail) for trace in answered.stages if trace.stage == "rewrite")
+
+
+async def test_a_follow_up_is_searched_for_as_the_model_rewrites_it() -> None:
+    parts = Parts(question=FOLLOW_UP, rewriter=FakeRewriter())
+    answered = await parts.answer()
+    (searched,) = parts.retriever.asked
+    (grounding,) = parts.generator.groundings
+    assert (searched.text, searched.history) == ("How heavy is the lamp?", FOLLOW_UP.history)
+    assert (grounding.question, grounding.standing) == (FOLLOW_UP, "How heavy is the lamp?")
+    assert rewritten(answered) == ("ok", "How heavy is the lamp?")
+    assert (answered.answer.status, answered.answer.usage.prompt_tokens) == ("answered", 13)
+
+
+async def test_rules_rewrite_a_follow_up_where_there_is_no_model() -> None:
+    parts = Parts(question=FOLLOW_UP)
+    answered = await parts.answer()
+    assert parts.retriever.asked[0].text == "How heavy is it? (Lumo K10)"
+    assert rewritten(answered) == ("ok", "How heavy is it? (Lumo K10)")
+    assert answered.answer.status == "answered"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (FakeRewriter(delay_s=60), "rewrite_timeout"),
+        (FakeRewriter(error=TransientError("model", "away")), "rewrite_unavailable"),
+    ],
+)
+async def test_rules_rewrite_a_follow_up_where_the_model_is_late_or_fails(
+    behaviour: FakeRewriter, reason: str
+) -> None:
+    parts = Parts(question=FOLLOW_UP, rewriter=replace(behaviour))
+    answered = await parts.answer()
+    assert parts.retriever.asked[0].text == "How heavy is it? (Lumo K10)"
+    assert (answered.answer.status, answered.answer.degraded) == ("degraded", (reason,))
+    assert parts.elapsed_s <= parts.budgets.rewrite_s + 0.1
+
+
+async def test_a_question_that_stands_alone_costs_no_rewriting() -> None:
+    rewriter = FakeRewriter()
+    plain = Parts(rewriter=rewriter)
+    alone = struct_replace(FOLLOW_UP, text="How many people work in the Oslo office?")
+    beside_history = Parts(question=alone, rewriter=rewriter)
+    assert rewritten(await plain.answer()) == ("skipped", "")
+    assert rewritten(await beside_history.answer()) == ("skipped", "")
+    assert rewriter.calls == []
+    assert beside_history.retriever.asked == [alone]
+
+
+async def test_the_plan_does_not_wait_for_the_rewriting() -> None:
+    parts = Parts(question=FOLLOW_UP, rewriter=FakeRewriter(delay_s=1.0)).with_tools("clock")
+    parts.planner.delay_s = 1.0
+    await parts.answer()
+    assert parts.elapsed_s == pytest.approx(1.0)

@@ -267,3 +267,15 @@ def test_a_tool_call_written_as_an_answer_is_no_answer() -> None:
     generation = parse_generation(body)
     assert generation.text.strip() == "It is noon [1]."
     assert generation.degraded == ("tool_calls_refused",)
+
+
+@pytest.mark.parametrize("text", ["How heavy is it?\nIt weighs 2 kg.", "x" * 3_000])
+def test_a_rewriting_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(BadOutputError, match="did not rewrite"):
+        Completions("model", "asked").rewriting(orjson.dumps({"choices": [{"message": {"content": text}}]}))
+
+
+def test_a_rewriting_is_one_line_without_its_quotation_marks() -> None:
+    body = {"choices": [{"message": {"content": ' "How heavy is the Lumo K10?"\n'}}]}
+    rewriting = Completions("model", "asked").rewriting(orjson.dumps(body))
+    assert rewriting.text == "How heavy is the Lumo K10?"
