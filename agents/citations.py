@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from agents.components import Passage
-from agents.language.sentences import sentence_spans, terms
+from agents.language.sentences import sentence_spans
+from agents.language.terms import all_terms, terms
 from schemas.answer import Citation
 
 _NUMBERS = r"\s*\d{1,4}(?:\s*[,，、;；]\s*\d{1,4})*\s*"
@@ -92,7 +93,7 @@ def _cited_statements(text: str) -> list[tuple[str, list[int]]]:
 
 def _sentences(text: str) -> list[tuple[str, list[str]]]:
     """Each sentence with its terms."""
-    return [(text[start:end], terms(text[start:end])) for start, end in sentence_spans(text)]
+    return [(text[start:end], all_terms(text[start:end])) for start, end in sentence_spans(text)]
 
 
 def _best_quote(asked: set[str], sentences: list[tuple[str, list[str]]]) -> tuple[str, float]:

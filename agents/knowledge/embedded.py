@@ -28,7 +28,7 @@ from schemas.document import Document
 
 log = logging.getLogger(__name__)
 
-SCHEME = 1
+SCHEME = 2
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
 REPLACED_PER_FLUSH = 4_000

@@ -14,12 +14,14 @@ ahead changes with that length.
 import re
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
 from agents.knowledge.chunking import estimate_tokens
-from agents.language.composition import composed
+from agents.language.folding import folded_with_bare
+from agents.language.numbers import NUMBER, readings
 
 QUERY_TOKENS = 128
 """Tokens of a question that are searched for: of a longer question its beginning and its end, in halves.
@@ -37,7 +39,10 @@ up to 0.04 in recall@5 on the sites above, mostly in favour of the shorter lengt
 SINGLE_WEIGHT = 0.25
 """The weight of a single character in a question; a pair or a word weighs 1."""
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+POSSIBLE_WEIGHT = 0.5
+"""The weight of a term that a word or number only may be meant by, in a text as in a question."""
+
+_NUMBER = re.compile(rf"{NUMBER}(?P<unit>[^\W\d_]{{0,4}}(?![^\W_]))?")
 _RUN = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]+"
 )
@@ -51,30 +56,43 @@ class SparseEncoder:
 
     def document(self, title: str, text: str) -> SparseVector:
         """Return the vector of a chunk with its document's title; frequent terms weigh more."""
-        rest, counts = _own_terms(_normalized(f"{title}\n{text}" if title else text))
-        words = self._words.embed_document(rest)
-        if not counts:
+        read, bare = folded_with_bare(f"{title}\n{text}" if title else text)
+        own = _own_terms(read)
+        words = self._words.embed_document(own.rest)
+        possible = self._possible(own, bare)
+        if not (own.counts or possible):
             return words
         indices, values = words.indices, words.values
         weights = dict(zip(indices, values, strict=True))
-        pairs = sum(times for term, times in counts.items() if _is_pair(term))
+        pairs = sum(times for term, times in own.counts.items() if _is_pair(term))
         length = len(indices) / AVERAGE_WORDS + pairs / AVERAGE_PAIRS
         damping = K * (1 - B + B * length)
-        for term, times in counts.items():
+        for term, times in own.counts.items():
             weights[_index(term)] = times * (K + 1) / (times + damping)
+        for index in possible:
+            weights.setdefault(index, POSSIBLE_WEIGHT * (K + 1) / (1 + damping))
         return SparseVector(list(weights), list(weights.values()))
 
     def query(self, text: str) -> SparseVector:
         """Return the vector of a question, each term once. Takes at most about 1 ms, for any length."""
-        # Shortened again: normalisation turns one character into up to 18.
-        rest, counts = _own_terms(shorten(_normalized(shorten(text))))
-        words = self._words.embed_query(rest)
-        if not counts:
+        read, bare = folded_with_bare(shorten(text))
+        # Shortened again: folding turns one character into up to 18.
+        own = _own_terms(shorten(read))
+        words = self._words.embed_query(own.rest)
+        possible = self._possible(own, bare)
+        if not (own.counts or possible):
             return words
         weights = dict.fromkeys(words.indices, 1.0)
-        for term in counts:
+        for term in own.counts:
             weights[_index(term)] = SINGLE_WEIGHT if _is_single(term) else 1.0
+        for index in possible:
+            weights.setdefault(index, POSSIBLE_WEIGHT)
         return SparseVector(list(weights), list(weights.values()))
+
+    def _possible(self, own: "_Own", bare: list[str]) -> list[int]:
+        """Return the indices of words without their marks, and of the other readings of numbers."""
+        indices = [_index(term) for term in own.possible]
+        return indices + self._words.embed_query(" ".join(bare)).indices if bare else indices
 
 
 def shorten(text: str, tokens: int = QUERY_TOKENS) -> str:
@@ -94,27 +112,50 @@ def _fitting(text: str, tokens: int) -> str:
     return cut if cut.isspace() or " " not in cut else cut[: cut.rindex(" ")]
 
 
-def _normalized(text: str) -> str:
-    """Replace compatibility forms: half-width Kana become Kana, full-width digits become digits."""
-    return composed("NFKC", text)
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A text's terms that are not the model's: counts of those that it has, others that it may have."""
+
+    rest: str
+    """The text for the model."""
+    counts: Counter[str]
+    possible: list[str]
 
 
-def _own_terms(text: str) -> tuple[str, Counter[str]]:
-    """Return the text without East Asian runs, and counts of numbers and the runs' characters and pairs."""
+def _own_terms(text: str) -> _Own:
+    """Take numbers, and the characters and pairs of East Asian runs, out of a folded text."""
     counts: Counter[str] = Counter()
-    for number in _NUMBER.findall(text):
-        counts[number.replace(",", "").replace(".", "")] += 1
+    possible: list[str] = []
+
+    def take(number: re.Match[str]) -> str:
+        unit = number["unit"]
+        written = number[0].removesuffix(unit or "")
+        certain, others = readings(written)
+        for term in certain:
+            counts[term] += 1
+        possible.extend(others)
+        # `5kg` is read as `5 kg`, but `5g` and `mp3` are words of their own.
+        plain = written.isdigit()
+        if plain and (unit is None or len(unit) == 1 or _after_letter(number)):
+            return number[0]
+        return f" {unit or ''}"
+
+    rest = _NUMBER.sub(take, text)
     if text.isascii():
-        return text, counts
-    runs = _RUN.findall(text)
+        return _Own(rest, counts, possible)
+    runs = _RUN.findall(rest)
     for run in runs:
         counts.update(run)
         counts.update(map(str.__add__, run, run[1:]))
-    return (_RUN.sub(" ", text) if runs else text), counts
+    return _Own(_RUN.sub(" ", rest) if runs else rest, counts, possible)
+
+
+def _after_letter(found: re.Match[str]) -> bool:
+    return found.start() > 0 and found.string[found.start() - 1].isalpha()
 
 
 def _is_pair(term: str) -> bool:
-    return len(term) == 2 and not term.isdigit()
+    return len(term) == 2 and term.isalpha()
 
 
 def _is_single(term: str) -> bool:

@@ -8,7 +8,7 @@ that were spoken of, so these are added to it.
 import re
 from collections.abc import Sequence
 
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from schemas.question import Question, Turn
 
 SAID_MAX = 600

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from agents.components import Passage
-from agents.language.sentences import sentence_spans, terms
+from agents.language.folding import folded
+from agents.language.sentences import sentence_spans
+from agents.language.terms import all_terms, terms
 
 PASSAGES_READ = 5
 STEM = 5
@@ -118,7 +120,7 @@ def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]
 
 def asked_terms(question: str) -> dict[str, float]:
     """Return the terms that an answer to the question would mention, with their weights."""
-    weights = {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", question))}
+    weights = {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", folded(question)))}
     # The shortest words say the least, but acronyms are short and say much.
     for term in terms(" ".join(_ACRONYM.findall(question))):
         weights[term_key(term)] = max(weights.get(term_key(term), 0.0), ACRONYM)
@@ -144,7 +146,7 @@ def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
 
 def term_keys(text: str) -> set[str]:
     """Return the keys of a text's terms, and each character of scripts without spaces."""
-    found = set(map(term_key, terms(text)))
+    found = set(map(term_key, all_terms(text)))
     # A single character in a question must match inside the pairs of a text.
     return found.union(character for key in found if _UNSPACED.match(key) for character in key)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from streams.local.spotting import (
     find_expressions,
     find_names,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from agents.models.evidence import asked_terms, term_key, term_keys, term_weight
 from streams.local.actions import asks_for, changes_of
 from streams.local.filling import Certainty, Value, find_values

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from agents.models.evidence import ASKING, term_key
 from streams.local.zones import known_places
 

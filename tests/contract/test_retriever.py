@@ -14,7 +14,7 @@ import pytest
 from agents.components import Call, Passage, Retriever
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from schemas.document import Document
 from schemas.question import Question, Turn
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.components import Passage
 from agents.errors import TransientError
-from agents.language.sentences import terms
+from agents.language.terms import terms
 from schemas.document import Document
 from streams.assembly.stores import VectorStore
 

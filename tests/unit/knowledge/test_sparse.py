@@ -33,6 +33,24 @@ def document(text: str, title: str = "") -> dict[int, float]:
         ("маяка", "Смотритель маяка."),
         ("7", "Release 7 is out"),
         ("MP3", "an mp3 file"),
+        ("35 A", "rated 35 A"),
+        ("35", "a fuse of 35 A"),
+        ("3,5", "weighs 3.5 tonnes"),
+        ("2.3.1", "since v2.3.1"),
+        ("python 3.11", "Python3.11 is required"),
+        ("5 kg", "holds 5kg"),
+        ("10GB", "10 GB a month"),
+        ("89", "only €89."),
+        ("12500", "12\u202f500 habitants"),
+        ("31.12.2026", "until 2026-12-31"),
+        ("Kuendigungsfrist", "Die Kündigungsfrist"),
+        ("STRASSENFEST", "ein Straßenfest"),
+        ("malfunctions", "covers mal\u00adfunc\u00adtions"),
+        ("guarantee", "the guaran-\ntee covers"),
+        ("الضمان", "مدة الضّمان سنة"),
+        ("保證期", "保证期为两年"),
+        ("٤٠", "40 litres"),
+        ("ΑΘΗΝΑΣ", "της Αθήνας"),
     ],
 )
 def test_terms_of_a_question_match_terms_of_a_text(asked: str, written: str) -> None:
@@ -41,7 +59,20 @@ def test_terms_of_a_question_match_terms_of_a_text(asked: str, written: str) -> 
     assert wanted <= set(document(written))
 
 
-@pytest.mark.parametrize(("one", "other"), [("12", "13"), ("上海", "海上"), ("cat", "dog")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("12", "13"),
+        ("上海", "海上"),
+        ("cat", "dog"),
+        ("3.5", "35"),
+        ("1.12", "11.2"),
+        ("3.11", "311"),
+        ("1.10", "1.1"),
+        ("2.3.1", "23.1"),
+        ("0.25", "25"),
+    ],
+)
 def test_different_words_have_different_terms(one: str, other: str) -> None:
     assert {i for i, w in query(one).items() if w == 1.0}.isdisjoint(
         i for i, w in query(other).items() if w == 1.0
@@ -72,7 +103,25 @@ def test_a_term_weighs_more_if_repeated_and_in_a_shorter_text() -> None:
 @given(st.text(max_size=3_000))
 def test_any_text_has_a_vector(text: str) -> None:
     assert all(weight > 0 for weight in document(text).values())
-    assert set(query(text).values()) <= {1.0, 0.25}
+    assert set(query(text).values()) <= {1.0, 0.5, 0.25}
+
+
+@pytest.mark.parametrize(
+    ("asked", "best", "second"),
+    [
+        ("Kündigung", "Kündigung", "Kundigung"),
+        ("Zürich", "Zuerich", "Zurich"),
+        ("Kundigung", "Kundigung", "Kündigung"),
+        ("12500", "12500", "12 500"),
+    ],
+)
+def test_a_word_without_its_marks_is_found_but_counts_less(asked: str, best: str, second: str) -> None:
+    question = query(asked)
+    scores = [
+        sum(weight * document(text).get(index, 0.0) for index, weight in question.items())
+        for text in (best, second, "other")
+    ]
+    assert scores[0] > scores[1] > scores[2] == 0
 
 
 @given(st.text(alphabet=st.sampled_from("a bc.字漢\u3000\n"), max_size=6_000))

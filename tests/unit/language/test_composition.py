@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agents.cache.keys import normalised
 from agents.language.composition import composed
-from agents.language.sentences import terms
+from agents.language.terms import terms
 
 MARKS = "\u0301\u0316"
 
@@ -32,4 +32,4 @@ def test_a_pile_of_marks_is_left_as_it_is(before: int) -> None:
     text = "x" * before + "a" + MARKS * 100
     assert unicodedata.normalize("NFC", text) != text
     assert composed("NFC", text) == normalised(text) == text
-    assert terms(text) == ["x" * before + "a" + MARKS * 100]
+    assert terms(text) == ["x" * before + "a"]
