@@ -171,6 +171,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         repeats=parts.repeats,
     )
     first_answers = FirstAnswers(open_reader=open_reader, questions=topics.questions, answers=topics.answers)
+    repeating = Repeating(parts.repeats, first_answers)
     answering = Answering(
         pipeline=pipeline,
         outcomes=parts.outcomes,
@@ -179,7 +180,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         hook=hook,
         deadline_s=settings.limits.deadline_s,
         journal=parts.journal,
-        repeating=Repeating(parts.repeats, first_answers),
+        repeating=repeating,
     )
     consumer = ConsumerLoop(
         topic=topics.questions,
@@ -195,7 +196,7 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
         publisher=parts.publisher,
         copies=parts.copies,
         journal=parts.journal,
-        first_answers=first_answers,
+        repeating=repeating,
     )
 
 

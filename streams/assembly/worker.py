@@ -63,6 +63,8 @@ def build_worker(
     metrics.watch(catalogue.INCOMPLETE, lambda: engine.consumer.incomplete)
     metrics.watch(catalogue.OLDEST_AGE, lambda: engine.consumer.oldest_age_s)
     metrics.watch(catalogue.PAUSED, lambda: engine.consumer.paused)
+    metrics.watch(catalogue.REPEATS, lambda: engine.repeating.served)
+    metrics.watch(catalogue.REPEAT_RESULTS, lambda: engine.repeating.kept)
     metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
     feed = KnowledgeFeed(
         settings.kafka,

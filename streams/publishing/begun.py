@@ -12,9 +12,10 @@ from typing import TypeVar
 from agents.components import Plan, PlannedCall
 from agents.journal import Recorded
 from schemas.answer import Source, ToolCall, Usage
+from schemas.codec import encode
 from schemas.fingerprint import Fingerprint, fingerprint, identity_of, short_of
 from schemas.headers import parse_digest
-from schemas.journal import JournalEntry
+from schemas.journal import EntryKind, JournalEntry
 from schemas.question import Question
 
 log = logging.getLogger(__name__)
@@ -23,54 +24,65 @@ K = TypeVar("K")
 V = TypeVar("V")
 _Key = tuple[Source, str]
 
+FAILED_BYTES = 32 * 1_048_576
+"""Bytes that the entries of failed runs may have in the journal; in memory they take some more."""
+_TOO_MANY = (
+    "the journal's entries of failed questions are too many or too large to keep all: if one of the oldest "
+    "is sent again, its tools start anew"
+)
+
 
 @dataclass(slots=True)
 class _Found:
-    """The entries of one question. The first of a kind counts, because the tool was called after it."""
+    """The entries of one question by kind and call, each with its size. The first of a kind counts, because
+    the tool was called after it.
 
-    plan: Plan | None = None
-    intents: dict[str, PlannedCall] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
-    results: dict[str, ToolCall] = field(default_factory=dict)
+    `size`: their bytes in the journal.
+    """
+
+    entries: dict[tuple[EntryKind, str], tuple[JournalEntry, int]] = field(default_factory=dict)
     short: bytes | None = None
+    size: int = 0
 
     def take(self, entry: JournalEntry) -> None:
-        if digest := parse_digest(entry.digest.encode()):
-            identity = identity_of(entry.tenant, entry.conversation_id, entry.question_id)
-            self.short = short_of(identity, digest)
-        if entry.kind == "plan":
-            self.plan = self.plan or _plan(entry)
-        elif not entry.call_id:
+        self.short = _short(entry) or self.short
+        if entry.kind != "plan" and not entry.call_id:
             log.warning(
                 "a journal entry of question %s is passed over: it names no tool call", entry.question_id
             )
-        elif entry.kind == "intent":
-            self.intents.setdefault(entry.call_id, PlannedCall(entry.call_id, entry.name, entry.arguments))
-            self.keys.setdefault(entry.call_id, entry.idempotency_key)
-        elif entry.status is not None:
-            self.results.setdefault(entry.call_id, _result(entry))
+        elif (entry.kind != "result" or entry.status is not None) and _kind(entry) not in self.entries:
+            size = len(encode(entry))
+            self.entries[_kind(entry)] = entry, size
+            self.size += size
 
     def before(self, later: "_Found | None") -> "_Found":
         """Return these entries and those of a later run."""
         if later is None:
             return self
-        return _Found(
-            self.plan or later.plan,
-            later.intents | self.intents,
-            later.keys | self.keys,
-            later.results | self.results,
-            self.short or later.short,
-        )
+        entries = self.entries | {
+            kind: found for kind, found in later.entries.items() if kind not in self.entries
+        }
+        return _Found(entries, self.short or later.short, sum(size for _, size in entries.values()))
 
     def recorded(self) -> Recorded | None:
-        plan = self.plan
+        intents: dict[str, JournalEntry] = {}
+        results: dict[str, JournalEntry] = {}
+        plan = None
+        for (kind, call_id), (entry, _) in self.entries.items():
+            if kind == "plan":
+                plan = _plan(entry)
+            else:
+                (intents if kind == "intent" else results)[call_id] = entry
         if plan is None:
             # Its record was broken or is gone. The other entries still say which calls were started.
-            done = [PlannedCall(call.id, call.name, call.arguments) for call in self.results.values()]
-            plan = Plan(tuple({call.id: call for call in [*self.intents.values(), *done]}.values()))
+            calls = {entry.call_id: entry for entry in [*intents.values(), *results.values()]}
+            plan = Plan(
+                tuple(PlannedCall(name, entry.name, entry.arguments) for name, entry in calls.items())
+            )
             if not plan.calls:
                 return None
-        return Recorded(plan, self.keys, self.results)
+        keys = {name: entry.idempotency_key for name, entry in intents.items()}
+        return Recorded(plan, keys, {name: _result(entry) for name, entry in results.items()})
 
 
 class Begun:
@@ -79,13 +91,19 @@ class Begun:
     Args:
         window_s: how long the entries of a failed outcome are kept; 0: they are not.
         most: the most failed outcomes whose entries are kept.
+        most_bytes: the most bytes that these may have in the journal.
         clock: seconds that only grow.
     """
 
-    def __init__(self, *, window_s: float, most: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, window_s: float, most: int, clock: Callable[[], float], most_bytes: int = FAILED_BYTES
+    ) -> None:
         self._window_s = window_s
         self._most = most
+        self._most_bytes = most_bytes
         self._clock = clock
+        self._failed_count = 0
+        self._failed_bytes = 0
         self._cut_off: dict[int, dict[_Key, _Found]] = {}
         """Of runs that left no outcome, by partition, record and question's id."""
         self._running: dict[int, dict[_Key, _Found]] = {}
@@ -97,6 +115,16 @@ class Begun:
     def held(self) -> int:
         """How many questions of runs that were cut off have entries here."""
         return sum(len(found) for found in self._cut_off.values())
+
+    @property
+    def failed(self) -> int:
+        """How many failed outcomes have entries here."""
+        return self._failed_count
+
+    @property
+    def failed_bytes(self) -> int:
+        """The bytes of these in the journal."""
+        return self._failed_bytes
 
     def recorded(self, question: Question, source: Source) -> Recorded | None:
         """Return the entries of earlier runs; None if there are none."""
@@ -112,19 +140,18 @@ class Begun:
     def load(
         self, partition: int, entries: Iterable[JournalEntry], failed: Collection[int] = frozenset()
     ) -> None:
-        """Keep these entries of a partition, in the journal's order, and forget its earlier ones.
+        """Keep entries of a partition beside those that are here. They come in the journal's order.
 
         `failed`: the offsets of the questions among them that failed.
         """
-        found: dict[_Key, _Found] = {}
         for entry in entries:
-            found.setdefault((entry.source, entry.question_id), _Found()).take(entry)
-        self.drop(partition)
-        for key, one in found.items():
-            if key[0].offset in failed:
-                self._keep_failed(partition, one.short, one)
+            if entry.source.offset not in failed:
+                cut_off = self._cut_off.setdefault(partition, {})
+                cut_off.setdefault((entry.source, entry.question_id), _Found()).take(entry)
             else:
-                self._cut_off.setdefault(partition, {})[key] = one
+                one = _Found()
+                one.take(entry)
+                self._keep_failed(partition, one.short, one)
 
     def note(self, entry: JournalEntry) -> None:
         """Note a plan, an intent or a result of this worker's runs."""
@@ -145,22 +172,57 @@ class Begun:
             if begun is not None:
                 self._keep_failed(partition, short, begun)
         elif short is not None:
-            _pop(self._failed, partition, short)
+            self._forget_failed(partition, short)
 
     def drop(self, partition: int) -> None:
         """Forget a partition's entries: it is another worker's now."""
-        for held in (self._cut_off, self._running, self._failed):
-            held.pop(partition, None)
+        self._cut_off.pop(partition, None)
+        self._running.pop(partition, None)
+        for short in list(self._failed.get(partition, ())):
+            self._forget_failed(partition, short)
 
     def _keep_failed(self, partition: int, short: bytes | None, begun: _Found) -> None:
         if short is None or self._window_s <= 0:
             return
-        failed = self._failed.setdefault(partition, {})
-        earlier = failed.pop(short, None)
+        earlier = self._forget_failed(partition, short)
         now = self._clock()
-        failed[short] = (now, begun if earlier is None else earlier[1].before(begun))
-        while next(iter(failed.values()))[0] + self._window_s < now or len(failed) > self._most:
-            del failed[next(iter(failed))]
+        kept = begun if earlier is None else earlier.before(begun)
+        self._failed.setdefault(partition, {})[short] = now, kept
+        self._failed_count += 1
+        self._failed_bytes += kept.size
+        while self._failed_count:
+            oldest = min(self._failed, key=self._oldest_s)
+            if self._oldest_s(oldest) + self._window_s >= now:
+                if not self._too_many():
+                    break
+                log.warning(_TOO_MANY)
+            self._forget_failed(oldest, next(iter(self._failed[oldest])))
+
+    def _too_many(self) -> bool:
+        return self._failed_count > self._most or self._failed_bytes > self._most_bytes
+
+    def _oldest_s(self, partition: int) -> float:
+        return next(iter(self._failed[partition].values()))[0]
+
+    def _forget_failed(self, partition: int, short: bytes) -> _Found | None:
+        kept = _pop(self._failed, partition, short)
+        if kept is None:
+            return None
+        self._failed_count -= 1
+        self._failed_bytes -= kept[1].size
+        return kept[1]
+
+
+def _kind(entry: JournalEntry) -> tuple[EntryKind, str]:
+    return entry.kind, "" if entry.kind == "plan" else entry.call_id
+
+
+def _short(entry: JournalEntry) -> bytes | None:
+    """Return its question's short fingerprint; None if it does not tell which question it is of."""
+    digest = parse_digest(entry.digest.encode())
+    if not digest:
+        return None
+    return short_of(identity_of(entry.tenant, entry.conversation_id, entry.question_id), digest)
 
 
 def _plan(entry: JournalEntry) -> Plan:

@@ -65,6 +65,10 @@ class KafkaJournal:
         """How many questions of runs that were cut off have entries here."""
         return self._begun.held
 
+    def state(self) -> dict[str, Any]:
+        """Return the fields of `/state` about failed runs."""
+        return {"failed_runs": self._begun.failed, "failed_runs_bytes": self._begun.failed_bytes}
+
     async def aplan(self, question: Question, source: Source, plan: Plan) -> None:
         """Record the plan."""
         calls = tuple(
@@ -130,9 +134,9 @@ class KafkaJournal:
             failed: the offsets of questions that failed and may be repeated.
             failed_since_ms: when the first of them failed, or earlier, by the broker's clock.
         """
-        self.drop(partition)
         backoff = Backoff()
         while True:
+            self.drop(partition)
             try:
                 since_ms = await aasked_ms(self._kafka, partition, oldest)
                 if failed:
@@ -140,13 +144,13 @@ class KafkaJournal:
                     later_ms = failed_since_ms + CLOCK_SKEW_MS - MACHINES_SKEW_MS
                     since_ms = later_ms if since_ms is None else min(since_ms, later_ms)
                 if since_ms is not None:
-                    entries = await aread_journal(
+                    async for entries in aread_journal(
                         self._kafka,
                         partition,
                         since_ms=since_ms,
                         wanted=lambda offset: offset in failed or wanted(offset),
-                    )
-                    self.load(partition, entries, failed)
+                    ):
+                        self.load(partition, entries, failed)
             except Exception as error:  # noqa: BLE001 - without it nothing may run; aiokafka raises anything
                 delay = backoff.wait_s()
                 log.warning(

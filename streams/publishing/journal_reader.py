@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -38,8 +38,10 @@ async def aasked_ms(kafka: Kafka, partition: int, offset: int) -> int | None:
 
 async def aread_journal(
     kafka: Kafka, partition: int, *, since_ms: int, wanted: Wanted | None = None
-) -> list[JournalEntry]:
-    """Return a partition's entries in order, from `since_ms` (less `CLOCK_SKEW_MS`) to its present end.
+) -> AsyncIterator[list[JournalEntry]]:
+    """Yield a partition's entries in order, from `since_ms` (less `CLOCK_SKEW_MS`) to its present end.
+
+    They come in batches, because all of them together may be more than memory holds.
 
     A record that is no entry is logged and left out. Entries of questions that are not `wanted` are left out.
 
@@ -49,16 +51,16 @@ async def aread_journal(
     began = time.monotonic()
     topics = Topics(kafka.topic_prefix)
     place = TopicPartition(topics.journal, partition)
-    entries: list[JournalEntry] = []
-    count = 0
+    count = kept = 0
     async with open_reader(kafka) as consumer:
         consumer.assign([place])
         ends = await consumer.end_offsets([place])
         since = max(0, min(since_ms, int(time.time() * 1000)) - CLOCK_SKEW_MS)
         first = (await consumer.offsets_for_times({place: since}))[place]
         if first is None or first.offset >= ends[place]:
-            return entries
+            return
         async for _, records in aread(consumer, {place: first.offset}, ends):
+            entries = []
             for record in records:
                 count += 1
                 entry = _entry(record)
@@ -69,15 +71,16 @@ async def aread_journal(
                     and (wanted is None or wanted(entry.source.offset))
                 ):
                     entries.append(entry)
+            kept += len(entries)
+            yield entries
     log.info(
         "read %d records of %s/%d in %.0f ms; %d of them belong to questions without an outcome",
         count,
         place.topic,
         partition,
         (time.monotonic() - began) * 1000,
-        len(entries),
+        kept,
     )
-    return entries
 
 
 def _entry(record: Any) -> JournalEntry | None:

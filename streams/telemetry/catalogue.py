@@ -41,6 +41,14 @@ QUESTIONS_DEGRADED = Metric(
     "Degraded answers, by degrade reason; an answer may have several reasons.",
     ("reason",),
 )
+REPEATS = Metric(
+    "kotae_repeats_total", "counter", "Questions that were sent again and got the first one's result."
+)
+REPEAT_RESULTS = Metric(
+    "kotae_repeat_results",
+    "gauge",
+    "Results that are known, so that a question that is sent again gets the same one.",
+)
 QUESTION_SECONDS = Metric(
     "kotae_question_duration_seconds",
     "histogram",

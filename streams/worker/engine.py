@@ -22,7 +22,7 @@ from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
 from streams.settings.errors import OperatorError
 from streams.worker.answering import Answering
-from streams.worker.first_answers import FirstAnswers
+from streams.worker.repeating import Repeating
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class Engine:
         publisher: Publisher,
         copies: Copies,
         journal: KafkaJournal,
-        first_answers: FirstAnswers,
+        repeating: Repeating,
     ) -> None:
         self.consumer = consumer
         self.answering = answering
         self.publisher = publisher
         self.copies = copies
         self.journal = journal
-        self._first_answers = first_answers
+        self.repeating = repeating
 
     def state(self) -> dict[str, Any]:
         """Return the fields of `/state` that the engine has."""
@@ -60,6 +60,7 @@ class Engine:
             "running": self.answering.running,
             "unpublished": self.publisher.unpublished,
             "unpublished_bytes": self.publisher.unpublished_bytes,
+            "repeats": self.repeating.state() | self.journal.state(),
         }
 
     async def start(self) -> None:
@@ -122,7 +123,7 @@ class Engine:
             self.publisher.aclose(timeout_s=CLOSE_S),
             self.copies.aclose(timeout_s=CLOSE_S),
             self.journal.aclose(timeout_s=CLOSE_S),
-            self._first_answers.aclose(),
+            self.repeating.aclose(),
         )
         return not left
 

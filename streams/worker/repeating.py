@@ -17,11 +17,29 @@ REUSED = f"{WarningCode.ID_REUSED}: the conversation had another question of thi
 
 
 class Repeating:
-    """Knows the results of this worker's partitions, and answers their repeats with them."""
+    """Knows the results of this worker's partitions, and answers their repeats with them.
+
+    Attributes:
+        served: how many repeats got the first one's result.
+    """
 
     def __init__(self, repeats: Repeats, first_answers: FirstAnswers) -> None:
         self._repeats = repeats
         self._first_answers = first_answers
+        self.served = 0
+
+    @property
+    def kept(self) -> int:
+        """How many results are kept."""
+        return len(self._repeats)
+
+    def state(self) -> dict[str, int]:
+        """Return its part of `/state`."""
+        return {"results": self.kept, "served": self.served}
+
+    async def aclose(self) -> None:
+        """Disconnect, within seconds."""
+        await self._first_answers.aclose()
 
     def find(self, inquiry: Inquiry, now: float) -> Result | Literal["id_reused"] | None:
         """See `Repeats.find`."""
@@ -55,6 +73,7 @@ class Repeating:
         except (GoneError, TimeoutError) as error:
             reason = str(error) or f"it was not read within {limit_s:g} s"
             return Answered(_unreadable(question, source, result, reason))
+        self.served += 1
         return Answered(repeat_of(first, question, inquiry, queue_ms))
 
 

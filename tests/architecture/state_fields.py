@@ -44,6 +44,11 @@ STATE_FIELDS = {
     "partition; 0: none does.",
     ".partitions.*.paused": "The reason why no question of this partition may start; empty: none.",
     ".partitions.*.recovered": "Whether recovery has ended, so that questions may start.",
+    ".repeats.failed_runs": "Failed questions whose entries of the journal are kept for when they "
+    "are sent again.",
+    ".repeats.failed_runs_bytes": "Bytes of these entries in the journal.",
+    ".repeats.results": "Results that are known, so that a question that is sent again gets the same one.",
+    ".repeats.served": "Questions that were sent again and got the first one's result.",
     ".running": "Questions in the pipeline.",
     ".unpublished": "Outcomes that the broker has not acknowledged.",
     ".unpublished_bytes": "Bytes of these outcomes.",

@@ -15,6 +15,7 @@ from agents.tools.python_tool import PythonTool
 from agents.tools.registry import ToolRegistry
 from schemas.answer import Answer, Source, ToolCall
 from schemas.codec import decode_answer, decode_journal_entry
+from schemas.journal import JournalEntry
 from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.engine import build_engine, build_parts
@@ -167,9 +168,13 @@ async def test_broken_entries_are_passed_over_and_do_not_keep_the_worker_from_it
     assert world.booked == {"a": 1}
 
 
+async def entries_of(kafka: Kafka, partition: int, **options: Any) -> list[JournalEntry]:
+    return [entry async for batch in aread_journal(kafka, partition, **options) for entry in batch]
+
+
 async def test_a_partition_is_read_from_a_time_to_its_end(kafka_settings: Kafka, topics: Topics) -> None:
     world = World(kafka_settings)
-    assert await aread_journal(kafka_settings, 0, since_ms=0) == []
+    assert await entries_of(kafka_settings, 0, since_ms=0) == []
     assert await aasked_ms(kafka_settings, 0, 0) is None
     before = int(time.time() * 1000)
     async with world.worker():
@@ -179,13 +184,13 @@ async def test_a_partition_is_read_from_a_time_to_its_end(kafka_settings: Kafka,
     asked = await aasked_ms(kafka_settings, 0, 1)
     assert asked is not None
     assert abs(asked - before) < 60_000
-    everything = await aread_journal(kafka_settings, 0, since_ms=0)
+    everything = await entries_of(kafka_settings, 0, since_ms=0)
     assert sorted(entry.question_id for entry in everything) == ["a"] * 3 + ["b"] * 3
-    assert await aread_journal(kafka_settings, 0, since_ms=before) == everything
-    wanted = await aread_journal(kafka_settings, 0, since_ms=before, wanted=lambda offset: offset == 1)
+    assert await entries_of(kafka_settings, 0, since_ms=before) == everything
+    wanted = await entries_of(kafka_settings, 0, since_ms=before, wanted=lambda offset: offset == 1)
     assert {(entry.question_id, entry.source) for entry in wanted} == {("b", Source(topics.questions, 0, 1))}
     # The clock of whoever asked was ahead of ours.
-    assert await aread_journal(kafka_settings, 0, since_ms=before + 1_800_000) == everything
+    assert await entries_of(kafka_settings, 0, since_ms=before + 1_800_000) == everything
 
 
 async def test_no_entry_is_kept_of_a_partition_that_another_worker_has(

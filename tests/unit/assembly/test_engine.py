@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,9 +78,9 @@ class Cluster:
         async def aasked_ms(*_: Any) -> int:
             return 0
 
-        async def aread_journal(_: Any, partition: int, **__: Any) -> list[JournalEntry]:
+        async def aread_journal(_: Any, partition: int, **__: Any) -> AsyncIterator[list[JournalEntry]]:
             self.read.append(partition)
-            return [entry for entry in self.entries if entry.source.partition == partition]
+            yield [entry for entry in self.entries if entry.source.partition == partition]
 
         monkeypatch.setattr("streams.assembly.engine.AIOKafkaConsumer", lambda **_: self.consumer)
         monkeypatch.setattr("streams.assembly.engine.AIOKafkaProducer", lambda **_: self.broker.open())

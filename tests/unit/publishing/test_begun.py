@@ -7,6 +7,7 @@ import pytest
 
 from agents.components import Plan, PlannedCall
 from schemas.answer import Source
+from schemas.codec import encode
 from schemas.fingerprint import digest_of, fingerprint
 from schemas.journal import EntryKind, JournaledCall, JournalEntry
 from schemas.question import Question
@@ -155,3 +156,40 @@ def test_nothing_is_kept_where_repeats_are_turned_off() -> None:
     held.note(plan(1))
     fail(held, 1)
     assert held.recorded(QUESTION, at(2)) is None
+
+
+def test_they_are_bounded_in_bytes_and_the_oldest_go_first(caplog: pytest.LogCaptureFixture) -> None:
+    size = len(encode(plan(0, Question(id="q0", text="?"))))
+    held = Begun(window_s=100.0, most=100, clock=Clock(), most_bytes=2 * size)
+    questions = [Question(id=f"q{n}", text="?") for n in range(3)]
+    for number, question in enumerate(questions):
+        assert not caplog.records
+        held.note(plan(number, question))
+        fail(held, number, question)
+    assert [held.recorded(question, at(9)) is not None for question in questions] == [False, True, True]
+    assert (held.failed, held.failed_bytes) == (2, 2 * size)
+    assert "its tools start anew" in caplog.text
+    held.drop(0)
+    assert (held.failed, held.failed_bytes) == (0, 0)
+
+
+def test_their_bounds_hold_for_all_partitions_and_while_they_are_loaded() -> None:
+    entries = [plan(n, Question(id=f"q{n}", text="?")) for n in range(5)]
+    size = len(encode(entries[0]))
+    for most_bytes, kept in ((5 * size, 3), (2 * size, 2)):
+        held = Begun(window_s=100.0, most=3, clock=Clock(), most_bytes=most_bytes)
+        for partition in range(4):
+            held.load(partition, entries, failed=range(5))
+            assert (held.failed, held.failed_bytes) == (kept, kept * size)
+
+
+def test_a_failed_question_that_is_sent_again_and_again_takes_no_more_room() -> None:
+    held = begun()
+    sizes = []
+    for offset in range(5):
+        held.note(plan(offset))
+        held.note(intent(offset, "a"))
+        fail(held, offset)
+        sizes.append(held.failed_bytes)
+    assert held.failed == 1
+    assert sizes == sizes[:1] * 5

@@ -143,7 +143,7 @@ async def test_entries_are_forgotten_with_their_outcome_and_with_their_partition
     assert journal.held == 0
 
 
-async def test_loading_a_partition_again_replaces_its_entries_only() -> None:
+async def test_dropping_a_partition_forgets_its_entries_only() -> None:
     log = Log()
     writer = log.journal(2)
     elsewhere = Source("questions", 1, 5)
@@ -151,6 +151,7 @@ async def test_loading_a_partition_again_replaces_its_entries_only() -> None:
     await writer.aplan(QUESTION, elsewhere, PLAN)
     journal = log.journal(2)
     journal.load(1, [decode_journal_entry(log.records[1].value)])
+    journal.drop(2)
     journal.load(2, [])
     assert journal.recorded(QUESTION, SOURCE) is None
     assert journal.recorded(QUESTION, elsewhere) is not None

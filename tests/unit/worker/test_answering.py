@@ -65,6 +65,7 @@ class Set:
         self.log = Log()
         self.journal = self.log.journal()
         self.reader = AnswersInMemory(self.published.outcomes)
+        self.repeating = repeating_of(self.reader)
         self.answering = Answering(
             pipeline=self.pipeline,
             outcomes=Outcomes(Topics(), reply_topics=("replies",), group_id="g"),
@@ -73,7 +74,7 @@ class Set:
             hook=Hook(),
             deadline_s=deadline_s,
             journal=self.journal,
-            repeating=repeating_of(self.reader),
+            repeating=self.repeating,
             wall_clock=lambda: self.now,
         )
 
@@ -455,6 +456,7 @@ async def test_a_repeat_gets_the_first_result_and_runs_nothing() -> None:
         ),
     )
     assert len(made.pipeline.asked) == 1
+    assert made.repeating.state() == {"results": 1, "served": 1}
     one, two = first.message, again.message
     assert (two.text, two.status, two.degraded, two.model) == (one.text, one.status, one.degraded, one.model)
     assert two.source == Source("questions", 0, 9)
