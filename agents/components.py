@@ -53,8 +53,11 @@ class Trail(Protocol):
         """Return the number of a stage's attempts that are known to have failed or to be beaten."""
         ...
 
-    def found_less(self) -> None:
-        """Note that a search may have missed passages, so that no cache keeps the answer."""
+    def found_less(self, *reasons: str) -> None:
+        """Note that a search may have missed passages, so that no cache keeps the answer.
+
+        `reasons`: the degrade reasons of the answer for it.
+        """
         ...
 
 

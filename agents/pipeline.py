@@ -15,6 +15,7 @@ The degrade steps, with the reason that each adds to `degraded`:
   (`rewrite_timeout`, `rewrite_unavailable`);
 * retrieval late or failed: the answer rests on tools and history, and the model is told to say so
   (`retrieval_timeout`, `retrieval_unavailable`);
+* the embeddings away: the search uses words alone (`meaning_unavailable`);
 * plan late or failed: no tool is called (`plan_timeout`, `plan_unavailable`);
 * a tool late, failed or refused, or no time left for tools: the answer rests on the rest, and the tool call
   has the status (`tools_timeout`, `tools_error`, `tools_rejected`);

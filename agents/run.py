@@ -86,9 +86,10 @@ class Run:
         """See `agents.components.Trail`."""
         return self.attempts.get(stage, 0)
 
-    def found_less(self) -> None:
+    def found_less(self, *reasons: str) -> None:
         """See `agents.components.Trail`."""
         self.keepable = False
+        self.degrade(*reasons)
 
     def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
         """Trace an attempt of a stage that is followed by another (see `agents.components.Trail`)."""

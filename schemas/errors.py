@@ -44,6 +44,8 @@ class DegradeReason(StrEnum):
     """Retrieval was late. The answer rests on tools and history, and the model is told to say so."""
     RETRIEVAL_UNAVAILABLE = "retrieval_unavailable"
     """Retrieval failed. The answer rests on tools and history, and the model is told to say so."""
+    MEANING_UNAVAILABLE = "meaning_unavailable"
+    """The embeddings failed. The search used words alone, and may have missed passages in other words."""
     PLAN_TIMEOUT = "plan_timeout"
     """The plan was late. No tool was called."""
     PLAN_UNAVAILABLE = "plan_unavailable"

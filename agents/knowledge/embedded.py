@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from itertools import islice
 
-from agents.components import Passage
+from agents.components import Passage, Trail
 from agents.errors import DependencyError, PermanentError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, achunks, adigest
@@ -152,7 +152,7 @@ class EmbeddedIndex:
                 self._shard.replace_marks(REFUSED, DUE)
                 self._count_lacking(self._shard)
 
-    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+    async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
         """See `Index`."""
         vector = None if self._embeddings is None else await self._meaning.avector(shorten(text))
         if self._closed:
@@ -163,6 +163,8 @@ class EmbeddedIndex:
             self._meaning.lapses += 1
         if vector is not None and len(vector) != self._shard.dense_size:
             vector = None
+        if vector is None:
+            self._meaning.tell_words_alone(trail)
         return self._shard.search(tenant, self._encoder.query(text), vector, limit)
 
     async def acount(self) -> int:

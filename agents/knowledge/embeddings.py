@@ -8,10 +8,12 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from agents.components import Trail
 from agents.errors import BadOutputError, DependencyError, TransientError
 from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, json_body
 from agents.http.status import raise_for_status
+from schemas.errors import DegradeReason
 
 log = logging.getLogger(__name__)
 
@@ -125,3 +127,8 @@ class Meaning:
             return None
         self._in_trouble = False
         return vector
+
+    def tell_words_alone(self, trail: Trail | None) -> None:
+        """Tell a question's trail of a search that had no vector, if there are embeddings at all."""
+        if self._embeddings is not None and trail is not None:
+            trail.found_less(DegradeReason.MEANING_UNAVAILABLE)

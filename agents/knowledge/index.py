@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from agents.components import Passage
+from agents.components import Passage, Trail
 from agents.knowledge.chunking import Chunk
 from agents.knowledge.vectors import Refusal
 from agents.knowledge.version import Mark
@@ -66,8 +66,11 @@ class Index(Protocol):
         """Remove a document. A document that is not there is no error."""
         ...
 
-    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
-        """Return the best passages, best first; none if no chunk shares a term with the text."""
+    async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
+        """Return the best passages, best first; none if no chunk shares a term with the text.
+
+        `trail` is told if words alone were searched because the embeddings are away.
+        """
         ...
 
     async def acount(self) -> int:

@@ -25,7 +25,7 @@ class IndexRetriever:
     async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
         """See `Retriever`."""
         lapses = self._index.lapses
-        found = await self._index.asearch(question.tenant, question.text, self._top_k)
+        found = await self._index.asearch(question.tenant, question.text, self._top_k, call.trail)
         # A concurrent search may have lapsed instead: then this answer is not cached, and no more.
         if self._index.lapses != lapses and call.trail is not None:
             call.trail.found_less()

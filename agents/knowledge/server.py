@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from agents.components import Passage
+from agents.components import Passage, Trail
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.knowledge.changes import achunks, adigest
@@ -155,7 +155,7 @@ class ServerIndex:
         """See `Index`."""
         await self._update([self._removal(tenant, document_id, 0)])
 
-    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+    async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
         """See `Index`."""
         vector = None if self._embeddings is None else await self._meaning.avector(shorten(text))
         if not await self._room.aready():
@@ -164,6 +164,8 @@ class ServerIndex:
             self._meaning.lapses += 1
         if vector is not None and len(vector) != self._room.dense_size:
             vector = None
+        if vector is None:
+            self._meaning.tell_words_alone(trail)
         models = self._models
         only = models.Filter(must=[self._is(TENANT, tenant)])
         # The rarity of words in other tenants' documents must not show in a score.

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from agents.components import Passage
+from agents.components import Passage, Trail
 from agents.errors import TransientError
 from agents.language.terms import terms
 from schemas.document import Document
@@ -68,7 +68,7 @@ class ListIndex:
     async def adelete(self, tenant: str, document_id: str) -> None:
         self.documents.pop((tenant, document_id), None)
 
-    async def asearch(self, tenant: str, text: str, limit: int) -> list[Passage]:
+    async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
         wanted = set(terms(text))
         found = [
             Passage(f"{each.id}#0", each.id, each.title, each.source, each.text, score)

@@ -107,7 +107,7 @@ async def test_a_search_of_a_remote_store_that_fails_is_repeated(build: Build) -
     class Faltering(ListIndex):
         away = True
 
-        async def asearch(self, tenant: str, text: str, limit: int) -> Any:
+        async def asearch(self, tenant: str, text: str, limit: int, trail: Any = None) -> Any:
             if self.away:
                 self.away = False
                 raise TransientError("knowledge", "connection reset")

@@ -1,7 +1,8 @@
 """Retrieval for follow-up questions."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,11 +12,14 @@ from agents.errors import TransientError
 from agents.knowledge import storage
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.retriever import IndexRetriever
+from agents.knowledge.server import ServerIndex
 from agents.language.follow_ups import standing_alone
 from agents.run import Run
 from schemas.document import Document
 from schemas.question import Question, Turn
 from tests.support.components import RecordingObserver
+from tests.support.knowledge import MeaningList
+from tests.support.qdrant_shim import running_shim
 
 CALL = Call("q", "retrieve", 0.0)
 
@@ -80,4 +84,50 @@ async def test_a_search_by_words_alone_is_reported_beside_successful_ones() -> N
     weak, _ = await asyncio.gather(run("weak"), run("strong"))
     assert not weak
     assert not index.weakened  # which tells of the last search
+    await index.aclose()
+
+
+@pytest.fixture(params=["embedded", "server"])
+async def stored(request: pytest.FixtureRequest) -> AsyncIterator[tuple[MeaningList, Any]]:
+    """Embeddings, and an index that asks them."""
+    embeddings = MeaningList()
+    if request.param == "embedded":
+        index: Any = await asyncio.to_thread(EmbeddedIndex.open, "", embeddings)
+        yield embeddings, index
+        await index.aclose()
+        return
+    with running_shim() as (url, _):
+        index = ServerIndex(url, "kotae", embeddings=embeddings)
+        yield embeddings, index
+        await index.aclose()
+
+
+async def test_an_answer_says_that_its_search_used_words_alone(stored: tuple[MeaningList, Any]) -> None:
+    embeddings, index = stored
+    embeddings.away = True
+    await index.aupsert([Document(id="garage", text="The automobile stands here.")])
+
+    async def search(*history: str) -> Run:
+        run = Run(question("Which automobile?", *history), 10.0, RecordingObserver())
+        assert await IndexRetriever(index, 2).aretrieve(run.question, run.call("retrieve", 10.0))
+        return run
+
+    for history in ((), ("Where is the garage?",)):
+        assert (await search(*history)).degraded == ["meaning_unavailable"]
+    embeddings.away = False
+    # There is no vector yet that the question's could be compared with.
+    assert (await search()).degraded == ["meaning_unavailable"]
+    await index.aembed_lacking()
+    assert (await search()).degraded == []
+    await index.aupsert([Document(id="garage", text="The automobile stands there.")])
+    embeddings.away = True
+    assert (await search()).degraded == ["meaning_unavailable"]
+
+
+async def test_an_index_without_embeddings_lacks_no_meaning() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    await index.aupsert([Document(id="garage", text="The automobile stands here.")])
+    run = Run(question("Which automobile?"), 10.0, RecordingObserver())
+    await IndexRetriever(index, 2).aretrieve(run.question, run.call("retrieve", 10.0))
+    assert (run.degraded, run.keepable) == ([], True)
     await index.aclose()
