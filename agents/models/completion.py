@@ -10,7 +10,8 @@ from agents.citations import says_nothing
 from agents.components import Generation, Plan, Rewriting
 from agents.errors import UnfitOutputError
 from agents.http.problems import TOLD_MAX
-from agents.models.reply import Reply, ReplyReading, read_reply
+from agents.models.bodies import read_reply
+from agents.models.reply import Reply, ReplyReading
 from agents.models.sse import ServerEvent
 from agents.models.tool_calls import entries_in, planned_calls, without_calls
 from schemas.errors import DegradeReason

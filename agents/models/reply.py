@@ -10,15 +10,16 @@ from typing import Any
 from msgspec import Struct
 
 from agents.errors import BadOutputError, TransientError
-from agents.http.problems import error_told, is_error, told_by
-from agents.json_values import mended, read_json, unrounded
+from agents.http.problems import error_told, is_error
+from agents.json_values import mended, read_json
 from agents.models.finish import BROKEN, CUT, FILTERED, named_reason
-from agents.models.sse import EventDecoder, ServerEvent, begins_events
+from agents.models.sse import ServerEvent
 from agents.models.thoughts import ThoughtFilter
 from agents.models.tool_calls import entries_of
 from schemas.answer import Usage
 
-_THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
+THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
+"""The fields of a message in which servers tell its reasoning."""
 _REPEAT_MIN = 8
 """Characters of the shortest text that counts as a repetition when a stream's last piece repeats it all."""
 
@@ -41,33 +42,6 @@ class Reply(Struct, frozen=True):
     opened_before: bool = False
     model: str = ""
     usage: Usage = Usage()
-
-
-def read_reply(dependency: str, body: bytes, *, thinks_first: bool = False) -> Reply:
-    """Return the reply in a body: one JSON object, or a stream of events that was not asked for."""
-    reading = ReplyReading(dependency, thinks_first=thinks_first)
-    if body[:1] != b"{" and begins_events(body):
-        return _read_events(reading, body)
-    try:
-        content = read_json(body)
-    except ValueError as error:
-        if body.lstrip().startswith(b"{") and b"\n" in body.strip():
-            return _read_events(reading, body)  # of bare lines
-        told = told_by(body) or f"{error}"
-        raise BadOutputError(dependency, f"did not answer in JSON: {told}") from error
-    if not isinstance(content, dict):
-        raise BadOutputError(dependency, "did not answer with a JSON object")
-    reading.take(unrounded(content, body), whole=True)
-    return reading.reply()
-
-
-def _read_events(reading: "ReplyReading", body: bytes) -> Reply:
-    decoder = EventDecoder()
-    for event in [*decoder.feed(body), *decoder.close()]:
-        reading.feed(event)
-        if reading.done:
-            break
-    return reading.reply()
 
 
 class ReplyReading:
@@ -184,8 +158,8 @@ class ReplyReading:
         self._finish, self._ended = named, True
 
     def _add(self, message: dict[str, Any], *, whole: bool) -> str:
-        if not _THOUGHT_FIELDS.isdisjoint(message):
-            self._thought = self._thought or any(message.get(field) for field in _THOUGHT_FIELDS)
+        if not THOUGHT_FIELDS.isdisjoint(message):
+            self._thought = self._thought or any(message.get(field) for field in THOUGHT_FIELDS)
         text, refusal = _content(message)
         if refusal and not (whole and self._refusal):
             self._refusal.append(refusal)

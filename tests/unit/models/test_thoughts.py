@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.models.thoughts import ThoughtFilter
+from agents.models.thoughts import ThoughtFilter, is_answer_alone
 
 
 def read(*pieces: str, thinks_first: bool = False, cut: bool = False) -> tuple[str, str, ThoughtFilter]:
@@ -85,6 +85,9 @@ MARKS = [
     "<|end|>",
     "`",
     "[THINK]",
+    "[/think]",
+    "◁think▷",
+    "[1]",
     "<",
 ]
 
@@ -104,3 +107,19 @@ def test_any_cut_gives_the_same_text(parts: list[str], data: st.DataObject) -> N
 @given(st.text(st.characters(codec="utf-8", exclude_characters="<[◁"), min_size=1))
 def test_a_text_without_marks_stays_as_it_is(text: str) -> None:
     assert read(*text)[:2] == (text.lstrip(), text.lstrip())
+
+
+@given(st.lists(st.sampled_from(MARKS) | st.text(max_size=4), max_size=3))
+def test_a_text_that_is_an_answer_alone_is_told_whole_however_it_is_cut(parts: list[str]) -> None:
+    text = "".join(parts).lstrip()
+    deltas, told, thoughts = read(*text)
+    if is_answer_alone(text):
+        assert deltas == told == text
+        assert (thoughts.thought, thoughts.opened_before, thoughts.calls) == (False, False, [])
+    else:
+        assert set("<[◁\ud800") & set(text) or text.startswith("analysis")
+
+
+@pytest.mark.parametrize("mark", ["<think>", "[THINK]", "[think]", "[/Think]", "◁think▷", "\ud83d"])
+def test_a_text_with_a_mark_is_no_answer_alone(mark: str) -> None:
+    assert not is_answer_alone(f"A {mark} b")
