@@ -97,6 +97,11 @@ class StreamedGeneration:
         """Whether the server said that nothing follows."""
         return self._reading.done
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole, though the server may still tell its token counts."""
+        return self._reading.complete
+
     def feed(self, event: ServerEvent) -> str:
         """Return the piece of text in an event, "" if it has none. Raises the error in an error event."""
         return self._reading.feed(event)

@@ -1,5 +1,6 @@
 """Plans, rewrites follow-ups and writes answers with any server of OpenAI's chat completions."""
 
+import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from agents.models.prompt import SystemRole, generate_messages, plan_messages, r
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
 
+END_S = 2.0
+"""Seconds to wait for token counts and `[DONE]` once the server has named the reason for the end.
+
+They come at once, or never: some servers send none and hold the connection open.
+"""
 _STREAMED: Mapping[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -128,11 +134,19 @@ class OpenAIModel:
         decoder = EventDecoder()
         streamed = self._completions.stream()
         chunk = begun
+        ends_at: float | None = None
         while chunk:
             _pass_on(streamed, decoder.feed(chunk), on_delta)
             if streamed.done:
                 break
-            chunk = await anext(stream.chunks, b"")
+            if not streamed.complete:
+                chunk = await anext(stream.chunks, b"")
+                continue
+            ends_at = ends_at or asyncio.get_running_loop().time() + END_S
+            following = await _next_until(stream, ends_at)
+            if following is None:
+                break
+            chunk = following
         else:
             _pass_on(streamed, decoder.close(), on_delta)
         rest = streamed.close()
@@ -148,6 +162,15 @@ def _pass_on(streamed: StreamedGeneration, events: Sequence[ServerEvent], on_del
             on_delta(text)
         if streamed.done:
             break
+
+
+async def _next_until(stream: HttpStream, ends_at: float) -> bytes | None:
+    """Return the next piece of a body, b"" at its end; None, with the connection closed, if it is late."""
+    try:
+        async with asyncio.timeout_at(ends_at):
+            return await anext(stream.chunks, b"")
+    except TimeoutError:
+        return None
 
 
 async def _begun(stream: HttpStream) -> bytes:

@@ -13,6 +13,7 @@ from agents.errors import BadOutputError, TransientError
 from agents.http.problems import error_told, is_error
 from agents.json_values import mended, read_json
 from agents.models.finish import BROKEN, CUT, FILTERED, named_reason
+from agents.models.pieces import Pieces
 from agents.models.sse import ServerEvent
 from agents.models.thoughts import ThoughtFilter
 from agents.models.tool_calls import entries_of
@@ -20,8 +21,6 @@ from schemas.answer import Usage
 
 THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
 """The fields of a message in which servers tell its reasoning."""
-_REPEAT_MIN = 8
-"""Characters of the shortest text that counts as a repetition when a stream's last piece repeats it all."""
 
 
 class Reply(Struct, frozen=True):
@@ -45,23 +44,30 @@ class Reply(Struct, frozen=True):
 
 
 class ReplyReading:
-    """One reply in the making. `done` turns true when the server says that nothing follows."""
+    """One reply in the making. `done` turns true when the server says that nothing follows.
+
+    `complete`: the server named the reason for the end, and no text has come after it; the token counts may.
+    """
 
     def __init__(self, dependency: str, *, thinks_first: bool = False) -> None:
         self.done = False
         self._dependency = dependency
         self._filter = ThoughtFilter(thinks_first=thinks_first)
-        self._written: list[str] = []
-        self._length = 0
-        self._held = ""
+        self._pieces = Pieces()
         self._calls: list[dict[str, Any]] = []
         self._older: dict[str, Any] = {}
         self._refusal: list[str] = []
         self._finish = ""
         self._ended = False
+        self._went_on = False
         self._thought = False
         self._model = ""
         self._usage = Usage()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing but token counts and the mark of the end should follow."""
+        return self._ended and not self._went_on
 
     def feed(self, event: ServerEvent) -> str:
         """Return the piece of the answer in an event, "" if it has none. Raises an error event's error."""
@@ -100,20 +106,22 @@ class ReplyReading:
             return ""
         if choice.get("error"):
             raise error_told(self._dependency, choice, "failed midway")
-        self._end(choice.get("finish_reason"))
         message, delta = choice.get("message"), choice.get("delta")
+        told = ""
         if isinstance(delta, dict) and delta:
-            return self._add(delta, whole=False)
-        if isinstance(message, dict):
+            told = self._add(delta, whole=False, alone=whole)
+        elif isinstance(message, dict):
+            told = self._add(message, whole=True, alone=whole)
             self._ended = self._ended or whole
-            return self._add(message, whole=True)
-        if whole:
+        elif whole:
             raise BadOutputError(self._dependency, "answered without a message")
-        return ""
+        self._end(choice.get("finish_reason"))
+        return told
 
     def close(self) -> str:
-        """Return the rest of the answer after the last event; a text that repeats the whole is none."""
-        return self._filter.close(cut=self._finish in CUT)
+        """Return the rest of the answer after the last event."""
+        rest = self._pieces.close()
+        return (self._filter.feed(rest) if rest else "") + self._filter.close(cut=self._finish in CUT)
 
     def reply(self) -> Reply:
         """Return the whole after its end; BadOutputError: the stream ended before the answer did."""
@@ -121,7 +129,8 @@ class ReplyReading:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
         told = self._filter
         cut = self._finish in CUT
-        told.close(cut=cut)
+        self.close()
+        self._check_pieces()
         text = told.text
         calls = self._calls
         if told.calls:
@@ -157,34 +166,29 @@ class ReplyReading:
             raise TransientError(self._dependency, f"broke the answer off: {named}")
         self._finish, self._ended = named, True
 
-    def _add(self, message: dict[str, Any], *, whole: bool) -> str:
-        if not THOUGHT_FIELDS.isdisjoint(message):
-            self._thought = self._thought or any(message.get(field) for field in THOUGHT_FIELDS)
+    def _add(self, message: dict[str, Any], *, whole: bool, alone: bool) -> str:
+        """Add a delta or a message; `alone`: it is all of the reply."""
+        thinks = not THOUGHT_FIELDS.isdisjoint(message) and any(map(message.get, THOUGHT_FIELDS))
+        self._thought = self._thought or thinks
         text, refusal = _content(message)
         if refusal and not (whole and self._refusal):
             self._refusal.append(refusal)
         self._add_calls(message, whole=whole)
-        return self._add_text(text, whole=whole)
+        if not whole and (text or thinks):
+            # A reason in every chunk, as some servers write it, tells of no end.
+            self._went_on = self._went_on or self._ended
+        if not text:
+            return ""
+        if alone:
+            return self._filter.feed_whole(text)
+        text = self._pieces.add_message(text) if whole else self._pieces.add(text)
+        self._check_pieces()
+        return self._filter.feed(text) if text else ""
 
-    def _add_text(self, text: str, *, whole: bool) -> str:
-        if not text:
-            return ""
-        may_repeat = whole or _REPEAT_MIN <= len(text) == self._length
-        before = "".join(self._written) if may_repeat else ""
-        if whole and before:
-            # The whole message at the end of its own stream.
-            text = text[len(before) :] if text.startswith(before) else ""
-        elif before and text == before:
-            # Nothing but the end may follow a repetition; else it is a part of the text.
-            held, self._held = self._held, text
-            text = held
-        else:
-            text, self._held = self._held + text, ""
-        self._written.append(text)
-        self._length += len(text)
-        if not text:
-            return ""
-        return self._filter.feed_whole(text) if whole else self._filter.feed(text)
+    def _check_pieces(self) -> None:
+        if self._pieces.unclear:
+            problem = "it cannot be told whether the stream's pieces repeat the text or continue it"
+            raise BadOutputError(self._dependency, problem)
 
     def _add_calls(self, message: dict[str, Any], *, whole: bool) -> None:
         if whole:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from agents.http.pool import HttpPool
 from agents.models.openai import OpenAIModel
 from schemas.question import Question
 from tests.support.model_server import EVENTS, JSON, ModelServer, Recorded, Reply, chunk, completion, text
+from tests.support.system import eventually
 
 PASSAGE = Passage("c1", "d1", "Pump", "p.md", "The pump runs for nine hours.", 1.0)
 GROUNDING = Grounding(Question(id="q", text="How long does the pump run?"), [PASSAGE])
@@ -495,3 +497,75 @@ async def test_a_parameter_goes_only_with_the_one_that_it_belongs_to() -> None:
 async def test_a_refusal_in_an_object_keeps_its_text() -> None:
     with pytest.raises(DependencyError, match=r"body\.stream_options: Extra inputs are not permitted"):
         await generated(Reply(status=422, pieces=[orjson.dumps(EXTRA)]))
+
+
+GROWING = ["It ", "It runs ", "It runs nine ", "It runs nine hours ", ANSWER]
+FINISH = chunk({}, "stop")
+
+
+def deltas_of(*pieces: str) -> list[bytes]:
+    return [chunk({"content": piece}) for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [*deltas_of(*GROWING), FINISH],
+        [*deltas_of(*GROWING[:-1]), chunk({"content": ANSWER}, "stop")],
+        [*deltas_of(*GROWING), chunk({"content": ANSWER}, "stop")],
+        [*deltas_of(*GROWING[:-1]), chunk({}, "stop", choices=[{"message": {"content": ANSWER}}]), FINISH],
+        [*(chunk({"content": [{"type": "text", "text": piece}]}) for piece in GROWING), FINISH],
+        [*deltas_of(*(f"<think>Hm [2].</think>{piece}" for piece in GROWING)), FINISH],
+        [*deltas_of("It runs nine ", "hours [1].", ANSWER), FINISH],
+        [*deltas_of("It runs nine ", "hours", ANSWER), FINISH],
+        [chunk({}, choices=[{"message": {"content": piece}}]) for piece in ("It runs ", "nine hours [1].")]
+        + [FINISH],
+    ],
+)
+async def test_chunks_that_repeat_the_text_so_far_are_told_once(frames: list[bytes]) -> None:
+    deltas: list[str] = []
+    assert (await generated(events(*frames, DONE), deltas)).text == ANSWER
+    assert "".join(deltas) == ANSWER
+    assert (await generated(events(*frames, DONE))).text == ANSWER
+
+
+@pytest.mark.parametrize(
+    "pieces", [["4", "42"], ["42", "42"], [*GROWING, " [1]."], ["It runs nine", ANSWER, "!"]]
+)
+async def test_chunks_that_may_repeat_the_text_or_not_are_no_answer(pieces: list[str]) -> None:
+    deltas: list[str] = []
+    with pytest.raises(BadOutputError, match="repeat the text or continue it"):
+        await generated(events(*deltas_of(*pieces), FINISH, DONE), deltas)
+    assert (ANSWER + "42").find("".join(deltas)) >= 0
+
+
+@pytest.mark.parametrize(
+    "last",
+    [chunk({}, "stop"), chunk({}, "length"), chunk({"content": ""}, "stop", usage={"total_tokens": 0})],
+)
+async def test_a_server_that_holds_the_connection_open_after_its_answer_costs_little(
+    last: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.models.openai.END_S", 0.05)
+    reply = replace(events(BEGUN, chunk({"content": " hours [1]."}), last, b": ping\n\n"), hangs=True)
+    async with ModelServer(reply) as server, Client(server) as model:
+        deltas: list[str] = []
+        async with asyncio.timeout(5):
+            generation = await model.agenerate(GROUNDING, call(), deltas.append)
+            assert generation.text == "".join(deltas) == ANSWER
+            assert generation.degraded == (("answer_truncated",) if b"length" in last else ())
+            await eventually(lambda: server.lost, 5, "the connection's end")
+
+
+async def test_a_reason_in_every_chunk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.models.openai.END_S", 0.05)
+    words = [chunk({"content": word}, "stop") for word in ("It runs ", "nine ", "hours [1].")]
+    # The server is slower than that after the second.
+    reply = replace(events(*words[:2], *[b": wait\n\n"] * 4, words[2], DONE), gap_s=0.02)
+    assert (await generated(reply, [])).text == ANSWER
+
+
+async def test_token_counts_after_the_reason_are_taken() -> None:
+    usage = chunk({}, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2})
+    reply = replace(events(BEGUN, FINISH, usage, DONE), gap_s=0.02)
+    assert (await generated(reply, [])).usage.prompt_tokens == 3
