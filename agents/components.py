@@ -12,6 +12,7 @@ A custom component should pass its protocol's suite in `tests/contract/`. Every 
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -20,11 +21,15 @@ from msgspec.structs import replace
 
 from agents.errors import DependencyError
 from schemas.answer import ToolCall, ToolCallStatus, Usage
+from schemas.fingerprint import digest_of
 from schemas.question import Question
 
 DeltaSink = Callable[[str], None]
 """Takes a piece of the answer's text as it is generated. It never blocks, and may drop the piece."""
 
+
+CALL_ID_MAX = 128
+"""The longest tool-call id that is kept: ids travel in headers."""
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _SLASHED = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
@@ -106,6 +111,16 @@ def idempotency_key(question: Question, call_id: str) -> str:
     )
     tenant = question.tenant if question.tenant == "default" else percent_encoded(question.tenant)
     return f"{tenant}/{conversation}/{own}/{percent_encoded(call_id)}"
+
+
+def own_call_id(question: Question, call_id: str) -> str:
+    """Return an id that no call of another question under the same id has, whatever model wrote both.
+
+    Models and servers number their calls: without this, a tool's server would take the call for a repeat.
+    """
+    return f"{sha256(digest_of(question) + call_id.encode(errors='replace')).hexdigest()[:16]}.{call_id}"[
+        :CALL_ID_MAX
+    ]
 
 
 def first_idempotency_key(question: Question, call_id: str) -> str:

@@ -25,6 +25,7 @@ class Asked(Struct, frozen=True):
     """A question with its record, deadline and listeners.
 
     `deadline` is in seconds of the event loop's clock; `queue_ms` is the time that it waited for its start.
+    `id_reused`: another question had its id.
     """
 
     question: Question
@@ -33,6 +34,7 @@ class Asked(Struct, frozen=True):
     queue_ms: float = 0.0
     traceparent: str | None = None
     on_delta: DeltaSink | None = None
+    id_reused: bool = False
 
 
 class Answered(Struct, frozen=True):

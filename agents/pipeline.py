@@ -242,6 +242,7 @@ class Pipeline:
             asked.traceparent,
             asked.on_delta,
             source=asked.source,
+            id_reused=asked.id_reused,
         )
         started = run.clock()
         if self._cache is None:

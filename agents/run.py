@@ -45,7 +45,8 @@ class Run:
 
     `deadline` is in seconds of the event loop's clock. `degraded` holds the degrade reasons in the order in
     which they arose. `source` is the question's record. `keepable`: the cache may keep the answer, unless
-    it is degraded. `clock` is the event loop's; it is looked up once, because a look-up is a system call.
+    it is degraded. `id_reused`: another question had its id. `clock` is the event loop's; it is looked up
+    once, because a look-up is a system call.
     """
 
     question: Question
@@ -59,6 +60,7 @@ class Run:
     source: Source = _NOWHERE
     attempts: dict[str, int] = field(default_factory=dict)
     keepable: bool = True
+    id_reused: bool = False
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
 
     def __getitem__(self, output: Output[T]) -> T:

@@ -11,11 +11,9 @@ from typing import Any
 
 import orjson
 
-from agents.components import PlannedCall
+from agents.components import CALL_ID_MAX, PlannedCall
 from agents.json_values import mended, mended_values, nests_too_deeply, unrounded
 
-ID_MAX = 128
-"""The longest tool-call id that is kept: ids travel in headers."""
 UNREADABLE = "is written as text that cannot be read as a call"
 
 _FENCE = re.compile(r"\s*```[\w-]*\s*\n?(.*?)\s*```\s*\Z", re.DOTALL)
@@ -51,7 +49,7 @@ def planned_calls(written: Sequence[Any], offered: Collection[str] = ()) -> tupl
         identifier = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(identifier, str) and not identifier.isascii():
             identifier = mended(identifier)
-        if not isinstance(identifier, str) or not 0 < len(identifier) <= ID_MAX or identifier in taken:
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= CALL_ID_MAX or identifier in taken:
             identifier = f"call_{position}"
             while identifier in taken:
                 identifier += "_"

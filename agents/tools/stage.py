@@ -4,7 +4,9 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from agents.components import Call, Plan, PlannedCall, ToolExecutor
+from msgspec import structs
+
+from agents.components import Call, Plan, PlannedCall, ToolExecutor, own_call_id
 from agents.journal import Journal
 from agents.run import Run
 from agents.tools.once import OnceOnly
@@ -41,6 +43,10 @@ async def run_planned(
     It ends by `call.deadline` plus `_GRACE_S`: a call without a result by then has the status `timeout`, and
     the others keep their results. `journal` ensures that calls that may not be repeated start at most once.
     """
+    if run.id_reused and journal.recorded(run.question, run.source) is None:
+        # A recorded plan keeps its ids, by which its calls are known.
+        own = (structs.replace(planned, id=own_call_id(run.question, planned.id)) for planned in plan.calls)
+        plan = structs.replace(plan, calls=tuple(own))
     loop = asyncio.get_running_loop()
     started = loop.time()
     gate = asyncio.Semaphore(concurrency)

@@ -21,7 +21,7 @@ from aiokafka import ConsumerRecord
 from schemas.codec import DecodeError, decode_question
 from schemas.fingerprint import identity_of, short_of
 from schemas.headers import question_digest
-from streams.consumer.repeats import Entry, Result
+from streams.consumer.repeats import FAILED, Entry, Result
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,10 @@ class _Written(msgspec.Struct):
     tenant: object = None
     conversation_id: object = None
     status: object = None
+    tool_calls: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+_NO_CALLS = {b"[]", b"null"}
 _read = msgspec.json.Decoder(_Written).decode
 
 
@@ -71,17 +73,18 @@ class Told(NamedTuple):
 
     @property
     def result(self) -> Entry | None:
-        """The result for a repeat of the question; None: the outcome failed, or tells too little."""
+        """The result for a repeat of the question; None: it failed before any tool, or tells too little."""
         written, digest = self.written, question_digest(self.record.headers)
         tenant, conversation_id, question_id = written.tenant, written.conversation_id, written.question_id
-        if self.failed or digest is None:
+        if digest is None or (self.failed and bytes(written.tool_calls) in _NO_CALLS):
             return None
         if not isinstance(tenant, str) or not isinstance(conversation_id, str):
             return None
         if not isinstance(question_id, str):
             return None
         identity = identity_of(tenant, conversation_id, question_id)
-        result = Result(self.record.offset, written.source.offset, self.record.timestamp / 1000)
+        position = FAILED if self.failed else self.record.offset
+        result = Result(position, written.source.offset, self.record.timestamp / 1000)
         return Entry(identity, short_of(identity, digest), result)
 
 

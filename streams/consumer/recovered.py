@@ -56,7 +56,7 @@ def take_in(found: Recovered, topic: str, records: Collection[ConsumerRecord]) -
         if repeats_from is not None and position >= repeats_from:
             if told.failed:
                 found.failed.add(claim.offset)
-            elif (result := told.result) is not None:
+            if (result := told.result) is not None:
                 found.results.append(result)
         if claim.offset < found.start or position < scan_from:
             continue

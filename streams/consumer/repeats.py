@@ -1,7 +1,8 @@
 """The questions that have a result: whether a question is a repeat of one, and where its answer lies. Pure.
 
 A question whose identity and digest are those of a result is its repeat. One with the identity of a result
-and another digest is another question under a used id.
+and another digest is another question under a used id. So is one whose identity had a failed outcome with
+tool calls: those calls had keys that no other question may use.
 """
 
 import math
@@ -10,12 +11,15 @@ from typing import Literal, NamedTuple
 
 from schemas.fingerprint import Fingerprint
 
+FAILED = -1
+"""The position of an outcome that failed after tool calls: it is no result."""
+
 
 class Result(NamedTuple):
-    """An outcome on `answers` that did not fail.
+    """An outcome on `answers`.
 
     Attributes:
-        position: where its answer lies in its partition of `answers`, or below.
+        position: where its answer lies in its partition of `answers`, or below; `FAILED` if it failed.
         source: the offset of its question's record.
         written_s: when it was written, in unix seconds.
     """
@@ -53,7 +57,10 @@ class _Partition:
 
     def keep(self, identity: bytes, short: bytes, result: Result) -> int:
         """Return by how much the number of results grew."""
-        known = self.kept.pop(short, None)
+        known = self.kept.get(short)
+        if known is not None and result.position == FAILED != known[1]:
+            return 0  # a failure takes no result's place
+        self.kept.pop(short, None)
         self.kept[short] = (identity, *result)
         if known is not None:
             if known[-1] == self.oldest_s:
@@ -100,7 +107,7 @@ class Repeats:
         """Look a question up that starts at `now` (unix seconds).
 
         Returns:
-            The result that it repeats; "id_reused" if its identity has results of other questions alone;
+            The result that it repeats; "id_reused" if its identity has outcomes of other questions alone;
             None if it has none.
         """
         results = self._partitions.get(partition)
@@ -114,6 +121,8 @@ class Repeats:
         # Where a clock was set back, results are not in the order of their times.
         if kept is None or kept[-1] + self.window_s < now:
             return "id_reused"
+        if kept[1] == FAILED:
+            return "id_reused" if results.identities[question.identity] > 1 else None
         return Result(*kept[1:])
 
     def keep(self, partition: int, question: Fingerprint, result: Result) -> None:

@@ -185,6 +185,7 @@ class Answering:
             queue_ms=queue_ms,
             traceparent=inquiry.request.traceparent,
             on_delta=deltas,
+            id_reused=repeat is not None,
         )
         self._run(work, partial(self._pipeline.aanswer, asked), deltas, finish)
         return True
@@ -248,6 +249,10 @@ class Answering:
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
             failed = message.status == "failed"
             self._journal.finish(message.question_id, message.source, work.inquiry.fingerprint, failed=failed)
-            if not failed and not work.partition.lost:
+            if work.partition.lost:
+                pass
+            elif not failed:
                 self._repeating.keep(work.inquiry, outcome.answer, self._wall_clock())
+            elif message.tool_calls:
+                self._repeating.keep_failed(work.inquiry, self._wall_clock())
         done(work)

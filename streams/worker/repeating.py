@@ -9,7 +9,7 @@ from agents.outcome import Answered
 from schemas.answer import Answer, AnswerError, Source, Timings, Usage
 from schemas.errors import ErrorCode, WarningCode
 from schemas.question import Question
-from streams.consumer.repeats import Repeats, Result
+from streams.consumer.repeats import FAILED, Repeats, Result
 from streams.publishing.records import Inquiry, Record
 from streams.worker.first_answers import FirstAnswers, GoneError
 
@@ -53,6 +53,12 @@ class Repeating:
         fingerprint, source = inquiry.fingerprint, inquiry.source
         if fingerprint is not None:
             self._repeats.keep(source.partition, fingerprint, Result(answer.position, source.offset, now))
+
+    def keep_failed(self, inquiry: Inquiry, now: float) -> None:
+        """Note that a question failed after tool calls: another one under its id is told apart from it."""
+        fingerprint, source = inquiry.fingerprint, inquiry.source
+        if fingerprint is not None:
+            self._repeats.keep(source.partition, fingerprint, Result(FAILED, source.offset, now))
 
     def drop(self, number: int) -> None:
         """Forget the results of a partition that is lost."""

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from schemas.answer import Answer, Source
+from schemas.answer import Answer, Source, ToolCall
 from schemas.codec import encode as encode_message
 from schemas.fingerprint import digest_of, fingerprint
 from schemas.headers import QUESTION_DIGEST
@@ -17,7 +17,7 @@ from schemas.question import Question
 from streams.consumer.offset_map import encode
 from streams.consumer.recovered import Recovered, take_in
 from streams.consumer.recovery import Recovery
-from streams.consumer.repeats import Repeats, Result
+from streams.consumer.repeats import FAILED, Repeats, Result
 from streams.telemetry.hook import Hook
 from tests.support.system import eventually
 
@@ -308,10 +308,11 @@ async def test_a_recovery_cancelled_while_one_client_closes_closes_the_other() -
 
 
 def told(
-    offset: int, position: int, at_s: float, *, name: str = "q", status: str = "answered", text: str = "?"
+    offset: int, position: int, at_s: float, *, name: str = "q", status: str = "answered", calls: int = 0
 ) -> ConsumerRecord:
     """A record of `answers` as a worker writes it."""
-    one = Question(id=name, text=text)
+    one = Question(id=name, text="?")
+    call = ToolCall(id="a", name="book", arguments={}, status="ok")
     value = encode_message(
         Answer(
             id=name,
@@ -320,6 +321,7 @@ def told(
             tenant="default",
             status=status,  # type: ignore[arg-type]
             source=Source("questions", 3, offset),
+            tool_calls=(call,) * calls,
             created_at=datetime.now(UTC),
         )
     )
@@ -372,6 +374,13 @@ async def test_the_scan_brings_back_the_results_of_the_window() -> None:
     assert found.results[0][:2] == (fingerprint_of_a.identity, fingerprint_of_a.short)
     assert found.failed == {3}
     assert (found.completed, found.scanned, found.stood_still_s) == (set(), 0, 0.0)
+
+
+async def test_the_scan_brings_back_failed_questions_that_called_tools() -> None:
+    called = told(3, 2, NOW_S - 10, name="b", status="failed", calls=1)
+    found = await recover_repeats(answered_log(called, told(4, 3, NOW_S - 5, name="c", status="failed")))
+    assert [entry.result for entry in found.results] == [Result(FAILED, 3, NOW_S - 10)]
+    assert found.failed == {3, 4}
 
 
 async def test_no_more_results_are_read_than_are_kept() -> None:

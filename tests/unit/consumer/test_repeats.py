@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.fingerprint import Fingerprint, fingerprint
 from schemas.question import Question, Turn
-from streams.consumer.repeats import Entry, Repeats, Result, share_out
+from streams.consumer.repeats import FAILED, Entry, Repeats, Result, share_out
 
 WINDOW_S = 100.0
 MOST = 6
@@ -33,6 +33,19 @@ def test_a_repeat_has_tenant_conversation_id_and_all_that_it_asks_in_common() ->
     assert repeats.find(1, asked(**first), 1.0) is None
     for other in ({"history": ()}, {"tools": ()}, {"tools": None}, {"text": "What then?"}):
         assert repeats.find(0, asked(**first | other), 1.0) == "id_reused"
+
+
+def test_a_question_that_failed_after_tool_calls_is_run_again_and_another_one_is_told() -> None:
+    repeats = Repeats(window_s=WINDOW_S, most=MOST)
+    repeats.keep(0, asked(), Result(FAILED, 1, 0.0))
+    assert repeats.find(0, asked(), 1.0) is None
+    assert repeats.find(0, asked(text="What then?"), 1.0) == "id_reused"
+    repeats.keep(0, asked(text="What then?"), result(2))
+    assert repeats.find(0, asked(), 1.0) == "id_reused"
+    repeats.keep(0, asked(), result(3))
+    assert repeats.find(0, asked(), 1.0) == result(3)
+    repeats.keep(0, asked(), Result(FAILED, 4, 0.0))
+    assert repeats.find(0, asked(), 1.0) == result(3)
 
 
 def test_no_part_of_a_question_can_pass_for_another() -> None:
@@ -79,7 +92,9 @@ class _Model:
             if number == partition and other.identity == question.identity
         ]
         alike = [found for other, found in mine if other == question and found.written_s + WINDOW_S >= now]
-        return alike[-1] if alike else "id_reused" if mine else None
+        if alike and (alike[-1].position != FAILED or len(mine) == 1):
+            return None if alike[-1].position == FAILED else alike[-1]
+        return "id_reused" if mine else None
 
 
 class Machine(RuleBasedStateMachine):
@@ -102,11 +117,15 @@ class Machine(RuleBasedStateMachine):
         name=st.sampled_from("abc"),
         text=st.sampled_from("xyz"),
         passed=st.sampled_from([0.5, 1.0, 40.0, 150.0]),
+        failed=st.booleans(),
     )
-    def keep(self, partition: int, name: str, text: str, passed: float) -> None:
+    def keep(self, partition: int, name: str, text: str, passed: float, *, failed: bool) -> None:
         self.now += passed
         self.count += 1
-        question, found = asked(name, text), Result(self.count, self.count, self.now)
+        question = asked(name, text)
+        if failed and isinstance(self.repeats.find(partition, question, self.now), Result):
+            return  # it is answered, not run
+        found = Result(FAILED if failed else self.count, self.count, self.now)
         self.repeats.keep(partition, question, found)
         kept = [one for one in self.model.kept if one[:2] != (partition, question)]
         kept.append((partition, question, found))

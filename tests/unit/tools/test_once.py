@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.components import Call, Plan, PlannedCall
+from agents.components import Call, Plan, PlannedCall, idempotency_key, own_call_id
 from agents.journal import Journal, JournalError, NoJournal
 from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
 from agents.resilience.breaker import Breaker
@@ -100,6 +100,47 @@ async def test_plan_intent_and_result_are_written_around_the_call() -> None:
     answer = await world.run()
     assert world.log.kinds == ["plan", "intent 1/0", "result 1/0"]
     assert world.status(answer) == {"book": ("ok", False), "look": ("ok", False)}
+
+
+class NumberingPlanner:
+    """A planner whose model numbers its calls, as those do that write no ids of their own."""
+
+    async def aplan(self, question: Question, tools: Any, call: Call) -> Plan:
+        return Plan((PlannedCall("call_1", "book", {}), PlannedCall("call_2", "look", {})))
+
+
+@dataclass
+class Keys(CountingTools):
+    told: list[str] = field(default_factory=list)
+
+    async def arun(self, planned: PlannedCall, question: Question, call: Call) -> ToolCall:
+        self.told.append(call.idempotency_key or idempotency_key(question, planned.id))
+        return await super().arun(planned, question, call)
+
+
+async def test_another_question_under_the_same_id_has_keys_of_its_own() -> None:
+    """A tool's server must not take its calls for repeats of the first question's."""
+    tools, log = Keys(), Log()
+
+    async def run(text: str, *, id_reused: bool) -> Answer:
+        components = Components(FakeRetriever(), NumberingPlanner(), tools, FakeGenerator())
+        pipeline = Pipeline(default_graph(components, Budgets(), log.journal()), RecordingObserver())
+        question = Question(id="q/1", text=text)
+        source = Source("questions", 0, len(tools.told))
+        deadline = asyncio.get_running_loop().time() + 30
+        return (await pipeline.aanswer(Asked(question, source, deadline, id_reused=id_reused))).answer
+
+    await run("Book a table.", id_reused=False)
+    second = await run("Book a boat.", id_reused=True)
+    await run("Book a train.", id_reused=True)
+    assert sorted(tools.told[:2]) == ["default/q%2F1/q%2F1/call_1", "default/q%2F1/q%2F1/call_2"]
+    assert len(set(tools.told)) == 6
+    assert [f"default/q%2F1/q%2F1/{call.id}" for call in second.tool_calls] == tools.told[3:1:-1]
+    again = await run("Book a boat.", id_reused=True)
+    assert again.tool_calls[0].id == second.tool_calls[0].id
+    long = [own_call_id(QUESTION, "x" * 128), own_call_id(QUESTION, "x" * 127 + "y")]
+    assert long[0] != long[1]
+    assert max(map(len, long)) == 128
 
 
 async def test_a_plan_and_its_first_intents_cost_one_wait() -> None:

@@ -514,6 +514,25 @@ async def test_another_question_under_a_used_id_runs_and_is_told() -> None:
     assert other.message.duplicate_of is None
 
 
+async def test_another_question_under_the_id_of_one_that_failed_after_tool_calls_is_told() -> None:
+    async def failing(asked: Asked) -> Any:
+        first = asked.question.tools is None
+        call = ToolCall(id="a", name="book", arguments={}, status="ok")
+        status = "failed" if first and len(made.pipeline.asked) == 1 else "answered"
+        return answer_to(asked, status=status, tool_calls=(call,))
+
+    made = Set(failing)
+    outcomes = await one_after_the_other(
+        made,
+        *[work(question("q", **more), offset=n) for n, more in enumerate([{}, {}, {"tools": ("a",)}], 7)],
+    )
+    assert [outcome.message.status for outcome in outcomes] == ["failed", "answered", "answered"]
+    assert [asked.id_reused for asked in made.pipeline.asked] == [False, False, True]
+    made = Set(failing)
+    await one_after_the_other(made, work(question("q")), work(question("q", tools=("a",)), offset=8))
+    assert [asked.id_reused for asked in made.pipeline.asked] == [False, True]
+
+
 async def test_a_failed_outcome_is_no_result() -> None:
     async def fail_once(asked: Asked) -> Any:
         if len(made.pipeline.asked) == 1:
