@@ -1,0 +1,1 @@
+"""Documents as text with a structure: plain text, blocks and chunks."""
