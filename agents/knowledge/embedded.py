@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from agents.components import Passage, Trail
+from agents.embeddings.meaning import Meaning
+from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError, PermanentError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, achunks, adigest
-from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import DEPENDENCY, DIGEST, VECTORS, Positions, embedded_text, point_id, to_payload
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from agents.components import Passage, Trail
+from agents.embeddings.meaning import Meaning
+from agents.embeddings.protocol import Embeddings
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.knowledge.changes import achunks, adigest
 from agents.knowledge.chunking import Chunk
 from agents.knowledge.collection import Collection
-from agents.knowledge.embeddings import Embeddings, Meaning
 from agents.knowledge.index import (
     DENSE,
     DEPENDENCY,

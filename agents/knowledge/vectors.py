@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError, PermanentError
-from agents.knowledge.embeddings import Embeddings
 
 log = logging.getLogger(__name__)
 

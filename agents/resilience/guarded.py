@@ -29,7 +29,7 @@ from agents.resilience.guard import Guard
 from schemas.question import Question
 
 if TYPE_CHECKING:
-    from agents.knowledge.embeddings import Embeddings
+    from agents.embeddings.protocol import Embeddings
 
 
 class GuardedRetriever:

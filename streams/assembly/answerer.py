@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
+from agents.embeddings.protocol import Embeddings
+from agents.embeddings.server import OpenAIEmbeddings
 from agents.graph import Graph, GraphError
 from agents.http.egress import Endpoint, endpoint, parse_allowed
 from agents.http.pool import HttpPool
 from agents.journal import Journal, NoJournal
-from agents.knowledge.embeddings import Embeddings, OpenAIEmbeddings
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from agents.components import Call, Grounding, ToolSpec
+from agents.embeddings.server import OpenAIEmbeddings
 from agents.errors import UnfitOutputError
 from agents.http.egress import endpoint, parse_allowed
 from agents.http.pool import HttpPool
-from agents.knowledge.embeddings import OpenAIEmbeddings
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.models.openai import OpenAIModel
 from agents.tools.http_tool import HttpTool

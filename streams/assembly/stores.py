@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError
 from agents.http.pool import HttpPool
-from agents.knowledge.embeddings import Embeddings
 from agents.knowledge.index import Index
 from agents.knowledge.inspection import avector_length
 from streams.settings.errors import OperatorError

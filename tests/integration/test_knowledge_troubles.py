@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from agents.embeddings.server import OpenAIEmbeddings
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.knowledge.embedded import EmbeddedIndex
-from agents.knowledge.embeddings import OpenAIEmbeddings
 from agents.knowledge.server import ServerIndex
 from agents.knowledge.version import KnowledgeVersions
 from schemas.answer import Answer

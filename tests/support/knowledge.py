@@ -22,7 +22,7 @@ OTHERS = 60
 
 
 class MeaningList:
-    """Implements `agents.knowledge.embeddings.Embeddings`: a dimension a meaning, some for other terms.
+    """Implements `agents.embeddings.protocol.Embeddings`: a dimension a meaning, some for other terms.
 
     Words that share a meaning, by a list, get vectors that are near.
     """

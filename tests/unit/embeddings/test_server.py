@@ -9,10 +9,11 @@ import orjson
 import pytest
 from aiohttp import web
 
+from agents.embeddings.meaning import Meaning
+from agents.embeddings.server import BATCH, REQUEST_S, OpenAIEmbeddings
 from agents.errors import BadOutputError, PermanentError, TransientError
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
-from agents.knowledge.embeddings import BATCH, REQUEST_S, Meaning, OpenAIEmbeddings
 from tests.support.knowledge import MeaningList
 
 
