@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from agents.embeddings.protocol import NO_PREFIXES, Prefixes
 from agents.errors import BadOutputError, TransientError
 from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, json_body
@@ -31,12 +32,29 @@ _decode = msgspec.json.Decoder(_Reply).decode
 
 
 class OpenAIEmbeddings:
-    """Calls `POST <base_url>/embeddings`; `base_url` holds the version path, as the model's does."""
+    """Calls `POST <base_url>/embeddings`; `base_url` holds the version path, as the model's does.
 
-    def __init__(self, pool: HttpPool, base_url: str, name: str, api_key: str = "") -> None:
+    Args:
+        pool: the connections to the server.
+        base_url: the server's address.
+        name: the model's name on the server.
+        api_key: sent as a bearer token; empty: none.
+        prefixes: put before each text, as the model wants it.
+    """
+
+    def __init__(
+        self,
+        pool: HttpPool,
+        base_url: str,
+        name: str,
+        api_key: str = "",
+        prefixes: Prefixes = NO_PREFIXES,
+    ) -> None:
         self._pool = pool
         self._url = resource_url(base_url, "embeddings")
-        self.model = name
+        self._name = name
+        self._prefixes = prefixes
+        self.model = prefixes.named(name)
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -45,18 +63,19 @@ class OpenAIEmbeddings:
         """See `Embeddings`. Many texts take several requests."""
         vectors: list[list[float]] = []
         for first in range(0, len(texts), BATCH):
-            vectors += await self._arequest(texts[first : first + BATCH])
+            vectors += await self._arequest(texts[first : first + BATCH], search=False)
         if len({len(vector) for vector in vectors}) > 1:
             raise BadOutputError(self._pool.dependency, "vectors of different lengths")
         return vectors
 
     async def aembed_search(self, text: str) -> list[float]:
         """See `Embeddings`."""
-        (vector,) = await self._arequest([text])
+        (vector,) = await self._arequest([text], search=True)
         return vector
 
-    async def _arequest(self, texts: Sequence[str]) -> list[list[float]]:
-        body = json_body({"model": self.model, "input": list(texts), "encoding_format": "float"})
+    async def _arequest(self, texts: Sequence[str], *, search: bool) -> list[list[float]]:
+        sent = [self._prefixes.put_before(text, search=search) for text in texts]
+        body = json_body({"model": self._name, "input": sent, "encoding_format": "float"})
         try:
             async with asyncio.timeout(REQUEST_S):
                 response = await self._pool.arequest("POST", self._url, body=body, headers=self._headers)

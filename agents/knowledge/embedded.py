@@ -18,11 +18,13 @@ from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError, PermanentError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, achunks, adigest
-from agents.knowledge.index import DEPENDENCY, DIGEST, VECTORS, Positions, embedded_text, point_id, to_payload
+from agents.knowledge.fusion import ALIKE, Fusion
+from agents.knowledge.index import DEPENDENCY, VECTORS, Positions, embedded_text, point_id
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
-from agents.knowledge.shard import Shard, ShardPoint
-from agents.knowledge.shard_vectors import POINTS_PER_CALL, ShardBareDocuments, amove
+from agents.knowledge.shard import Shard
+from agents.knowledge.shard_vectors import ShardBareDocuments, amove
+from agents.knowledge.shard_writing import ShardWriter
 from agents.knowledge.sparse import SparseEncoder, shorten
 from agents.knowledge.vectors import DUE, REFUSED, Refusal, aembed_due, aembed_promptly
 from schemas.document import Document
@@ -32,28 +34,28 @@ log = logging.getLogger(__name__)
 SCHEME = 2
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
-REPLACED_PER_FLUSH = 4_000
-"""Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
-
 
 class EmbeddedIndex:
     """See `OwnIndex` and `EmbeddingIndex` in `index`. `open` makes it; one event loop uses it.
 
-    With `embeddings`, a search also compares meanings, and fuses both rankings. While the embeddings'
+    With `embeddings`, a search also compares meanings (see `fusion`). While the embeddings'
     server is away, a search compares words alone, and documents come in without vectors.
     """
 
-    def __init__(self, directory: storage.Directory, embeddings: Embeddings | None) -> None:
+    def __init__(
+        self, directory: storage.Directory, embeddings: Embeddings | None, fusion: Fusion = ALIKE
+    ) -> None:
         self._directory = directory
         self._path = directory.path / "shard"
         # A shard with room for vectors is made when the first ones show their length.
         self._dense_path = directory.path / "dense"
         self._embeddings = embeddings
+        self._fusion = fusion
         self._scheme = f"{SCHEME}/{embeddings.model if embeddings else ''}"
         self._positions = read_positions(directory.path, self._scheme)
         self._encoder = SparseEncoder()
         self._writing = asyncio.Lock()
-        self._replaced = 0
+        self._writer = ShardWriter(directory, self._encoder, dense=embeddings is not None)
         self._meaning = Meaning(embeddings)
         self._closed = False
         self._shard: Shard | None = None
@@ -61,7 +63,12 @@ class EmbeddedIndex:
         self._lacking = 0
 
     @classmethod
-    def open(cls, path: str = "", embeddings: Embeddings | None = None) -> "EmbeddedIndex":
+    def open(
+        cls,
+        path: str = "",
+        embeddings: Embeddings | None = None,
+        fusion: Fusion = ALIKE,
+    ) -> "EmbeddedIndex":
         """Load the index in `path`, or begin an empty one; without a path, in a temporary directory.
 
         Blocks for up to a second (50,000 chunks): call it before the worker serves.
@@ -70,7 +77,7 @@ class EmbeddedIndex:
             OSError: the directory cannot be made or written.
             DependencyError: the engine cannot start there.
         """
-        index = cls(storage.persistent(path) if path else storage.temporary(), embeddings)
+        index = cls(storage.persistent(path) if path else storage.temporary(), embeddings, fusion)
         index._load()
         return index
 
@@ -120,16 +127,16 @@ class EmbeddedIndex:
             if self._shard is not None:
                 for change in changed:
                     own = list(islice(vectors, len(change.chunks)))
-                    await self._replace(self._shard, change, own, pacer)
-                await self._reclaim(self._shard)
+                    await self._writer.areplace(self._shard, change, own, pacer)
+                await self._writer.areclaim(self._shard)
                 self._count_lacking(self._shard)
 
     async def adelete(self, tenant: str, document_id: str) -> None:
         """See `Index`."""
         async with self._writing:
             if self._shard is not None:
-                await self._delete(self._shard, self._shard.ids(tenant, document_id), Pacer())
-                await self._reclaim(self._shard)
+                await self._writer.adelete(self._shard, self._shard.ids(tenant, document_id), Pacer())
+                await self._writer.areclaim(self._shard)
                 self._count_lacking(self._shard)
 
     async def acount_lacking(self) -> int:
@@ -166,7 +173,7 @@ class EmbeddedIndex:
             vector = None
         if vector is None:
             self._meaning.tell_words_alone(trail)
-        return self._shard.search(tenant, self._encoder.query(text), vector, limit)
+        return self._shard.search(tenant, self._encoder.query(text), vector, limit, self._fusion)
 
     async def acount(self) -> int:
         """See `Index`."""
@@ -178,7 +185,7 @@ class EmbeddedIndex:
             if self._closed:
                 return
             if self._shard is not None:
-                await self._flush(self._shard)
+                await self._writer.aflush(self._shard)
             await asyncio.to_thread(write_positions, self._directory.path, self._scheme, positions)
             self._positions = positions
 
@@ -241,7 +248,7 @@ class EmbeddedIndex:
             return old
         shutil.rmtree(self._dense_path, ignore_errors=True)  # of a move that was interrupted
         new = await amove(old, self._dense_path, dense_size)
-        await self._flush(new)
+        await self._writer.aflush(new)
         self._shard = new
         old.close()
         shutil.rmtree(self._path)
@@ -249,49 +256,3 @@ class EmbeddedIndex:
 
     def _count_lacking(self, shard: Shard) -> None:
         self._lacking = 0 if self._embeddings is None else shard.count_marked(DUE)
-
-    async def _replace(
-        self, shard: Shard, change: Change, vectors: Sequence[list[float]], pacer: Pacer
-    ) -> None:
-        document = change.document
-        old = shard.ids(document.tenant, document.id)
-        if old:
-            # If the replacement is interrupted, the document must not pass for a complete one.
-            shard.blank_digest(point_id(document.tenant, document.id, 0))
-        made: list[ShardPoint] = []
-        for chunk in change.chunks:
-            dense = vectors[chunk.number] if vectors else None
-            words = self._encoder.document(document.title, chunk.text)
-            identity = point_id(document.tenant, document.id, chunk.number)
-            payload = to_payload(document, chunk)
-            if chunk.number == 0:
-                payload[DIGEST] = change.version
-                if dense is None and self._embeddings is not None:
-                    payload[VECTORS] = DUE
-            made.append(ShardPoint(identity, words, dense, payload))
-            await pacer.abreathe()
-        for at in range(1, len(made), POINTS_PER_CALL):
-            shard.upsert(made[at : at + POINTS_PER_CALL])
-            await pacer.abreathe()
-        await self._delete(shard, old.difference(point.id for point in made), pacer)
-        # The first point carries the digest, and so goes in last.
-        if made:
-            shard.upsert(made[:1])
-        self._replaced += len(old)
-
-    async def _delete(self, shard: Shard, ids: set[str], pacer: Pacer) -> None:
-        remaining = list(ids)
-        for at in range(0, len(remaining), POINTS_PER_CALL):
-            shard.delete(remaining[at : at + POINTS_PER_CALL])
-            await pacer.abreathe()
-        self._replaced += len(remaining)
-
-    async def _reclaim(self, shard: Shard) -> None:
-        if self._replaced >= REPLACED_PER_FLUSH:
-            await self._flush(shard)
-
-    async def _flush(self, shard: Shard) -> None:
-        # The engine holds the GIL while it writes to the disk: a thread writes the pages first.
-        await asyncio.to_thread(self._directory.sync)
-        shard.flush()
-        self._replaced = 0

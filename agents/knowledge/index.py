@@ -25,12 +25,6 @@ DIGEST, VECTORS, KEY = "digest", "vectors", "key"
 """Fields of a document's first point: the digest of the version that is complete; the mark of vectors that
 are missing (see `vectors`); the record key that holds the document, if that is another than its own."""
 
-FUSED_CANDIDATES = 50
-"""Passages that each of the two searches gives to the fusion by rank."""
-
-FUSION_K = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
-
 DocumentName = tuple[str, str]
 """A document's tenant and id."""
 
@@ -67,8 +61,9 @@ class Index(Protocol):
         ...
 
     async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
-        """Return the best passages, best first; none if no chunk shares a term with the text.
+        """Return the best passages, best first.
 
+        There are none if no chunk shares a term with the text, or (with embeddings) is near in meaning.
         `trail` is told if words alone were searched because the embeddings are away.
         """
         ...

@@ -17,13 +17,12 @@ from agents.http.pool import HttpPool
 from agents.knowledge.changes import achunks, adigest
 from agents.knowledge.chunking import Chunk
 from agents.knowledge.collection import Collection
+from agents.knowledge.fusion import ALIKE, Fusion
 from agents.knowledge.index import (
     DENSE,
     DEPENDENCY,
     DIGEST,
     DOCUMENT,
-    FUSED_CANDIDATES,
-    FUSION_K,
     KEY,
     LEXICAL,
     NUMBER,
@@ -32,11 +31,11 @@ from agents.knowledge.index import (
     DocumentName,
     embedded_text,
     point_id,
-    to_passage,
     to_payload,
 )
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.qdrant_errors import translated
+from agents.knowledge.server_search import ServerSearch
 from agents.knowledge.server_vectors import ServerBareDocuments
 from agents.knowledge.sparse import SparseEncoder, shorten
 from agents.knowledge.vectors import DUE, Refusal, aembed_due, aembed_promptly
@@ -74,6 +73,8 @@ class ServerIndex:
         api_key: str = "",
         embeddings: Embeddings | None = None,
         tls: ssl.SSLContext | None = None,
+        *,
+        fusion: Fusion = ALIKE,
     ) -> None:
         import qdrant_client  # noqa: PLC0415 - see the module's docstring
 
@@ -98,6 +99,7 @@ class ServerIndex:
             self._client, self._models, collection, told=self._name, dense=embeddings is not None
         )
         self._bare = ServerBareDocuments(self._client, self._models, collection, self._room)
+        self._search = ServerSearch(self._client, self._models, collection, fusion)
         self._embeddings = embeddings
         self._encoder = SparseEncoder()
         self._meaning = Meaning(embeddings)
@@ -167,24 +169,7 @@ class ServerIndex:
             vector = None
         if vector is None:
             self._meaning.tell_words_alone(trail)
-        models = self._models
-        only = models.Filter(must=[self._is(TENANT, tenant)])
-        # The rarity of words in other tenants' documents must not show in a score.
-        own = models.SearchParams(idf=models.IdfCorpusParams(corpus=only))
-        words = self._sparse(self._encoder.query(text))
-        query: dict[str, Any]
-        if vector is None:
-            query = {"query": words, "using": LEXICAL, "query_filter": only, "search_params": own}
-        else:
-            by_words = models.Prefetch(
-                query=words, using=LEXICAL, filter=only, params=own, limit=FUSED_CANDIDATES
-            )
-            by_meaning = models.Prefetch(query=vector, using=DENSE, filter=only, limit=FUSED_CANDIDATES)
-            fused = models.RrfQuery(rrf=models.Rrf(k=FUSION_K))
-            query = {"prefetch": [by_words, by_meaning], "query": fused, "query_filter": only}
-        with translated():
-            found = await self._client.query_points(self._collection, limit=limit, with_payload=True, **query)
-        return [to_passage(point.payload or {}, point.score) for point in found.points]
+        return await self._search.asearch(tenant, self._sparse(self._encoder.query(text)), vector, limit)
 
     async def acount(self) -> int:
         """See `Index`."""

@@ -8,35 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 import msgspec
 import qdrant_edge as edge
-from msgspec.structs import replace
 
 from agents.components import Passage
 from agents.errors import PermanentError, TransientError
+from agents.knowledge.fusion import Fusion
 from agents.knowledge.index import (
     DENSE,
     DEPENDENCY,
     DIGEST,
     DOCUMENT,
-    FUSED_CANDIDATES,
-    FUSION_K,
     LEXICAL,
     TENANT,
     VECTORS,
-    to_passage,
 )
-
-PointId = int | UUID | str
-"""The engine's type; our ids are UUIDs."""
-
-OVERSAMPLING = 2.0
-"""Candidates found by quantized vectors for each one that is then scored by its full vector."""
-
-KEPT_MAX = 2048
-"""Chunks kept as passages: reading a chunk from the engine costs as much as finding it."""
+from agents.knowledge.shard_search import ShardSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +52,7 @@ class Shard:
         with _translated():
             found = shard.facet(edge.FacetRequest(key=TENANT, limit=2, exact=True))
         self._tenants = {str(hit.value) for hit in found.hits}
-        # Questions that find the same chunk also share its strings.
-        self._kept: dict[PointId, Passage] = {}
+        self._search = ShardSearch(shard)
 
     @classmethod
     def create(cls, path: Path, dense_size: int | None) -> "Shard":
@@ -105,7 +92,7 @@ class Shard:
 
     def upsert(self, points: Sequence[ShardPoint]) -> None:
         """Write points; each replaces the point with its id."""
-        self._kept.clear()
+        self._search.forget()
         self._tenants.update(str(point.payload[TENANT]) for point in points)
         made = [
             edge.Point(
@@ -120,7 +107,7 @@ class Shard:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove points."""
-        self._kept.clear()
+        self._search.forget()
         with _translated():
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
@@ -203,44 +190,13 @@ class Shard:
             return {str(record.id): record.payload or {} for record in self._shard.scroll(request)[0]}
 
     def search(
-        self, tenant: str, words: edge.SparseVector, dense: list[float] | None, limit: int
+        self, tenant: str, words: edge.SparseVector, dense: list[float] | None, limit: int, fusion: Fusion
     ) -> list[Passage]:
-        """Return the tenant's best chunks, by words, or by both rankings fused."""
-        only = edge.Filter(must=[_is(TENANT, tenant)])
-        # The rarity of words in other tenants' documents must not show in a score. Without other tenants
-        # the statistics of the whole shard are the same and cost 0.5 ms less (50,000 chunks).
-        alone = len(self._tenants) <= 1
-        idf = None if alone else edge.SearchParams(idf=edge.IdfParams(corpus=only))
-        by_words = edge.Query.Nearest(words, using=LEXICAL)
-        if dense is None:
-            request = edge.QueryRequest(
-                limit=limit, query=by_words, filter=only, params=idf, with_payload=False
-            )
-        else:
-            by_meaning = edge.Query.Nearest(dense, using=DENSE)
-            request = edge.QueryRequest(
-                prefetches=[
-                    edge.Prefetch(limit=FUSED_CANDIDATES, query=by_words, filter=only, params=idf),
-                    edge.Prefetch(limit=FUSED_CANDIDATES, query=by_meaning, filter=only, params=_RESCORED),
-                ],
-                query=edge.Fusion.Rrf(k=FUSION_K),  # type: ignore[arg-type]  # the stub forgets that Rrf is a Fusion
-                filter=only,
-                limit=limit,
-                with_payload=False,
-            )
+        """Return the tenant's best chunks, by words, or by words and meaning."""
         with _translated():
-            return self._passages([(point.id, point.score) for point in self._shard.query(request)])
-
-    def _passages(self, found: Sequence[tuple[PointId, float]]) -> list[Passage]:
-        kept = self._kept
-        missing = [point for point, _ in found if point not in kept]
-        if missing:
-            if len(kept) + len(missing) > KEPT_MAX:
-                kept.clear()
-                missing = [point for point, _ in found]
-            for record in self._shard.retrieve(missing, with_payload=True, with_vector=False):
-                kept[record.id] = to_passage(record.payload or {}, 0.0)
-        return [replace(kept[point], score=score) for point, score in found]
+            return self._search.search(
+                tenant, words, dense, limit, fusion=fusion, alone=len(self._tenants) <= 1
+            )
 
     def count(self) -> int:
         """Return the number of points."""
@@ -266,11 +222,6 @@ def _dense_size(path: Path) -> int | None:
     described = msgspec.json.decode((path / "edge_config.json").read_bytes())
     found = described.get("vectors", {}).get(DENSE)
     return None if found is None else int(found["size"])
-
-
-_RESCORED = edge.SearchParams(
-    quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-)
 
 
 def _dense_parameters(size: int) -> edge.EdgeVectorParams:

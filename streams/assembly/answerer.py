@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.components import Generator, Planner, Retriever, ToolExecutor
-from agents.embeddings.protocol import Embeddings
-from agents.embeddings.server import OpenAIEmbeddings
 from agents.graph import Graph, GraphError
 from agents.http.egress import Endpoint, endpoint, parse_allowed
 from agents.http.pool import HttpPool
@@ -19,7 +17,6 @@ from agents.knowledge.version import KnowledgeVersions
 from agents.loading import LoadingError, Resources, load_component, make_component
 from agents.pipeline import Budgets, Components, Pipeline, default_graph
 from agents.resilience.guarded import (
-    GuardedEmbeddings,
     GuardedGenerator,
     GuardedPlanner,
     GuardedRetriever,
@@ -31,15 +28,13 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
 from streams.assembly.cache import Caches
+from streams.assembly.embeddings import build_embeddings, build_fusion
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
 from streams.assembly.stores import STORES, StoreParts, VectorStore, choose_store
 from streams.assembly.trust import build_trust
 from streams.settings.errors import SettingsError
 from streams.settings.model import Settings
-
-EMBEDDING_SHARE = 0.5
-"""The share of retrieval's time that a search waits for its vector, before it goes on with words alone."""
 
 Closer = Callable[[], Awaitable[None]]
 
@@ -74,14 +69,15 @@ def build_answerer(
     Blocks while a saved index is loaded: call it before anything is served.
 
     Raises:
-        SettingsError: a tool or a component in the settings will not do.
+        SettingsError: a tool, a component or a model in the settings will not do.
         OperatorError: the index cannot be opened.
     """
     closers: list[Closer] = []
     guards = Guards(settings.resilience, observer)
     tls = build_trust(settings.egress.ca_file)
     store = choose_store(settings.knowledge, stores)
-    index = store.open(StoreParts(settings.knowledge, _embeddings(settings, guards, closers, tls), tls))
+    embeddings = build_embeddings(settings, guards, closers, tls)
+    index = store.open(StoreParts(settings.knowledge, embeddings, tls, build_fusion(settings)))
     closers.append(index.aclose)
     versions = KnowledgeVersions()
     caches = Caches(settings, store, index, versions)
@@ -105,20 +101,6 @@ def build_answerer(
     except (LoadingError, GraphError) as error:
         raise SettingsError(f"[components] {error}") from error
     return Answerer(pipeline, store, index, guards, versions, caches, closers)
-
-
-def _embeddings(
-    settings: Settings, guards: Guards, closers: list[Closer], tls: ssl.SSLContext | None
-) -> Embeddings | None:
-    chosen = settings.embeddings
-    if not chosen.base_url:
-        return None
-    pool = _pool("embeddings", closers, {endpoint(chosen.base_url)}, tls)
-    return GuardedEmbeddings(
-        OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key),
-        guards.search("embeddings"),
-        settings.limits.retrieve_s * EMBEDDING_SHARE,
-    )
 
 
 def _retriever(settings: Settings, store: VectorStore, index: Index, guards: Guards) -> Retriever:

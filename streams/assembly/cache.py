@@ -131,7 +131,7 @@ def _found_in(settings: Settings, store: VectorStore) -> dict[str, Any]:
     """The settings that decide on the passages that a search finds; no secrets."""
     embeddings, knowledge = settings.embeddings, settings.knowledge
     return {
-        "embeddings": [embeddings.base_url, embeddings.name],
+        "embeddings": msgspec.structs.replace(embeddings, api_key=""),
         "knowledge": [store.name, *store.identity(knowledge), knowledge.top_k],
         "documents": settings.kafka.topic_prefix,
     }

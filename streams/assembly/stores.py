@@ -14,6 +14,7 @@ from pathlib import Path
 from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError
 from agents.http.pool import HttpPool
+from agents.knowledge.fusion import ALIKE, Fusion
 from agents.knowledge.index import Index
 from agents.knowledge.inspection import avector_length
 from streams.settings.errors import OperatorError
@@ -26,13 +27,15 @@ class StoreParts:
 
     Attributes:
         knowledge: the settings that select and describe the store.
-        embeddings: makes dense vectors, behind its guard.
+        embeddings: makes dense vectors.
         tls: the authorities that are trusted besides the system's.
+        fusion: how rankings by words and by meaning become one.
     """
 
     knowledge: Knowledge
     embeddings: Embeddings | None
     tls: ssl.SSLContext | None
+    fusion: Fusion = ALIKE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def _open_qdrant(parts: StoreParts) -> Index:
         api_key=knowledge.qdrant_api_key,
         embeddings=parts.embeddings,
         tls=parts.tls,
+        fusion=parts.fusion,
     )
 
 
@@ -111,7 +115,7 @@ def _open_embedded(parts: StoreParts) -> Index:
 
     path = parts.knowledge.path
     try:
-        return EmbeddedIndex.open(path, parts.embeddings)
+        return EmbeddedIndex.open(path, parts.embeddings, parts.fusion)
     except (OSError, DependencyError) as error:
         raise OperatorError(
             f"the index cannot be opened in {path or 'a temporary directory'}: {error}; "

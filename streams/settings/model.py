@@ -162,14 +162,30 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An OpenAI-compatible embeddings server; without one, passages are found by BM25 alone."""
+    """The model that finds passages by meaning, on a server or in each worker; without one, they are found by
+    BM25 alone."""
 
     base_url: OpenAIUrl = ""
-    """Address with the version path; empty: no embeddings."""
+    """Address of an OpenAI-compatible embeddings server, with the version path; empty: no server."""
     name: str = "default"
     """Name of the model on its server."""
     api_key: str = ""
     """Key to send as a bearer token; empty: no key."""
+    local: str = ""
+    """A model in each worker instead of a server: `builtin` (16 languages; the extra `kotae[builtin]`), or a
+    directory with an ONNX file and a `tokenizer.json` (the extra `kotae[onnx]`); empty: none."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How a model in a directory makes a text's vector of its tokens': their mean, or the first one."""
+    max_tokens: Count = 512
+    """The tokens of a text that a model in a directory reads."""
+    query_prefix: str = ""
+    """Put before each question, as some models want it, such as `query: `; not for `builtin`."""
+    passage_prefix: str = ""
+    """Put before each passage of a document, such as `passage: `; not for `builtin`."""
+    floor: Annotated[float, Meta(ge=-1, le=1)] | None = None
+    """Passages that share no word with the question are found only if their vectors are at least so similar
+    to its own (the cosine, -1 to 1). Unset: 0.18 for `builtin`, and none for other models, because their
+    similarities differ widely."""
 
 
 class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,6 +202,8 @@ class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     every start."""
     top_k: Count = 5
     """The most passages that an answer may use."""
+    dense_weight: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """With embeddings: the weight of meaning in a passage's score, 0 to 1; that of words is the rest."""
 
 
 class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -214,6 +214,10 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     except ValueError as error:
         allowed = "a list of host:port, such as erp.internal:443"
         raise _wrong("egress.allow", sources["egress.allow"], allowed, str(error)) from None
+    embeddings = settings.embeddings
+    if embeddings.local and embeddings.base_url:
+        allowed = "empty while embeddings.base_url is set: a worker uses one model for all documents"
+        raise _wrong("embeddings.local", sources["embeddings.local"], allowed, embeddings.local)
     worker = settings.worker
     if worker.http_port and worker.http_port + worker.processes - 1 > 65535:
         source = sources["worker.http_port"] if sources["worker.http_port"] != DEFAULT else None

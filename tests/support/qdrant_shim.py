@@ -41,7 +41,8 @@ class QdrantShim:
                 web.put(collection, self._create),
                 web.put(f"{collection}/index", self._index),
                 web.post(f"{collection}/points/batch", self._batch),
-                web.post(f"{collection}/points/query", self._query),
+                web.post(f"{collection}/points/query/batch", self._query),
+                web.post(f"{collection}/points", self._retrieve),
                 web.post(f"{collection}/points/count", self._count),
                 web.post(f"{collection}/points/scroll", self._scroll),
                 web.post(f"{collection}/points/payload", self._set_payload),
@@ -91,19 +92,28 @@ class QdrantShim:
         return _result([_COMPLETED for _ in body.operations])
 
     async def _query(self, request: web.Request) -> web.Response:
-        body = await _body(request, models.QueryRequest)
+        body = await _body(request, models.QueryRequestBatch)
+        name = request.match_info["name"]
         return _result(
-            self.engine.query_points(
-                request.match_info["name"],
-                query=body.query,
-                using=body.using,
-                prefetch=body.prefetch,
-                query_filter=body.filter,
-                search_params=body.params,
-                limit=body.limit,
-                with_payload=body.with_payload,
-            )
+            [
+                self.engine.query_points(
+                    name,
+                    query=one.query,
+                    using=one.using,
+                    query_filter=one.filter,
+                    search_params=one.params,
+                    limit=one.limit or 10,
+                    with_payload=one.with_payload or False,
+                    with_vectors=one.with_vector or False,
+                ).model_dump(mode="json", exclude_none=True)
+                for one in body.searches
+            ]
         )
+
+    async def _retrieve(self, request: web.Request) -> web.Response:
+        body = await _body(request, models.PointRequest)
+        found = self.engine.retrieve(request.match_info["name"], body.ids, with_payload=body.with_payload)
+        return _result([record.model_dump(mode="json", exclude_none=True) for record in found])
 
     async def _scroll(self, request: web.Request) -> web.Response:
         body = await _body(request, models.ScrollRequest)

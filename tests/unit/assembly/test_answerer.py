@@ -35,6 +35,13 @@ def make_graph(resources: Resources) -> Graph:
     return Graph([Stage(output=GENERATION, run=shout)])
 
 
+async def test_a_model_in_the_process_that_does_not_fit_is_one_line_at_the_start() -> None:
+    settings = Settings(embeddings=Embeddings(local="/nowhere"))
+    with pytest.raises(SettingsError, match=r"embeddings\.local: there is no directory /nowhere") as failure:
+        await asyncio.to_thread(build_answerer, settings, {}, RecordingObserver())
+    assert failure.value.exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from agents.embeddings.meaning import Meaning
+from agents.embeddings.protocol import Prefixes
 from agents.embeddings.server import BATCH, REQUEST_S, OpenAIEmbeddings
 from agents.errors import BadOutputError, PermanentError, TransientError
 from agents.http.egress import endpoint
@@ -60,6 +61,23 @@ async def test_texts_are_sent_in_batches_and_vectors_keep_their_order(
     assert headers["Authorization"] == "Bearer secret"
     assert asked["model"] == "small"
     assert await embeddings.aembed([]) == []
+
+
+async def test_prefixes_are_put_before_questions_and_passages(
+    server: Server, embeddings: OpenAIEmbeddings
+) -> None:
+    prefixed = OpenAIEmbeddings(
+        embeddings._pool,
+        embeddings._url.removesuffix("/embeddings"),
+        "e5",
+        "",
+        Prefixes("query: ", "passage: "),
+    )
+    await prefixed.aembed(["one"])
+    await prefixed.aembed_search("two")
+    assert [asked["input"] for _, asked in server.requests] == [["passage: one"], ["query: two"]]
+    assert {asked["model"] for _, asked in server.requests} == {"e5"}
+    assert prefixed.model != "e5"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.errors import PermanentError, TransientError
-from agents.knowledge import embedded
+from agents.knowledge import shard_writing
 from agents.knowledge.embedded import EmbeddedIndex
 from agents.knowledge.index import Positions
 from schemas.document import Document
@@ -198,7 +198,7 @@ async def test_a_search_in_a_closed_index_raises_an_error() -> None:
 
 
 async def test_the_space_of_replaced_points_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "REPLACED_PER_FLUSH", 100)
+    monkeypatch.setattr(shard_writing, "REPLACED_PER_FLUSH", 100)
     index = await asyncio.to_thread(EmbeddedIndex.open)
 
     def used() -> int:

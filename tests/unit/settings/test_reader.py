@@ -209,6 +209,13 @@ class TestRefusals:
         (tmp_path / "binary.toml").write_bytes(b"\xff")
         assert "not a TOML file" in refusal(tmp_path / "binary.toml")
 
+    def test_two_embedding_models_are_refused(self) -> None:
+        message = refusal(
+            KOTAE_EMBEDDINGS__LOCAL="builtin", KOTAE_EMBEDDINGS__BASE_URL="http://embeddings:8000/v1"
+        )
+        assert "KOTAE_EMBEDDINGS__LOCAL" in message
+        assert "empty while embeddings.base_url is set" in message
+
     def test_a_port_too_high_for_all_processes_is_refused(self) -> None:
         message = refusal(KOTAE_WORKER__HTTP_PORT="65535", KOTAE_WORKER__PROCESSES="2")
         assert "at most 65534" in message

@@ -1,0 +1,82 @@
+"""Writes documents into the embedded index's shard, in steps between which other tasks run."""
+
+import asyncio
+from collections.abc import Sequence
+
+from agents.knowledge.changes import Change
+from agents.knowledge.index import DIGEST, VECTORS, point_id, to_payload
+from agents.knowledge.pacing import Pacer
+from agents.knowledge.shard import Shard, ShardPoint
+from agents.knowledge.shard_vectors import POINTS_PER_CALL
+from agents.knowledge.sparse import SparseEncoder
+from agents.knowledge.storage import Directory
+from agents.knowledge.vectors import DUE
+
+REPLACED_PER_FLUSH = 4_000
+"""Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
+
+
+class ShardWriter:
+    """Replaces and removes documents; the caller holds the index's lock.
+
+    Args:
+        directory: where the shard is.
+        encoder: makes the vectors of words.
+        dense: whether documents get dense vectors, at once or later.
+    """
+
+    def __init__(self, directory: Directory, encoder: SparseEncoder, *, dense: bool) -> None:
+        self._directory = directory
+        self._encoder = encoder
+        self._dense = dense
+        self._replaced = 0
+
+    async def areplace(
+        self, shard: Shard, change: Change, vectors: Sequence[list[float]], pacer: Pacer
+    ) -> None:
+        """Put a document in place of its earlier version; without `vectors` it is marked as due."""
+        document = change.document
+        old = shard.ids(document.tenant, document.id)
+        if old:
+            # If the replacement is interrupted, the document must not pass for a complete one.
+            shard.blank_digest(point_id(document.tenant, document.id, 0))
+        made: list[ShardPoint] = []
+        for chunk in change.chunks:
+            dense = vectors[chunk.number] if vectors else None
+            words = self._encoder.document(document.title, chunk.text)
+            identity = point_id(document.tenant, document.id, chunk.number)
+            payload = to_payload(document, chunk)
+            if chunk.number == 0:
+                payload[DIGEST] = change.version
+                if dense is None and self._dense:
+                    payload[VECTORS] = DUE
+            made.append(ShardPoint(identity, words, dense, payload))
+            await pacer.abreathe()
+        for at in range(1, len(made), POINTS_PER_CALL):
+            shard.upsert(made[at : at + POINTS_PER_CALL])
+            await pacer.abreathe()
+        await self.adelete(shard, old.difference(point.id for point in made), pacer)
+        # The first point carries the digest, and so goes in last.
+        if made:
+            shard.upsert(made[:1])
+        self._replaced += len(old)
+
+    async def adelete(self, shard: Shard, ids: set[str], pacer: Pacer) -> None:
+        """Remove points."""
+        remaining = list(ids)
+        for at in range(0, len(remaining), POINTS_PER_CALL):
+            shard.delete(remaining[at : at + POINTS_PER_CALL])
+            await pacer.abreathe()
+        self._replaced += len(remaining)
+
+    async def areclaim(self, shard: Shard) -> None:
+        """Free the space of replaced points, once there are many."""
+        if self._replaced >= REPLACED_PER_FLUSH:
+            await self.aflush(shard)
+
+    async def aflush(self, shard: Shard) -> None:
+        """Write everything to disk."""
+        # The engine holds the GIL while it writes to the disk: a thread writes the pages first.
+        await asyncio.to_thread(self._directory.sync)
+        shard.flush()
+        self._replaced = 0

@@ -1,0 +1,95 @@
+"""The embeddings that the settings describe: a server, or a model in the process."""
+
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+
+from agents.embeddings.encoder import Encoder, UnfitModelError
+from agents.embeddings.protocol import DEPENDENCY, Embeddings, Prefixes
+from agents.embeddings.server import OpenAIEmbeddings
+from agents.http.egress import Endpoint, endpoint
+from agents.http.pool import HttpPool
+from agents.knowledge.fusion import Fusion
+from agents.resilience.guarded import GuardedEmbeddings
+from streams.assembly.guards import Guards
+from streams.settings.errors import SettingsError
+from streams.settings.model import Embeddings as EmbeddingSettings
+from streams.settings.model import Settings
+
+BUILTIN = "builtin"
+"""The value of `EMBEDDINGS.LOCAL` for the model that comes as a package."""
+
+SHARE = 0.5
+"""The share of retrieval's time that a search waits for its vector, before it goes on with words alone."""
+
+SWITCH_S = 0.001
+"""How long a thread may keep the interpreter's lock while another waits for it. The model's tokenizer holds
+it, and Python's 5 ms would be the event loop's longest wait."""
+
+Closers = list[Callable[[], Awaitable[None]]]
+MakePool = Callable[[str, Collection[Endpoint]], HttpPool]
+
+
+def build_embeddings(
+    settings: Settings, guards: Guards, closers: Closers, tls: ssl.SSLContext | None
+) -> Embeddings | None:
+    """Make the embeddings; None: the settings name none. A model in the process is loaded: that blocks.
+
+    Raises:
+        SettingsError: the model in the process cannot be used.
+    """
+    chosen = settings.embeddings
+    search_s = settings.limits.retrieve_s * SHARE
+    if chosen.local:
+        # Only where a model is used: numpy and its package cost 140 MB.
+        from agents.embeddings.local import LocalEmbeddings  # noqa: PLC0415
+
+        sys.setswitchinterval(SWITCH_S)
+        local = LocalEmbeddings(load_encoder(chosen), search_s)
+        closers.append(local.aclose)
+        return local
+    if not chosen.base_url:
+        return None
+    pool = HttpPool(DEPENDENCY, allowed={endpoint(chosen.base_url)}, tls=tls)
+    closers.append(pool.aclose)
+    return GuardedEmbeddings(server_embeddings(chosen, pool), guards.search(DEPENDENCY), search_s)
+
+
+def server_embeddings(chosen: EmbeddingSettings, pool: HttpPool) -> OpenAIEmbeddings:
+    """Return the embeddings of the server that the settings name."""
+    prefixes = Prefixes(chosen.query_prefix, chosen.passage_prefix)
+    return OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key, prefixes)
+
+
+def load_encoder(chosen: EmbeddingSettings) -> Encoder:
+    """Load the model in the process.
+
+    Raises:
+        SettingsError: it is not installed, or the directory does not hold one.
+    """
+    try:
+        if chosen.local == BUILTIN:
+            from agents.embeddings.builtin import BuiltinEncoder  # noqa: PLC0415 - only where it is used
+
+            return BuiltinEncoder()
+        from agents.embeddings.onnx import OnnxEncoder  # noqa: PLC0415 - likewise
+
+        return OnnxEncoder(
+            Path(chosen.local),
+            pooling=chosen.pooling,
+            prefixes=Prefixes(chosen.query_prefix, chosen.passage_prefix),
+            max_tokens=chosen.max_tokens,
+        )
+    except UnfitModelError as error:
+        raise SettingsError(f"embeddings.local: {error}") from error
+
+
+def build_fusion(settings: Settings) -> Fusion:
+    """Return how searches by words and by meaning become one ranking."""
+    chosen, weight = settings.embeddings, settings.knowledge.dense_weight
+    if chosen.local == BUILTIN:
+        from agents.embeddings.builtin import FLOOR, UNRELATED  # noqa: PLC0415 - only where it is used
+
+        return Fusion(weight, FLOOR if chosen.floor is None else chosen.floor, UNRELATED)
+    return Fusion(weight, -1.0 if chosen.floor is None else chosen.floor)
