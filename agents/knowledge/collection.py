@@ -1,6 +1,7 @@
 """The collection of the index on a Qdrant server: created, checked, and given room for vectors."""
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
     from qdrant_client.http.models import CollectionParams
 
+log = logging.getLogger(__name__)
+
 GROWS_SINCE = (1, 18)
-"""The first version of the server that adds a vector to a collection."""
+"""The first version of the server that adds a vector to a collection, and removes one."""
 
 
 class Collection:
@@ -40,6 +43,10 @@ class Collection:
         self._dense = dense
         self._preparing = asyncio.Lock()
         self._ready = False
+        # Whether vectors of this process have fitted.
+        self._agreed = False
+        self.emptied = False
+        """Whether this process has removed vectors, since the documents without vectors were counted."""
         self.dense_size: int | None = None
         """The length of its dense vectors, as last seen; None: it has none yet."""
 
@@ -55,13 +62,15 @@ class Collection:
                     await self._amake_ready()
         return self._ready
 
-    async def aprepare(self, dense_size: int | None) -> None:
-        """Make sure that there is a collection, with room for dense vectors of this length.
+    async def aprepare(self, dense_size: int | None) -> bool:
+        """Make sure that there is a collection; return whether it has room for vectors of this length.
 
-        `dense_size` is None for documents without vectors.
+        `dense_size` is None for documents without vectors. Vectors of another length are removed, and made
+        anew from the texts: the embeddings' model has changed. But if this process has seen the collection
+        with its own length before, another worker has a newer model, and has its way.
         """
         if self._ready and dense_size in {None, self.dense_size}:
-            return
+            return True
         async with self._preparing:
             if not self._ready:
                 with translated():
@@ -69,17 +78,50 @@ class Collection:
                 if not exists:
                     await self._acreate(dense_size)
                 await self._amake_ready()
-            if dense_size is not None and self.dense_size is None:
+            if dense_size is None:
+                return True
+            if self.dense_size not in {None, dense_size} and not self._agreed:
+                await self._aempty(dense_size)
+            if self.dense_size is None:
                 await self._agrow(dense_size)
-            if dense_size not in {None, self.dense_size}:
-                raise self._unfit(
-                    f"dense vectors of {self.dense_size} numbers, but the embeddings have {dense_size}"
-                )
+            self._agreed = self._agreed or self.dense_size == dense_size
+            return self.dense_size == dense_size
+
+    async def amake_fit(self, dense_size: int) -> bool:
+        """Remove vectors of another length, for a search; return whether that was done. Raises nothing."""
+        if self._agreed or self.dense_size in {None, dense_size}:
+            return False
+        try:
+            return await self.aprepare(dense_size)
+        except DependencyError as error:
+            log.info("a search uses words alone: %s", error)
+            return False
 
     async def arefresh(self) -> None:
-        """See whether another worker has made room for dense vectors."""
-        if self._ready and self._dense and self.dense_size is None:
+        """See whether another worker has made room for dense vectors, or for longer or shorter ones."""
+        if self._ready and self._dense:
             self._check(await self._adescribed())
+
+    async def _aempty(self, dense_size: int) -> None:
+        """Remove the dense vectors, which have another length."""
+        self._check(await self._adescribed())
+        if self.dense_size in {None, dense_size}:
+            return  # another worker was quicker
+        if not await self._agrows():
+            raise self._unfit(
+                f"dense vectors of {self.dense_size} numbers, but the embeddings have {dense_size}"
+            )
+        log.warning(
+            "%s has vectors of %d numbers, but the embeddings make %d: all are made anew, "
+            "and documents are found by words alone until then",
+            self._told,
+            self.dense_size,
+            dense_size,
+        )
+        with translated():
+            await self._client.delete_vector_name(self._name, DENSE)
+        self.dense_size = None
+        self.emptied = True
 
     async def _amake_ready(self) -> None:
         self._check(await self._adescribed())

@@ -15,7 +15,7 @@ from itertools import islice
 from agents.components import Passage, Trail
 from agents.embeddings.meaning import Meaning
 from agents.embeddings.protocol import Embeddings
-from agents.errors import DependencyError, PermanentError, TransientError
+from agents.errors import DependencyError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, achunks, adigest
 from agents.knowledge.fusion import ALIKE, Fusion
@@ -23,7 +23,14 @@ from agents.knowledge.index import DEPENDENCY, VECTORS, Positions, embedded_text
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
 from agents.knowledge.shard import Shard
-from agents.knowledge.shard_vectors import ShardBareDocuments, amove
+from agents.knowledge.shard_vectors import (
+    FIRST,
+    ShardBareDocuments,
+    amove,
+    avectors_of,
+    found_shard,
+    next_shard,
+)
 from agents.knowledge.shard_writing import ShardWriter
 from agents.knowledge.sparse import SparseEncoder, shorten
 from agents.knowledge.vectors import DUE, REFUSED, Refusal, aembed_due, aembed_promptly
@@ -46,9 +53,7 @@ class EmbeddedIndex:
         self, directory: storage.Directory, embeddings: Embeddings | None, fusion: Fusion = ALIKE
     ) -> None:
         self._directory = directory
-        self._path = directory.path / "shard"
-        # A shard with room for vectors is made when the first ones show their length.
-        self._dense_path = directory.path / "dense"
+        self._path = directory.path / FIRST
         self._embeddings = embeddings
         self._fusion = fusion
         self._scheme = f"{SCHEME}/{embeddings.model if embeddings else ''}"
@@ -58,6 +63,7 @@ class EmbeddedIndex:
         self._writer = ShardWriter(directory, self._encoder, dense=embeddings is not None)
         self._meaning = Meaning(embeddings)
         self._closed = False
+        self._remaking: asyncio.Task[None] | None = None
         self._shard: Shard | None = None
         self._bare = ShardBareDocuments(self._writing, lambda: self._shard, self._aroom)
         self._lacking = 0
@@ -123,7 +129,7 @@ class EmbeddedIndex:
                     changed.append(Change(document, version, await achunks(document, pacer)))
                 elif self._shard.field(first, VECTORS) == REFUSED:
                     self._shard.set_mark(first, DUE)  # written again, so that it is tried again
-            vectors = iter(await self._dense(changed))
+            vectors = iter(await self._dense(changed, pacer))
             if self._shard is not None:
                 for change in changed:
                     own = list(islice(vectors, len(change.chunks)))
@@ -167,9 +173,11 @@ class EmbeddedIndex:
             raise TransientError(DEPENDENCY, "the index is closed")
         if self._shard is None:
             return []
-        if vector is not None and (self._lacking or len(vector) != self._shard.dense_size):
+        fits = vector is None or len(vector) == self._shard.dense_size
+        if vector is not None and (self._lacking or not fits):
             self._meaning.lapses += 1
-        if vector is not None and len(vector) != self._shard.dense_size:
+        if vector is not None and not fits:
+            self._remake(len(vector))
             vector = None
         if vector is None:
             self._meaning.tell_words_alone(trail)
@@ -199,6 +207,8 @@ class EmbeddedIndex:
         async with self._writing:
             if not self._closed:
                 self._closed = True
+                if self._remaking is not None:
+                    self._remaking.cancel()
                 shard, self._shard = self._shard, None
                 if shard is not None:
                     shard.close()
@@ -208,14 +218,12 @@ class EmbeddedIndex:
         if self._positions is None:
             self._reset()
             return
-        if self._path.exists():  # else its documents were all moved to the dense one
-            shutil.rmtree(self._dense_path, ignore_errors=True)
-        path = self._path if self._path.exists() else self._dense_path
+        self._path = found_shard(self._directory.path)
         try:
-            self._shard = Shard.load(path)
+            self._shard = Shard.load(self._path)
             self._count_lacking(self._shard)
         except DependencyError as error:
-            log.warning("the index in %s cannot be read and is rebuilt: %s", path, error)
+            log.warning("the index in %s cannot be read and is rebuilt: %s", self._path, error)
             self._reset()
 
     def _reset(self) -> None:
@@ -224,35 +232,62 @@ class EmbeddedIndex:
         self._directory.clear()
         self._positions = None
         self._lacking = 0
+        self._path = self._directory.path / FIRST
         self._shard = Shard.create(self._path, None)
 
-    async def _dense(self, changed: Sequence[Change]) -> list[list[float]]:
+    async def _dense(self, changed: Sequence[Change], pacer: Pacer) -> list[list[float]]:
         """Return a vector for every chunk, in order; none while the embeddings are away, or not used."""
         # Behind documents that wait for theirs: each attempt may take as long as the server hangs.
-        if self._embeddings is None or self._lacking:
+        if self._embeddings is None or self._lacking or self._shard is None:
             return []
         texts = [embedded_text(change.document, chunk) for change in changed for chunk in change.chunks]
-        vectors = await aembed_promptly(self._embeddings, texts) if texts else []
-        if vectors:
-            try:
-                await self._aroom(len(vectors[0]))
-            except PermanentError as error:
-                log.warning("%s", error)
-                return []
-        return vectors
+        names = [(change.document.tenant, change.document.id) for change in changed]
+        vectors = await avectors_of(self._shard, names, pacer)
+        missing = list(dict.fromkeys(text for text in texts if text not in vectors))
+        made = await aembed_promptly(self._embeddings, missing) if missing else []
+        if len(made) < len(missing):
+            return []
+        vectors.update(zip(missing, made, strict=True))
+        if made and not await self._aroom(len(made[0])):
+            return []
+        size = self._shard.dense_size
+        # Vectors that were kept have the old length if the shard was moved to another one.
+        fit = all(len(vectors[text]) == size for text in texts)
+        return [vectors[text] for text in texts] if fit else []
 
     async def _aroom(self, dense_size: int) -> Shard | None:
-        """Return the shard, moved to one with room for such vectors if it has none; None: it is closed."""
+        """Return the shard, moved to one with room for such vectors if need be; None: it is closed."""
         old = self._shard
         if old is None or old.dense_size == dense_size:
             return old
-        shutil.rmtree(self._dense_path, ignore_errors=True)  # of a move that was interrupted
-        new = await amove(old, self._dense_path, dense_size)
+        path = next_shard(self._path)
+        shutil.rmtree(path, ignore_errors=True)  # of a move that was interrupted
+        new = await amove(old, path, dense_size)
         await self._writer.aflush(new)
         self._shard = new
         old.close()
+        # From now on the new one is found at a start.
         shutil.rmtree(self._path)
+        self._path = path
+        self._count_lacking(new)
         return new
+
+    def _remake(self, dense_size: int) -> None:
+        """Make room for vectors of another length than the index has: the embeddings' model has changed."""
+        if self._shard is None or self._shard.dense_size is None or self._remaking is not None:
+            return
+
+        async def remake() -> None:
+            async with self._writing:
+                await self._aroom(dense_size)
+
+        self._remaking = asyncio.create_task(remake(), name="knowledge-remake")
+        self._remaking.add_done_callback(self._remade)
+
+    def _remade(self, task: asyncio.Task[None]) -> None:
+        self._remaking = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("the index cannot be moved to vectors of another length: %s", error)
 
     def _count_lacking(self, shard: Shard) -> None:
         self._lacking = 0 if self._embeddings is None else shard.count_marked(DUE)

@@ -5,6 +5,7 @@ The first index that is made imports the client library, which takes 68 MB and 1
 
 import ssl
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from yarl import URL
@@ -12,6 +13,7 @@ from yarl import URL
 from agents.components import Passage, Trail
 from agents.embeddings.meaning import Meaning
 from agents.embeddings.protocol import Embeddings
+from agents.errors import PermanentError
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.knowledge.changes import achunks, adigest
@@ -139,8 +141,8 @@ class ServerIndex:
                     self._embeddings, [embedded_text(document, chunk) for chunk in chunks]
                 )
             bare = bare or bool(chunks and self._embeddings is not None and not dense)
-            if chunks:
-                await self._room.aprepare(len(dense[0]) if dense else None)
+            if chunks and not await self._room.aprepare(len(dense[0]) if dense else None):
+                dense, bare = [], True
             made = await self._points(document, chunks, dense, pacer)
             for at in range(0, len(made), POINTS_PER_REQUEST):
                 if points >= POINTS_PER_REQUEST:
@@ -151,7 +153,7 @@ class ServerIndex:
                 points += len(group)
             operations.append(self._removal(document.tenant, document.id, len(made)))
         await self._update(operations)
-        if self._embeddings is not None and (bare or self._lacking):
+        if self._embeddings is not None and (bare or self._lacking or self._room.emptied):
             await self.acount_lacking()
 
     async def adelete(self, tenant: str, document_id: str) -> None:
@@ -163,13 +165,24 @@ class ServerIndex:
         vector = None if self._embeddings is None else await self._meaning.avector(shorten(text))
         if not await self._room.aready():
             return []
-        if vector is not None and (self._lacking or len(vector) != self._room.dense_size):
+        words = self._sparse(self._encoder.query(text))
+        if vector is not None and await self._room.amake_fit(len(vector)):
+            await self.acount_lacking()
+        fits = vector is None or len(vector) == self._room.dense_size
+        if vector is not None and (self._lacking or not fits):
             self._meaning.lapses += 1
-        if vector is not None and len(vector) != self._room.dense_size:
-            vector = None
-        if vector is None:
+        if vector is None or not fits:
             self._meaning.tell_words_alone(trail)
-        return await self._search.asearch(tenant, self._sparse(self._encoder.query(text)), vector, limit)
+        try:
+            return await self._search.asearch(tenant, words, vector if fits else None, limit)
+        except PermanentError as error:
+            # Another worker may have made room for vectors of another length.
+            if vector is None or error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            await self._room.arefresh()
+            self._meaning.lapses += 1
+            self._meaning.tell_words_alone(trail)
+            return await self._search.asearch(tenant, words, None, limit)
 
     async def acount(self) -> int:
         """See `Index`."""
@@ -188,6 +201,7 @@ class ServerIndex:
         """See `EmbeddingIndex`."""
         if self._embeddings is not None and await self._room.aready():
             await self._room.arefresh()
+            self._room.emptied = False
             self._lacking = await self._bare.acount()
         return self._lacking
 
@@ -259,8 +273,12 @@ class ServerIndex:
     async def _update(self, operations: Sequence["UpdateOperation"]) -> None:
         # Without a collection there is nothing to remove either.
         if operations and await self._room.aready():
-            with translated():
-                await self._client.batch_update_points(self._collection, operations, wait=True)
+            try:
+                with translated():
+                    await self._client.batch_update_points(self._collection, operations, wait=True)
+            except PermanentError:
+                await self._room.arefresh()  # see `asearch`
+                raise
 
     def _removal(self, tenant: str, document_id: str, kept: int) -> "UpdateOperation":
         """Return an operation that removes a document's chunks from number `kept` on."""

@@ -3,8 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.errors import TransientError
 from agents.knowledge.collection import Collection
-from agents.knowledge.index import DENSE, DIGEST, DOCUMENT, NUMBER, TENANT, TEXT, TITLE, VECTORS, titled
+from agents.knowledge.index import (
+    DENSE,
+    DEPENDENCY,
+    DIGEST,
+    DOCUMENT,
+    NUMBER,
+    TENANT,
+    TEXT,
+    TITLE,
+    VECTORS,
+    titled,
+)
 from agents.knowledge.qdrant_errors import translated
 from agents.knowledge.vectors import DUE, PAGE, REFUSED, Bare
 
@@ -67,7 +79,10 @@ class ServerBareDocuments:
     async def akeep(self, bare: Bare, vectors: Sequence[list[float]]) -> None:
         """See `BareDocuments`."""
         models = self._models
-        await self._room.aprepare(len(vectors[0]))
+        if not await self._room.aprepare(len(vectors[0])):
+            raise TransientError(
+                DEPENDENCY, "another worker has put vectors of another length into the collection"
+            )
         only = self._of(bare.tenant, bare.document_id, bare.version)
         made = [
             models.PointVectors(id=point, vector={DENSE: vector})

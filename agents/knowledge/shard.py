@@ -167,11 +167,14 @@ class Shard:
         request = edge.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=True)
         with _translated():
             records, following = self._shard.scroll(request)
-        found = [
-            (str(each.id), cast(dict[str, Any], each.vector), dict(each.payload or {})) for each in records
-        ]
-        points = [ShardPoint(id_, had[LEXICAL], had.get(DENSE), payload) for id_, had, payload in found]
-        return points, None if following is None else str(following)
+        return [_point(record) for record in records], None if following is None else str(following)
+
+    def stored(self, ids: Sequence[str]) -> list[ShardPoint]:
+        """Return these points as they are stored."""
+        with _translated():
+            return [
+                _point(each) for each in self._shard.retrieve(list(ids), with_payload=True, with_vector=True)
+            ]
 
     def ids(self, tenant: str, document_id: str) -> set[str]:
         """Return the ids of all points of a document."""
@@ -215,6 +218,11 @@ class Shard:
         """Flush and close the shard."""
         with _translated():
             self._shard.close()
+
+
+def _point(record: edge.Record) -> ShardPoint:
+    had = cast(dict[str, Any], record.vector)
+    return ShardPoint(str(record.id), had[LEXICAL], had.get(DENSE), dict(record.payload or {}))
 
 
 def _dense_size(path: Path) -> int | None:

@@ -1,17 +1,38 @@
 """The documents of the embedded index that lack their vectors, and the move to a shard with room for them."""
 
 import asyncio
+import logging
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from agents.errors import PermanentError
-from agents.knowledge.index import DEPENDENCY, DIGEST, DOCUMENT, NUMBER, TENANT, TEXT, TITLE, point_id, titled
+from agents.knowledge.index import (
+    DIGEST,
+    DOCUMENT,
+    NUMBER,
+    TENANT,
+    TEXT,
+    TITLE,
+    VECTORS,
+    DocumentName,
+    point_id,
+    titled,
+)
 from agents.knowledge.pacing import Pacer
-from agents.knowledge.shard import Shard
+from agents.knowledge.shard import Shard, ShardPoint
 from agents.knowledge.vectors import DUE, PAGE, REFUSED, Bare
+
+log = logging.getLogger(__name__)
 
 POINTS_PER_CALL = 4
 """Points that one call of the engine writes: 0.4 ms for new points, 2 ms for replaced ones."""
+
+FIRST = "shard"
+"""The name of a new shard's directory. It gets room for vectors when the first ones show their length."""
+
+GENERATIONS = 1_000
+"""The most moves of an index, each to a directory of another name: its model has changed as often."""
 
 COPIED_AT_ONCE = 64
 """Points read at once in a move to another shard."""
@@ -79,26 +100,65 @@ class ShardBareDocuments:
 
 
 async def amove(shard: Shard, path: Path, dense_size: int) -> Shard:
-    """Copy a shard without dense vectors into a new one at `path` that has room for them.
+    """Copy a shard into a new one at `path` that has room for vectors of this length.
 
-    The engine could add them to the shard itself, but not quantized: a search would take six times as long.
-
-    Raises:
-        PermanentError: the shard has vectors of another length.
+    Vectors of another length are left out: their documents are due. The engine could make the room in the
+    shard itself, but not quantized: a search would take six times as long.
     """
     if shard.dense_size is not None:
-        raise PermanentError(
-            DEPENDENCY,
-            f"the index has vectors of {shard.dense_size} numbers, but the embeddings have {dense_size}: "
-            "give the other model another name in KOTAE_EMBEDDINGS__NAME, or remove the index",
+        log.warning(
+            "the index has vectors of %d numbers, but the embeddings make %d: all are made anew, "
+            "and documents are found by words alone until then",
+            shard.dense_size,
+            dense_size,
         )
     pacer = Pacer()
     made = Shard.create(path, dense_size)
     after: str | None = None
     while True:
         points, after = shard.points(after, COPIED_AT_ONCE)
+        if shard.dense_size is not None:
+            points = [_without_vector(point) for point in points]
         for at in range(0, len(points), POINTS_PER_CALL):
             made.upsert(points[at : at + POINTS_PER_CALL])
             await pacer.abreathe()
         if after is None:
             return made
+
+
+def _without_vector(point: ShardPoint) -> ShardPoint:
+    due = {VECTORS: DUE} if point.payload[NUMBER] == 0 else {}
+    return replace(point, dense=None, payload=point.payload | due)
+
+
+async def avectors_of(shard: Shard, names: Sequence[DocumentName], pacer: Pacer) -> dict[str, list[float]]:
+    """Return the vectors that chunks of these documents have now, by the text that was embedded."""
+    vectors: dict[str, list[float]] = {}
+    if shard.dense_size is None:
+        return vectors
+    for name in names:
+        ids = list(shard.ids(*name))
+        for at in range(0, len(ids), POINTS_PER_CALL):
+            for point in shard.stored(ids[at : at + POINTS_PER_CALL]):
+                if point.dense is not None:
+                    vectors[titled(str(point.payload[TITLE]), str(point.payload[TEXT]))] = point.dense
+            await pacer.abreathe()
+    return vectors
+
+
+def found_shard(directory: Path) -> Path:
+    """Return the shard in an index's directory, and remove one that was being copied from it."""
+    found = [path for number in range(GENERATIONS) if (path := directory / _name(number)).exists()]
+    for path in found[1:]:
+        shutil.rmtree(path, ignore_errors=True)
+    return found[0] if found else directory / FIRST
+
+
+def next_shard(path: Path) -> Path:
+    """Return the path for a copy of the shard at `path`, which is removed when the copy is complete."""
+    number = next(number for number in range(GENERATIONS) if _name(number) == path.name)
+    return path.with_name(_name(number + 1))
+
+
+def _name(number: int) -> str:
+    return FIRST if number == 0 else "dense" if number == 1 else f"dense-{number}"

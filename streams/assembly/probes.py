@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from agents.components import Call, Grounding, ToolSpec
-from agents.embeddings.server import OpenAIEmbeddings
 from agents.errors import UnfitOutputError
 from agents.http.egress import endpoint, parse_allowed
 from agents.http.pool import HttpPool
@@ -18,6 +17,7 @@ from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
 from schemas.question import Question
 from streams.assembly.cache import open_shared
+from streams.assembly.embeddings import load_encoder, server_embeddings
 from streams.assembly.model import model_servers
 from streams.assembly.stores import Inspection, VectorStore
 from streams.assembly.trust import build_trust
@@ -125,8 +125,7 @@ class Probes:
         found: list[tuple[str, Probe]] = []
         chosen, inspect = self._settings.embeddings, self.store.inspect
         if chosen.base_url:
-            pool = self._pool("embeddings", chosen.base_url)
-            embeddings = OpenAIEmbeddings(pool, chosen.base_url, chosen.name, chosen.api_key)
+            embeddings = server_embeddings(chosen, self._pool("embeddings", chosen.base_url))
 
             async def embed() -> str:
                 (vector,) = await embeddings.aembed([_QUESTION.text])
@@ -134,12 +133,23 @@ class Probes:
                 return f"{chosen.name} makes vectors of {len(vector)} numbers"
 
             found.append(("embeddings", embed))
+        if chosen.local:
+
+            async def compute() -> str:
+                began = time.monotonic()
+                encoder = await asyncio.to_thread(load_encoder, chosen)
+                took = time.monotonic() - began
+                (vector,) = await asyncio.to_thread(encoder.encode, [_QUESTION.text], search=True)
+                self.vector_length = len(vector)
+                return f"{chosen.local} makes vectors of {len(vector)} numbers, after {took:.1f} s to load"
+
+            found.append(("embeddings", compute))
         if inspect is not None:
             knowledge = self._settings.knowledge
             pool = self._pool(INDEX, knowledge.qdrant_url)
 
             async def look() -> str:
-                seen = await inspect(Inspection(knowledge, pool, bool(chosen.base_url)))
+                seen = await inspect(Inspection(knowledge, pool, bool(chosen.base_url or chosen.local)))
                 self.index_vector_length = seen.vector_length
                 return seen.told
 

@@ -49,6 +49,7 @@ class QdrantShim:
                 web.post(f"{collection}/points/payload/delete", self._delete_payload),
                 web.put(f"{collection}/points/vectors", self._update_vectors),
                 web.put(f"{collection}/vectors/{{vector}}", self._create_vector),
+                web.delete(f"{collection}/vectors/{{vector}}", self._delete_vector),
                 web.get("/", self._info),
             ]
         )
@@ -147,6 +148,10 @@ class QdrantShim:
             return _error(404, "")
         body = await _body(request, models.DenseVectorNameConfig)
         self.engine.create_vector_name(request.match_info["name"], request.match_info["vector"], body)
+        return _result(_COMPLETED)
+
+    async def _delete_vector(self, request: web.Request) -> web.Response:
+        self.engine.delete_vector_name(request.match_info["name"], request.match_info["vector"])
         return _result(_COMPLETED)
 
     async def _info(self, _: web.Request) -> web.Response:

@@ -87,7 +87,6 @@ async def test_the_collection_is_made_once_with_indexes_on_its_fields(
     [
         ({}, {"size": 5}, "sparse vector 'bm25'"),
         ({"bm25": models.SparseVectorParams()}, {"size": 5}, "IDF"),
-        ({"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)}, {"size": 768}, "768"),
     ],
 )
 async def test_an_unfit_collection_is_refused(
@@ -234,3 +233,45 @@ async def test_a_throttling_server_is_given_the_time_it_asks_for(
             await index.asearch("default", "text", 5)
     # The client library reads only a number, and only with 429.
     assert throttled.value.retry_after_s == (None if status == 429 and value != "7" else wait_s)
+
+
+class Longer(MeaningList):
+    """As `MeaningList`, with seven more numbers in a vector."""
+
+    async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[*vector, *[0.0] * 7] for vector in await super().aembed(texts)]
+
+
+async def first(index: ServerIndex, text: str) -> str:
+    found = await index.asearch("default", text, 1)
+    return found[0].document_id if found else ""
+
+
+@pytest.mark.parametrize("shown_by", ["a document", "a search"])
+async def test_vectors_of_another_length_are_all_made_anew(
+    served: tuple[str, QdrantShim], caplog: pytest.LogCaptureFixture, shown_by: str
+) -> None:
+    older = ServerIndex(served[0], "kotae", embeddings=MeaningList())
+    await older.aupsert([Document(id="garage", text="The automobile stands here.")])
+    newer = ServerIndex(served[0], "kotae", embeddings=Longer())
+    if shown_by == "a document":
+        await newer.aupsert([Document(id="ward", text="The physician is on the ward.")])
+        assert await first(newer, "doctor") == "ward"
+    else:
+        assert await first(newer, "car") == ""
+    while newer.lacking:
+        assert await newer.aembed_lacking() == []
+    assert await first(newer, "car") == "garage"
+    told = [record.message for record in caplog.records if "made anew" in record.message]
+    assert len(told) == 1
+    assert "vectors of 64 numbers, but the embeddings make 71" in told[0]
+    # The worker with the older model goes on with words, and takes nothing back.
+    assert await first(older, "automobile") == "garage"
+    await older.aupsert([Document(id="mill", text="The miller grinds flour.")])
+    assert await first(older, "miller") == "mill"
+    await newer.acount_lacking()
+    while newer.lacking:
+        await newer.aembed_lacking()
+    assert await first(newer, "car") == "garage"
+    await older.aclose()
+    await newer.aclose()
