@@ -1,6 +1,7 @@
 """A model from a directory: an ONNX file, and the `tokenizer.json` of Hugging Face's tokenizers."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,7 +56,7 @@ class OnnxEncoder:
         if "input_ids" not in self._wanted or not _INPUTS.issuperset(self._wanted):
             told = ", ".join(self._wanted)
             raise UnfitModelError(f"{file} is no model of texts: it wants {told}, not input_ids")
-        self.name = prefixes.named(f"{directory.resolve().name}/{file.stat().st_size} {pooling} {max_tokens}")
+        self.name = prefixes.named(f"{_digest(file, directory / TOKENIZER)} {pooling} {max_tokens}")
         try:
             self.encode(["one", "another text"], search=True)
         except Exception as error:
@@ -99,6 +100,16 @@ def _model_file(directory: Path) -> Path:
         told = ", ".join(file.name for file in found) or "none"
         raise UnfitModelError(f"{directory} must have one ONNX file, or one named model.onnx; it has {told}")
     return preferred[0]
+
+
+def _digest(*files: Path) -> str:
+    """Return a name for what is in the files: another model at the same place makes other vectors."""
+    hashed = blake2b(digest_size=8)
+    for file in files:
+        with file.open("rb") as opened:
+            while part := opened.read(1 << 20):
+                hashed.update(part)
+    return f"onnx-{hashed.hexdigest()}"
 
 
 def _one_line(error: Exception) -> str:

@@ -138,8 +138,8 @@ class Checks:
         if made is None or kept is None or made == kept:
             return list(findings)
         told = (
-            f"the index has vectors of {kept} numbers, but the embeddings have {made}: a worker would make all "
-            "of them anew; else check KOTAE_EMBEDDINGS__NAME, or name another collection in "
+            f"the index has vectors of {kept} numbers, but the embeddings have {made}: a worker would make "
+            "all of them anew; else check KOTAE_EMBEDDINGS__NAME, or name another collection in "
             "KOTAE_KNOWLEDGE__COLLECTION"
         )
         return [Finding(one.name, False, told) if one.name == "index" else one for one in findings]

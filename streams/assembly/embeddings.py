@@ -1,5 +1,7 @@
 """The embeddings that the settings describe: a server, or a model in the process."""
 
+import logging
+import sqlite3
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Collection
@@ -13,12 +15,17 @@ from agents.http.pool import HttpPool
 from agents.knowledge.fusion import Fusion
 from agents.resilience.guarded import GuardedEmbeddings
 from streams.assembly.guards import Guards
-from streams.settings.errors import SettingsError
+from streams.settings.errors import OperatorError, SettingsError
 from streams.settings.model import Embeddings as EmbeddingSettings
 from streams.settings.model import Settings
 
+log = logging.getLogger(__name__)
+
 BUILTIN = "builtin"
 """The value of `EMBEDDINGS.LOCAL` for the model that comes as a package."""
+
+KEPT = "vectors.sqlite"
+"""The name of the file in KNOWLEDGE.PATH with vectors that all processes share."""
 
 SHARE = 0.5
 """The share of retrieval's time that a search waits for its vector, before it goes on with words alone."""
@@ -38,6 +45,7 @@ def build_embeddings(
 
     Raises:
         SettingsError: the model in the process cannot be used.
+        OperatorError: its vectors cannot be kept where the settings say.
     """
     chosen = settings.embeddings
     search_s = settings.limits.retrieve_s * SHARE
@@ -48,12 +56,32 @@ def build_embeddings(
         sys.setswitchinterval(SWITCH_S)
         local = LocalEmbeddings(load_encoder(chosen), search_s)
         closers.append(local.aclose)
-        return local
+        return _shared(settings, local, closers)
     if not chosen.base_url:
         return None
     pool = HttpPool(DEPENDENCY, allowed={endpoint(chosen.base_url)}, tls=tls)
     closers.append(pool.aclose)
     return GuardedEmbeddings(server_embeddings(chosen, pool), guards.search(DEPENDENCY), search_s)
+
+
+def _shared(settings: Settings, local: Embeddings, closers: Closers) -> Embeddings:
+    """Keep the vectors where the processes of this machine keep their indexes, if they keep these."""
+    path = settings.knowledge.path
+    if not path:
+        if settings.worker.processes > 1 and not settings.knowledge.qdrant_url:
+            log.info("each process embeds every document: KOTAE_KNOWLEDGE__PATH would let them share vectors")
+        return local
+    from agents.embeddings.kept import KeptVectors  # noqa: PLC0415 - only where vectors are kept
+    from agents.embeddings.sharing import SharedEmbeddings  # noqa: PLC0415 - likewise
+
+    try:
+        shared = SharedEmbeddings(local, KeptVectors(Path(path) / KEPT))
+    except (OSError, sqlite3.Error) as error:
+        raise OperatorError(
+            f"vectors cannot be kept in {path}: {error}; name another directory in KOTAE_KNOWLEDGE__PATH"
+        ) from error
+    closers.append(shared.aclose)
+    return shared
 
 
 def server_embeddings(chosen: EmbeddingSettings, pool: HttpPool) -> OpenAIEmbeddings:
