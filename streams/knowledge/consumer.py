@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streams.kafka.options import COMMITTED, client_options
-from streams.kafka.topics import alist_topics
+from streams.kafka.topics import admin_client, alist_topics
 from streams.kafka.transactions import OpenTransaction, progress_of
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
@@ -76,6 +76,15 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         for partition in revoked:
             self.reread.pop(partition.partition, None)
 
+    async def acommit(self, partition: TopicPartition, offset: int, note: str) -> None:
+        """Commit the records below an offset, with a note for the partition's next reader."""
+        try:
+            await self._consumer.commit({partition: (offset, note)})
+        except (CommitFailedError, IllegalStateError) as error:
+            # Its new reader begins where we did, which does no harm: a document replaces itself.
+            log.info("the group revoked %s before the commit: %s", partition, error)
+        self.reread.pop(partition.partition, None)
+
     async def ahead(self) -> dict[TopicPartition, int]:
         """Return the position of each partition that was read on since this was asked last.
 
@@ -103,6 +112,20 @@ class GroupAssignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             await self._consumer.seek_to_beginning(*assigned)
             self.reread = {each.partition: self._begins[each.partition] for each in assigned}
         self.once = self.new = True
+
+
+async def anotes(kafka: Kafka, group: str, partitions: Collection[TopicPartition]) -> dict[int, str]:
+    """Return the note of each partition's last commit; empty where there is none.
+
+    Raises:
+        OperatorError, KafkaError: the group cannot be asked.
+    """
+    notes = {partition.partition: "" for partition in partitions}
+    if partitions:
+        async with admin_client(kafka) as admin:
+            commits = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
+        notes |= {partition.partition: commit.metadata or "" for partition, commit in commits.items()}
+    return notes
 
 
 class OpenTransactions:

@@ -16,14 +16,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 
 from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
 from streams.knowledge.changes import aread_changes
-from streams.knowledge.consumer import GroupAssignments, OpenTransactions, by_number, open_consumer
+from streams.knowledge.consumer import GroupAssignments, OpenTransactions, anotes, by_number, open_consumer
 from streams.knowledge.filling import VectorFiller
 from streams.knowledge.waiting import Waiting
 from streams.knowledge.watch import SharedIndexWatch
@@ -200,14 +200,14 @@ class KnowledgeFeed:
                 polled = await self._poll(consumer)
                 if assigned.new:
                     assigned.new = False
-                    await self._take_over()
+                    await self._take_over(consumer.assignment())
                 for partition, records in polled.items():
                     await self._write(partition.partition, records)
-                    await self._commit(consumer, partition, records[-1].offset + 1)
-                    assigned.reread.pop(partition.partition, None)
+                    note = self._writer.skipped.note(partition.partition)
+                    await assigned.acommit(partition, records[-1].offset + 1, note)
                 for partition, offset in (await assigned.ahead()).items():
-                    await self._commit(consumer, partition, offset)
-                    assigned.reread.pop(partition.partition, None)
+                    note = self._writer.skipped.note(partition.partition)
+                    await assigned.acommit(partition, offset, note)
                 if consumer.assignment():
                     self._wake_filler()
                 await self._transactions.alook(consumer)
@@ -219,13 +219,6 @@ class KnowledgeFeed:
                     }
                     self._just_caught_up()
 
-    async def _commit(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
-        try:
-            await consumer.commit({partition: offset})
-        except (CommitFailedError, IllegalStateError) as error:
-            # Its new reader begins where we did, which does no harm: a document replaces itself.
-            log.info("the group revoked %s before the commit: %s", partition, error)
-
     async def _poll(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         polled: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
             timeout_ms=POLL_MS, max_records=BATCH
@@ -236,8 +229,9 @@ class KnowledgeFeed:
     async def _write(self, partition: int, records: Collection[ConsumerRecord]) -> None:
         await self._writer.awrite(partition, await aread_changes(records, self._writer.holders))
 
-    async def _take_over(self) -> None:
-        """Learn the holders that the reader before us knew of a shared index."""
+    async def _take_over(self, assigned: Collection[TopicPartition]) -> None:
+        """Learn what the readers before us knew: skipped documents, and the holders of a shared index."""
+        self._writer.skipped.take_over(await anotes(self._kafka, self.group or "", assigned))
         if isinstance(self._index, KeyedIndex):
             self._writer.holders.restore(await self._index.aheld())
         await self._look_for_bare()

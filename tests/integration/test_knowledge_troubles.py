@@ -278,3 +278,28 @@ async def test_a_shared_index_knows_which_key_holds_a_document_when_another_work
         assert await index.asearch("acme", "gull tern", 5) == []
         assert (await index.asearch("other", "owl", 5))[0].document_id == "owl"
         await eventually(lambda: watched.of("acme") not in {None, before}, 30, "another version")
+
+
+async def test_the_next_reader_of_a_shared_index_still_lists_the_skipped_documents(
+    kafka_settings: Kafka, topics: Topics, qdrant: tuple[str, QdrantShim]
+) -> None:
+    async def write(*records: tuple[bytes, bytes]) -> None:
+        async with producing(kafka_settings) as producer:
+            for key, value in records:
+                await producer.send_and_wait(topics.documents, value, key=key)
+
+    good = encode(Document(id="gull", tenant="acme", text="A gull."))
+    await write((document_key("acme", "tern"), b"no document"), (document_key("acme", "gull"), good))
+    async with feeding(kafka_settings, None, qdrant[0]) as (feed, _):
+        await eventually(lambda: feed.caught_up and feed.state()["problems"], 30, "the first reader")
+        told = feed.state()["problems"]
+    async with feeding(kafka_settings, None, qdrant[0]) as (feed, _):
+        await eventually(lambda: feed.caught_up and feed.state()["problems"], 30, "the second reader")
+        assert feed.state()["problems"] == told
+        assert "'kotae documents problems' lists them" in " ".join(feed.notes())
+        tern = encode(Document(id="tern", tenant="acme", text="A tern."))
+        await write((document_key("acme", "tern"), tern))
+        await eventually(lambda: not feed.state()["problems"], 30, "it is mended")
+    async with feeding(kafka_settings, None, qdrant[0]) as (feed, _):
+        await eventually(lambda: feed.caught_up, 30, "the third reader")
+        assert feed.state()["problems"] == []

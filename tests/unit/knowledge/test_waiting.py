@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.knowledge.skipped import LISTED_MAX, Skipped
 from streams.knowledge.waiting import LINE_S, PAUSE_MAX_S, PAUSES_S, Waiting
@@ -60,3 +63,68 @@ def test_the_list_of_skipped_documents_is_bounded_and_the_count_is_not() -> None
     again.restore(skipped.listed())
     assert again.listed() == listed[1:]
     assert ("default", listed[1]["id"]) in again
+
+
+def noted(*names: str, reason: str = "not a document", partition: int = 3) -> Skipped:
+    skipped = Skipped()
+    for number, name in enumerate(names):
+        skipped.add(("default", name), (partition, number), reason)
+    return skipped
+
+
+def test_the_next_reader_of_a_partition_lists_what_the_one_before_skipped() -> None:
+    before = noted("a", "ü", "b")
+    before.add(("default", "elsewhere"), (4, 0), "not a document")
+    before.add(("default", "without a place"), None, "found by words alone")
+    after = Skipped()
+    after.take_over({3: before.note(3), 5: ""})
+    assert after.listed() == before.listed()[:3]
+    after.indexed([("default", "a")])
+    again = Skipped()
+    again.take_over({3: after.note(3)})
+    assert [each["id"] for each in again.listed()] == ["ü", "b"]
+
+
+def test_a_partition_that_stays_keeps_its_list_and_one_that_goes_takes_it_along() -> None:
+    skipped = noted("a", "b")
+    skipped.add(("default", "bare"), None, "found by words alone")
+    skipped.take_over({3: ""})
+    stale = skipped.note(3)
+    skipped.indexed([("default", "a")])
+    skipped.take_over({3: stale, 4: noted("c", partition=4).note(4)})
+    assert [each["id"] for each in skipped.listed()] == ["b", "bare", "c"]
+    skipped.take_over({4: ""})
+    assert [each["id"] for each in skipped.listed()] == ["bare", "c"]
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=LISTED_MAX))
+def test_a_note_fits_a_commit_and_holds_the_last_skips(skips: list[tuple[str, str]]) -> None:
+    skipped = Skipped()
+    for number, (name, reason) in enumerate(skips):
+        skipped.add(("default", name), (3, number), reason)
+    note = skipped.note(3)
+    assert len(note.encode()) <= 4096
+    again = Skipped()
+    again.take_over({3: note})
+    held = again.listed()
+    assert held == skipped.listed()[len(skipped.listed()) - len(held) :]
+    assert held or not skips
+
+
+def test_long_reasons_that_do_not_fit_leave_the_last_ones() -> None:
+    skipped = Skipped()
+    for number in range(LISTED_MAX):
+        skipped.add(("default", f"d{number}"), (3, number), random.Random(number).randbytes(140).hex())
+    again = Skipped()
+    again.take_over({3: skipped.note(3)})
+    assert [each["id"] for each in again.listed()][-1] == f"d{LISTED_MAX - 1}"
+    assert len(again.listed()) > 10
+
+
+@pytest.mark.parametrize(
+    "note", ["of another program", "skipped1:", "skipped1:!", "skipped1:\u00e9", "skipped1:c-"]
+)
+def test_a_note_that_somebody_else_wrote_is_passed_over(note: str) -> None:
+    skipped = Skipped()
+    skipped.take_over({3: note})
+    assert skipped.listed() == []
