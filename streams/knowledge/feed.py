@@ -71,7 +71,7 @@ class KnowledgeFeed:
         self._writer = IndexWriter(index, self._versions, self._waiting, hook)
         self._filler = None
         if isinstance(index, EmbeddingIndex):
-            self._filler = VectorFiller(index, self._writer.refused)
+            self._filler = VectorFiller(index, self._writer.refused, hook)
         self._tasks: list[asyncio.Task[None]] = []
         self._caught_up = False
         # The end of each partition when the feed began.

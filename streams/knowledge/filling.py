@@ -8,6 +8,7 @@ from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex
 from agents.knowledge.vectors import Refusal
 from streams.knowledge.waiting import Waiting
+from streams.telemetry.hook import Hook
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +21,13 @@ class VectorFiller:
 
     Args:
         refused: told of each document that the embeddings refuse.
+        hook: told of each failure of their server.
     """
 
-    def __init__(self, index: EmbeddingIndex, refused: Callable[[Refusal], None]) -> None:
+    def __init__(self, index: EmbeddingIndex, refused: Callable[[Refusal], None], hook: Hook) -> None:
         self._index = index
         self._refused = refused
+        self._hook = hook
         self._woken = asyncio.Event()
         self.waiting = Waiting("vectors of documents wait; these are found by words alone")
 
@@ -42,6 +45,7 @@ class VectorFiller:
                     for refusal in await self._index.aembed_lacking():
                         self._refused(refusal)
                 except DependencyError as error:
+                    self._hook.attempt_failed(error.dependency, error)
                     await self.waiting.apause(str(error), error.retry_after_s)
                     continue
                 except Exception as error:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from agents.errors import DependencyError, PermanentError
-from agents.knowledge.index import DocumentName, EmbeddingIndex, Index, KeyedIndex, Positions
+from agents.knowledge.index import DocumentName, EmbeddingIndex, Index, KeyedIndex, OwnIndex, Positions
 from agents.knowledge.vectors import CONTROL_TEXT, OWN_FAULTS, Refusal
 from agents.knowledge.version import KnowledgeVersions
 from schemas.document import Document
@@ -155,6 +155,8 @@ class IndexWriter:
             except DependencyError as error:
                 if may_refuse and isinstance(error, PermanentError) and error.status in {None, *OWN_FAULTS}:
                     raise
+                if not isinstance(self._index, OwnIndex):  # it is a server
+                    self._hook.attempt_failed(error.dependency, error)
                 await self._waiting.apause(str(error), error.retry_after_s)
             else:
                 self._waiting.over()

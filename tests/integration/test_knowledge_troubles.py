@@ -20,11 +20,13 @@ from schemas.codec import decode_answer, encode
 from schemas.document import Document, document_key
 from schemas.question import Question
 from schemas.topics import Topics
+from streams.assembly.remedies import remedy_for
 from streams.assembly.worker import build_worker
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Embeddings, Kafka, Knowledge, Settings
 from streams.settings.model import Worker as WorkerSettings
 from streams.telemetry.hook import Hook
+from streams.telemetry.troubles import Troubles
 from streams.worker.life import Worker
 from tests.support.embeddings_server import EmbeddingsServer, running_embeddings
 from tests.support.engine import committed_offsets, producing, read_topic
@@ -156,6 +158,7 @@ async def feeding(
     embedder: EmbeddingsServer | None,
     url: str | None,
     versions: KnowledgeVersions | None = None,
+    hook: Hook | None = None,
 ) -> AsyncIterator[tuple[KnowledgeFeed, Any]]:
     """A feed, and its index: embedded, or on the server at `url`."""
     pool = HttpPool("embeddings", allowed={endpoint(embedder.url)} if embedder else ())
@@ -166,7 +169,7 @@ async def feeding(
         else ServerIndex(url, f"test-{kafka.topic_prefix}", embeddings=embeddings)
     )
     group = f"{kafka.topic_prefix}{GROUP}" if url else None
-    feed = KnowledgeFeed(kafka, index, Hook(), group=group, versions=versions)
+    feed = KnowledgeFeed(kafka, index, hook or Hook(), group=group, versions=versions)
     await feed.start()
     try:
         yield feed, index
@@ -213,9 +216,13 @@ async def test_a_server_that_refuses_every_text_is_waited_for(
     kafka_settings: Kafka, topics: Topics, embedder: EmbeddingsServer, status: int
 ) -> None:
     embedder.status = status
+    troubles = Troubles(remedy_for)
     await put(kafka_settings, topics, Document(id="garage", text="The automobile stands in the yard."))
-    async with feeding(kafka_settings, embedder, None) as (feed, index):
+    async with feeding(kafka_settings, embedder, None, hook=troubles) as (feed, index):
         await eventually(lambda: feed.state()["vectors_problem"], 30, "the trouble is told")
+        last = troubles.last_error("embeddings")
+        assert last is not None, "/state says so without any search"
+        assert (last["status"], "KOTAE_EMBEDDINGS__" in last["remedy"]) == (status, True)
         assert feed.caught_up
         assert feed.waits
         assert str(status) in feed.state()["vectors_problem"]
@@ -238,7 +245,8 @@ async def test_an_index_that_refuses_everything_is_waited_for_and_nothing_is_com
         return sum((await committed_offsets(settings, topics.documents)).values())
 
     await put(kafka_settings, topics, Document(id="a", text="The first."))
-    async with feeding(kafka_settings, None, url) as (feed, index):
+    troubles = Troubles(remedy_for)
+    async with feeding(kafka_settings, None, url, hook=troubles) as (feed, index):
         await eventually(lambda: feed.caught_up, 30, "the first document")
         shim.failing = status
         try:
@@ -246,6 +254,9 @@ async def test_an_index_that_refuses_everything_is_waited_for_and_nothing_is_com
             await eventually(lambda: feed.state()["problem"], 30, "the trouble is told")
             assert str(status) in feed.state()["problem"]
             assert str(status) in " ".join(feed.notes())
+            last = troubles.last_error("knowledge")
+            assert last is not None
+            assert (last["status"], "KOTAE_KNOWLEDGE__" in last["remedy"]) == (status, True)
             assert await committed() == 1
         finally:
             shim.failing = None
