@@ -1,4 +1,7 @@
-"""The JSON Schema (draft 2020-12) of every message, made from the types that decode it."""
+"""The JSON Schema (draft 2020-12) of every message, made from the types that decode it.
+
+In the messages that others write, each optional field may be null, which stands for its absence.
+"""
 
 from typing import Any
 
@@ -20,11 +23,16 @@ MESSAGES: dict[str, type[Struct]] = {
     "journal-entry": JournalEntry,
 }
 
+_WRITTEN_BY_OTHERS = (Question, Document)
+
 
 def message_schemas() -> dict[str, dict[str, Any]]:
     """Return a complete JSON Schema for each name in `MESSAGES`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {name: dialect | msgspec.json.schema(message) for name, message in MESSAGES.items()}
+    schemas = {name: dialect | msgspec.json.schema(message) for name, message in MESSAGES.items()}
+    for schema in schemas.values():
+        _take_nulls(schema["$defs"])
+    return schemas
 
 
 def component_schemas(ref_template: str) -> dict[str, dict[str, Any]]:
@@ -33,4 +41,13 @@ def component_schemas(ref_template: str) -> dict[str, dict[str, Any]]:
     They refer to each other by `ref_template`, for instance `#/components/schemas/{name}`.
     """
     _, components = msgspec.json.schema_components(MESSAGES.values(), ref_template=ref_template)
+    _take_nulls(components)
     return components
+
+
+def _take_nulls(definitions: dict[str, dict[str, Any]]) -> None:
+    for message in _WRITTEN_BY_OTHERS:
+        schema = definitions.get(message.__name__, {"properties": {}})
+        for name, field in schema["properties"].items():
+            if name not in schema["required"] and "type" in field:  # the others may be null by their type
+                field["type"] = [field["type"], "null"]

@@ -8,6 +8,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from schemas.asyncapi import asyncapi_document
+from schemas.codec import DecodeError, decoder
 from schemas.export import export_schemas
 from schemas.headers import DeadLetter, RequestHeaders, answer_headers, dead_letter_headers, delta_headers
 from schemas.json_schema import MESSAGES, message_schemas
@@ -43,6 +44,26 @@ def test_every_golden_message_fits_its_json_schema(name: str) -> None:
 @pytest.mark.parametrize("wrong", [{"text": "why?"}, {"id": "q", "text": ""}, {"id": 1, "text": "why?"}])
 def test_the_json_schema_refuses_what_the_decoder_refuses(wrong: dict[str, Any]) -> None:
     assert not Draft202012Validator(message_schemas()["question"]).is_valid(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("question", {"id": "q", "text": "?"}), ("document", {"id": "d", "text": "A text."})]
+)
+def test_the_json_schema_takes_the_nulls_that_the_decoder_takes(name: str, least: dict[str, Any]) -> None:
+    schema = Draft202012Validator(message_schemas()[name])
+    for field in MESSAGES[name].__struct_fields__:
+        value = least | {field: None}
+        optional = field not in least
+        assert schema.is_valid(value) == optional, field
+        assert _is_decoded(name, value) == optional, field
+
+
+def _is_decoded(name: str, value: dict[str, Any]) -> bool:
+    try:
+        decoder(MESSAGES[name])(json.dumps(value).encode())
+    except DecodeError:
+        return False
+    return True
 
 
 def test_asyncapi_is_valid_by_its_official_meta_schema(document: dict[str, Any]) -> None:
