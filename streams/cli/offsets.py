@@ -34,10 +34,10 @@ def command() -> None:
 def show(context: CommandContext, *, group: str | None, as_json: bool) -> None:
     """Show each partition's commit point, lag and incomplete questions.
 
-    `lag` counts questions without an outcome, `done above` those above the commit point that have one, and
-    `oldest` is the age of the oldest question without an outcome. After a crash, questions that the offset
-    map marks as done do not run again; the recovery scan finds later ones in `answers`, from the offset
-    `scan from` on. Nothing is changed.
+    `lag` counts questions without an outcome, and the markers of transactions between them. `done above`
+    counts those above the commit point that have one, and `oldest` is the age of the oldest question
+    without an outcome. After a crash, questions that the offset map marks as done do not run again; the
+    recovery scan finds later ones in `answers`, from the offset `scan from` on. Nothing is changed.
     """
     import orjson  # noqa: PLC0415 - keeps `kotae --help` quick
 
@@ -86,6 +86,11 @@ def _notes(partition: "PartitionOffsets", indent: str) -> Iterator[str]:
         ]
         more = len(partition.incomplete) - len(ranges)
         yield f"{indent}incomplete: {', '.join(ranges)}{f' and {more} more ranges' if more else ''}"
+    if partition.held:
+        yield (
+            f"{indent}held: a producer's transaction is open since offset {partition.end_offset}, and "
+            f"{partition.held} offsets cannot be read until it ends"
+        )
     if partition.map in _MAP:
         yield indent + _MAP[partition.map]
     if partition.commit_point is None:

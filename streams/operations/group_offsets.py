@@ -40,7 +40,10 @@ class PartitionOffsets:
         commit_point: the committed offset; None: nothing is committed.
         start_offset, end_offset: the first offset that the log still has, and where reading ends: at the next
             one to be written, or at the beginning of a transaction that is open.
-        lag: how many offsets of the log are not done; 0 if none of them holds a record.
+        held: how many offsets come after the beginning of a transaction that is open. They are no lag: nobody
+            can read them before it ends.
+        lag: how many offsets of the log are not done; 0 if none of them holds a record. The markers of
+            transactions among them are counted, because only reading all of them would tell.
         map: the offset map in the commit: `read`; `stripped`, because it was too long; `none`; or `foreign`,
             written by another program, or damaged.
         completed: how many offsets above the commit point are done.
@@ -56,6 +59,7 @@ class PartitionOffsets:
     commit_point: int | None
     start_offset: int
     end_offset: int
+    held: int
     lag: int
     map: str
     completed: int
@@ -76,6 +80,9 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
     maps = {number: decode(commit.metadata, commit.offset) for number, commit in commits.items()}
     partitions = {number: TopicPartition(topic, number) for number in numbers}
     try:
+        # The ends of the log first: what a transaction that ends meanwhile has held is not told then.
+        async with open_reader(kafka) as reader, asyncio.timeout(REQUEST_TIMEOUT_S):
+            written = await reader.end_offsets(list(partitions.values()))
         # One record is enough; a broker sends a whole batch even so.
         async with open_reader(kafka, max_partition_fetch_bytes=1, **COMMITTED) as consumer:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -96,6 +103,7 @@ async def aread_group_offsets(kafka: Kafka, group_id: str) -> list[PartitionOffs
             commits.get(number),
             start=starts[partition],
             end=ends[partition],
+            written=written[partition],
             oldest_timestamp_ms=oldest.get(number),
             done=number in done,
         )
@@ -110,11 +118,14 @@ def describe(
     start: int,
     end: int,
     oldest_timestamp_ms: int | None,
+    written: int = 0,
     done: bool = False,
 ) -> PartitionOffsets:
     """The state of a partition whose log goes from `start` to before `end`, from its commit. Pure.
 
-    `done`: the log was read from the commit point to its end, and holds no record that is not done.
+    Args:
+        written: where the log ended shortly before; above `end`, if a transaction is open.
+        done: the log was read from the commit point to its end, and holds no record that is not done.
     """
     offset_map = None if commit is None else decode(commit.metadata, commit.offset)
     completed = sorted(offset_map.completed) if offset_map else []
@@ -125,6 +136,7 @@ def describe(
         commit_point=None if commit is None else commit.offset,
         start_offset=start,
         end_offset=end,
+        held=max(0, written - end),
         lag=0 if done else max(0, end - first) - still_there,
         map=_kind(commit, offset_map),
         completed=len(completed),

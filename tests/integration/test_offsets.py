@@ -103,6 +103,7 @@ async def test_commits_are_shown_by_partition(
         "commit_point": 10,
         "start_offset": 0,
         "end_offset": 20,
+        "held": 0,
         "lag": 6,
         "map": "read",
         "completed": 4,

@@ -161,7 +161,7 @@ async def test_an_open_transaction_is_shown_and_is_neither_lag_nor_a_stuck_consu
         assert monitor.state()["rebuilds"] == 0
         assert monitor.drain_s == 0
         [shown] = await aread_group_offsets(kafka_settings, settings.worker.group_id)
-        assert (shown.end_offset, shown.lag) == (1, 0)
+        assert (shown.end_offset, shown.lag, shown.held) == (1, 0, 2)
         assert await end_offsets(kafka_settings, topics.answers) == {0: 1}
         await producer.commit_transaction()
         answers = await read_topic(kafka_settings, topics.answers, 3)

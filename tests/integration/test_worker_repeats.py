@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from msgspec import structs
@@ -28,6 +29,7 @@ from tests.support.engine import (
     running_engine,
     settings_for,
 )
+from tests.support.kafka import configure_topic
 from tests.support.system import eventually
 
 NO_MODEL = StageFailed("generate", ErrorCode.MODEL_UNAVAILABLE, "the model is down")
@@ -204,3 +206,37 @@ async def test_a_hundred_thousand_results_are_read_back_in_three_seconds(
     print(f"{kept} results in {took_s:.2f} s, {time.monotonic() - began:.2f} s by the wall")
     assert kept == MANY
     assert took_s <= IN_S
+
+
+@pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
+async def test_topics_with_the_times_of_producers_and_of_brokers_serve_alike(
+    kafka_settings: Kafka, topics: Topics, kind: str
+) -> None:
+    for topic in (topics.questions, topics.answers, topics.journal):
+        await configure_topic(kafka_settings, topic, message_timestamp_type=kind)
+    settings, tickets = settings_for(kafka_settings), Tickets()
+    headers = [("timeout_ms", b"20000")]
+    late = int((time.time() - 3000) * 1000)
+
+    async def send(identifier: str, timestamp_ms: int | None = None) -> None:
+        async with producing(kafka_settings) as producer:
+            await producer.send_and_wait(
+                topics.questions,
+                question(identifier),
+                key=b"c",
+                partition=0,
+                headers=headers,
+                timestamp_ms=timestamp_ms,
+            )
+
+    async with running_engine(settings, tickets.pipeline):
+        await send("first")
+        await answers_in_order(kafka_settings, topics, 1)
+    async with running_engine(settings, tickets.pipeline):
+        await send("first")
+        await send("asked long ago", late)
+        first, again, old = await answers_in_order(kafka_settings, topics, 3)
+    assert (first.status, again.duplicate_of) == ("answered", first.source)
+    # Only where the times are its producer's can a question be old when it comes.
+    assert old.status == ("failed" if kind == "CreateTime" else "answered")
+    assert tickets.opened == (1 if kind == "CreateTime" else 2)

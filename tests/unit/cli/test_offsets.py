@@ -44,6 +44,17 @@ def test_a_partition_is_a_row_with_its_incomplete_ranges_below() -> None:
     ]
 
 
+def test_a_partition_that_an_open_transaction_holds_says_so() -> None:
+    commit = Commit(30, "")
+    held = describe(0, commit, start=0, end=30, written=37, oldest_timestamp_ms=None)
+    assert (held.lag, held.held) == (0, 7)
+    assert "transaction is open since offset 30, and 7 offsets" in shown(held)[1]
+    # It ended between the two looks, or never was.
+    for written in (29, 30):
+        free = describe(0, commit, start=0, end=30, written=written, oldest_timestamp_ms=None)
+        assert (free.held, shown(free)[1:]) == (0, [])
+
+
 def test_a_partition_without_a_commit_has_no_commit_point_and_no_ranges() -> None:
     partition = describe(0, None, start=10, end=30, oldest_timestamp_ms=None)
     assert (partition.lag, partition.map, partition.incomplete) == (20, "none", ())
