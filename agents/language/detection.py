@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from agents.language.folding import is_traditional
+
 NOT_KNOWN: Mapping[str, str] = MappingProxyType(
     {
         "en": "I do not know: nothing that I was given answers this.",
@@ -38,6 +40,7 @@ NOT_KNOWN: Mapping[str, str] = MappingProxyType(
         "uk": "Я не знаю: у наявних матеріалах немає відповіді на це запитання.",
         "vi": "Tôi không biết: không có thông tin nào tôi có trả lời được câu hỏi này.",
         "zh": "我不知道：现有资料中没有答案。",
+        "zh-Hant": "我不知道：現有資料中沒有答案。",
     }
 )
 """The sentence in each language that is recognised."""
@@ -60,12 +63,13 @@ _SCRIPTS = [
 ]
 _WORDS = {
     "en": "what who when where which how why is are was the does do did can could will i my of in for to on "
-    "it and a an has have much many long there",
+    "it and a an has have much many long there am he she we they you that this with at from by be or not if",
     "cs": "co kdo kdy kde který která které jak proč je jsou kolik má v na se za do pro můj dlouho stojí",
     "da": "hvad hvem hvornår hvor hvilken hvilke hvordan hvorfor er den det en et jeg har kan af på til og "
     "længe meget mange",
     "de": "was wer wann wo welche welcher welches wie warum wieso ist sind der die das den dem ein eine hat "
-    "haben kann ich mein meine von im für zu auf und gibt es viel viele lange nicht",
+    "haben kann ich mein meine von im für zu auf und gibt es viel viele lange nicht am vom zum zur bis bei "
+    "mit er sie wir nach seit wird werden muss gilt",
     "es": "qué que quién quien cuándo cuando dónde donde cuál cual cómo como cuánto cuánta cuántos cuanto "
     "por es son el la los las un una tiene puedo mi de del en para y hay dura cuesta",
     "fi": "mikä mitä kuka milloin missä miten miksi on ovat onko kuinka paljon voiko minun ja kauan",
@@ -105,18 +109,28 @@ _LETTERS = {
     "vi": "đơưạảấầếềộớờ",
 }
 _WORD = re.compile(r"[^\W\d_]+")
+_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def language_of(question: str) -> str:
     """Return the code of the question's language, a key of `NOT_KNOWN`; English if it is not recognised."""
+    language = recognised(question) or "en"
+    if language == "zh":
+        return "zh-Hant" if any(map(is_traditional, _HAN.findall(question))) else "zh"
+    return language
+
+
+def recognised(text: str) -> str | None:
+    """Return the code of a short text's language; None if nothing in it tells."""
     for script, language in _SCRIPTS:
-        if script.search(question):
+        if script.search(text):
             return language
-    folded = question.casefold().replace("i̇", "i")
+    folded = text.casefold().replace("i̇", "i")
     words = set(_WORD.findall(folded))
 
     def score(language: str) -> int:
         letters = any(letter in folded for letter in _LETTERS.get(language, ""))
         return 2 * len(words & _COMMON[language]) + letters
 
-    return max(_COMMON, key=score)
+    best = max(_COMMON, key=score)
+    return best if score(best) else None

@@ -87,6 +87,11 @@ def bare_words(text: str) -> list[str]:
     return _bare(_plain(text))
 
 
+def is_traditional(character: str) -> bool:
+    """Whether a Chinese character is written in traditional Chinese alone: 電, but not 著."""
+    return ord(character) in _simplified() and not character.encode("gb2312", "ignore")
+
+
 def _plain(text: str) -> str:
     """Return the text in lower case, without all that cannot be seen."""
     if "\n" in text:

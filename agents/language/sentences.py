@@ -5,6 +5,8 @@ The scripts in the text decide, not a declared language.
 
 import sentencex
 
+from agents.language.boundaries import is_end
+
 _SPACES = dict.fromkeys((0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
 _NEWLINES = dict.fromkeys((0x85, 0x2028, 0x2029), "\n")
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "?")
@@ -18,12 +20,15 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     prepared = text if text.isascii() else text.translate(_ONE_BYTE_SPACES)
     spans: list[tuple[int, int]] = []
     start = 0
-    # The language code selects abbreviations only: every one knows the terminators of all scripts.
+    # The language code selects abbreviations only: every one knows the terminators of all scripts. The
+    # abbreviations of other languages are known to `boundaries`.
     for sentence in sentencex.segment("en", prepared):
         end = start + len(sentence)
         bare = sentence.strip()
         if bare:
             left = start + sentence.index(bare)
-            spans.append((left, left + len(bare)))
+            if spans and not is_end(text, *spans[-1], left):
+                left = spans.pop()[0]
+            spans.append((left, start + sentence.index(bare) + len(bare)))
         start = end
     return spans

@@ -22,10 +22,12 @@ _MARKS = (
 )
 _LETTER = rf"(?:[^\W\d_{_UNSPACED}]|[{_MARKS}])"
 # A word takes the digits that follow it (`mp3`), but not those of a decimal or a version (`python3.11`).
-_TERMS = re.compile(
-    rf"(?P<number>{NUMBER})|(?P<run>[{_UNSPACED}]+)|(?P<word>{_LETTER}(?:{_LETTER}|[0-9]+(?![.,]?[0-9]))*|\d+)"
-)
-_ASCII_TERMS = re.compile(rf"(?P<number>{NUMBER})|(?P<word>[a-z](?:[a-z]|[0-9]+(?![.,]?[0-9]))*)")
+_TERMS = re.compile(rf"{NUMBER}|[{_UNSPACED}]+|{_LETTER}(?:{_LETTER}|[0-9]+(?![.,]?[0-9]))*|\d+")
+_ASCII_TERMS = re.compile(rf"{NUMBER}|[a-z](?:[a-z]|[0-9]+(?![.,]?[0-9]))*")
+_ASCII_WORDS = re.compile("[a-z]+")
+_DIGIT = re.compile("[0-9]")
+_RUN = re.compile(f"[{_UNSPACED}]")
+_FIRST_UNSPACED = "\u0e01"
 
 
 def terms(text: str) -> list[str]:
@@ -48,15 +50,20 @@ def all_terms(text: str) -> list[str]:
 
 def _terms(text: str, *, others: bool) -> list[str]:
     text = folded(text)
+    if text.isascii():
+        if not _DIGIT.search(text):
+            return _ASCII_WORDS.findall(text)
+        words = _ASCII_TERMS.findall(text)
+    else:
+        words = _TERMS.findall(text)
     found: list[str] = []
-    for match in (_ASCII_TERMS if text.isascii() else _TERMS).finditer(text):
-        word = match.group()
-        if match.lastgroup == "number":
+    for word in words:
+        if "0" <= word[0] <= "9":
             certain, possible = readings(word)
             found += certain
             if others:
                 found += possible
-        elif match.lastgroup == "run" and len(word) > 2:
+        elif word[0] >= _FIRST_UNSPACED and len(word) > 2 and _RUN.match(word):
             found.extend(word[i : i + 2] for i in range(len(word) - 1))
         else:
             found.append(word)

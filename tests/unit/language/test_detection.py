@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.language.detection import NOT_KNOWN, language_of
+from agents.language.detection import NOT_KNOWN, language_of, recognised
 
 QUESTIONS = {
     "en": ["How long is the warranty?", "Who was the founder of the company?", "Heron Air 3 battery"],
@@ -35,7 +35,8 @@ QUESTIONS = {
     "tr": ["Garanti ne kadar sürüyor?", "Kargo kaç gün sürer?"],
     "uk": ["Скільки триває гарантія, і як її отримати?"],
     "vi": ["Bảo hành trong bao lâu?"],
-    "zh": ["保修期多长？", "Heron Air 3 的电池能用多久？"],
+    "zh": ["保修期多长？", "Heron Air 3 的电池能用多久？", "著名的大学在哪里？"],
+    "zh-Hant": ["保固期多長？", "濾網多久清洗一次？", "Heron Air 3 的電池能用多久？"],
 }
 
 
@@ -54,6 +55,7 @@ def test_each_language_has_its_own_sentence() -> None:
 @pytest.mark.parametrize("question", ["", "42", "???", "Kotae"])
 def test_a_question_in_no_known_language_is_answered_in_english(question: str) -> None:
     assert language_of(question) == "en"
+    assert recognised(question) is None
 
 
 @given(st.text())
