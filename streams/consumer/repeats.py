@@ -6,7 +6,9 @@ tool calls: those calls had keys that no other question may use.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from schemas.fingerprint import Fingerprint
@@ -37,8 +39,9 @@ class Entry(NamedTuple):
     result: Result
 
 
-_Kept = tuple[bytes, int, int, float]
-"""An identity and its result's parts: a plain tuple, which the garbage collector does not look through."""
+_Kept = tuple[bytes, bytes, int, int, float]
+"""A short fingerprint, an identity and the result's parts: a plain tuple, which the garbage collector does
+not look through."""
 
 
 class _Partition:
@@ -47,24 +50,28 @@ class _Partition:
     `oldest_s`: when the first of them was written; infinite where there is none.
     """
 
-    __slots__ = ("identities", "kept", "oldest_s")
+    __slots__ = ("_order", "identities", "kept", "oldest_s")
 
     def __init__(self) -> None:
         self.oldest_s = math.inf
         self.kept: dict[bytes, _Kept] = {}
         self.identities: dict[bytes, int] = {}
         """How many results each identity has."""
+        # The first of a dict from which many were removed is found only behind all their places.
+        self._order: deque[_Kept] = deque()
 
     def keep(self, identity: bytes, short: bytes, result: Result) -> int:
         """Return by how much the number of results grew."""
         known = self.kept.get(short)
-        if known is not None and result.position == FAILED != known[1]:
+        if known is not None and result.position == FAILED != known[2]:
             return 0  # a failure takes no result's place
         self.kept.pop(short, None)
-        self.kept[short] = (identity, *result)
+        self.kept[short] = entry = (short, identity, *result)
+        self._order.append(entry)
         if known is not None:
-            if known[-1] == self.oldest_s:
-                self._look_for_oldest()
+            if len(self._order) > 2 * len(self.kept):
+                self._order = deque(self.kept.values())
+            self._look_for_oldest()
             return 0
         if len(self.kept) == 1:
             self.oldest_s = result.written_s
@@ -73,7 +80,8 @@ class _Partition:
 
     def drop_oldest(self) -> None:
         """Forget the result that was kept first."""
-        identity = self.kept.pop(next(iter(self.kept)))[0]
+        short, identity, *_ = self._order[0]
+        del self.kept[short]
         self._look_for_oldest()
         left = self.identities[identity] - 1
         if left:
@@ -82,8 +90,11 @@ class _Partition:
             del self.identities[identity]
 
     def _look_for_oldest(self) -> None:
-        first = next(iter(self.kept.values()), None)
-        self.oldest_s = math.inf if first is None else first[-1]
+        order = self._order
+        # A result that was kept again has another entry behind.
+        while order and self.kept.get(order[0][0]) is not order[0]:
+            order.popleft()
+        self.oldest_s = order[0][-1] if order else math.inf
 
 
 class Repeats:
@@ -121,9 +132,9 @@ class Repeats:
         # Where a clock was set back, results are not in the order of their times.
         if kept is None or kept[-1] + self.window_s < now:
             return "id_reused"
-        if kept[1] == FAILED:
+        if kept[2] == FAILED:
             return "id_reused" if results.identities[question.identity] > 1 else None
-        return Result(*kept[1:])
+        return Result(*kept[2:])
 
     def keep(self, partition: int, question: Fingerprint, result: Result) -> None:
         """Keep a result that the broker has."""
@@ -156,17 +167,13 @@ class Repeats:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        min(self._partitions.values(), key=_oldest_s).drop_oldest()
+        min(self._partitions.values(), key=attrgetter("oldest_s")).drop_oldest()
         self._count -= 1
 
     def _expire(self, results: _Partition, now: float) -> None:
         while results.oldest_s + self.window_s < now:
             results.drop_oldest()
             self._count -= 1
-
-
-def _oldest_s(results: _Partition) -> float:
-    return results.oldest_s
 
 
 def share_out(spans: Mapping[int, int], most: int) -> dict[int, int]:

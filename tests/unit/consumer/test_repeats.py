@@ -48,6 +48,16 @@ def test_a_question_that_failed_after_tool_calls_is_run_again_and_another_one_is
     assert repeats.find(0, asked(), 1.0) == result(3)
 
 
+def test_a_result_that_is_kept_again_and_again_takes_no_more_memory() -> None:
+    repeats = Repeats(window_s=WINDOW_S, most=MOST)
+    repeats.keep(0, asked("other"), result(0))
+    for source in range(1, 100):
+        repeats.keep(0, asked(), result(source, written_s=source / 10))
+    assert len(repeats._partitions[0]._order) <= 2 * len(repeats) == 4
+    assert repeats.find(0, asked(), WINDOW_S + 9.8) == result(99, written_s=9.9)
+    assert repeats.find(0, asked("other"), WINDOW_S + 9.8) is None
+
+
 def test_no_part_of_a_question_can_pass_for_another() -> None:
     assert asked("a", conversation_id="bc") != asked("ab", conversation_id="c")
     assert asked(text="a", tools=("b",)).digest != asked(text="ab", tools=()).digest
