@@ -6,7 +6,6 @@ the text stays as it is: `row[0]` cites nothing.
 
 import re
 from collections.abc import Sequence
-from functools import cache
 
 from agents.components import Passage
 from agents.language.sentences import sentence_spans
@@ -40,15 +39,17 @@ def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[
     if checked != text:
         checked = checked.strip()
     quotes: dict[int, tuple[str, float]] = {}
-    # Cached by passage, because an answer can cite one in hundreds of statements.
-    sentences = cache(lambda number: _sentences(passages[number - 1].text))
+    # Kept by passage, because an answer can cite one in hundreds of statements.
+    sentences: dict[int, list[tuple[str, list[str]]]] = {}
     for statement, numbers in _cited_statements(checked):
         asked = set(terms(statement))
         for number in numbers:
             if statement and statement in passages[number - 1].text:
                 quote, score = statement, 1.0
             else:
-                quote, score = _best_quote(asked, sentences(number))
+                if number not in sentences:
+                    sentences[number] = _sentences(passages[number - 1].text)
+                quote, score = _best_quote(asked, sentences[number])
             if number not in quotes or score > quotes[number][1]:
                 quotes[number] = quote, score
     return checked, tuple(

@@ -11,6 +11,8 @@ from schemas.codec import NESTING_MAX
 
 DEEPEST = NESTING_MAX - 10
 """Levels of lists and objects in a call's arguments or result. The answer around them adds a few more."""
+SHALLOW = 2 * DEEPEST
+"""JSON of no more characters or bytes cannot nest too deeply: each level takes two."""
 
 _NESTS = (dict, list, tuple)
 _LONG = re.compile(rb"\d{19}")

@@ -119,7 +119,8 @@ class Exchanges:
 
 def _is_unsent(connection: Connection) -> bool:
     """Whether a part of the request is still unsent."""
-    return connection.transport is not None and connection.transport.get_write_buffer_size() > 0
+    transport = connection.transport
+    return transport is not None and transport.get_write_buffer_size() > 0
 
 
 def _close(connection: Connection) -> None:

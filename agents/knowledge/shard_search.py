@@ -86,11 +86,17 @@ class ShardSearch:
 
     def _passages(self, found: Sequence[tuple[PointId, float]]) -> list[Passage]:
         kept = self._kept
-        missing = [point for point, _ in found if point not in kept]
-        if missing:
+        passages = [kept.get(point) for point, _ in found]
+        if None in passages:
+            missing = [point for (point, _), passage in zip(found, passages, strict=True) if passage is None]
             if len(kept) + len(missing) > KEPT_MAX:
                 kept.clear()
                 missing = [point for point, _ in found]
             for record in self._shard.retrieve(missing, with_payload=True, with_vector=False):
                 kept[record.id] = to_passage(record.payload or {}, 0.0)
-        return [replace(kept[point], score=score) for point, score in found]
+            passages = [kept[point] for point, _ in found]
+        return [
+            replace(passage, score=score)
+            for (_, score), passage in zip(found, passages, strict=True)
+            if passage is not None
+        ]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from agents.components import CALL_ID_MAX, PlannedCall
-from agents.json_values import mended, mended_values, nests_too_deeply, unrounded
+from agents.json_values import SHALLOW, mended, mended_values, nests_too_deeply, unrounded
 
 UNREADABLE = "is written as text that cannot be read as a call"
 
@@ -183,7 +183,8 @@ def _arguments(written: Any) -> tuple[dict[str, Any], str]:
             return {}, f"the arguments are not JSON: {_why(written)}"
     if not isinstance(value, dict):
         return {}, "the arguments are not a JSON object"
-    if nests_too_deeply(value):
+    short = isinstance(written, str) and len(written) <= SHALLOW
+    if not short and nests_too_deeply(value):
         return {}, "the arguments are nested too deeply"
     return (value, "") if isinstance(written, str) else _strict(value)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agents.components import Call, PlannedCall, ToolSpec, idempotency_key
 from agents.errors import BadOutputError, DependencyError, TimedOutError
-from agents.json_values import nests_too_deeply
+from agents.json_values import SHALLOW, nests_too_deeply
 from agents.resilience.guard import Guard
 from agents.tools.registry import ToolRegistry
 from agents.tools.tool import DidNotRunError, Reconcilable, RejectedCallError, Tool
@@ -147,7 +147,7 @@ class RegistryExecutor:
             if len(text) > self._result_max:
                 return f"{text[: self._result_max]} … [cut: the result has {len(text):,} characters]"
         # Last, because it takes seconds for millions of lists, which the cut above turns into text.
-        if nests_too_deeply(result):
+        if len(encoded) > SHALLOW and nests_too_deeply(result):
             raise BadOutputError(f"tools/{name}", "the result is nested too deeply")
         return result
 
