@@ -12,6 +12,7 @@ A custom component should pass its protocol's suite in `tests/contract/`. Every 
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -35,6 +36,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _SLASHED = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 
 
+@lru_cache(maxsize=2048)  # every call of a question needs the same names
 def percent_encoded(text: str) -> str:
     """Return the text as one part of a path, by RFC 3986."""
     # Nearly all identifiers need no encoding or are a stage's; `quote` takes ten times as long to see that.
