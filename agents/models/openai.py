@@ -1,8 +1,11 @@
 """Plans, rewrites follow-ups and writes answers with any server of OpenAI's chat completions."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+import logging
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, Rewriting, ToolSpec
 from agents.http.addresses import resource_url
@@ -13,6 +16,8 @@ from agents.models.parameters import Parameters
 from agents.models.prompt import SystemRole, generate_messages, plan_messages, rewrite_messages
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
+
+log = logging.getLogger(__name__)
 
 END_S = 2.0
 """Seconds to wait for token counts and `[DONE]` once the server has named the reason for the end.
@@ -61,6 +66,8 @@ class OpenAIModel:
         self._system_role: SystemRole = system_role
         own = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
         server = f"{pool.dependency} ({name})"
+        self._server = server
+        self._uuids = False
         self._parameters = Parameters(server, setting, own, parameters)
         self._completions = Completions(pool.dependency, name)
 
@@ -71,10 +78,10 @@ class OpenAIModel:
         """Return the tool calls as the model wrote them; the executor decides whether they may run."""
         offers = {"tools": [_offer(tool) for tool in tools], "tool_choice": "auto"}
         while True:
-            left_out = self._parameters.left_out
+            left_out, uuids = self._parameters.left_out, self._uuids
             messages = plan_messages(question, self._system_role)
             response = await self._post(json_body(self._parameters.body(messages, **offers)), call)
-            if not self._parameters.learn(response, left_out, offers):
+            if not (self._wants_uuids(response, uuids) or self._parameters.learn(response, left_out, offers)):
                 break
         return self._completions.plan(self._content(response), {tool.name for tool in tools})
 
@@ -95,7 +102,7 @@ class OpenAIModel:
         # No variable holds the messages or the body while the request runs: memory would hold thousands of
         # prompts, twice.
         while True:
-            left_out = self._parameters.left_out
+            left_out, uuids = self._parameters.left_out, self._uuids
             if on_delta is None:
                 response = await self._post(self._generate_body(grounding), call)
             else:
@@ -103,7 +110,7 @@ class OpenAIModel:
                     "POST",
                     self._url,
                     body=self._generate_body(grounding, **_STREAMED),
-                    headers={**self._headers, **call.headers},
+                    headers=self._labelled(call),
                 ) as stream:
                     begun = await _begun(stream)
                     if stream.status // 100 == 2 and begins_events(begun):
@@ -111,7 +118,8 @@ class OpenAIModel:
                     # An error, or a server that does not stream.
                     whole = b"".join([begun, *[chunk async for chunk in stream.chunks]])
                     response = HttpResponse(stream.status, stream.headers, whole)
-            if not self._parameters.learn(response, left_out, _STREAMED if on_delta else ()):
+            added: Collection[str] = _STREAMED if on_delta else ()
+            if not (self._wants_uuids(response, uuids) or self._parameters.learn(response, left_out, added)):
                 break
         generation = self._completions.generation(self._content(response))
         if on_delta is not None:
@@ -119,8 +127,30 @@ class OpenAIModel:
         return generation
 
     def _post(self, body: bytes, call: Call) -> Coroutine[Any, Any, HttpResponse]:
+        return self._pool.arequest("POST", self._url, body=body, headers=self._labelled(call))
+
+    def _labelled(self, call: Call) -> dict[str, str]:
         headers = {**self._headers, **call.headers}
-        return self._pool.arequest("POST", self._url, body=body, headers=headers)
+        if self._uuids:
+            told = sha256(call.request_id.encode()).digest()
+            headers["X-Request-Id"] = str(UUID(bytes=told[:16], version=4))
+        return headers
+
+    def _wants_uuids(self, response: HttpResponse, uuids: bool) -> bool:
+        """Whether to repeat a request whose `X-Request-Id` was no UUID: some servers refuse all others.
+
+        They give no reason (starlette-context, and with it llama-cpp-python's server): 400 and no body.
+        """
+        if uuids or response.status != 400 or response.body:
+            return False
+        if not self._uuids:
+            self._uuids = True
+            log.warning(
+                "%s refused a request without a reason; from now on its X-Request-Id is a UUID, which some "
+                "servers demand",
+                self._server,
+            )
+        return True
 
     def _content(self, response: HttpResponse) -> bytes:
         raise_for_status(self._pool.dependency, response)

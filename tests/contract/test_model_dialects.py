@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from agents.errors import BadOutputError, DependencyError, PermanentError, Throt
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.models.openai import OpenAIModel
+from schemas.answer import Usage
 from schemas.question import Question
 from tests.support.model_server import EVENTS, JSON, ModelServer, Recorded, Reply, chunk, completion, text
 from tests.support.system import eventually
@@ -569,3 +571,33 @@ async def test_token_counts_after_the_reason_are_taken() -> None:
     usage = chunk({}, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2})
     reply = replace(events(BEGUN, FINISH, usage, DONE), gap_s=0.02)
     assert (await generated(reply, [])).usage.prompt_tokens == 3
+
+
+async def test_a_server_that_wants_uuids_for_request_ids_gets_them(caplog: pytest.LogCaptureFixture) -> None:
+    """As llama-cpp-python's: it refuses any other id, with no word."""
+
+    def script(request: Recorded) -> Reply:
+        try:
+            UUID(request.headers["X-Request-Id"])
+        except ValueError:
+            return Reply(status=400)
+        return text(ANSWER)
+
+    async with ModelServer(script) as server, Client(server) as model:
+        deltas: list[str] = []
+        assert (await model.agenerate(GROUNDING, call(), deltas.append)).text == "".join(deltas) == ANSWER
+        assert (await model.agenerate(GROUNDING, call())).text == ANSWER
+        assert await model.aplan(GROUNDING.question, TOOLS, call()) == Plan((), Usage(11, 7))
+        named = [request.headers["X-Request-Id"] for request in server.requests]
+    assert named[0] == "q/generate/1"
+    assert len(set(named)) == 2, "the same attempt has the same id"
+    assert len(named) == 4
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "model (m) refused a request without a reason" in warning
+
+
+async def test_a_server_that_refuses_without_a_reason_is_asked_once_more() -> None:
+    async with ModelServer(Reply(status=400)) as server, Client(server) as model:
+        with pytest.raises(PermanentError, match="HTTP 400"):
+            await model.agenerate(GROUNDING, call())
+        assert len(server.requests) == 2
