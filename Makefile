@@ -72,9 +72,8 @@ bench-locust: $(BENCH)/.done ## Put Locust's users on a service: make bench-locu
 	@$(if $(SIMULATED),$(BENCH)/bin/python -m tests.benchmarks.simulated) $(BENCH)/bin/locust \
 		-f tests/benchmarks/locustfile.py --web-host 127.0.0.1 --master-bind-host 127.0.0.1 $(ARGS)
 
-bench-quality: $(VENV)/.test ## Measure retrieval and answers: make bench-quality DATASET=squad.json
-	@test -n "$(DATASET)" || { echo "usage: make bench-quality DATASET=path/to/squad-format.json"; exit 2; }
-	@$(BIN)/python -m tests.benchmarks.quality $(DATASET)
+bench-quality: $(VENV)/.test ## Measure retrieval and answers on our own set: make bench-quality [DATASET=squad.json]
+	@$(BIN)/python -m $(if $(DATASET),tests.benchmarks.quality $(DATASET),tests.quality) $(ARGS)
 
 lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
