@@ -72,8 +72,8 @@ bench-locust: $(BENCH)/.done ## Put Locust's users on a service: make bench-locu
 	@$(if $(SIMULATED),$(BENCH)/bin/python -m tests.benchmarks.simulated) $(BENCH)/bin/locust \
 		-f tests/benchmarks/locustfile.py --web-host 127.0.0.1 --master-bind-host 127.0.0.1 $(ARGS)
 
-bench-quality: $(VENV)/.test ## Measure retrieval and answers on our own set: make bench-quality [DATASET=squad.json]
-	@$(BIN)/python -m $(if $(DATASET),tests.benchmarks.quality $(DATASET),tests.quality) $(ARGS)
+bench-quality: $(if $(PEERS),$(BENCH)/.done,$(VENV)/.test) ## Measure answers: make bench-quality [DATASET=squad.json [PEERS=1]]
+	@$(if $(PEERS),$(BENCH),$(VENV))/bin/python -m $(if $(DATASET),tests.benchmarks.quality $(DATASET),tests.quality) $(ARGS)
 
 lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \

@@ -1,186 +1,149 @@
 """Quality of retrieval and answers on a data set in SQuAD's format, in any language.
 
-`make bench-quality DATASET=…`, or `python -m tests.benchmarks.quality DATASET [--limit N] [--json FILE]`.
+`make bench-quality DATASET=…`, or `python -m tests.benchmarks.quality DATASET [--embeddings none builtin]`.
 
 Paragraphs become documents of the embedded index, and the questions go through the real pipeline with
 the offline model as a process of its own. An answer counts as found if one of its gold texts is in the
-answer's text without its citations; a citation is valid if its quote is in the cited chunk.
+answer's text without its citations; a citation is valid if its quote is in the cited chunk. With
+`--questions` the questions are another language's. In the bench environment (`make bench-quality PEERS=1`),
+Haystack searches the same paragraphs with the same vectors.
 """
 
 import argparse
 import asyncio
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
 import orjson
 
-from agents.components import Call, Passage
-from agents.http.pool import HttpPool
-from agents.knowledge.embedded import EmbeddedIndex
-from agents.knowledge.retriever import IndexRetriever
-from agents.language.sentences import sentence_spans
-from agents.models.openai import OpenAIModel
-from agents.pipeline import Asked, Budgets, Components, Pipeline, default_graph
-from agents.tools.executor import RegistryExecutor
-from agents.tools.registry import ToolRegistry
-from schemas.answer import Answer, Source
+from agents.components import Passage
+from schemas.answer import Answer
 from schemas.document import Document
-from schemas.event import StageTrace
 from schemas.question import Question
-from streams.process.processes import free_port
-from tests.support.system import Program, environment
+from tests.benchmarks.squad import Asking, read_squad
+from tests.quality.system import System, running
 
-CONCURRENCY = 32
 TOP_K = 5
-DEADLINE_S = 60.0
+LONG = 400
+"""Characters that an extractive answer may have."""
+BATCH = 64
 MARK = re.compile(r"\s*\[\d+\]")
 
 
-@dataclass(frozen=True)
-class Asking:
-    """A question with its gold answers and their paragraph."""
-
-    question: str
-    gold: Sequence[str]
-    document_id: str
-
-
-@dataclass
-class Silent:
-    """An observer that ignores all events."""
-
-    def stage_finished(self, trace: StageTrace) -> None:
-        pass
-
-
-@dataclass
-class RecordingRetriever:
-    """Returns the passages that it finds, and remembers them by question."""
-
-    inner: IndexRetriever
-    found: dict[str, Sequence[Passage]] = field(default_factory=dict)
-
-    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
-        passages = await self.inner.aretrieve(question, call)
-        self.found[question.id] = passages
-        return passages
-
-
-def read_squad(path: Path, limit: int | None) -> tuple[list[Document], list[Asking]]:
-    documents: list[Document] = []
-    askings: list[Asking] = []
-    for article in orjson.loads(path.read_bytes())["data"]:
-        for paragraph in article["paragraphs"]:
-            document_id = f"paragraph-{len(documents)}"
-            title = article.get("title", "").replace("_", " ")
-            documents.append(
-                Document(id=document_id, title=title, source=path.name, text=paragraph["context"])
-            )
-            askings += [
-                Asking(entry["question"], [gold["text"] for gold in entry["answers"]], document_id)
-                for entry in paragraph["qas"]
-                if entry["answers"]
-            ]
-    return documents, askings[:limit]
-
-
-async def ask_all(pipeline: Pipeline, askings: Sequence[Asking]) -> list[Answer]:
-    loop = asyncio.get_running_loop()
-    at_once = asyncio.Semaphore(CONCURRENCY)
-
-    async def ask(number: int, asking: Asking) -> Answer:
-        async with at_once:
-            question = Question(id=str(number), text=asking.question)
-            asked = Asked(question, Source("questions", 0, number), loop.time() + DEADLINE_S)
-            return (await pipeline.aanswer(asked)).answer
-
-    return await asyncio.gather(*(ask(number, asking) for number, asking in enumerate(askings)))
-
-
-def measure(
-    askings: Sequence[Asking], answers: Sequence[Answer], found: dict[str, Sequence[Passage]]
-) -> dict[str, Any]:
+def measure(askings: Sequence[Asking], answers: Sequence[tuple[Answer, Sequence[Passage]]]) -> dict[str, Any]:
     count = len(askings)
-    first = within = gold = answered = long = citations = valid = 0
-    for number, (asking, answer) in enumerate(zip(askings, answers, strict=True)):
-        passages = found.get(str(number), ())
-        ranked = [passage.document_id for passage in passages]
-        first += ranked[:1] == [asking.document_id]
-        within += asking.document_id in ranked
+    gold = answered = long = citations = valid = 0
+    for asking, (answer, passages) in zip(askings, answers, strict=True):
         text = MARK.sub("", answer.text)
         gold += any(piece in text for piece in asking.gold)
         answered += bool(answer.citations)
-        long += bool(answer.citations) and len(sentence_spans(text)) > 2
+        long += len(text) > LONG
         chunks = {passage.chunk_id: passage.text for passage in passages}
         citations += len(answer.citations)
         valid += sum(bool(c.quote) and c.quote in chunks.get(c.chunk_id, "") for c in answer.citations)
+    found = [[passage.document_id for passage in passages] for _, passages in answers]
     return {
         "questions": count,
-        "recall@1": round(first / count, 4),
-        f"recall@{TOP_K}": round(within / count, 4),
+        **recall(askings, found),
         "gold in answer": round(gold / count, 4),
         "answered": round(answered / count, 4),
-        "answers longer than two sentences": long,
+        f"answers longer than {LONG} characters": long,
         "citations": citations,
         "citations valid": round(valid / citations, 4) if citations else None,
-        "not answered by the model": sum(answer.status != "answered" for answer in answers),
+        "not answered by the model": sum(answer.status != "answered" for answer, _ in answers),
     }
 
 
-async def run(dataset: Path, limit: int | None) -> dict[str, Any]:
-    documents, askings = read_squad(dataset, limit)
-    index = EmbeddedIndex.open()
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        pool = HttpPool("model", allowed={("127.0.0.1", port)})
-        arguments = ["streams", "offline-model", "--port", str(port)]
-        program = Program(arguments, environment(), Path(folder) / "model.log")
-        try:
-            began = perf_counter()
-            await index.aupsert(documents)
-            indexed_s = perf_counter() - began
-            await program.answers_http(f"http://127.0.0.1:{port}/health")
-            model = OpenAIModel(pool, f"http://127.0.0.1:{port}/v1", "offline")
-            retriever = RecordingRetriever(IndexRetriever(index, TOP_K))
-            components = Components(retriever, model, RegistryExecutor(ToolRegistry(())), model)
-            pipeline = Pipeline(default_graph(components, Budgets(retrieve_s=DEADLINE_S)), Silent())
-            began, cpu = perf_counter(), process_time()
-            answers = await ask_all(pipeline, askings)
-            took_s, cpu_s = perf_counter() - began, process_time() - cpu
-            figures = measure(askings, answers, retriever.found)
-        finally:
-            await pool.aclose()
-            await index.aclose()
-            await program.stop()
+def recall(askings: Sequence[Asking], found: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The share of questions whose paragraph is the first found, and among the first `TOP_K`."""
+    ranked = list(zip(askings, found, strict=True))
     return {
-        "dataset": dataset.name,
-        "paragraphs": len(documents),
-        **figures,
-        "indexing s": round(indexed_s, 2),
-        "questions/s": round(len(askings) / took_s, 1),
-        "pipeline CPU ms a question": round(cpu_s / len(askings) * 1000, 2),
+        f"recall@{most}": round(sum(each.document_id in ids[:most] for each, ids in ranked) / len(ranked), 4)
+        for most in (1, TOP_K)
     }
+
+
+async def beside(
+    system: System, documents: Sequence[Document], askings: Sequence[Asking]
+) -> Mapping[str, Mapping[str, float]]:
+    """The recall of Haystack's ways to search, with the vectors of the system's own embeddings."""
+    from tests.benchmarks.haystack_retrieval import HaystackRetrieval
+
+    embeddings = system.embeddings
+    vectors: dict[str, list[float]] = {}
+    asked: list[list[float] | None] = [None] * len(askings)
+    if embeddings is not None:
+        for start in range(0, len(documents), BATCH):
+            batch = documents[start : start + BATCH]
+            made = await embeddings.aembed([f"{each.title}\n{each.text}" for each in batch])
+            vectors |= {each.id: vector for each, vector in zip(batch, made, strict=True)}
+        asked = [await embeddings.aembed_search(each.question) for each in askings]
+    haystack = HaystackRetrieval(documents, vectors)
+    found = [
+        haystack.search(each.question, vector, TOP_K) for each, vector in zip(askings, asked, strict=True)
+    ]
+    return {
+        f"Haystack {name}": recall(askings, [each[name] for each in found])
+        for name in (found[0] if found else ())
+    }
+
+
+async def run(
+    documents: Sequence[Document], askings: Sequence[Asking], embeddings: str, *, peers: bool
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(embeddings, Path(folder)) as system:
+            indexed_s = await system.index(documents)
+            questions = [Question(id=str(n), text=each.question) for n, each in enumerate(askings)]
+            began, cpu = perf_counter(), process_time()
+            answers = await system.ask(questions)
+            took_s, cpu_s = perf_counter() - began, process_time() - cpu
+            return {
+                "embeddings": embeddings,
+                "paragraphs": len(documents),
+                **measure(askings, answers),
+                "indexing s": round(indexed_s, 2),
+                "questions/s": round(len(askings) / took_s, 1),
+                "pipeline CPU ms a question": round(cpu_s / len(askings) * 1000, 2),
+                "peers": await beside(system, documents, askings) if peers else {},
+            }
+
+
+def told(figures: Mapping[str, Any]) -> str:
+    lines = {name: value for name, value in figures.items() if name != "peers"}
+    lines |= {
+        name: "  ".join(f"{each} {value}" for each, value in values.items())
+        for name, values in figures["peers"].items()
+    }
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Quality of retrieval and answers on a SQuAD-format file.")
     parser.add_argument("dataset", type=Path)
+    parser.add_argument("--questions", type=Path, help="the same set in the language that asks")
     parser.add_argument("--limit", type=int, help="ask only the first N questions")
+    parser.add_argument("--embeddings", nargs="+", default=["none"], help="none, builtin, a directory, a URL")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
-    figures = asyncio.run(run(options.dataset, options.limit))
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        print(f"{name:<{width}}  {value}")
-    written = orjson.dumps(figures)
-    print(written.decode())
+    documents, askings = read_squad(options.dataset, options.limit, options.questions)
+    if not askings:
+        parser.error(f"{options.dataset} has no question with an answer")
+    peers = find_spec("haystack") is not None
+    if not peers:
+        print("haystack-ai is not installed here: retrieval is measured alone (make bench-quality PEERS=1)")
+    figures = []
+    for embeddings in options.embeddings:
+        figures.append(asyncio.run(run(documents, askings, embeddings, peers=peers)))
+        print(f"\n{options.dataset.name}\n{told(figures[-1])}")
     if options.json:
-        options.json.write_bytes(written)
+        options.json.write_bytes(orjson.dumps(figures))
 
 
 if __name__ == "__main__":

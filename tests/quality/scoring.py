@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.components import Passage
-from agents.models.language import NOT_KNOWN
+from agents.models.extractive import do_not_know
 from schemas.answer import Answer
 from tests.quality.questions import Asking, holds, is_right
 
@@ -38,7 +38,7 @@ class Outcome:
 
 def judge(asking: Asking, answer: Answer, passages: Sequence[Passage]) -> Outcome:
     grounding = getattr(answer, "grounding", None)
-    abstained = abstains(answer)
+    abstained = abstains(asking, answer)
     result: Result = "wrong"
     if abstained:
         result = "abstained" if asking.answerable else "right"
@@ -58,10 +58,10 @@ def judge(asking: Asking, answer: Answer, passages: Sequence[Passage]) -> Outcom
     )
 
 
-def abstains(answer: Answer) -> bool:
+def abstains(asking: Asking, answer: Answer) -> bool:
     """Whether an answer claims nothing: it cites nothing, and says at most that it does not know."""
     text = answer.text.strip()
-    return not answer.citations and (not text or any(text.startswith(told) for told in NOT_KNOWN.values()))
+    return not answer.citations and (not text or text.startswith(do_not_know(asking.text)))
 
 
 def _has(asking: Asking, texts: Sequence[tuple[str, str]]) -> bool:

@@ -2,22 +2,25 @@
 offline model as a process of its own."""
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from msgspec.structs import replace
 
 from agents.components import Passage
-from agents.knowledge.index import EmbeddingIndex
+from agents.knowledge.index import EmbeddingIndex, Index
 from agents.pipeline import Asked
 from schemas.answer import Answer, Source
 from schemas.document import Document
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
+from streams.assembly.stores import STORES, StoreParts, VectorStore, choose_store
 from streams.ingestion.files import Problem, find_files, read_documents
 from streams.settings.reader import load_settings
 from streams.telemetry.hook import Hook
@@ -31,9 +34,24 @@ PREFIXES = ("KOTAE_EMBEDDINGS__", "KOTAE_KNOWLEDGE__", "KOTAE_LIMITS__", "KOTAE_
 """Settings of the environment that are taken over, so that a variant can be measured."""
 
 
+@dataclass(slots=True)
+class Opening:
+    """Opens a store as ever, and keeps the parts that it is given: no other way leads to the embeddings."""
+
+    store: VectorStore
+    parts: list[StoreParts] = field(default_factory=list)
+
+    def __call__(self, parts: StoreParts) -> Index:
+        self.parts.append(parts)
+        return self.store.open(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class System:
+    """The product, with the embeddings that its index uses, if any."""
+
     answerer: Answerer
+    embeddings: Any
 
     async def index(self, documents: Sequence[Document]) -> float:
         """Index documents, their vectors too; return the seconds that it took."""
@@ -90,9 +108,17 @@ async def running(embeddings: str, folder: Path) -> AsyncIterator[System]:
                 **settings,
             }
         )
-        answerer = await asyncio.to_thread(build_answerer, loaded.settings, loaded.environ, Hook())
+        store = choose_store(loaded.settings.knowledge, STORES)
+        opening = Opening(store)
+        answerer = await asyncio.to_thread(
+            build_answerer,
+            loaded.settings,
+            loaded.environ,
+            Hook(),
+            stores=[dataclasses.replace(store, open=opening)],
+        )
         try:
-            yield System(answerer)
+            yield System(answerer, opening.parts[0].embeddings)
         finally:
             await answerer.aclose()
     finally:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from agents.components import Passage
-from agents.models.language import NOT_KNOWN
+from agents.models.extractive import do_not_know
 from schemas.answer import Answer, Citation, Source
 from tests.quality.questions import Asking, Snippet
 from tests.quality.report import Run, figures, markdown, shown
@@ -19,6 +19,7 @@ ASKING = Asking(
     evidence=[Snippet("leave.md", "27 days of leave")],
 )
 NOWHERE = Asking(id="unanswerable-1", split="holdout", language="en", text="Who?")
+NOT_KNOWN = do_not_know("Who?")
 
 
 def answer(text: str, *quotes: tuple[str, str]) -> Answer:
@@ -56,16 +57,16 @@ def test_an_answer_is_right_wrong_or_abstained() -> None:
     assert outcome(answer("27 days [1]", ("leave.md", "27 days of leave"))).result == "right"
     assert outcome(answer("35 days [1]", ("leave.md", "35 days"))).result == "wrong"
     assert outcome(answer("27 days, or 35 days")).result == "wrong"
-    assert outcome(answer(NOT_KNOWN["de"])).result == "abstained"
+    assert outcome(answer(NOT_KNOWN)).result == "abstained"
 
 
 def test_a_claim_without_a_citation_is_no_abstention() -> None:
     assert outcome(answer("It is 12 days.")).result == "wrong"
-    assert outcome(answer(NOT_KNOWN["en"], ("leave.md", "x"))).result == "wrong"
+    assert outcome(answer(NOT_KNOWN, ("leave.md", "x"))).result == "wrong"
 
 
 def test_to_abstain_is_right_where_nothing_answers() -> None:
-    assert outcome(answer(NOT_KNOWN["en"]), NOWHERE).result == "right"
+    assert outcome(answer(NOT_KNOWN), NOWHERE).result == "right"
     assert outcome(answer("Ann. [1]", ("leave.md", "Ann")), NOWHERE).result == "wrong"
 
 
@@ -73,7 +74,7 @@ def test_a_citation_is_right_if_its_quote_holds_the_evidence_of_that_document() 
     assert outcome(answer("27 days [1]", ("leave.md", "the 27 days of leave."))).cited
     assert outcome(answer("27 days [1]", ("leave.md", "the leave"))).cited is False
     assert outcome(answer("27 days [1]", ("other.md", "27 days of leave"))).cited is False
-    assert outcome(answer(NOT_KNOWN["en"])).cited is None
+    assert outcome(answer(NOT_KNOWN)).cited is None
 
 
 def test_recall_looks_at_the_passages_in_their_order() -> None:
@@ -90,8 +91,8 @@ def test_shares_are_of_the_questions_that_they_apply_to() -> None:
     outcomes = [
         outcome(answer("27 days [1]", ("leave.md", "27 days of leave"))),
         outcome(answer("35 days [1]", ("leave.md", "35 days"))),
-        outcome(answer(NOT_KNOWN["en"])),
-        outcome(answer(NOT_KNOWN["en"]), NOWHERE),
+        outcome(answer(NOT_KNOWN)),
+        outcome(answer(NOT_KNOWN), NOWHERE),
     ]
     told = summary(outcomes)
     assert (told["right"], told["wrong"], told["abstained"]) == (0.5, 0.25, 0.25)
