@@ -13,7 +13,6 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import orjson
 from schemas.document import Document
 from schemas.question import Question, Turn
 from tests.benchmarks.mtrag_data import DOMAINS, Conversation, Copy, read_domain
+from tests.quality.peers import HaystackRetrieval, has_peers
 from tests.quality.system import System, running
 
 TOP_K = 5
@@ -80,8 +80,6 @@ def haystack(
     documents: Sequence[Document], questions: Mapping[str, tuple[Sequence[Conversation], list[Question]]]
 ) -> dict[str, Figures]:
     """The baseline: Haystack's BM25 on the same passages, which knows no history."""
-    from tests.benchmarks.haystack_retrieval import HaystackRetrieval
-
     store = HaystackRetrieval(documents, {})
     return {
         name: measured(asked, [store.search(each.text, None, TOP_K)["BM25"] for each in texts])
@@ -126,7 +124,7 @@ def main() -> None:
         print("the corpus is not in this copy: only passages that tasks quote are searched, from all domains")
     print(f"{'':44} questions recall@{TOP_K:<3} nDCG@{TOP_K}")
     rows: dict[str, Figures] = {}
-    if find_spec("haystack") is not None:
+    if has_peers():
         rows |= {
             f"Haystack BM25, {name}": each for name, each in haystack(domain.documents, forms(asked)).items()
         }

@@ -14,7 +14,6 @@ import asyncio
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -26,12 +25,12 @@ from schemas.answer import Answer
 from schemas.document import Document
 from schemas.question import Question
 from tests.benchmarks.squad import Asking, read_squad
+from tests.quality.peers import has_peers, searched
 from tests.quality.system import System, running
 
 TOP_K = 5
 LONG = 400
 """Characters that an extractive answer may have."""
-BATCH = 64
 MARK = re.compile(r"\s*\[\d+\]")
 
 
@@ -72,25 +71,9 @@ async def beside(
     system: System, documents: Sequence[Document], askings: Sequence[Asking]
 ) -> Mapping[str, Mapping[str, float]]:
     """The recall of Haystack's ways to search, with the vectors of the system's own embeddings."""
-    from tests.benchmarks.haystack_retrieval import HaystackRetrieval
-
-    embeddings = system.embeddings
-    vectors: dict[str, list[float]] = {}
-    asked: list[list[float] | None] = [None] * len(askings)
-    if embeddings is not None:
-        for start in range(0, len(documents), BATCH):
-            batch = documents[start : start + BATCH]
-            made = await embeddings.aembed([f"{each.title}\n{each.text}" for each in batch])
-            vectors |= {each.id: vector for each, vector in zip(batch, made, strict=True)}
-        asked = [await embeddings.aembed_search(each.question) for each in askings]
-    haystack = HaystackRetrieval(documents, vectors)
-    found = [
-        haystack.search(each.question, vector, TOP_K) for each, vector in zip(askings, asked, strict=True)
-    ]
-    return {
-        f"Haystack {name}": recall(askings, [each[name] for each in found])
-        for name in (found[0] if found else ())
-    }
+    texts = [each.question for each in askings]
+    found = await searched(system.embeddings, documents, texts, TOP_K)
+    return {way: recall(askings, ids) for way, ids in found.items()}
 
 
 async def run(
@@ -135,7 +118,7 @@ def main() -> None:
     documents, askings = read_squad(options.dataset, options.limit, options.questions)
     if not askings:
         parser.error(f"{options.dataset} has no question with an answer")
-    peers = find_spec("haystack") is not None
+    peers = has_peers()
     if not peers:
         print("haystack-ai is not installed here: retrieval is measured alone (make bench-quality PEERS=1)")
     figures = []

@@ -15,9 +15,10 @@ import orjson
 
 from schemas.question import Question, Turn
 from tests.quality.making import make_documents
+from tests.quality.peers import has_peers, searched
 from tests.quality.questions import Asking, read_questions
 from tests.quality.report import Run, figures, markdown, shown
-from tests.quality.scoring import judge
+from tests.quality.scoring import RECALLED, judge
 from tests.quality.system import ingest, running
 
 
@@ -33,11 +34,13 @@ async def _measure(askings: Sequence[Asking], embeddings: str, folder: Path) -> 
     async with running(embeddings, folder) as system:
         indexed_s = await system.index(documents)
         answers = await system.ask([_question(asking) for asking in askings])
+        texts = [asking.text for asking in askings]
+        peers = await searched(system.embeddings, documents, texts, RECALLED[-1]) if has_peers() else {}
     outcomes = [
         judge(asking, answer, passages) for asking, (answer, passages) in zip(askings, answers, strict=True)
     ]
     unread = [str(problem).removeprefix(f"{folder}/documents/") for problem in problems]
-    return Run(embeddings, len(files), len(documents), unread, indexed_s, outcomes)
+    return Run(embeddings, len(files), len(documents), unread, indexed_s, outcomes, peers)
 
 
 def _question(asking: Asking) -> Question:

@@ -1,10 +1,10 @@
 """Tells of a run in Markdown, of its answers one by one, and in JSON. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from tests.quality.scoring import Outcome, by, summary
+from tests.quality.scoring import Outcome, by, documents_recalled, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Run:
         files: how many there are.
         documents: how many were read from them.
         unread: each file that could not be read, with the reason.
+        peers: the documents that others found for each question, by the way that they searched.
     """
 
     embeddings: str
@@ -23,6 +24,14 @@ class Run:
     unread: Sequence[str]
     indexed_s: float
     outcomes: Sequence[Outcome]
+    peers: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+
+
+LONG = 400
+"""Characters that an extractive answer may have."""
+
+COMPARED = (None, "plain", "paraphrase", "cross-lingual", "twin", "office")
+"""The kinds that are compared with a search by others; None: all."""
 
 
 def markdown(run: Run) -> str:
@@ -41,12 +50,29 @@ def _lines(run: Run) -> Iterator[str]:
     yield from _rows(run.outcomes, lambda outcome: f"in {outcome.asking.language}")
     yield from _rows(run.outcomes, lambda outcome: f"split {outcome.asking.split}")
     yield _row("**all**", total)
+    long = sum(len(outcome.answer.text) > LONG for outcome in run.outcomes)
+    yield f"\nAnswers of more than {LONG} characters: {long}."
+    yield from _compared(run)
     verdicts = by(run.outcomes, lambda outcome: outcome.verdict)
     if set(verdicts) != {""}:
         yield "\nBy the verdict that the answer gives of itself:\n"
         yield f"| | {' | '.join(total)} |"
         yield "|---|" + "---:|" * len(total)
         yield from (_row(name or "none", figures) for name, figures in verdicts.items())
+
+
+def _compared(run: Run) -> Iterator[str]:
+    """Whether the documents of the evidence are found, by us and by others."""
+    if not run.peers:
+        return
+    askings = [outcome.asking for outcome in run.outcomes]
+    ours = [[passage.document_id for passage in outcome.passages] for outcome in run.outcomes]
+    yield f"\n| documents found @1, @5 | {' | '.join(kind or '**all**' for kind in COMPARED)} |"
+    yield "|---|" + "---:|" * len(COMPARED)
+    for way, found in {"Kotae": ours, **run.peers}.items():
+        cells = [documents_recalled(askings, found, kind).values() for kind in COMPARED]
+        told = (", ".join("" if share is None else f"{share:.0%}" for share in cell) for cell in cells)
+        yield f"| {way} | {' | '.join(told)} |"
 
 
 def _rows(outcomes: Sequence[Outcome], group: Callable[[Outcome], str]) -> Iterator[str]:

@@ -75,6 +75,21 @@ def _has(asking: Asking, texts: Sequence[tuple[str, str]]) -> bool:
     )
 
 
+def documents_recalled(
+    askings: Sequence[Asking], found: Sequence[Sequence[str]], kind: str | None = None
+) -> dict[str, float | None]:
+    """The share of questions whose documents are all among the first found, for each of `RECALLED`.
+
+    Unlike `Outcome.recalled` it fits a search by others, who cut documents otherwise; `kind` narrows it down.
+    """
+    asked = [
+        ({snippet.document for snippet in asking.evidence}, [name.partition("#")[0] for name in names])
+        for asking, names in zip(askings, found, strict=True)
+        if asking.evidence and kind in {None, asking.kind}
+    ]
+    return {f"@{most}": _share(wanted.issubset(names[:most]) for wanted, names in asked) for most in RECALLED}
+
+
 def summary(outcomes: Sequence[Outcome]) -> dict[str, float | int | None]:
     """The figures of some outcomes; a share is of those that it applies to, None if there are none."""
     cited = [outcome.cited for outcome in outcomes if outcome.cited is not None]

@@ -7,7 +7,7 @@ from agents.models.extractive import do_not_know
 from schemas.answer import Answer, Citation, Source
 from tests.quality.questions import Asking, Snippet
 from tests.quality.report import Run, figures, markdown, shown
-from tests.quality.scoring import Outcome, by, judge, summary
+from tests.quality.scoring import Outcome, by, documents_recalled, judge, summary
 
 ASKING = Asking(
     id="number-1",
@@ -110,3 +110,22 @@ def test_the_report_names_kinds_unread_files_and_answers() -> None:
     assert "WRONG number-1" in shown(run, "bad")
     assert shown(run, "abstained") == ""
     assert figures(run)["answers"][0]["result"] == "wrong"
+
+
+def test_a_search_by_others_is_judged_by_its_documents() -> None:
+    found = [["other.md", "leave.md#2"], ["leave.md"]]
+    assert documents_recalled([ASKING, NOWHERE], found) == {"@1": 0.0, "@5": 1.0}
+    assert documents_recalled([ASKING], [["leave.md"]], "twin") == {"@1": None, "@5": None}
+
+
+def test_peers_stand_beside_us_in_the_report() -> None:
+    run = Run("none", 1, 1, [], 0.1, [outcome(answer("27 days"))], {"Haystack BM25": [["leave.md"]]})
+    told = markdown(run)
+    assert "| Kotae | 0%, 100% |" in told
+    assert "| Haystack BM25 | 100%, 100% |" in told
+
+
+def test_long_answers_are_counted() -> None:
+    assert "Answers of more than 400 characters: 1." in markdown(
+        Run("none", 1, 1, [], 0, [outcome(answer("x" * 401))])
+    )

@@ -1,21 +1,53 @@
 """Haystack's in-memory retrieval beside ours: its BM25, the same vectors, and its three ways to join them.
 
-It needs the bench environment. Defaults are kept: BM25L, joiners without weights, 10 documents of each.
+Haystack is in the bench environment alone. Its defaults are kept: BM25L, joiners without weights, 10
+documents of each.
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from schemas.document import Document
 
 CANDIDATES = 10
+BATCH = 64
 
 JOINS = {
     "by rank": "reciprocal_rank_fusion",
     "by scores": "distribution_based_rank_fusion",
     "by sum": "merge",
 }
+
+
+def has_peers() -> bool:
+    return find_spec("haystack") is not None
+
+
+async def searched(
+    embeddings: Any, documents: Sequence[Document], texts: Sequence[str], limit: int
+) -> dict[str, list[list[str]]]:
+    """Search every text with Haystack; return the best documents' ids, by the name of each way to search.
+
+    `embeddings` are the product's own, so that both have the same vectors; None: BM25 alone.
+    """
+    vectors: dict[str, list[float]] = {}
+    asked: list[list[float] | None] = [None] * len(texts)
+    if embeddings is not None:
+        for start in range(0, len(documents), BATCH):
+            batch = documents[start : start + BATCH]
+            made = await embeddings.aembed([_text(each) for each in batch])
+            vectors |= {each.id: vector for each, vector in zip(batch, made, strict=True)}
+        asked = [await embeddings.aembed_search(text) for text in texts]
+    haystack = HaystackRetrieval(documents, vectors)
+    found = [haystack.search(text, vector, limit) for text, vector in zip(texts, asked, strict=True)]
+    return {f"Haystack {way}": [each[way] for each in found] for way in (found[0] if found else ())}
+
+
+def _text(document: Document) -> str:
+    """The text as our index sees it: a document's title counts for all of it."""
+    return f"{document.title}\n{document.text}"
 
 
 class HaystackRetrieval:
@@ -37,8 +69,7 @@ class HaystackRetrieval:
             [
                 HaystackDocument(
                     id=each.id,
-                    # As our index sees it: a document's title counts for all of its text.
-                    content=f"{each.title}\n{each.text}",
+                    content=_text(each),
                     embedding=list(vectors[each.id]) if vectors else None,
                 )
                 for each in documents
