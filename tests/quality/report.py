@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.quality.scoring import Outcome, by, documents_recalled, summary
+from tests.quality.scoring import LONG, Outcome, by, documents_recalled, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,6 @@ class Run:
     outcomes: Sequence[Outcome]
     peers: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
-
-LONG = 400
-"""Characters that an extractive answer may have."""
 
 COMPARED = (None, "plain", "paraphrase", "cross-lingual", "twin", "office")
 """The kinds that are compared with a search by others; None: all."""

@@ -13,14 +13,17 @@ Result = Literal["right", "wrong", "abstained"]
 
 RECALLED = (1, 5)
 
+LONG = 400
+"""Characters that an extractive answer may have; a longer one, such as a whole table, picks out nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """An answer, judged.
 
     Attributes:
-        result: `wrong` is an answer that claims something else; where the documents do not answer, it is
-            `right` to abstain.
+        result: `wrong` is an answer that claims something else, or everything; where the documents do not
+            answer, it is `right` to abstain.
         cited: all evidence is in quotes from the right documents; None: nothing had to be cited.
         recalled: for each of `RECALLED`, whether so many passages hold all evidence; None: there is none.
         verdict: the answer's own, empty where it has none.
@@ -42,7 +45,7 @@ def judge(asking: Asking, answer: Answer, passages: Sequence[Passage]) -> Outcom
     result: Result = "wrong"
     if abstained:
         result = "abstained" if asking.answerable else "right"
-    elif asking.answerable and is_right(asking, answer.text):
+    elif asking.answerable and is_right(asking, answer.text) and len(answer.text) <= LONG:
         result = "right"
     quotes = [(citation.document_id, citation.quote) for citation in answer.citations]
     texts = [(passage.document_id, passage.text) for passage in passages]

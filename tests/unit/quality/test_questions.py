@@ -65,6 +65,7 @@ def test_kinds_and_languages_are_in_both_splits() -> None:
         (["14,300"], "14300 trees", True),
         (["14,300"], "14 300 trees", True),
         (["14.300 Bäume"], "14\u00a0300 Bäume", True),
+        (["46"], "46 210 June", True),
         (["9,90"], "9,90 €", True),
         (["9,90"], "24,90 €", False),
         (["6 €|6€"], "Es kostet 6€.", True),

@@ -60,6 +60,10 @@ def test_an_answer_is_right_wrong_or_abstained() -> None:
     assert outcome(answer(NOT_KNOWN)).result == "abstained"
 
 
+def test_a_whole_table_is_no_answer() -> None:
+    assert outcome(answer("27 days" + " | 1" * 200)).result == "wrong"
+
+
 def test_a_claim_without_a_citation_is_no_abstention() -> None:
     assert outcome(answer("It is 12 days.")).result == "wrong"
     assert outcome(answer(NOT_KNOWN, ("leave.md", "x"))).result == "wrong"
