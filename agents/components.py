@@ -147,6 +147,9 @@ class Passage(Struct, frozen=True):
         headings: the headings above the chunk, the outermost first. They are searched and shown, and are
             not a part of `text`.
         copies: the other documents of the tenant with the same text.
+        lead: the header of the table within which the chunk begins, as Markdown; like headings it is
+            searched and shown, and is not a part of `text`.
+        likeness: the same for chunks that say the same; empty: unknown.
     """
 
     chunk_id: str
@@ -158,6 +161,8 @@ class Passage(Struct, frozen=True):
     start: int = 0
     headings: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
+    lead: str = ""
+    likeness: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The message on the `documents` topic, and its key."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
 from msgspec import Meta, Struct
@@ -9,14 +9,22 @@ from msgspec import Meta, Struct
 _OTHER_FORM = re.compile(rb"[\x00-\x1f\"{\[]")
 
 
+DocumentFormat = Literal["", "text", "markdown", "html"]
+
+
 class Document(Struct, frozen=True, kw_only=True):
-    """A text that answers may cite. A tombstone (null value) under the same key deletes it."""
+    """A text that answers may cite. A tombstone (null value) under the same key deletes it.
+
+    `format` says how to read `text`: "text" (only blank lines divide it), "markdown" or "html"; empty: by its
+    look.
+    """
 
     id: Annotated[str, Meta(min_length=1, max_length=512)]
     tenant: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
     title: str = ""
     source: str = ""
     text: str
+    format: DocumentFormat = ""
     metadata: dict[str, Any] = {}
 
 

@@ -88,6 +88,12 @@ def block_windows(text: str) -> Iterator[Sequence[Block]]:
     while at < len(text):
         own = _lines(text, at, WINDOW_LINES << grown, WINDOW << grown)
         following = _next_line(text, own[-1][1])
+        start, end = own[0]
+        if end - start > WINDOW * GROWN:
+            # Only a text without lines has such a line: the parser would hold an event loop for long.
+            yield [Block("paragraph", start, end, trimmed(text, start, end))]
+            at, lead, grown = following, (), 0
+            continue
         window = _Window(text, [*lead, *own], len(lead))
         if following >= len(text):
             yield list(window.blocks())

@@ -2,8 +2,7 @@
 
 All work runs on the event loop, in short steps, because the engine holds the GIL (see `pacing`). A search
 takes 0.3-0.9 ms of CPU (2,000-50,000 chunks), and up to 4 ms for the longest question; a thread would make
-the loop wait as long. Only a save holds the loop for longer (0.1 s for the first 50,000 chunks): it happens
-before a worker is ready and when it ends.
+the loop wait as long. Only a save holds it for longer (0.1 s for 50,000 chunks), before ready and at the end.
 """
 
 import asyncio
@@ -13,11 +12,12 @@ from collections.abc import Sequence
 from itertools import islice
 
 from agents.components import Passage, Trail
+from agents.documents.chunking import DEFAULT_SIZES, ChunkSizes
 from agents.embeddings.meaning import Meaning
 from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError, TransientError
 from agents.knowledge import storage
-from agents.knowledge.changes import Change, achunks, adigest
+from agents.knowledge.changes import Change, adigest, aprepare
 from agents.knowledge.fusion import ALIKE, Fusion
 from agents.knowledge.index import DEPENDENCY, VECTORS, Positions, embedded_text, point_id
 from agents.knowledge.pacing import Pacer
@@ -38,7 +38,7 @@ from schemas.document import Document
 
 log = logging.getLogger(__name__)
 
-SCHEME = 2
+SCHEME = 3
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
 
@@ -50,13 +50,19 @@ class EmbeddedIndex:
     """
 
     def __init__(
-        self, directory: storage.Directory, embeddings: Embeddings | None, fusion: Fusion = ALIKE
+        self,
+        directory: storage.Directory,
+        embeddings: Embeddings | None,
+        fusion: Fusion = ALIKE,
+        sizes: ChunkSizes = DEFAULT_SIZES,
     ) -> None:
         self._directory = directory
+        self._sizes = sizes
         self._path = directory.path / FIRST
         self._embeddings = embeddings
         self._fusion = fusion
-        self._scheme = f"{SCHEME}/{embeddings.model if embeddings else ''}"
+        chunks = f"{sizes.max_tokens}-{sizes.overlap_tokens}"
+        self._scheme = f"{SCHEME}/{chunks}/{embeddings.model if embeddings else ''}"
         self._positions = read_positions(directory.path, self._scheme)
         self._encoder = SparseEncoder()
         self._writing = asyncio.Lock()
@@ -74,6 +80,7 @@ class EmbeddedIndex:
         path: str = "",
         embeddings: Embeddings | None = None,
         fusion: Fusion = ALIKE,
+        sizes: ChunkSizes = DEFAULT_SIZES,
     ) -> "EmbeddedIndex":
         """Load the index in `path`, or begin an empty one; without a path, in a temporary directory.
 
@@ -83,7 +90,7 @@ class EmbeddedIndex:
             OSError: the directory cannot be made or written.
             DependencyError: the engine cannot start there.
         """
-        index = cls(storage.persistent(path) if path else storage.temporary(), embeddings, fusion)
+        index = cls(storage.persistent(path) if path else storage.temporary(), embeddings, fusion, sizes)
         index._load()
         return index
 
@@ -126,7 +133,7 @@ class EmbeddedIndex:
                 version = await adigest(document, pacer)
                 first = point_id(document.tenant, document.id, 0)
                 if self._shard is None or self._shard.digest(first) != version:
-                    changed.append(Change(document, version, await achunks(document, pacer)))
+                    changed.append(await aprepare(document, self._sizes, pacer))
                 elif self._shard.field(first, VECTORS) == REFUSED:
                     self._shard.set_mark(first, DUE)  # written again, so that it is tried again
             vectors = iter(await self._dense(changed, pacer))

@@ -1,14 +1,16 @@
 """The interface of an index, and the points that the indexes on Qdrant store alike."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from agents.components import Passage, Trail
-from agents.knowledge.chunking import Chunk
+from agents.documents.chunking import Chunk
 from agents.knowledge.vectors import Refusal
 from agents.knowledge.version import Mark
+from agents.language.composition import composed
 from schemas.document import Document
 
 DEPENDENCY = "knowledge"
@@ -19,6 +21,7 @@ LEXICAL, DENSE = "bm25", "dense"
 
 TENANT, DOCUMENT, NUMBER = "tenant", "document", "number"
 TITLE, SOURCE, TEXT = "title", "source", "text"
+START, HEADINGS, LEAD, SAME = "start", "headings", "lead", "same"
 """The fields of a point's payload."""
 
 DIGEST, VECTORS, KEY = "digest", "vectors", "key"
@@ -165,7 +168,18 @@ def to_payload(document: Document, chunk: Chunk) -> dict[str, object]:
         TITLE: document.title,
         SOURCE: document.source,
         TEXT: chunk.text,
+        START: chunk.start,
+        HEADINGS: list(chunk.headings),
+        LEAD: chunk.lead,
+        SAME: likeness(chunk),
     }
+
+
+def likeness(chunk: Chunk) -> str:
+    """Return what chunks have in common that say the same, whatever their case, blanks and Unicode forms."""
+    said = "\n".join((*chunk.headings, chunk.lead, chunk.text))
+    words = composed("NFKC", said).casefold().split()
+    return hashlib.blake2b(" ".join(words).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def to_passage(payload: Mapping[str, object], score: float) -> Passage:
@@ -178,14 +192,33 @@ def to_passage(payload: Mapping[str, object], score: float) -> Passage:
         source=str(payload[SOURCE]),
         text=str(payload[TEXT]),
         score=score,
+        start=int(cast(int, payload.get(START, 0))),
+        headings=tuple(cast(Sequence[str], payload.get(HEADINGS, ()))),
+        lead=str(payload.get(LEAD, "")),
+        likeness=str(payload.get(SAME, "")),
     )
 
 
+def context(document: Document, chunk: Chunk) -> str:
+    """Return the words that are searched with a chunk besides its text: title, headings, table header."""
+    return _context(document.title, chunk.headings, chunk.lead)
+
+
 def embedded_text(document: Document, chunk: Chunk) -> str:
-    """Return the text for a dense vector: the chunk with its document's title, as BM25 sees it."""
-    return titled(document.title, chunk.text)
+    """Return the text for a dense vector: the chunk with its context, as BM25 sees it."""
+    return _beneath(context(document, chunk), chunk.text)
 
 
-def titled(title: str, text: str) -> str:
-    """Return a chunk's text for its dense vector, from its document's title and its own text."""
-    return f"{title}\n{text}" if title else text
+def stored_embedded_text(payload: Mapping[str, object]) -> str:
+    """Return the same text for a chunk that is in the index."""
+    headings = cast(Sequence[str], payload.get(HEADINGS, ()))
+    above = _context(str(payload[TITLE]), headings, str(payload.get(LEAD, "")))
+    return _beneath(above, str(payload[TEXT]))
+
+
+def _context(title: str, headings: Sequence[str], lead: str) -> str:
+    return "\n".join(part for part in (title, *headings, lead) if part)
+
+
+def _beneath(above: str, text: str) -> str:
+    return f"{above}\n{text}" if above else text

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from agents.components import Passage, Trail
+from agents.documents.chunking import DEFAULT_SIZES, ChunkSizes
 from agents.embeddings.meaning import Meaning
 from agents.embeddings.protocol import Embeddings
 from agents.errors import PermanentError
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
-from agents.knowledge.changes import achunks, adigest
-from agents.knowledge.chunking import Chunk
+from agents.knowledge.changes import Change, aprepare
 from agents.knowledge.collection import Collection
 from agents.knowledge.fusion import ALIKE, Fusion
 from agents.knowledge.index import (
@@ -31,6 +31,7 @@ from agents.knowledge.index import (
     TENANT,
     VECTORS,
     DocumentName,
+    context,
     embedded_text,
     point_id,
     to_payload,
@@ -77,6 +78,7 @@ class ServerIndex:
         tls: ssl.SSLContext | None = None,
         *,
         fusion: Fusion = ALIKE,
+        sizes: ChunkSizes = DEFAULT_SIZES,
     ) -> None:
         import qdrant_client  # noqa: PLC0415 - see the module's docstring
 
@@ -103,6 +105,7 @@ class ServerIndex:
         self._bare = ServerBareDocuments(self._client, self._models, collection, self._room)
         self._search = ServerSearch(self._client, self._models, collection, fusion)
         self._embeddings = embeddings
+        self._sizes = sizes
         self._encoder = SparseEncoder()
         self._meaning = Meaning(embeddings)
         self._lacking = 0
@@ -133,17 +136,18 @@ class ServerIndex:
         points = 0
         bare = False
         for document in latest.values():
-            chunks = await achunks(document, pacer)
+            change = await aprepare(document, self._sizes, pacer)
+            chunks = change.chunks
             # Behind documents that wait for theirs: each attempt may take as long as the server hangs.
             dense: Sequence[list[float]] = []
             if self._embeddings is not None and chunks and not (self._lacking or bare):
                 dense = await aembed_promptly(
-                    self._embeddings, [embedded_text(document, chunk) for chunk in chunks]
+                    self._embeddings, [embedded_text(change.document, chunk) for chunk in chunks]
                 )
             bare = bare or bool(chunks and self._embeddings is not None and not dense)
             if chunks and not await self._room.aprepare(len(dense[0]) if dense else None):
                 dense, bare = [], True
-            made = await self._points(document, chunks, dense, pacer)
+            made = await self._points(change, dense, pacer)
             for at in range(0, len(made), POINTS_PER_REQUEST):
                 if points >= POINTS_PER_REQUEST:
                     await self._update(operations)
@@ -252,15 +256,15 @@ class ServerIndex:
                 return held
 
     async def _points(
-        self, document: Document, chunks: Sequence[Chunk], dense: Sequence[list[float]], pacer: Pacer
+        self, change: Change, dense: Sequence[list[float]], pacer: Pacer
     ) -> list["PointStruct"]:
-        version = await adigest(document, pacer)
+        document = change.document
         points = []
-        for chunk in chunks:
-            words = self._sparse(self._encoder.document(document.title, chunk.text))
+        for chunk in change.chunks:
+            words = self._sparse(self._encoder.document(context(document, chunk), chunk.text))
             vector: dict[str, Any] = {LEXICAL: words}
             identity = point_id(document.tenant, document.id, chunk.number)
-            payload = to_payload(document, chunk) | {DIGEST: version}
+            payload = to_payload(document, chunk) | {DIGEST: change.version}
             if dense:
                 vector[DENSE] = dense[chunk.number]
             elif self._embeddings is not None and chunk.number == 0:

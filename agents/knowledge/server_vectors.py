@@ -12,10 +12,8 @@ from agents.knowledge.index import (
     DOCUMENT,
     NUMBER,
     TENANT,
-    TEXT,
-    TITLE,
     VECTORS,
-    titled,
+    stored_embedded_text,
 )
 from agents.knowledge.qdrant_errors import translated
 from agents.knowledge.vectors import DUE, PAGE, REFUSED, Bare
@@ -112,7 +110,7 @@ class ServerBareDocuments:
                 )
             for record in records:
                 payload = record.payload or {}
-                text = titled(str(payload[TITLE]), str(payload[TEXT]))
+                text = stored_embedded_text(payload)
                 chunks.append((int(payload[NUMBER]), str(record.id), text))
             if after is None:
                 return {point: text for _, point, text in sorted(chunks)}

@@ -12,12 +12,10 @@ from agents.knowledge.index import (
     DOCUMENT,
     NUMBER,
     TENANT,
-    TEXT,
-    TITLE,
     VECTORS,
     DocumentName,
     point_id,
-    titled,
+    stored_embedded_text,
 )
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.shard import Shard, ShardPoint
@@ -71,7 +69,7 @@ class ShardBareDocuments:
                 chunks = sorted(
                     shard.payloads(tenant, document_id).items(), key=lambda chunk: int(chunk[1][NUMBER])
                 )
-                texts = {point: titled(str(chunk[TITLE]), str(chunk[TEXT])) for point, chunk in chunks}
+                texts = {point: stored_embedded_text(chunk) for point, chunk in chunks}
                 found.append(Bare(tenant, document_id, str(first.get(DIGEST, "")), texts))
                 await pacer.abreathe()
             return found, following
@@ -141,7 +139,7 @@ async def avectors_of(shard: Shard, names: Sequence[DocumentName], pacer: Pacer)
         for at in range(0, len(ids), POINTS_PER_CALL):
             for point in shard.stored(ids[at : at + POINTS_PER_CALL]):
                 if point.dense is not None:
-                    vectors[titled(str(point.payload[TITLE]), str(point.payload[TEXT]))] = point.dense
+                    vectors[stored_embedded_text(point.payload)] = point.dense
             await pacer.abreathe()
     return vectors
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.knowledge.changes import Change
-from agents.knowledge.index import DIGEST, VECTORS, point_id, to_payload
+from agents.knowledge.index import DIGEST, VECTORS, context, point_id, to_payload
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.shard import Shard, ShardPoint
 from agents.knowledge.shard_vectors import POINTS_PER_CALL
@@ -43,7 +43,7 @@ class ShardWriter:
         made: list[ShardPoint] = []
         for chunk in change.chunks:
             dense = vectors[chunk.number] if vectors else None
-            words = self._encoder.document(document.title, chunk.text)
+            words = self._encoder.document(context(document, chunk), chunk.text)
             identity = point_id(document.tenant, document.id, chunk.number)
             payload = to_payload(document, chunk)
             if chunk.number == 0:

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
-from agents.knowledge.chunking import estimate_tokens
+from agents.documents.tokens import estimate_tokens
 from agents.language.folding import folded_with_bare
 from agents.language.numbers import NUMBER, readings
 
@@ -54,9 +54,9 @@ class SparseEncoder:
     def __init__(self) -> None:
         self._words = Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual, k=K, b=B, avg_len=AVERAGE_WORDS))
 
-    def document(self, title: str, text: str) -> SparseVector:
-        """Return the vector of a chunk with its document's title; frequent terms weigh more."""
-        read, bare = folded_with_bare(f"{title}\n{text}" if title else text)
+    def document(self, above: str, text: str) -> SparseVector:
+        """Return the vector of a chunk with the words above it (its title); frequent terms weigh more."""
+        read, bare = folded_with_bare(f"{above}\n{text}" if above else text)
         own = _own_terms(read)
         words = self._words.embed_document(own.rest)
         possible = self._possible(own, bare)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from agents.components import Grounding
+from agents.components import Grounding, Passage
 from schemas.answer import ToolCall
 from schemas.question import Question
 
@@ -28,6 +28,9 @@ HISTORY_TOKENS = 8_000
 BYTES_A_TOKEN = 4
 """Bytes of UTF-8, in current tokenizers: about right for English, safe for Cyrillic, a little low for
 Chinese, where a character is 3 bytes and two thirds to one token."""
+
+HEADINGS_BETWEEN = " › "
+"""Stands between the headings above a source, the outermost first."""
 
 Message = dict[str, str]
 SystemRole = Literal["system", "developer", "user"]
@@ -111,12 +114,13 @@ def generate_messages(grounding: Grounding, system_role: SystemRole = "system") 
         left -= estimate_tokens(results[-1])
     sources: list[str] = []
     for number, passage in enumerate(grounding.passages, 1):
-        text, needed = passage.text, estimate_tokens(passage.text)
+        text = f"{passage.lead}\n{passage.text}" if passage.lead else passage.text
+        needed = estimate_tokens(text)
         if needed > left:
             if sources:
                 break
             text = _shortened(text, left)
-        sources.append(_source(number, passage.title, text))
+        sources.append(_source(number, passage, text))
         left -= needed
     missing = [f"<missing>{name}</missing>" for name in grounding.missing]
     content = [*sources, *results, *missing, f"<question>\n{neutralise(question.text)}\n</question>"]
@@ -154,8 +158,10 @@ def _without_brackets(text: str) -> str:
     return _BRACKETS.sub("&#91;", text) if "[" in text else text
 
 
-def _source(number: int, title: str, text: str) -> str:
-    titled = f' title="{_attribute(title)}"' if title else ""
+def _source(number: int, passage: Passage, text: str) -> str:
+    titled = f' title="{_attribute(passage.title)}"' if passage.title else ""
+    if passage.headings:
+        titled += f' section="{_attribute(HEADINGS_BETWEEN.join(passage.headings))}"'
     return f'<source id="{number}"{titled}>\n{neutralise(text)}\n</source>'
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.documents.chunking import ChunkSizes
 from agents.embeddings.protocol import Embeddings
 from agents.errors import DependencyError
 from agents.http.pool import HttpPool
@@ -107,6 +108,7 @@ def _open_qdrant(parts: StoreParts) -> Index:
         embeddings=parts.embeddings,
         tls=parts.tls,
         fusion=parts.fusion,
+        sizes=_sizes(knowledge),
     )
 
 
@@ -115,12 +117,16 @@ def _open_embedded(parts: StoreParts) -> Index:
 
     path = parts.knowledge.path
     try:
-        return EmbeddedIndex.open(path, parts.embeddings, parts.fusion)
+        return EmbeddedIndex.open(path, parts.embeddings, parts.fusion, _sizes(parts.knowledge))
     except (OSError, DependencyError) as error:
         raise OperatorError(
             f"the index cannot be opened in {path or 'a temporary directory'}: {error}; "
             "name another directory in KOTAE_KNOWLEDGE__PATH"
         ) from error
+
+
+def _sizes(knowledge: Knowledge) -> ChunkSizes:
+    return ChunkSizes(knowledge.chunk_tokens, knowledge.chunk_overlap_tokens)
 
 
 async def _inspect_qdrant(inspection: Inspection) -> Inspected:

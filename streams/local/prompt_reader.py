@@ -9,11 +9,13 @@ import orjson
 
 from agents.components import Grounding, Passage
 from agents.language.follow_ups import standing_alone
-from agents.models.prompt import restore
+from agents.models.prompt import HEADINGS_BETWEEN, restore
 from schemas.answer import ToolCall
 from schemas.question import Question, Turn
 
-_SOURCE = re.compile(r'<source id="(\d+)"(?: title="([^"]*)")?>\n(.*?)\n</source>', re.DOTALL)
+_SOURCE = re.compile(
+    r'<source id="(\d+)"(?: title="([^"]*)")?(?: section="([^"]*)")?>\n(.*?)\n</source>', re.DOTALL
+)
 _RESULT = re.compile(
     r'<tool_result name="([^"]*)" id="([^"]*)" status="([^"]*)">\n(.*?)\n</tool_result>', re.DOTALL
 )
@@ -39,8 +41,9 @@ def read_prompt(messages: Sequence[dict[str, Any]]) -> Grounding:
                 source="",
                 text=restore(body),
                 score=0.0,
+                headings=tuple(html.unescape(section).split(HEADINGS_BETWEEN)) if section else (),
             )
-            for number, title, body in _SOURCE.findall(content)
+            for number, title, section, body in _SOURCE.findall(content)
         ],
         tool_calls=[_tool_call(*found) for found in _RESULT.findall(content)],
         missing=_MISSING.findall(content),

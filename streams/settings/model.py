@@ -202,6 +202,11 @@ class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     every start."""
     top_k: Count = 5
     """The most passages that an answer may use."""
+    chunk_tokens: Annotated[int, Meta(ge=32, le=8_192)] = 512
+    """Tokens of a passage at most. After a change an index in `PATH` is rebuilt; for a Qdrant server name
+    another collection."""
+    chunk_overlap_tokens: Annotated[int, Meta(ge=0, le=1_024)] = 64
+    """Tokens that a passage of prose repeats of the one before it."""
     dense_weight: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """With embeddings: the weight of meaning in a passage's score, 0 to 1; that of words is the rest."""
 

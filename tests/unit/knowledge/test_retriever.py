@@ -56,6 +56,55 @@ async def test_a_follow_up_finds_passages_for_the_turn_before_it() -> None:
     await index.aclose()
 
 
+async def test_copies_of_one_text_count_once_and_are_named() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    same = "The press warranty lasts two years. It covers the motor."
+    copies = [Document(id=f"copy{n}", title=f"Title {n}", text=same) for n in range(12)]
+    forms = [
+        Document(id="upper", text=same.upper()),
+        Document(id="wide", text=same.replace(" ", "\u3000 \n")),
+    ]
+    new = Document(id="new", text="As of 2026 the warranty of a press that is registered lasts four years.")
+    await index.aupsert([*copies, *forms, new])
+    found = await IndexRetriever(index, 3).aretrieve(question("How long is the press warranty?"), CALL)
+    assert len(found) == 2
+    assert {passage.document_id for passage in found} > {"new"}
+    first = next(passage for passage in found if passage.document_id != "new")
+    named = {first.document_id, *(copy.document_id for copy in first.copies)}
+    assert named == {document.id for document in (*copies, *forms)}
+    assert {copy.title for copy in first.copies} > {"Title 4"} - {first.title}
+    await index.aclose()
+
+
+async def test_the_same_text_under_other_headings_is_no_copy() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    long = "It turns. " * 300
+    await index.aupsert(
+        [
+            Document(id=name, text=f"# {name}\n{long}\n\nThe warranty lasts two years.")
+            for name in ("Fan", "Pump")
+        ]
+    )
+    found = await IndexRetriever(index, 9).aretrieve(question("How long is the warranty of the pump?"), CALL)
+    assert found[0].document_id == "Pump"
+    assert found[0].headings == ("Pump",)
+    assert all(not passage.copies for passage in found)
+    await index.aclose()
+
+
+async def test_a_part_of_a_table_is_found_by_its_header() -> None:
+    index = await asyncio.to_thread(EmbeddedIndex.open)
+    rows = "\n".join(f"| part-{n} | {n} EUR |" for n in range(300))
+    text = f"# Parts\n| Part | Surcharge |\n|---|---|\n{rows}\n"
+    await index.aupsert([Document(id="parts", text=text)])
+    [first, *_] = await IndexRetriever(index, 2).aretrieve(question("Surcharge of part-290?"), CALL)
+    assert "| part-290 | 290 EUR |" in first.text
+    assert first.lead == "| Part | Surcharge |\n|---|---|"
+    assert first.headings == ("Parts",)
+    assert text[first.start : first.start + len(first.text)] == first.text
+    await index.aclose()
+
+
 @pytest.mark.looptime
 async def test_a_search_by_words_alone_is_reported_beside_successful_ones() -> None:
     class Faltering:

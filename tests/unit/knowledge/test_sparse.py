@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.knowledge.chunking import estimate_tokens
+from agents.documents.tokens import estimate_tokens
 from agents.knowledge.sparse import QUERY_TOKENS, SparseEncoder, shorten
 
 ENCODER = SparseEncoder()

@@ -71,7 +71,9 @@ TRACE = QuestionTrace(
     status="answered",
     stages=(StageTrace(stage="retrieve", status="ok", started_at=NOW, duration_ms=1.25),),
 )
-DOCUMENT = Document(id="d", tenant="acme", title="Hire", source="hire.md", text="The deposit is 200 yuan.")
+DOCUMENT = Document(
+    id="d", tenant="acme", title="Hire", source="hire.md", text="The deposit is 200 yuan.", format="markdown"
+)
 PLANNED = JournalEntry(
     question_id="q/1",
     conversation_id="c-1",
@@ -155,7 +157,7 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
     "document": (
         DOCUMENT,
         b'{"id":"d","tenant":"acme","title":"Hire","source":"hire.md","text":"The deposit is 200 yuan.",'
-        b'"metadata":{}}',
+        b'"format":"markdown","metadata":{}}',
     ),
     "journal-entry": (
         PLANNED,
