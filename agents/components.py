@@ -45,6 +45,10 @@ def percent_encoded(text: str) -> str:
     return text.replace("/", "%2F") if _SLASHED(text) else quote(text, safe="")
 
 
+_encoded_stage = lru_cache(maxsize=128)(percent_encoded)
+"""Stages and tools are few, and every call names one."""
+
+
 class Trail(Protocol):
     """The record of attempts within one question."""
 
@@ -93,7 +97,7 @@ class Call(Struct, frozen=True):
     @property
     def request_id(self) -> str:
         """The `X-Request-Id`: `<question id>/<stage>/<attempt>`, each part percent-encoded."""
-        return f"{percent_encoded(self.question_id)}/{percent_encoded(self.stage)}/{self.attempt}"
+        return f"{percent_encoded(self.question_id)}/{_encoded_stage(self.stage)}/{self.attempt}"
 
     @property
     def headers(self) -> dict[str, str]:

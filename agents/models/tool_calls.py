@@ -156,13 +156,12 @@ def _read_call(entry: Any, offered: Collection[str]) -> tuple[str, dict[str, Any
     key = "arguments"
     if key not in function:
         key = next((other for other in _ARGUMENTS if other in function), key)
-    return _offered_name(name, offered), *_arguments(function.get(key))
+    meant = name if name in offered else _offered_name(name, offered)
+    return meant, *_arguments(function.get(key))
 
 
 def _offered_name(name: str, offered: Collection[str]) -> str:
     """Return the offered tool that a name means: servers add a namespace, a number or a template's token."""
-    if name in offered:
-        return name
     name = mended(name)
     bare = re.split(r"<[|｜]", name)[0].strip()
     for prefix in ("", *_PREFIXES):
