@@ -17,7 +17,6 @@ from agents.errors import DependencyError
 from agents.http.pool import HttpPool
 from agents.knowledge.fusion import ALIKE, Fusion
 from agents.knowledge.index import Index
-from agents.knowledge.inspection import avector_length
 from streams.settings.errors import OperatorError
 from streams.settings.model import Knowledge
 
@@ -130,6 +129,8 @@ def _sizes(knowledge: Knowledge) -> ChunkSizes:
 
 
 async def _inspect_qdrant(inspection: Inspection) -> Inspected:
+    from agents.knowledge.inspection import avector_length  # noqa: PLC0415 - it loads httpx, which no worker needs
+
     knowledge = inspection.knowledge
     length = await avector_length(
         inspection.pool,

@@ -54,6 +54,21 @@ def test_help_imports_no_heavy_library() -> None:
     assert done.stderr.strip() == "[]"
 
 
+UNUSED = ("qdrant_client", "httpx", "rich", "confluent_kafka", "redis")
+"""Libraries that a worker with the default settings does not use: each takes time at every start."""
+
+
+def test_a_worker_imports_no_library_that_it_does_not_use() -> None:
+    script = (
+        "import sys; import streams.cli.worker; from streams.assembly.answerer import build_answerer; "
+        "from streams.assembly.worker import build_worker; from streams.settings.model import Settings; "
+        "from streams.telemetry.hook import Hook; build_answerer(Settings(), {}, Hook()); "
+        f"print([name for name in {UNUSED!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
 def test_the_module_runs_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams", "nonsense"], capture_output=True, text=True, check=False
