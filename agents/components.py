@@ -36,7 +36,6 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _SLASHED = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 
 
-@lru_cache(maxsize=2048)  # every call of a question needs the same names
 def percent_encoded(text: str) -> str:
     """Return the text as one part of a path, by RFC 3986."""
     # Nearly all identifiers need no encoding or are a stage's; `quote` takes ten times as long to see that.

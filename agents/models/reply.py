@@ -46,7 +46,7 @@ class Reply(Struct, frozen=True):
 class ReplyReading:
     """One reply in the making. `done` turns true when the server says that nothing follows.
 
-    `complete`: the server named the reason for the end, and no text has come after it; the token counts may.
+    `complete`: the server named the reason for the end, and no text has come after it.
     """
 
     def __init__(self, dependency: str, *, thinks_first: bool = False) -> None:
@@ -58,15 +58,14 @@ class ReplyReading:
         self._older: dict[str, Any] = {}
         self._refusal: list[str] = []
         self._finish = ""
-        self._ended = False
-        self._went_on = False
+        self._ended = self._went_on = self._counted = self._broken_off = False
         self._thought = False
         self._model = ""
         self._usage = Usage()
 
     @property
     def complete(self) -> bool:
-        """Whether nothing but token counts and the mark of the end should follow."""
+        """See the class."""
         return self._ended and not self._went_on
 
     def feed(self, event: ServerEvent) -> str:
@@ -77,6 +76,8 @@ class ReplyReading:
         if not data:
             return ""
         if data == b"[DONE]":
+            # llama-cpp-python writes it where it breaks a stream off for another request, too.
+            self._broken_off = not (self._ended or self._counted)
             self.done = self._ended = True
             return ""
         try:
@@ -101,6 +102,7 @@ class ReplyReading:
             if isinstance(place, dict) and isinstance(place.get("usage"), dict):
                 self._usage = _usage(place["usage"]) or self._usage
         if choice is None:
+            self._counted = self._counted or "usage" in content
             if whole:
                 raise BadOutputError(self._dependency, "answered without choices")
             return ""
@@ -121,14 +123,16 @@ class ReplyReading:
     def close(self) -> str:
         """Return the rest of the answer after the last event."""
         rest = self._pieces.close()
-        return (self._filter.feed(rest) if rest else "") + self._filter.close(cut=self._finish in CUT)
+        return (self._filter.feed(rest) if rest else "") + self._filter.close(
+            cut=self._broken_off or self._finish in CUT
+        )
 
     def reply(self) -> Reply:
         """Return the whole after its end; BadOutputError: the stream ended before the answer did."""
         if not self._ended:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
         told = self._filter
-        cut = self._finish in CUT
+        cut = self._broken_off or self._finish in CUT
         self.close()
         self._check_pieces()
         text = told.text
@@ -169,14 +173,13 @@ class ReplyReading:
     def _add(self, message: dict[str, Any], *, whole: bool, alone: bool) -> str:
         """Add a delta or a message; `alone`: it is all of the reply."""
         thinks = not THOUGHT_FIELDS.isdisjoint(message) and any(map(message.get, THOUGHT_FIELDS))
-        self._thought = self._thought or thinks
+        self._thought |= thinks
         text, refusal = _content(message)
         if refusal and not (whole and self._refusal):
             self._refusal.append(refusal)
         self._add_calls(message, whole=whole)
         if not whole and (text or thinks):
-            # A reason in every chunk, as some servers write it, tells of no end.
-            self._went_on = self._went_on or self._ended
+            self._went_on |= self._ended  # a reason in every chunk tells of no end
         if not text:
             return ""
         if alone:

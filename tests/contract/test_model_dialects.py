@@ -601,3 +601,14 @@ async def test_a_server_that_refuses_without_a_reason_is_asked_once_more() -> No
         with pytest.raises(PermanentError, match="HTTP 400"):
             await model.agenerate(GROUNDING, call())
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("reason", [None, "null", ""])
+async def test_a_stream_that_names_no_reason_for_its_end_is_taken_as_cut(reason: str | None) -> None:
+    """As llama-cpp-python's server breaks a stream off when another request comes."""
+    deltas: list[str] = []
+    made = await generated(events(chunk({"content": "It runs"}, reason), DONE), deltas)
+    assert (made.text, made.degraded) == ("It runs", ("answer_truncated",))
+    usage = chunk({}, choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2})
+    made = await generated(events(chunk({"content": ANSWER}, reason), usage, DONE), deltas)
+    assert (made.text, made.degraded) == (ANSWER, ())

@@ -255,7 +255,7 @@ def test_tool_calls_beside_a_text_degrade_it_and_alone_are_bad_output(wish: dict
     streamed = Completions("model", "named").stream()
     for delta in ({"content": "Noon."}, wish):
         streamed.feed(event({"choices": [{"delta": delta}]}))
-    streamed.feed(event(b"[DONE]"))
+    streamed.feed(event({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
     assert streamed.result().degraded == ("tool_calls_refused",)
 
 
