@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 BENCH := .venv-bench
 MUTANTS := .venv-mutants
+INTEROP := .venv-interop
 
 FAST := tests/architecture tests/unit tests/contract
 WAITING := tests/integration tests/acceptance
@@ -14,8 +15,8 @@ WAITING := tests/integration tests/acceptance
 TESTERS ?= 3
 BESIDE := -n $(TESTERS) --dist worksteal
 
-.PHONY: help demo test lint format types unit integration tls test-python mutants reference docs chaos bench \
-	bench-locust bench-quality lock clean
+.PHONY: help demo test lint format types unit integration tls test-python mutants interop reference docs chaos \
+	bench bench-locust bench-quality lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ test-python: ## Run what may differ between Pythons: make test-python PYTHON=pyt
 mutants: $(MUTANTS)/.done ## Break the pure modules in every small way, and see whether a test notices (an hour)
 	@$(MUTANTS)/bin/python -m tests.mutants $(ARGS)
 
+interop: $(INTEROP)/.done ## Try real model servers; builds a library once (10 minutes; cmake and g++)
+	@$(INTEROP)/bin/python -m pytest tests/interop $(ARGS)
+
 reference: $(VENV)/.test ## Write REFERENCE.md from the code
 	@$(BIN)/python -m tests.architecture.reference
 
@@ -80,6 +84,9 @@ lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 		--extra builtin --extra demo --group build pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra builtin --extra demo --extra onnx --group build --group docs --group test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		--no-emit-package litellm-enterprise --no-emit-package llama-cpp-python \
+		--extra demo --group build --group test --group interop pyproject.toml -o requirements-interop.lock
 	grep -oE '^[a-z0-9._-]+==[^\\]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--extra builtin --extra demo --extra onnx --group build --group test --group mutants -c requirements-test.lock pyproject.toml \
@@ -116,6 +123,16 @@ $(MUTANTS)/.done: $(VENV)/.uv requirements-mutants.lock pyproject.toml
 	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv --without-pip $(MUTANTS)
 	@$(UV) install --quiet --python $(MUTANTS)/bin/python --require-hashes -r requirements-mutants.lock
 	@$(UV) install --quiet --python $(MUTANTS)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# llama-cpp-python comes without its library: that is built once, and kept (tests/interop/build.py).
+# litellm-enterprise is not open, and the proxy runs without it.
+$(INTEROP)/.done: $(VENV)/.uv requirements-interop.lock pyproject.toml tests/interop/build.py \
+		tests/interop/random_model.py
+	@test -x $(INTEROP)/bin/python || $(PYTHON) -m venv $(INTEROP)
+	@$(UV) install --quiet --python $(INTEROP)/bin/python --require-hashes -r requirements-interop.lock
+	@$(UV) install --quiet --python $(INTEROP)/bin/python --no-deps --no-build-isolation -e .
+	@$(INTEROP)/bin/python -m tests.interop.build
 	@touch $@
 
 # The peers have pins of their own (click, for one): their environment is not ours. A peer that cannot be

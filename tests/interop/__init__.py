@@ -1,0 +1,1 @@
+"""Our model client against real model servers: `make interop`."""
