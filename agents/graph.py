@@ -259,7 +259,7 @@ class Graph:
         except (Exception, SystemExit) as error:  # SystemExit would end every worker that reads the question
             log.exception("stage %s of question %s has a defect", stage.name, run.question.id)
             # The exception's text can hold the question or a secret: it goes into the log alone.
-            return DependencyError(stage.name, f"a defect: {type(error).__name__}")
+            return DependencyError(stage.name, f"the code of the stage raised {type(error).__name__}")
         ended = run.clock()
         self._paces.took(stage.name, ended, ended - started)
         run.record(stage.name, "ok", started, stage.detail(run.values[stage.name]) if stage.detail else "")

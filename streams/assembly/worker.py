@@ -12,7 +12,7 @@ from streams.assembly.engine import build_engine, build_parts, rebalance_timeout
 from streams.assembly.guards import Guards
 from streams.assembly.remedies import remedy_for
 from streams.assembly.stores import STORES, VectorStore
-from streams.consumer.watchdog import Limits, Watchdog
+from streams.consumer.watchdog import Patience, Watchdog
 from streams.kafka.options import COMMITTED, client_options
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Settings
@@ -103,7 +103,7 @@ def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -
     patience_s = rebalance_timeout_s(settings.kafka) + BEYOND_A_REBALANCE_S
     return Monitor(
         consumer=engine.consumer,
-        watchdog=Watchdog(Limits(polls_s=patience_s, rejoin_s=patience_s)),
+        watchdog=Watchdog(Patience(polls_s=patience_s, rejoin_s=patience_s)),
         backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
         positions=lambda: engine.consumer.positions,
         completed=lambda: metrics.finished,

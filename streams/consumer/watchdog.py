@@ -18,7 +18,7 @@ class StuckError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Patience:
     """The seconds that each state may last before it is a symptom.
 
     Attributes:
@@ -81,8 +81,8 @@ OK = Diagnosis("ok")
 class Watchdog:
     """Judges a consumer by observations of it, one every few seconds."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._last: Observation | None = None
         self._polled_at = 0.0
         self._joined_at = 0.0
@@ -95,7 +95,7 @@ class Watchdog:
     def observe(self, seen: Observation) -> Diagnosis:
         """Judge an observation. After "rebuild" all limits begin anew."""
         last, self._last = self._last, seen
-        if last is None or seen.ends is None or seen.now - last.now > self._limits.gap_s:
+        if last is None or seen.ends is None or seen.now - last.now > self._patience.gap_s:
             self._begin_anew(seen)
             return OK
         self._update(seen, last, seen.ends)
@@ -126,21 +126,21 @@ class Watchdog:
                 self._moves = self._moves and moved
 
     def _symptom(self, seen: Observation) -> tuple[Symptom, str] | None:
-        limits, now = self._limits, seen.now
+        patience, now = self._patience, seen.now
         if seen.ended:
             return "ended", seen.ended
-        if (silent_s := now - self._polled_at) > limits.polls_s:
+        if (silent_s := now - self._polled_at) > patience.polls_s:
             return "polls", f"no poll has returned for {silent_s:.0f} s"
-        if (out_s := now - self._joined_at) > limits.rejoin_s:
+        if (out_s := now - self._joined_at) > patience.rejoin_s:
             return "group", f"the consumer has been out of its group for {out_s:.0f} s"
-        stalled = sorted(n for n, (_, since) in self._waiting.items() if now - since > limits.stall_s)
+        stalled = sorted(n for n, (_, since) in self._waiting.items() if now - since > patience.stall_s)
         if stalled:
-            return "records", f"no record of the partitions {stalled} has come for {limits.stall_s:.0f} s"
+            return "records", f"no record of the partitions {stalled} has come for {patience.stall_s:.0f} s"
         return None
 
     def _act(self, seen: Observation, symptom: Symptom, detail: str) -> Diagnosis:
         self._begin_anew(seen)
-        if self._rebuilds < self._limits.rebuilds:
+        if self._rebuilds < self._patience.rebuilds:
             self._rebuilds += 1
             return Diagnosis("rebuild", symptom, detail)
         return Diagnosis("dead", symptom, f"{detail}; {self._rebuilds} new consumers did not help")

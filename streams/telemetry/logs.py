@@ -20,7 +20,7 @@ import orjson
 from schemas.answer import Answer
 from streams.settings.secrets import masker
 from streams.telemetry.hook import Hook
-from streams.telemetry.repeats import Repeats
+from streams.telemetry.repeated_lines import RepeatedLines
 from streams.telemetry.terminal import harmless
 
 LINES_MAX = 10_000
@@ -98,7 +98,7 @@ class _Enqueue(logging.handlers.QueueHandler):
         self._fields = fields
         # While the broker is away aiokafka repeats a line a hundred times a second, and all questions may
         # fail with the same line.
-        self.addFilter(Repeats("aiokafka", __name__))
+        self.addFilter(RepeatedLines("aiokafka", __name__))
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # The record's arguments may change before it is written, so its text is made now.

@@ -13,7 +13,7 @@ from agents.pipeline import Answered, Asked
 from schemas.codec import decode_answer
 from schemas.topics import Topics
 from streams.assembly.engine import build_engine, build_parts
-from streams.consumer.watchdog import Limits, Watchdog
+from streams.consumer.watchdog import Patience, Watchdog
 from streams.settings.model import Kafka
 from streams.telemetry.hook import Hook
 from streams.telemetry.loop_monitor import LoopMonitor
@@ -174,10 +174,10 @@ class Told(Hook):
         self.symptoms.append(symptom)
 
 
-QUICK = Limits(polls_s=10, rejoin_s=10, stall_s=4, gap_s=60)
+QUICK = Patience(polls_s=10, rejoin_s=10, stall_s=4, gap_s=60)
 
 
-def monitor_for(engine: Engine, kafka: Kafka, topics: Topics, hook: Hook, limits: Limits) -> Monitor:
+def monitor_for(engine: Engine, kafka: Kafka, topics: Topics, hook: Hook, limits: Patience) -> Monitor:
     def open_reader() -> Any:
         return AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False)
 

@@ -14,7 +14,7 @@ from agents.knowledge.version import KnowledgeVersions
 from schemas.codec import decode_answer, encode
 from schemas.document import Document, document_key
 from schemas.topics import Topics
-from streams.consumer.watchdog import Limits, Watchdog
+from streams.consumer.watchdog import Patience, Watchdog
 from streams.kafka.options import COMMITTED
 from streams.knowledge.feed import KnowledgeFeed
 from streams.operations.group_offsets import aread_group_offsets
@@ -69,7 +69,7 @@ async def monitored(kafka: Kafka, topics: Topics, engine: Engine) -> AsyncIterat
 
     monitor = Monitor(
         consumer=engine.consumer,
-        watchdog=Watchdog(Limits(stall_s=0.5)),
+        watchdog=Watchdog(Patience(stall_s=0.5)),
         backlog=Backlog(open_reader, topics.questions),
         positions=lambda: engine.consumer.positions,
         completed=lambda: 0.0,

@@ -359,7 +359,7 @@ async def test_the_text_of_a_defect_is_in_the_log_alone(caplog: pytest.LogCaptur
     run = run_until()
     with pytest.raises(StageFailed) as failure:
         await elapsed(Graph([failing("model", ValueError("the key is sk-1"))]), run)
-    assert failure.value.message == run.traces[0].detail == "a defect: ValueError"
+    assert failure.value.message == run.traces[0].detail == "the code of the stage raised ValueError"
     assert "sk-1" in caplog.text
 
 

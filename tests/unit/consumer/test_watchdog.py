@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.consumer.watchdog import Diagnosis, Limits, Observation, Watchdog
+from streams.consumer.watchdog import Diagnosis, Observation, Patience, Watchdog
 
 EVERY_S = 5.0
-LIMITS = Limits(polls_s=150, rejoin_s=150, stall_s=60, gap_s=20, rebuilds=2)
+LIMITS = Patience(polls_s=150, rejoin_s=150, stall_s=60, gap_s=20, rebuilds=2)
 PARTITIONS = 3
 
 

@@ -9,7 +9,7 @@ LINES_MAX = 256
 """How many different lines are remembered."""
 
 
-class Repeats(logging.Filter):
+class RepeatedLines(logging.Filter):
     """Holds back warnings and errors of some loggers if an equal line has just been written.
 
     Args:

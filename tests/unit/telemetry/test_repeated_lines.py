@@ -2,7 +2,7 @@
 
 import logging
 
-from streams.telemetry.repeats import LINES_MAX, REPEAT_S, Repeats
+from streams.telemetry.repeated_lines import LINES_MAX, REPEAT_S, RepeatedLines
 
 
 def line(
@@ -14,7 +14,7 @@ def line(
 
 
 def test_an_equal_line_is_written_once_in_ten_seconds_with_its_repetitions() -> None:
-    repeats = Repeats("kafka")
+    repeats = RepeatedLines("kafka")
     assert repeats.filter(line("100% away", 0.0))
     assert not any(repeats.filter(line("100% away", at / 10)) for at in range(1, 60))
     again = line("100% away", REPEAT_S)
@@ -26,7 +26,7 @@ def test_an_equal_line_is_written_once_in_ten_seconds_with_its_repetitions() -> 
 
 
 def test_different_lines_and_lines_of_other_loggers_are_written() -> None:
-    repeats = Repeats("kafka")
+    repeats = RepeatedLines("kafka")
     for _ in range(2):
         assert repeats.filter(line("away", 0.0, name="kafkaesque"))
     assert repeats.filter(line("away", 0.0))
@@ -38,19 +38,19 @@ def test_different_lines_and_lines_of_other_loggers_are_written() -> None:
 
 
 def test_equal_lines_of_several_loggers_are_held_back_but_info_is_not() -> None:
-    repeats = Repeats("tea", "kafka")
+    repeats = RepeatedLines("tea", "kafka")
     assert [repeats.filter(line("away", 0.0)) for _ in range(2)] == [True, False]
     assert all(repeats.filter(line("joined", 0.0, level=logging.INFO)) for _ in range(2))
 
 
 def test_a_clock_set_back_holds_no_line_back() -> None:
-    repeats = Repeats("kafka")
+    repeats = RepeatedLines("kafka")
     assert repeats.filter(line("away", 1000.0))
     assert repeats.filter(line("away", 10.0))
 
 
 def test_the_memory_of_lines_is_bounded_and_keeps_repeating_ones() -> None:
-    repeats = Repeats("kafka")
+    repeats = RepeatedLines("kafka")
     assert repeats.filter(line("away", 0.0))
     for number in range(3 * LINES_MAX):
         assert repeats.filter(line(str(number), 0.0))
