@@ -22,6 +22,7 @@ from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 from agents.documents.tokens import estimate_tokens
 from agents.language.folding import folded_with_bare
 from agents.language.numbers import NUMBER, readings
+from agents.language.subwords import asked_pieces, pieces
 
 QUERY_TOKENS = 128
 """Tokens of a question that are searched for: of a longer question its beginning and its end, in halves.
@@ -42,6 +43,13 @@ SINGLE_WEIGHT = 0.25
 POSSIBLE_WEIGHT = 0.5
 """The weight of a term that a word or number only may be meant by, in a text as in a question."""
 
+PIECES_WEIGHT = 1.0
+"""The weight of all pieces of a word together, beside the word's own.
+
+Of 1,682 sentences taken out of German manual pages, the rest of their paragraph is found first for 0.247
+without pieces, 0.262 with half this weight, 0.269 with all. English texts have none: XQuAD's recall stays as
+it is."""
+
 _NUMBER = re.compile(rf"{NUMBER}(?P<unit>[^\W\d_]{{0,4}}(?![^\W_]))?")
 _RUN = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]+"
@@ -60,7 +68,8 @@ class SparseEncoder:
         own = _own_terms(read)
         words = self._words.embed_document(own.rest)
         possible = self._possible(own, bare)
-        if not (own.counts or possible):
+        parts = pieces(own.rest, text)
+        if not (own.counts or possible or parts):
             return words
         indices, values = words.indices, words.values
         weights = dict(zip(indices, values, strict=True))
@@ -71,6 +80,9 @@ class SparseEncoder:
             weights[_index(term)] = times * (K + 1) / (times + damping)
         for index in possible:
             weights.setdefault(index, POSSIBLE_WEIGHT * (K + 1) / (1 + damping))
+        once = (K + 1) / (1 + damping)
+        for piece in parts:
+            weights.setdefault(_piece_index(piece), once)
         return SparseVector(list(weights), list(weights.values()))
 
     def query(self, text: str) -> SparseVector:
@@ -80,13 +92,16 @@ class SparseEncoder:
         own = _own_terms(shorten(read))
         words = self._words.embed_query(own.rest)
         possible = self._possible(own, bare)
-        if not (own.counts or possible):
+        parts = asked_pieces(own.rest, text)
+        if not (own.counts or possible or parts):
             return words
         weights = dict.fromkeys(words.indices, 1.0)
         for term in own.counts:
             weights[_index(term)] = SINGLE_WEIGHT if _is_single(term) else 1.0
         for index in possible:
             weights.setdefault(index, POSSIBLE_WEIGHT)
+        for piece, share in parts.items():
+            weights.setdefault(_piece_index(piece), PIECES_WEIGHT * share)
         return SparseVector(list(weights), list(weights.values()))
 
     def _possible(self, own: "_Own", bare: list[str]) -> list[int]:
@@ -166,3 +181,8 @@ def _is_single(term: str) -> bool:
 def _index(term: str) -> int:
     # Qdrant's model also hashes words to 31 bits; two terms rarely share a hash, and do no harm then.
     return zlib.crc32(term.encode()) & 0x7FFFFFFF
+
+
+def _piece_index(piece: str) -> int:
+    # Not cached: they are many. Another start than a term's keeps `wasch` in a compound apart from the word.
+    return zlib.crc32(piece.encode(), 1) & 0x7FFFFFFF

@@ -69,7 +69,7 @@ _WORDS = {
     "længe meget mange",
     "de": "was wer wann wo welche welcher welches wie warum wieso ist sind der die das den dem ein eine hat "
     "haben kann ich mein meine von im für zu auf und gibt es viel viele lange nicht am vom zum zur bis bei "
-    "mit er sie wir nach seit wird werden muss gilt",
+    "mit er sie wir des nach seit wird werden muss gilt",
     "es": "qué que quién quien cuándo cuando dónde donde cuál cual cómo como cuánto cuánta cuántos cuanto "
     "por es son el la los las un una tiene puedo mi de del en para y hay dura cuesta",
     "fi": "mikä mitä kuka milloin missä miten miksi on ovat onko kuinka paljon voiko minun ja kauan",
@@ -122,15 +122,17 @@ def language_of(question: str) -> str:
 
 def recognised(text: str) -> str | None:
     """Return the code of a short text's language; None if nothing in it tells."""
-    for script, language in _SCRIPTS:
-        if script.search(text):
-            return language
-    folded = text.casefold().replace("i̇", "i")
+    folded = text.casefold()
+    letters: list[str] = []
+    if not text.isascii():
+        for script, language in _SCRIPTS:
+            if script.search(text):
+                return language
+        folded = folded.replace("i̇", "i")
+        letters = [language for language, own in _LETTERS.items() if any(letter in folded for letter in own)]
     words = set(_WORD.findall(folded))
-
-    def score(language: str) -> int:
-        letters = any(letter in folded for letter in _LETTERS.get(language, ""))
-        return 2 * len(words & _COMMON[language]) + letters
-
-    best = max(_COMMON, key=score)
-    return best if score(best) else None
+    scores = {language: 2 * len(words & common) for language, common in _COMMON.items()}
+    for language in letters:
+        scores[language] += 1
+    best = max(scores, key=scores.__getitem__)
+    return best if scores[best] else None
