@@ -6,6 +6,7 @@ waits for at most one batch of a document that is being indexed.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
     from numpy import float32
     from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 RECENT = 4_096
 """Short texts whose vectors are remembered (8 MB with 512 numbers): questions, and sentences of passages that
 are found again and again."""
 
 RECENT_CHARACTERS = 600
 """The longest text that is remembered."""
+
+TOLD_EVERY_S = 10.0
+"""The time between two lines about the progress."""
 
 REFUSED = 422
 """The status of an error for texts that the model fails on, as a server would answer."""
@@ -51,6 +57,7 @@ class LocalEmbeddings:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings")
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._tell_at = 0.0
         self.embedded = 0
         """The number of texts computed so far."""
         self.busy_s = 0.0
@@ -79,6 +86,15 @@ class LocalEmbeddings:
         except TimeoutError as error:
             raise TimedOutError(DEPENDENCY, f"no vector within {self._search_s:g} s") from error
         return vector
+
+    def state(self) -> dict[str, object]:
+        """For `/state`: the texts computed, those that wait, and the seconds that the model has computed."""
+        return {
+            "model": self.model,
+            "embedded": self.embedded,
+            "waiting": self._turns.waiting,
+            "busy_s": round(self.busy_s, 3),
+        }
 
     async def aclose(self) -> None:
         """Stop after the batch that is being computed. Texts that wait fail."""
@@ -138,6 +154,15 @@ class LocalEmbeddings:
                 continue
             for job in batch.deliver(vectors):
                 self._settle(job, None)
+            self._tell(loop.time())
+
+    def _tell(self, now: float) -> None:
+        """Log the progress at intervals while texts of documents wait."""
+        if self._turns.waiting and now >= self._tell_at:
+            log.info(
+                "%d texts embedded so far, %d texts of documents wait", self.embedded, self._turns.waiting
+            )
+            self._tell_at = now + TOLD_EVERY_S
 
     def _settle(self, job: "Job[NDArray[float32]]", error: Exception | None) -> None:
         future = self._waiting.get(job)

@@ -28,7 +28,7 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.table import table_tools
 from agents.tools.tool import ToolConfigError
 from streams.assembly.cache import Caches
-from streams.assembly.embeddings import build_embeddings, build_fusion
+from streams.assembly.embeddings import BuiltEmbeddings, build_embeddings, build_fusion
 from streams.assembly.guards import Guards
 from streams.assembly.model import build_model
 from streams.assembly.stores import STORES, StoreParts, VectorStore, choose_store
@@ -46,6 +46,7 @@ class Answerer:
     pipeline: Pipeline
     store: VectorStore
     index: Index
+    embeddings: BuiltEmbeddings
     guards: Guards
     versions: KnowledgeVersions
     caches: Caches
@@ -76,8 +77,8 @@ def build_answerer(
     guards = Guards(settings.resilience, observer)
     tls = build_trust(settings.egress.ca_file)
     store = choose_store(settings.knowledge, stores)
-    embeddings = build_embeddings(settings, guards, closers, tls)
-    index = store.open(StoreParts(settings.knowledge, embeddings, tls, build_fusion(settings)))
+    built = build_embeddings(settings, guards, closers, tls)
+    index = store.open(StoreParts(settings.knowledge, built.embeddings, tls, build_fusion(settings)))
     closers.append(index.aclose)
     versions = KnowledgeVersions()
     caches = Caches(settings, store, index, versions)
@@ -100,7 +101,7 @@ def build_answerer(
         raise SettingsError(str(error)) from error
     except (LoadingError, GraphError) as error:
         raise SettingsError(f"[components] {error}") from error
-    return Answerer(pipeline, store, index, guards, versions, caches, closers)
+    return Answerer(pipeline, store, index, built, guards, versions, caches, closers)
 
 
 def _retriever(settings: Settings, store: VectorStore, index: Index, guards: Guards) -> Retriever:

@@ -4,25 +4,27 @@ import logging
 import sqlite3
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.embeddings.encoder import Encoder, UnfitModelError
 from agents.embeddings.protocol import DEPENDENCY, Embeddings, Prefixes
 from agents.embeddings.server import OpenAIEmbeddings
-from agents.http.egress import Endpoint, endpoint
+from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.knowledge.fusion import Fusion
 from agents.resilience.guarded import GuardedEmbeddings
 from streams.assembly.guards import Guards
 from streams.settings.errors import OperatorError, SettingsError
+from streams.settings.model import BUILTIN, Settings
 from streams.settings.model import Embeddings as EmbeddingSettings
-from streams.settings.model import Settings
+
+if TYPE_CHECKING:
+    from agents.embeddings.local import LocalEmbeddings
 
 log = logging.getLogger(__name__)
-
-BUILTIN = "builtin"
-"""The value of `EMBEDDINGS.LOCAL` for the model that comes as a package."""
 
 KEPT = "vectors.sqlite"
 """The name of the file in KNOWLEDGE.PATH with vectors that all processes share."""
@@ -35,13 +37,20 @@ SWITCH_S = 0.001
 it, and Python's 5 ms would be the event loop's longest wait."""
 
 Closers = list[Callable[[], Awaitable[None]]]
-MakePool = Callable[[str, Collection[Endpoint]], HttpPool]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEmbeddings:
+    """The embeddings (None: the settings name none), and what returns their part of `/state`."""
+
+    embeddings: Embeddings | None
+    state: Callable[[], dict[str, object] | None]
 
 
 def build_embeddings(
     settings: Settings, guards: Guards, closers: Closers, tls: ssl.SSLContext | None
-) -> Embeddings | None:
-    """Make the embeddings; None: the settings name none. A model in the process is loaded: that blocks.
+) -> BuiltEmbeddings:
+    """Make the embeddings. A model in the process is loaded: that blocks.
 
     Raises:
         SettingsError: the model in the process cannot be used.
@@ -58,19 +67,22 @@ def build_embeddings(
         closers.append(local.aclose)
         return _shared(settings, local, closers)
     if not chosen.base_url:
-        return None
+        log.info("no embeddings are set: passages are found by their words alone (BM25)")
+        return BuiltEmbeddings(None, lambda: None)
     pool = HttpPool(DEPENDENCY, allowed={endpoint(chosen.base_url)}, tls=tls)
     closers.append(pool.aclose)
-    return GuardedEmbeddings(server_embeddings(chosen, pool), guards.search(DEPENDENCY), search_s)
+    server = server_embeddings(chosen, pool)
+    guarded = GuardedEmbeddings(server, guards.search(DEPENDENCY), search_s)
+    return BuiltEmbeddings(guarded, lambda: {"model": server.model})
 
 
-def _shared(settings: Settings, local: Embeddings, closers: Closers) -> Embeddings:
+def _shared(settings: Settings, local: "LocalEmbeddings", closers: Closers) -> BuiltEmbeddings:
     """Keep the vectors where the processes of this machine keep their indexes, if they keep these."""
     path = settings.knowledge.path
     if not path:
         if settings.worker.processes > 1 and not settings.knowledge.qdrant_url:
             log.info("each process embeds every document: KOTAE_KNOWLEDGE__PATH would let them share vectors")
-        return local
+        return BuiltEmbeddings(local, local.state)
     from agents.embeddings.kept import KeptVectors  # noqa: PLC0415 - only where vectors are kept
     from agents.embeddings.sharing import SharedEmbeddings  # noqa: PLC0415 - likewise
 
@@ -81,7 +93,7 @@ def _shared(settings: Settings, local: Embeddings, closers: Closers) -> Embeddin
             f"vectors cannot be kept in {path}: {error}; name another directory in KOTAE_KNOWLEDGE__PATH"
         ) from error
     closers.append(shared.aclose)
-    return shared
+    return BuiltEmbeddings(shared, lambda: local.state() | {"found": shared.found})
 
 
 def server_embeddings(chosen: EmbeddingSettings, pool: HttpPool) -> OpenAIEmbeddings:

@@ -84,6 +84,7 @@ def build_worker(
         metrics=metrics.render,
         dependencies=lambda: _dependencies(answerer.guards, troubles),
         caches=answerer.caches.state,
+        embeddings=answerer.embeddings.state,
         aclose=answerer.aclose,
     )
 

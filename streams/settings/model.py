@@ -161,6 +161,10 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As `system_role`, for the second server."""
 
 
+BUILTIN = "builtin"
+"""The value of `EMBEDDINGS.LOCAL` for the model that comes as a package."""
+
+
 class Embeddings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model that finds passages by meaning, on a server or in each worker; without one, they are found by
     BM25 alone."""

@@ -79,6 +79,7 @@ class Worker:
         metrics: returns the text for Prometheus.
         dependencies: returns breakers and limits by dependency, for `/state`.
         caches: returns the caches' sizes and look-up results, for `/state`.
+        embeddings: returns the work of the embeddings' model, for `/state`; None: there is none.
         aclose: closes the pipeline's connections and index; called last.
     """
 
@@ -93,6 +94,7 @@ class Worker:
         metrics: Callable[[], bytes],
         dependencies: Callable[[], dict[str, Any]],
         caches: Callable[[], dict[str, Any]],
+        embeddings: Callable[[], dict[str, Any] | None],
         aclose: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -102,6 +104,7 @@ class Worker:
         self._loop_monitor = loop_monitor
         self._dependencies = dependencies
         self._caches = caches
+        self._embeddings = embeddings
         self._aclose = aclose
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -141,6 +144,7 @@ class Worker:
             "loop": self._loop_monitor.state(),
             "dependencies": self._dependencies(),
             "cache": self._caches(),
+            "embeddings": self._embeddings(),
             "draining": self._draining.is_set(),
         }
 

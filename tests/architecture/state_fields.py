@@ -18,6 +18,8 @@ STATE_FIELDS = {
     ".dependencies.*.limit": "Calls to this dependency that may run at once now.",
     ".dependencies.*.waiting": "Calls that wait for one of these to end.",
     ".draining": "Whether the worker was told to stop: it finishes what runs and fetches nothing.",
+    ".embeddings": "The `model`; for one in the process also the texts `embedded`, `waiting` and `found` on "
+    "disk, and the seconds that it has computed (`busy_s`); null without embeddings.",
     ".in_flight": "Questions that hold a slot: from their start until the broker has their outcome.",
     ".in_flight_limit": "Questions that may hold a slot now. It falls while the event loop is late.",
     ".knowledge.caught_up": "Whether everything that `documents` held at the start was read.",

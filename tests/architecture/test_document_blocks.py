@@ -31,7 +31,7 @@ DOCUMENTS = [
 BLOCKS = [block for path in DOCUMENTS for block in blocks(path) if not block.exempt]
 LANGUAGES = {"json", "python", "sh", "text", "toml", ""}
 """`text` is drawings; a block without a language stands in ARCHITECTURE.md, and is one, too."""
-OTHERS = {"acls", "cd", "docker", "echo", "git", "kafka-acls.sh", "kcat", "sha256sum"}
+OTHERS = {"acls", "cd", "docker", "echo", "git", "kafka-acls.sh", "kcat", "pip", "sha256sum"}
 """Programs in blocks of shell that are not ours."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 FOLDERS = ("agents/", "compose/", "docs/", "schemas/", "streams/", "tests/")

@@ -1,6 +1,7 @@
 """A model in the process: its thread, its order, its failures."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 
@@ -82,6 +83,16 @@ async def test_a_question_waits_for_one_batch_of_a_document_at_most(
     await asking
     assert "a question" in [batch[0] for batch in encoder.batches[:2]]
     assert len(await indexing) == 20
+
+
+async def test_progress_is_told_at_intervals_while_documents_wait(
+    embeddings: LocalEmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "agents.embeddings")
+    await embeddings.aembed_search("a question")
+    assert caplog.messages == []
+    await embeddings.aembed([f"{n} {'x' * 1_600}" for n in range(20)])
+    assert caplog.messages == ["2 texts embedded so far, 19 texts of documents wait"]
 
 
 async def test_a_search_that_takes_too_long_gives_up(encoder: Lengths) -> None:

@@ -37,6 +37,7 @@ def worker_of(parts: Any) -> Worker:
         metrics=lambda: b"",
         dependencies=dict,
         caches=dict,
+        embeddings=lambda: None,
         aclose=nothing,
     )
 
