@@ -81,18 +81,18 @@ bench-quality: $(if $(PEERS),$(BENCH)/.done,$(VENV)/.test) ## Measure answers: m
 
 lock: $(VENV)/.uv ## Resolve the dependencies anew, with hashes
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--extra builtin --extra demo --group build pyproject.toml -o requirements.lock
+		--extra builtin --extra demo --extra office --group build pyproject.toml -o requirements.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--extra builtin --extra demo --extra onnx --group build --group docs --group test -c requirements.lock pyproject.toml -o requirements-test.lock
+		--extra builtin --extra demo --extra office --extra onnx --group build --group docs --group test -c requirements.lock pyproject.toml -o requirements-test.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 		--no-emit-package litellm-enterprise --no-emit-package llama-cpp-python \
 		--extra demo --group build --group test --group interop pyproject.toml -o requirements-interop.lock
 	grep -oE '^[a-z0-9._-]+==[^\\]+' requirements.lock | grep -v '^click=' >requirements-bench.lock.in
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--extra builtin --extra demo --extra onnx --group build --group test --group mutants -c requirements-test.lock pyproject.toml \
+		--extra builtin --extra demo --extra office --extra onnx --group build --group test --group mutants -c requirements-test.lock pyproject.toml \
 		-o requirements-mutants.lock
 	$(UV) compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--extra builtin --extra demo --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock
+		--extra builtin --extra demo --extra office --group build --group bench -c requirements-bench.lock.in pyproject.toml -o requirements-bench.lock
 	rm requirements-bench.lock.in
 
 clean: ## Remove the environment and everything that was made

@@ -6,6 +6,7 @@ switches. Steps that end after `STEP_S` leave the loop free for answers.
 """
 
 import asyncio
+import threading
 import time
 
 STEP_S = 0.002
@@ -43,9 +44,10 @@ class ThreadPacer:
     def __init__(self, step_s: float = STEP_S) -> None:
         self._step_s = step_s
         self._until = time.perf_counter() + step_s
+        self._never = threading.Event()
 
     def __call__(self) -> None:
         """Let other threads run if the step is over; else return at once."""
         if time.perf_counter() >= self._until:
-            time.sleep(PAUSE_S)
+            self._never.wait(PAUSE_S)
             self._until = time.perf_counter() + self._step_s

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from agents.documents.plain import plain_text
 from schemas.document import document_key, parse_document_key
 from streams.cli.context import CommandContext
 from streams.operations.documents import (
@@ -55,11 +56,22 @@ def list_documents(context: CommandContext, *, tenant: str | None, as_json: bool
 
 @command.command()
 @click.argument("name", metavar="TENANT/ID")
+@click.option(
+    "--text",
+    "plain",
+    is_flag=True,
+    help="Print the plain text alone: what is quoted, and what offsets count.",
+)
 @_JSON
 @click.pass_obj
-def show(context: CommandContext, *, name: str, as_json: bool) -> None:
+def show(context: CommandContext, *, name: str, plain: bool, as_json: bool) -> None:
     """Show one document with its text."""
+    if plain and as_json:
+        raise click.UsageError("give --text or --json")
     [found] = _find(context, [name])
+    if plain:
+        click.echo(harmless(plain_text(found.document).text))
+        return
     if as_json:
         _print_json(_as_object(found) | {"text": found.document.text})
         return
@@ -154,6 +166,7 @@ def _as_object(kept: KeptDocument) -> dict[str, Any]:
         "id": document.id,
         "title": document.title,
         "source": document.source,
+        "format": document.format,
         "characters": len(document.text),
         "partition": record.partition,
         "offset": record.offset,

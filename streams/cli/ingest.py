@@ -22,6 +22,7 @@ from streams.ingestion.files import (
     read_documents,
     stable_name,
 )
+from streams.ingestion.limited import LimitedReader
 from streams.ingestion.sending import DocumentSender
 from streams.operations.documents import adelete, aread_documents
 from streams.operations.pruning import outdated
@@ -40,6 +41,7 @@ class IngestReport:
     files: int = 0
     documents: int = 0
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
     dry_run: bool = False
 
@@ -73,9 +75,10 @@ def command(
 
     The documents go to the topic `documents`; workers index them from there. A file that is ingested again
     replaces its earlier version. A line of a JSON Lines file is an object with `text`, and optionally `id`,
-    `title`, `source`, `tenant` and `metadata`.
+    `title`, `source`, `tenant`, `format` and `metadata`.
 
-    A file that cannot be read is reported, all others are ingested, and the exit code is 1.
+    A file that cannot be read is reported, all others are ingested, and the exit code is 1. Pages of a PDF
+    that have no text are named.
     """
     if tenant is not None and not 1 <= len(tenant) <= 128:
         raise click.BadParameter("it must have 1 to 128 characters", param_hint="--tenant")
@@ -120,9 +123,9 @@ async def _ingest(
     # A run that may be refused the right to prune must not begin.
     kept = await aread_documents(kafka, write=True) if pruned else {}
     async with sender:
-        with _progress(len(files)) as advance:
+        with _progress(len(files)) as advance, LimitedReader() as limited:
             for path in files:
-                documents = read_documents(path, tenant)
+                documents = read_documents(path, tenant, limited)
                 # A thread reads: a large PDF takes long, and the producer needs the event loop meanwhile.
                 while some := await asyncio.to_thread(_take, documents):
                     for document in some:
@@ -132,7 +135,7 @@ async def _ingest(
                                 await sender.send(document)
                             report.documents += 1
                         else:
-                            report.problems.append(document)
+                            (report.warnings if document.partial else report.problems).append(document)
                 report.files += 1
                 advance(path.name)
     for _, document_id in sender.too_large:
@@ -171,7 +174,7 @@ def _show(report: IngestReport, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2))
         return
-    for problem in report.problems:
+    for problem in (*report.problems, *report.warnings):
         click.echo(harmless(f"kotae: {problem}"), err=True)
     documents = "1 document" if report.documents == 1 else f"{report.documents:,} documents"
     files = "1 file" if report.files == 1 else f"{report.files:,} files"

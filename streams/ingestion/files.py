@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 
 from schemas.document import Document
-from streams.ingestion.formats import READERS, Part, UnreadableError
+from streams.ingestion.formats import READERS
+from streams.ingestion.limited import FREE_KINDS, LimitedReader
+from streams.ingestion.parts import Note, Part, UnreadableError
 
 DEFAULT_TENANT = "default"
 
@@ -20,10 +22,14 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file, or a line of it, that could not be ingested; the message gives the reason and the remedy."""
+    """A file, or a line of it, that could not be ingested; the message gives the reason and the remedy.
+
+    `partial`: the file was ingested, and the message tells of a part of it that has no text.
+    """
 
     path: str
     message: str
+    partial: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -48,16 +54,24 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
             yield path
 
 
-def read_documents(path: Path, tenant: str | None) -> Iterator[Document | Problem]:
+def read_documents(
+    path: Path, tenant: str | None, limited: LimitedReader | None = None
+) -> Iterator[Document | Problem]:
     """The documents in one file.
 
     A document's id is the one in the file, else the file's path (see `stable_name`), with `#<line>` if the
-    file holds several documents. `tenant` replaces the tenant in the file; None keeps that.
+    file holds several documents. `tenant` replaces the tenant in the file; None keeps that. `limited` reads
+    the kinds of files that may take memory and time without bounds.
     """
     name = stable_name(path)
     try:
-        for part in READERS[path.suffix.lower()](path):
-            if isinstance(part, UnreadableError):
+        kind = path.suffix.lower()
+        bounded = limited is not None and kind not in FREE_KINDS
+        parts = limited.read(path) if limited and bounded else READERS[kind](path)
+        for part in parts:
+            if isinstance(part, Note):
+                yield Problem(_written(path), part.message, partial=True)
+            elif isinstance(part, UnreadableError):
                 yield Problem(_written(path), str(part))
             else:
                 yield _document(part, name, tenant, path)
@@ -99,6 +113,7 @@ def _document(part: Part, name: str, tenant: str | None, path: Path) -> Document
         "title": _encodable(content.title),
         "source": content.source or name,
         "text": _encodable(content.text),
+        "format": content.format,
         "metadata": content.metadata,
     }
     try:

@@ -37,7 +37,7 @@ def problem(path: Path) -> str:
     return str(found)
 
 
-def pdf(*pages: str, title: str = "", password: str = "") -> PdfWriter:
+def pdf(*pages: str, title: str = "", password: str | None = None, algorithm: str = "RC4-128") -> PdfWriter:
     writer = PdfWriter()
     for text in pages:
         page = writer.add_blank_page(width=400, height=400)
@@ -52,11 +52,11 @@ def pdf(*pages: str, title: str = "", password: str = "") -> PdfWriter:
         page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
         content = DecodedStreamObject()
         content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
-        page[NameObject("/Contents")] = content
+        page[NameObject("/Contents")] = writer._add_object(content)
     if title:
         writer.add_metadata({"/Title": title})
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
+    if password is not None:
+        writer.encrypt(password, owner_password="owner", algorithm=algorithm)
     return writer
 
 
@@ -88,12 +88,16 @@ class TestMarkdown:
             ("# The title #\n\nText.", "The title"),
             ("Intro.\n\n## Second level\n# First", "Second level"),
             ("The title\n=========\n\nText.", "The title"),
-            ("---\ntitle: front\n---\n# Heading\n", "Heading"),
+            ("---\ntitle: front\n---\n# Heading\n", "front"),
+            ("---\r\nowner: jane\r\n---\r\n# Heading\r\n", "Heading"),
+            ("---\ntitle: X\n---\n\nText.", "X"),
+            ("Lamp\n---\nIt burns.", "Lamp"),
             ("```sh\n# a comment\n```\n\n# Real\n", "Real"),
             ("#hashtag is no heading", "page"),
             ("# 标题\n\n正文。", "标题"),
             ("## C#", "C#"),
-            (f"# a{' ' * 20_000}b{' ' * 20_000}##", f"a{' ' * 20_000}b"),
+            (f"# a{' ' * 7_000}b{' ' * 7_000}##", "a b"),
+            ("# The **bold** one", "The bold one"),
         ],
     )
     def test_the_first_heading_is_the_title(self, text: str, title: str) -> None:
@@ -110,19 +114,26 @@ class TestHtml:
         document = one(write("page.html", page))
         assert document.title == "The page"
         text = document.text.split("\n\n")
-        assert text == ["Heading", "One bold sentence.", "first", "second", "a", "b", "x\n  y"]
+        assert text == [
+            "# Heading",
+            "One bold sentence.",
+            "- first\n- second",
+            "a\nb",
+            "```\nx\n  y\n```",
+        ]
+        assert document.format == "markdown"
 
     def test_a_page_is_read_in_the_encoding_that_it_names(self) -> None:
         page = '<meta charset="gb2312"><p>绿茶</p>'.encode("gb2312")
         assert one(write("page.htm", page)).text == "绿茶"
 
-    def test_a_page_that_the_parser_rejects_is_a_problem(self) -> None:
-        assert problem(write("a.html", "<p>a <![ b")).startswith("a.html: is not readable HTML")
+    def test_a_page_with_broken_marks_is_read(self) -> None:
+        assert one(write("a.html", "<p>a <![ b> c")).text == "a c"
 
     def test_any_number_of_blanks_in_a_line_is_kept(self) -> None:
         blanks = " " * 200_000
         page = f"<pre>a{blanks}b\n{blanks}\n\n c</pre>"
-        assert one(write("wide.html", page)).text == f"a{blanks}b\n\nc"
+        assert one(write("wide.html", page)).text == f"```\na{blanks}b\n{blanks}\n\n c\n```"
 
     def test_a_deeply_nested_page_is_read_and_an_empty_one_is_a_problem(self) -> None:
         assert one(write("deep.html", "<div>" * 20_000 + "bottom")).text == "bottom"
@@ -187,10 +198,25 @@ class TestPdf:
     def test_an_unreadable_pdf_is_a_problem_with_its_remedy(self) -> None:
         pdf("Secret.", password="x").write("locked.pdf")
         assert "password" in problem(Path("locked.pdf"))
+        pdf("Secret.", password="x", algorithm="AES-256").write("aes.pdf")
+        assert "password" in problem(Path("aes.pdf"))
         pdf("").write("scan.pdf")
         assert "OCR" in problem(Path("scan.pdf"))
         for content in (b"", b"no pdf at all", b"%PDF-1.4\n%garbage" + bytes(range(256)) * 9):
             assert "print it to a new PDF" in problem(write("broken.pdf", content))
+
+    def test_a_pdf_that_only_forbids_things_is_read(self) -> None:
+        pdf("Open to all.", password="", algorithm="AES-256").write("open.pdf")
+        assert one(Path("open.pdf")).text == "Open to all."
+
+    def test_pages_without_text_are_named_and_the_rest_is_read(self) -> None:
+        pdf("One.", "", "", "Four.", "").write("mixed.pdf")
+        document, note = read_documents(Path("mixed.pdf"), None)
+        assert isinstance(document, Document)
+        assert document.text == "One.\n\nFour."
+        assert isinstance(note, Problem)
+        assert note.partial
+        assert "pages 2-3 and 5 have no text" in str(note)
 
 
 class TestFinding:
@@ -204,7 +230,7 @@ class TestFinding:
         Path("empty").mkdir()
         found = [str(each) for each in find_files([Path("none.md"), Path("image.png"), Path("empty")])]
         assert found[0] == "none.md: does not exist"
-        assert found[1].startswith("image.png: is not of a readable kind (.htm, ")
+        assert found[1].startswith("image.png: is not of a readable kind (.csv, ")
         assert found[2].startswith("empty: has no file of a readable kind")
 
     def test_a_file_that_disappears_is_a_problem(self) -> None:
