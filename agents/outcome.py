@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from agents.cache.answers import Kept
-from agents.citations import check_citations
+from agents.citing.checking import check_citations
 from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
 from agents.run import Output, Run
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall

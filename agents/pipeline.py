@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from agents.cache.answers import AnswerCache
-from agents.citations import says_nothing
+from agents.citing.marks import says_nothing
 from agents.components import (
     Call,
     Generation,

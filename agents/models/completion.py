@@ -6,7 +6,7 @@ answer: text that was cut or filtered degrades it.
 
 from collections.abc import Collection
 
-from agents.citations import says_nothing
+from agents.citing.marks import says_nothing
 from agents.components import Generation, Plan, Rewriting
 from agents.errors import UnfitOutputError
 from agents.http.problems import TOLD_MAX

@@ -1,7 +1,7 @@
 """Run the mutation tester, print its score, and compare the survivors with those that are accepted.
 
 python -m tests.mutants             all modules that pyproject.toml names
-python -m tests.mutants NAME…       only those that match, such as "agents.citations.*"; judges nothing
+python -m tests.mutants NAME…       only those that match, such as "agents.citing.*"; judges nothing
 """
 
 import json

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agents.citations import check_citations
+from agents.citing.checking import check_citations
 from agents.components import Call, Grounding, Passage
 from agents.language.sentences import sentence_spans
 from agents.models.extractive import ExtractiveGenerator, answer_without_model, extract_answer
