@@ -92,7 +92,7 @@ _WORDS = {
     "tr": "ne kim nerede hangi nasıl neden niçin kaç mi mı mu mü bir ve için kadar zaman var",
     "vi": "gì ai khi nào đâu bao nhiêu thế sao tại là có của tôi và được không lâu",
 }
-_COMMON = {language: frozenset(words.split()) for language, words in _WORDS.items()}
+COMMON = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 _LETTERS = {
     "cs": "ěřů",
     "da": "øæ",
@@ -131,7 +131,7 @@ def recognised(text: str) -> str | None:
         folded = folded.replace("i̇", "i")
         letters = [language for language, own in _LETTERS.items() if any(letter in folded for letter in own)]
     words = set(_WORD.findall(folded))
-    scores = {language: 2 * len(words & common) for language, common in _COMMON.items()}
+    scores = {language: 2 * len(words & common) for language, common in COMMON.items()}
     for language in letters:
         scores[language] += 1
     best = max(scores, key=scores.__getitem__)

@@ -1,175 +1,238 @@
-"""Finds the sentences of the passages that answer a question, if any do. Pure; in any language.
+"""Finds the units of the passages that answer a question, if any do. Pure; in any language.
 
-A term weighs more if it is rare among the given sentences, and if it is long: in every language the
-shortest words say the least (Zipf). Words are compared by their first letters, which replaces stemming in
-inflected languages and does no harm in others.
+A term weighs more if it is rare among the given units, and if it is long: in every language the shortest
+words say the least (Zipf). Words are compared by their first letters, which replaces stemming in inflected
+languages and does no harm in others.
+
+A unit must be about the question's subject: its own words, those that headings lend it, its document's title
+or the sentences before it in its section must have the names, numbers and codes of the question.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from agents.components import Passage
-from agents.language.folding import folded
-from agents.language.sentences import sentence_spans
-from agents.language.terms import all_terms, terms
+from agents.documents.units import Unit, units_of
+from agents.language.number_words import has_number
+from agents.models.asking import LIGHT, LIGHT_KEYS, Asked, term_keys
+from agents.models.codes import Code
 
 PASSAGES_READ = 5
-STEM = 5
-"""The first letters by which inflected forms of a word are recognised."""
-TOLD_BEFORE = 0.5
-"""The share of a term's weight for a sentence without it, if an earlier sentence of the passage has it:
-a text names its subject once."""
+LENT = 0.9
+"""The share of a term's weight for a unit without it, if a heading, a lead or a table's header has it."""
 TOLD_IN_TITLE = 0.8
-"""The same share, if the title has the term."""
+"""The same share, if the title or a heading above the passage has it."""
+TOLD_BEFORE = 0.5
+"""The same share, if an earlier unit of the section has it: a text names its subject once."""
 RANK_COST = 0.1
-"""A sentence's loss, of a score of at most 1, for each place that its passage is behind the first."""
+"""A unit's loss, of a score of at most 1, for each place that its passage is behind the first."""
 RANK_COSTS = 2
 """The places that are counted."""
-ACRONYM = 4.0
-"""The least weight of a word in capitals."""
-SECOND_AT_LEAST = 0.65
-"""A further sentence is evidence if it has this share of the best sentence's score."""
+SECOND_AT_LEAST = 0.5
+"""A further sentence is evidence if it has this share of the best one's score."""
 SUBJECT = 0.5
-"""The weight of the title's terms when a passage is tested for an answer: to name the subject is not to
-answer."""
+"""The weight of the title's terms when a unit is tested: to name the subject is not to answer."""
 SUPPORTED = 0.35
-"""The share of a question's weight that the best sentence and its passage must have (their mean)."""
-
-_UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-_LEAD = re.compile(r"\A#{1,6}\s|[?？؟]\W*\Z")
-_ACRONYM = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Z0-9]{1,5}(?![A-Za-z0-9])")
-_HIRAGANA = re.compile(r"[\u3040-\u309f]+")
-_SHORT_WORDS = {1: 0.3, 2: 0.5, 3: 1.0, 4: 2.5}
-ASKING = re.compile(
-    "请问|为什么|什么|怎么样|怎么|怎样|如何|多少|多久|多长|多大|多远|多高|哪里|哪儿|哪个|哪些|哪一|哪|谁"
-    "|何时|何地|请(?=告诉|说)|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
-    "|請問|為什麼|什麼|怎麼|哪裡|哪個|誰|嗎|們"
-    "|[吗呢吧啊的了是有在我你您它和与及或被把从对到为于以会能要个位这那就也都之其还]"
-)
-"""Chinese words that ask or only connect: without spaces they would form pairs with their neighbours that no
-text has. In languages with spaces such words weigh little, because they are short."""
+"""The share of a question's weight that the best unit and its passage must have (their mean)."""
+DOUBTED = 0.5
+"""The same share if a name of the question is missing, or if two passages were found before."""
+HALF_DOUBTED = 0.42
+"""The same share if the unit has one telling term of several."""
+WITHOUT_NUMBER = 0.7
+"""The share of its score that is left to a unit without a number where the question asks for one."""
+OTHER_KIND = 0.4
+"""The same for code where no code is asked for, and for a whole list where one item answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sentence, `passages[passage].text[start:end]`, with its score, at most 1."""
+    """A unit of `passages[passage]` with its score, at most 1."""
 
     passage: int
-    start: int
-    end: int
+    unit: Unit
     score: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Sentence:
-    """A sentence with the question's terms in it (`own`) and before it in its passage (`before`)."""
+class _Candidate:
+    """A unit with the question's terms in its own words, in those lent to it, and in those before it."""
 
     passage: int
-    start: int
-    end: int
+    unit: Unit
     own: frozenset[str]
+    lent: frozenset[str]
     before: frozenset[str]
 
 
 def find_evidence(
-    question: str, passages: Sequence[Passage], limit: int = 2, supported: float = SUPPORTED
+    asked: Asked, passages: Sequence[Passage], limit: int = 2, supported: float = SUPPORTED
 ) -> list[Evidence]:
-    """Return the sentences that fit the question best, best first; none if all of them fit too little."""
-    asked = asked_terms(question)
-    read = passages[:PASSAGES_READ]
-    titles = [asked.keys() & term_keys(passage.title) for passage in read]
-    sentences = [
-        sentence
-        for number, passage in enumerate(read)
-        for sentence in _sentences(number, passage.text, asked.keys())
-    ]
-    if not asked or not sentences:
-        return []
-    weights = _weights(asked, sentences)
-    total = sum(weights.values())
+    """Return the units that fit the question best, best first; none if all of them fit too little."""
+    return Search(asked, passages[:PASSAGES_READ]).evidence(limit, supported)
 
-    def fit(sentence: _Sentence) -> Evidence:
-        title = titles[sentence.passage] - sentence.own
-        before = sentence.before - sentence.own - title
+
+class Search:
+    """The units of some passages, compared with a question."""
+
+    def __init__(self, asked: Asked, passages: Sequence[Passage]) -> None:
+        self._asked = asked
+        self._keys = asked.weights.keys()
+        self._passages = passages
+        self._titles = [
+            frozenset(self._keys & term_keys(" ".join((passage.title, *passage.headings))))
+            for passage in passages
+        ]
+        self._whole = [
+            frozenset(self._keys & term_keys(passage.text)) | title
+            for passage, title in zip(passages, self._titles, strict=True)
+        ]
+        self._telling = frozenset(key for key, weight in asked.weights.items() if weight > LIGHT)
+        self._named = [term_keys(passage.title) - LIGHT_KEYS for passage in passages]
+        self._subjects = [title & self._telling for title in self._titles]
+        self._candidates = [
+            candidate
+            for number, passage in enumerate(passages)
+            for candidate in _candidates(number, passage.text, self._keys)
+        ]
+
+    def evidence(self, limit: int, supported: float) -> list[Evidence]:
+        """See `find_evidence`."""
+        if not self._keys or not self._candidates:
+            return []
+        weights = _weights(self._asked.weights, self._candidates)
+        total = sum(weights.values())
+        scored = [
+            (Evidence(each.passage, each.unit, self._fit(each, weights) / total - self._cost(each)), each)
+            for each in self._candidates
+            if self._is_about(each)
+        ]
+        scored.sort(key=lambda found: (-found[0].score, found[0].passage, found[0].unit.start))
+        if not scored or scored[0][0].score <= 0 or not self._supports(scored[0][1], supported):
+            return []
+        best = scored[0][0]
+        found = [best]
+        for other, _ in scored[1:]:
+            if len(found) == limit or other.score < SECOND_AT_LEAST * best.score:
+                break
+            if _adds(best, other):
+                found.append(other)
+        return found
+
+    def _cost(self, candidate: _Candidate) -> float:
+        return RANK_COST * min(candidate.passage, RANK_COSTS)
+
+    def _fit(self, candidate: _Candidate, weights: Mapping[str, float]) -> float:
+        lent = candidate.lent - candidate.own
+        title = self._titles[candidate.passage] - candidate.own - lent
+        before = candidate.before - candidate.own - lent - title
         score = (
-            _weigh(weights, sentence.own)
+            _weigh(weights, candidate.own)
+            + LENT * _weigh(weights, lent)
             + TOLD_IN_TITLE * _weigh(weights, title)
             + TOLD_BEFORE * _weigh(weights, before)
         )
-        place = RANK_COST * min(sentence.passage, RANK_COSTS)
-        return Evidence(sentence.passage, sentence.start, sentence.end, score / total - place)
+        unit = candidate.unit
+        if self._asked.wanted == "number" and not has_number(unit.text):
+            score *= WITHOUT_NUMBER
+        if (unit.kind == "code") != (self._asked.wanted == "code") and unit.kind == "code":
+            score *= OTHER_KIND
+        return score
 
-    ranked = sorted(map(fit, sentences), key=lambda found: (-found.score, found.passage, found.start))
-    best = ranked[0]
-    if best.score <= 0 or coverage(asked, read[best.passage], (best.start, best.end)) < supported:
-        return []
-    return [best, *(found for found in ranked[1:limit] if found.score >= SECOND_AT_LEAST * best.score)]
+    def _is_about(self, candidate: _Candidate) -> bool:
+        """Whether a unit is about the question's subject: its numbers and codes, half of its names at least.
+
+        A unit is not about it if the title of a sibling document names it, and the unit's own does not.
+        """
+        about = self._about(candidate)
+        whole = self._whole[candidate.passage]
+        asked = self._asked
+        if 2 * len(asked.names & about) < len(asked.names):
+            return False
+        if not all(self._names_code(candidate, code) for code in asked.codes):
+            return False
+        if candidate.unit.kind == "row" and not candidate.own & self._telling:
+            # The header alone would choose any row.
+            return False
+        return not any(
+            title - about - whole
+            for number, title in enumerate(self._subjects)
+            if number != candidate.passage
+            and (title & asked.names or self._are_twins(number, candidate.passage))
+        )
+
+    def _are_twins(self, first: int, second: int) -> bool:
+        """Whether the titles of two passages share a word, as those of two versions of one thing do."""
+        return bool(self._named[first] & self._named[second])
+
+    def _names_code(self, candidate: _Candidate, code: Code) -> bool:
+        """Whether a unit, its headings or title name a code; else its passage, if they name no sibling."""
+        passage, unit = self._passages[candidate.passage], candidate.unit
+        above = "\n".join((passage.title, *passage.headings, *unit.lent))
+        if code.here.search(unit.text) or code.here.search(above):
+            return True
+        if code.sibling.search(f"{above}\n{unit.text}" if code.is_compound else above):
+            return False
+        return code.here.search(passage.text) is not None
+
+    def _about(self, candidate: _Candidate) -> frozenset[str]:
+        return candidate.own | candidate.lent | candidate.before | self._titles[candidate.passage]
+
+    def _supports(self, candidate: _Candidate, supported: float) -> bool:
+        """Whether a unit and its passage have so much of the question that they answer it."""
+        title = self._titles[candidate.passage]
+        near = (candidate.own | candidate.lent) & self._telling
+        if self._telling - title and not near - title:
+            return False
+        needed = supported
+        if self._asked.names - self._about(candidate) or candidate.passage > 1:
+            needed = max(needed, DOUBTED)
+        elif len(near) < 2 <= len(self._telling):
+            needed = max(needed, HALF_DOUBTED)
+        return self._coverage(candidate) >= needed
+
+    def _coverage(self, candidate: _Candidate) -> float:
+        """Return the share of the question's weight, 0 to 1: the mean of a unit's and its passage's."""
+        title = self._titles[candidate.passage]
+        weights = {
+            key: says * (SUBJECT if key in title else 1.0) for key, says in self._asked.weights.items()
+        }
+        near = _weigh(weights, candidate.own | candidate.lent)
+        around = _weigh(weights, self._whole[candidate.passage])
+        return (near + around) / (2 * sum(weights.values()))
 
 
-def coverage(asked: Mapping[str, float], passage: Passage, span: tuple[int, int]) -> float:
-    """Return the share of the question's weight, 0 to 1: the mean of a sentence's and its passage's."""
-    title = asked.keys() & term_keys(passage.title)
-    weights = {key: says * (SUBJECT if key in title else 1.0) for key, says in asked.items()}
-    near = _weigh(weights, asked.keys() & term_keys(passage.text[span[0] : span[1]]))
-    around = _weigh(weights, asked.keys() & term_keys(passage.text) | title)
-    return (near + around) / (2 * sum(weights.values()))
-
-
-def asked_terms(question: str) -> dict[str, float]:
-    """Return the terms that an answer to the question would mention, with their weights."""
-    weights = {term_key(term): term_weight(term) for term in terms(ASKING.sub(" ", folded(question)))}
-    # The shortest words say the least, but acronyms are short and say much.
-    for term in terms(" ".join(_ACRONYM.findall(question))):
-        weights[term_key(term)] = max(weights.get(term_key(term), 0.0), ACRONYM)
-    return weights
-
-
-def _sentences(number: int, text: str, asked: Set[str]) -> list[_Sentence]:
+def _candidates(number: int, text: str, asked: Set[str]) -> list[_Candidate]:
     found = []
     before: frozenset[str] = frozenset()
-    lead: frozenset[str] = frozenset()
-    for start, end in sentence_spans(text):
-        sentence = text[start:end]
-        own = frozenset(asked & term_keys(sentence))
-        if _LEAD.search(sentence):
-            # A heading or a question has the asker's words; the sentence after it has the answer.
-            lead = own
-        else:
-            found.append(_Sentence(number, start, end, own | lead, before))
-            lead = frozenset()
+    section = -1
+    lent_keys: dict[tuple[str, ...], frozenset[str]] = {}
+    for unit in units_of(text):
+        if unit.section != section:
+            before, section = frozenset(), unit.section
+        # A list is chosen for what is said of it as a whole, not for what one of its items says.
+        own = frozenset(asked & term_keys(" ".join(unit.header) if unit.kind == "list" else unit.text))
+        lent = lent_keys.get(unit.lent)
+        if lent is None:
+            lent = lent_keys[unit.lent] = frozenset(asked & term_keys(" ".join(unit.lent)))
+        found.append(_Candidate(number, unit, own, lent, before))
         before |= own
     return found
 
 
-def term_keys(text: str) -> set[str]:
-    """Return the keys of a text's terms, and each character of scripts without spaces."""
-    found = set(map(term_key, all_terms(text)))
-    # A single character in a question must match inside the pairs of a text.
-    return found.union(character for key in found if _UNSPACED.match(key) for character in key)
+def _adds(best: Evidence, other: Evidence) -> bool:
+    """Whether another unit goes with the best one: a sentence of its passage, or an item of its list."""
+    if best.passage != other.passage or best.unit.kind != other.unit.kind:
+        return False
+    if best.unit.kind == "item":
+        return best.unit.lent == other.unit.lent
+    return best.unit.kind == "sentence"
 
 
-def term_key(term: str) -> str:
-    """Return the key that inflected forms of a term share."""
-    return term if term[0].isdecimal() else term[:STEM]
-
-
-def term_weight(term: str) -> float:
-    """Return the weight of a term by its length and script; at most 8."""
-    if _HIRAGANA.fullmatch(term):
-        return 0.5 * len(term)
-    if _UNSPACED.match(term):
-        return 2.0 * len(term)
-    if any(character.isdecimal() for character in term):
-        return float(max(4, min(len(term), 8)))
-    return _SHORT_WORDS.get(len(term), float(min(len(term), 8)))
-
-
-def _weights(asked: Mapping[str, float], sentences: Sequence[_Sentence]) -> dict[str, float]:
-    having = Counter(key for sentence in sentences for key in sentence.own)
-    count = len(sentences)
+def _weights(asked: Mapping[str, float], candidates: Sequence[_Candidate]) -> dict[str, float]:
+    having = Counter(key for candidate in candidates for key in candidate.own | candidate.lent)
+    count = len(candidates)
     return {
         key: says * math.log(1 + (count - having[key] + 0.5) / (having[key] + 0.5))
         for key, says in asked.items()

@@ -11,11 +11,17 @@ import orjson
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
 from agents.language.detection import NOT_KNOWN, language_of
-from agents.models.evidence import SUPPORTED, find_evidence
+from agents.models.asking import read_question
+from agents.models.evidence import SUPPORTED, Evidence, find_evidence
+from agents.models.telling import shortened, tell
 from schemas.answer import ToolCall
 from schemas.question import Question
 
 MODEL = "extractive"
+PIECE_MIN = 60
+"""Characters that are worth the beginning of a further unit."""
+LENGTH_MAX = 400
+"""Characters of an answer from passages, its citations not counted."""
 SUPPORTED_BESIDE_TOOLS = 0.45
 """The support that a passage needs beside tool results, which make it more likely to be off the subject."""
 
@@ -27,20 +33,25 @@ _CLOSES_UNSPACED = re.compile(r"[\u3000-\u9fff\uff00-\uff60]\Z")
 def extract_answer(
     question: str, passages: Sequence[Passage], max_sentences: int = 2, supported: float = SUPPORTED
 ) -> str:
-    """Return the sentences that answer best, each with its citation `[n]`; "" if none is supported.
+    """Return the units that answer best, each with its citation `[n]`; "" if none is supported.
 
-    `supported` is the share of the question's weight, 0 to 1, that the best sentence and its passage
-    must have. Sentences of one passage keep their order and are quoted verbatim.
+    `supported` is the share of the question's weight, 0 to 1, that the best unit and its passage must have.
+    Units of one passage keep their order. All together have `LENGTH_MAX` characters besides their citations.
     """
-    evidence = find_evidence(question, passages, max_sentences, supported)
-    if evidence:
-        first = evidence[0].passage
-        evidence.sort(key=lambda found: (found.passage != first, found.passage, found.start))
+    asked = read_question(question)
+    told: list[tuple[Evidence, str]] = []
+    left = LENGTH_MAX
+    for found in find_evidence(asked, passages, max_sentences, supported):
+        text = tell(found.unit, asked)
+        if left >= PIECE_MIN:
+            told.append((found, shortened(text, left)))
+            left -= len(text)
+    first = told[0][0].passage if told else 0
+    told.sort(key=lambda each: (each[0].passage != first, each[0].passage, each[0].unit.start))
     pieces = []
-    for found in evidence:
-        sentence = passages[found.passage].text[found.start : found.end]
-        space = "" if _CLOSES_UNSPACED.search(sentence) else " "
-        pieces.append(f"{sentence}{space}[{found.passage + 1}]")
+    for found, text in told:
+        space = "" if _CLOSES_UNSPACED.search(text) else " "
+        pieces.append(f"{text}{space}[{found.passage + 1}]")
     return " ".join(pieces)
 
 

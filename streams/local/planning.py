@@ -12,7 +12,7 @@ from itertools import islice, product
 from typing import Any
 
 from agents.language.terms import terms
-from agents.models.evidence import asked_terms, term_key, term_keys, term_weight
+from agents.models.asking import read_question, term_key, term_keys, term_weight
 from streams.local.actions import asks_for, changes_of
 from streams.local.filling import Certainty, Value, find_values
 from streams.local.spotting import FUNCTION_WORDS
@@ -89,7 +89,7 @@ def _shared(question: str, keys: Set[str]) -> float:
 
 
 def _telling(question: str) -> float:
-    asked = asked_terms(question)
+    asked = read_question(question).weights
     return sum(weight for key, weight in _telling_terms(question).items() if key in asked)
 
 

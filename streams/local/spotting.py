@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from agents.language.terms import terms
-from agents.models.evidence import ASKING, term_key
+from agents.models.asking import ASKING, term_key
 from streams.local.zones import known_places
 
 FUNCTION_WORDS = frozenset(
