@@ -27,6 +27,7 @@ class ModelServer:
         knows_max_completion_tokens: whether that parameter bounds the reply.
         obeys_tool_choice: whether a tool choice leaves the model no other words.
         interrupts: whether another request breaks a stream off.
+        tells_why_no_stream: whether a stream that cannot begin is an error with a reason.
         follows_grammars: whether the parameter `grammar` settles what the model says.
     """
 
@@ -38,6 +39,7 @@ class ModelServer:
     obeys_tool_choice: bool = False
     follows_grammars: bool = True
     interrupts: bool = False
+    tells_why_no_stream: bool = True
 
 
 def free_port() -> int:
@@ -110,6 +112,7 @@ async def llama_cpp_python(built: Path, log: Path) -> AsyncIterator[ModelServer]
             obeys_tool_choice=True,
             follows_grammars=False,
             interrupts=True,
+            tells_why_no_stream=False,
         )
 
 

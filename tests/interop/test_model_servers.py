@@ -196,9 +196,12 @@ LONG = Grounding(Question(id="q", text="When? " * 6000), [PASSAGE])
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_question_that_is_too_long_is_refused(server: ModelServer, streams: bool) -> None:
     async with client(server) as model:
-        with pytest.raises(PermanentError) as raised:
+        # A stream that is refused may just be empty.
+        refused = DependencyError if streams and not server.tells_why_no_stream else PermanentError
+        with pytest.raises(refused) as raised:
             await model.agenerate(LONG, call(), [].append if streams else None)
-    assert "context" in str(raised.value).lower()
+    if refused is PermanentError:
+        assert "context" in str(raised.value).lower()
 
 
 async def test_a_wrong_model_name_is_refused_where_the_server_looks_at_it(server: ModelServer) -> None:
