@@ -32,7 +32,7 @@ _OTHERS = {
 }
 _WRITTEN_AS = {str(number): words for number, words in enumerate(_NUMBERS, 2)} | _OTHERS
 DIGITS = {folded(word): number for number, words in _WRITTEN_AS.items() for word in words.split()}
-"""The digits of each word, folded like terms. "One" is left out: it is an article or a pronoun in most languages."""
+"""The digits of each word, folded like terms. "One" is left out: most languages have it as an article."""
 
 _PARTS = (
     r"half|halbe[nrs]?|twice|once|double|einmal|zweimal|doppelt\w*|moitié|mitad|doble|medio|metà|metade|helft"
