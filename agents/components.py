@@ -150,8 +150,7 @@ class Passage(Struct, frozen=True):
         headings: the headings above the chunk, the outermost first. They are searched and shown, and are
             not a part of `text`.
         copies: the other documents of the tenant with the same text.
-        lead: the header of the table within which the chunk begins, as Markdown; like headings it is
-            searched and shown, and is not a part of `text`.
+        lead: the header of the table within which the chunk begins, as Markdown; searched and shown, too.
         likeness: the same for chunks that say the same; empty: unknown.
     """
 
