@@ -68,14 +68,16 @@ class KeptVectors:
         return found
 
     def claim(self, digests: Sequence[bytes], now: float) -> set[bytes]:
-        """Return those that nobody else is embedding; they are this process's for `CLAIM_S`."""
+        """Return those that nobody else embeds, or has embedded; they are this process's for `CLAIM_S`."""
         with self._transaction():
             self._file.execute("DELETE FROM claims WHERE until <= ?", (now,))
             return {
                 digest
                 for digest in digests
                 if self._file.execute(
-                    "INSERT OR IGNORE INTO claims VALUES (?, ?)", (digest, now + CLAIM_S)
+                    "INSERT OR IGNORE INTO claims SELECT ?1, ?2 "
+                    "WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE digest = ?1)",
+                    (digest, now + CLAIM_S),
                 ).rowcount
             }
 

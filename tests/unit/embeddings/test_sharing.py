@@ -157,6 +157,16 @@ async def test_a_file_that_fails_later_is_told_once_and_done_without(
     await shared.aclose()
 
 
+def test_a_text_that_another_process_has_embedded_since_the_look_is_not_claimed(path: Path) -> None:
+    kept = KeptVectors(path)
+    assert kept.find([b"a", b"b"]) == {}
+    kept.keep({b"a": np.ones(4, np.float32)})
+    assert kept.claim([b"a", b"b"], 1_000.0) == {b"b"}
+    assert kept.claim([b"b"], 1_000.0) == set()
+    assert kept.claim([b"b"], 1_000.0 + CLAIM_S) == {b"b"}
+    kept.close()
+
+
 def test_the_file_is_bounded_and_the_first_vectors_go_first(path: Path) -> None:
     kept = KeptVectors(path, kept_max=10)
     digests = [digest_of("m", str(number)) for number in range(25)]
