@@ -118,15 +118,20 @@ class LocalEmbeddings:
         made: dict[str, NDArray[float32]] = {}
         if unknown:
             job: Job[NDArray[float32]] = Job(unknown, search=search, urgent=urgent)
-            await self._acompute(job)
+            try:
+                await self._acompute(job)
+            finally:
+                self._remember(job)
             made = dict(zip(unknown, job.vectors, strict=True))
-            self._recent.update(
-                {(search, text): vector for text, vector in made.items() if len(text) <= RECENT_CHARACTERS}
-            )
         return [
             (made[text] if vector is None else vector).tolist()
             for text, vector in zip(texts, known, strict=True)
         ]
+
+    def _remember(self, job: "Job[NDArray[float32]]") -> None:
+        for text, vector in zip(job.texts, job.vectors, strict=False):
+            if len(text) <= RECENT_CHARACTERS:
+                self._recent[job.search, text] = vector
 
     async def _acompute(self, job: "Job[NDArray[float32]]") -> None:
         future = asyncio.get_running_loop().create_future()
@@ -184,6 +189,19 @@ class LocalEmbeddings:
         self.busy_s += time.perf_counter() - began
         # Copies: a row alone would keep all of its batch.
         return [vector.copy() for vector in vectors]
+
+
+class UrgentEmbeddings:
+    """See `Embeddings`: those of a model in the process, with every text before those of documents.
+
+    For texts that a question waits for, such as the sentences of its passages: `asyncio.timeout` around a
+    call is their budget, and what was computed in time is remembered for the next question.
+    """
+
+    def __init__(self, local: LocalEmbeddings) -> None:
+        self.model = local.model
+        self.aembed = local.aembed_now
+        self.aembed_search = local.aembed_search
 
 
 def _closed() -> TransientError:

@@ -41,9 +41,16 @@ Closers = list[Callable[[], Awaitable[None]]]
 
 @dataclass(frozen=True, slots=True)
 class BuiltEmbeddings:
-    """The embeddings (None: the settings name none), and what returns their part of `/state`."""
+    """The embeddings of the index, and those of texts that a question waits for.
+
+    Attributes:
+        embeddings: None: the settings name none.
+        urgent: for the sentences of a question's passages; likewise.
+        state: returns their part of `/state`.
+    """
 
     embeddings: Embeddings | None
+    urgent: Embeddings | None
     state: Callable[[], dict[str, object] | None]
 
 
@@ -68,21 +75,23 @@ def build_embeddings(
         return _shared(settings, local, closers)
     if not chosen.base_url:
         log.info("no embeddings are set: passages are found by their words alone (BM25)")
-        return BuiltEmbeddings(None, lambda: None)
+        return BuiltEmbeddings(None, None, lambda: None)
     pool = HttpPool(DEPENDENCY, allowed={endpoint(chosen.base_url)}, tls=tls)
     closers.append(pool.aclose)
     server = server_embeddings(chosen, pool)
     guarded = GuardedEmbeddings(server, guards.search(DEPENDENCY), search_s)
-    return BuiltEmbeddings(guarded, lambda: {"model": server.model})
+    return BuiltEmbeddings(guarded, guarded, lambda: {"model": server.model})
 
 
 def _shared(settings: Settings, local: "LocalEmbeddings", closers: Closers) -> BuiltEmbeddings:
     """Keep the vectors where the processes of this machine keep their indexes, if they keep these."""
+    from agents.embeddings.local import UrgentEmbeddings  # noqa: PLC0415 - only where a model is used
+
     path = settings.knowledge.path
     if not path:
         if settings.worker.processes > 1 and not settings.knowledge.qdrant_url:
             log.info("each process embeds every document: KOTAE_KNOWLEDGE__PATH would let them share vectors")
-        return BuiltEmbeddings(local, local.state)
+        return BuiltEmbeddings(local, UrgentEmbeddings(local), local.state)
     from agents.embeddings.kept import KeptVectors  # noqa: PLC0415 - only where vectors are kept
     from agents.embeddings.sharing import SharedEmbeddings  # noqa: PLC0415 - likewise
 
@@ -93,7 +102,7 @@ def _shared(settings: Settings, local: "LocalEmbeddings", closers: Closers) -> B
             f"vectors cannot be kept in {path}: {error}; name another directory in KOTAE_KNOWLEDGE__PATH"
         ) from error
     closers.append(shared.aclose)
-    return BuiltEmbeddings(shared, lambda: local.state() | {"found": shared.found})
+    return BuiltEmbeddings(shared, UrgentEmbeddings(local), lambda: local.state() | {"found": shared.found})
 
 
 def server_embeddings(chosen: EmbeddingSettings, pool: HttpPool) -> OpenAIEmbeddings:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.embeddings.local import LocalEmbeddings
+from agents.embeddings.local import LocalEmbeddings, UrgentEmbeddings
 from agents.errors import PermanentError, TimedOutError, TransientError
 
 
@@ -93,6 +93,28 @@ async def test_progress_is_told_at_intervals_while_documents_wait(
     assert caplog.messages == []
     await embeddings.aembed([f"{n} {'x' * 1_600}" for n in range(20)])
     assert caplog.messages == ["2 texts embedded so far, 19 texts of documents wait"]
+
+
+async def test_sentences_that_were_computed_within_a_budget_are_remembered(
+    embeddings: LocalEmbeddings, encoder: Lengths
+) -> None:
+    urgent = UrgentEmbeddings(embeddings)
+    sentences = [f"{n} {'x' * 590}" for n in range(6)]  # two of them in a batch
+    patient = asyncio.create_task(embeddings.aembed(["y" * 1_600] * 2 + ["z" * 1_600]))
+    reading = asyncio.create_task(urgent.aembed(sentences))
+    async with asyncio.timeout(30):
+        while len(encoder.batches) < 2:  # noqa: ASYNC110 - the fake tells nobody
+            await asyncio.sleep(0.001)
+        encoder.free.clear()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    encoder.free.set()
+    await patient
+    known = sum(len(batch) for batch in encoder.batches if batch[0] in sentences)
+    assert len(await urgent.aembed(sentences)) == 6
+    computed = [text for batch in encoder.batches for text in batch if text in sentences]
+    assert len(computed) <= 6 + 2  # but for the batch that was cancelled
+    assert known >= 2
 
 
 async def test_a_search_that_takes_too_long_gives_up(encoder: Lengths) -> None:
