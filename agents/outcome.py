@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from agents.cache.answers import Kept
-from agents.citing.checking import check_citations
+from agents.citing.checking import Given, check_answer
 from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
 from agents.run import Output, Run
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
@@ -50,7 +50,9 @@ def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: flo
     values = run.values
     generation: Generation = values.get(GENERATION.stage) or Generation("", "")
     plan: Plan | None = values.get(PLAN.stage)
-    text, citations = check_citations(generation.text, values.get(PASSAGES.stage) or ())
+    tool_calls: tuple[ToolCall, ...] = values.get(TOOL_CALLS.stage) or ()
+    asked_texts = (question.text, *(turn.content for turn in question.history))
+    checked = check_answer(generation.text, Given(values.get(PASSAGES.stage) or (), tool_calls, asked_texts))
     durations: dict[str, Any] = {
         trace.stage: trace.duration_ms
         for trace in run.traces
@@ -64,15 +66,17 @@ def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: flo
         status="failed" if error else "degraded" if run.degraded else "answered",
         source=asked.source,
         created_at=datetime.now(UTC),
-        text=text,
-        citations=citations,
-        tool_calls=values.get(TOOL_CALLS.stage) or (),
+        text=checked.text,
+        citations=checked.citations,
+        tool_calls=tool_calls,
         degraded=tuple(run.degraded),
         error=error,
         usage=sum((part.usage for part in (plan, values.get(REWRITING.stage)) if part), generation.usage),
         model=generation.model,
         timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3), **durations),
         metadata=question.metadata,
+        warnings=() if error else checked.warnings,
+        grounding=None if error else checked.grounding,
     )
 
 
@@ -93,6 +97,8 @@ def answer_again(asked: Asked, kept: Kept, total_ms: float) -> Answer:
         model=kept.model,
         timings_ms=Timings(queue=round(asked.queue_ms, 3), total=round(total_ms, 3)),
         metadata=question.metadata,
+        warnings=kept.warnings,
+        grounding=kept.grounding,
     )
 
 

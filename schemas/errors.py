@@ -75,12 +75,16 @@ class DegradeReason(StrEnum):
 
 
 class WarningCode(StrEnum):
-    """The things about a question that its asker should know, though they did not stop it."""
+    """The things about a question or its answer that its asker should know, though they did not stop it."""
 
     UNUSABLE_ROLE = "unusable_role"
     """The history holds turns of a role such as `tool`. They were left out."""
     UNUSABLE_CONTENT = "unusable_content"
     """The history holds parts that are no text, such as images. They were left out."""
+    UNSUPPORTED_CITATION = "unsupported_citation"
+    """The quote of a citation has less than half of the statement that cites it."""
+    UNSUPPORTED_NUMBER = "unsupported_number"
+    """The answer holds a number that no source, tool result or question has."""
     ID_REUSED = "id_reused"
     """Another question of the conversation had the same id. This one asks something else, so it was run."""
 

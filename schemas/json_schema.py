@@ -49,5 +49,9 @@ def _take_nulls(definitions: dict[str, dict[str, Any]]) -> None:
     for message in _WRITTEN_BY_OTHERS:
         schema = definitions.get(message.__name__, {"properties": {}})
         for name, field in schema["properties"].items():
-            if name not in schema["required"] and "type" in field:  # the others may be null by their type
+            if name in schema["required"]:
+                continue
+            if "type" in field:  # the others may be null by their type
                 field["type"] = [field["type"], "null"]
+            elif "enum" in field:
+                field["enum"] = [*field["enum"], None]

@@ -25,7 +25,7 @@ from agents.cache.patience import lifetime_s, wait_until
 from agents.cache.store import VALUE_BYTES_MAX, Store
 from agents.journal import Journal, NoJournal
 from agents.run import Run
-from schemas.answer import Answer, Citation, ToolCall
+from schemas.answer import Answer, AnswerGrounding, Citation, ToolCall
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Kept(Struct, frozen=True, array_like=True):
     model: str
     citations: tuple[Citation, ...]
     tool_calls: tuple[ToolCall, ...]
+    warnings: tuple[str, ...] = ()
+    grounding: AnswerGrounding | None = None
 
 
 RESULTS = ("memory", "shared", "joined", "missed", "passed")
@@ -197,6 +199,8 @@ class AnswerCache:
             answer.model,
             answer.citations,
             tuple(msgspec.structs.replace(call, reused=True, duration_ms=0.0) for call in answer.tool_calls),
+            answer.warnings,
+            answer.grounding,
         )
         try:
             value = key.digest + _encode(kept)

@@ -4,7 +4,9 @@ They are closed classes (articles, pronouns, prepositions, auxiliaries, question
 adverbs that go with any subject ("get", "need", "much").
 """
 
-from agents.language.detection import COMMON, language_of
+import re
+
+from agents.language.detection import COMMON
 from agents.language.folding import folded
 
 _WORDS = {
@@ -67,6 +69,17 @@ STOP_WORDS = {
 """The words of each language of `agents.language.detection`, folded like terms."""
 
 
+_LANGUAGES = {
+    word: tuple(language for language, words in STOP_WORDS.items() if word in words)
+    for word in frozenset[str]().union(*STOP_WORDS.values())
+}
+_WORD = re.compile(r"[^\W\d_]+")
+
+
 def stop_words(text: str) -> frozenset[str]:
-    """Return the words of the text's language; none for a script without spaces."""
-    return STOP_WORDS.get(language_of(text), frozenset())
+    """Return the words of the language that has most of the text's words of this kind; else of English."""
+    hits: dict[str, int] = {}
+    for word in _WORD.findall(folded(text)):
+        for language in _LANGUAGES.get(word, ()):
+            hits[language] = hits.get(language, 0) + 1
+    return STOP_WORDS[max(hits, key=hits.__getitem__) if hits else "en"]

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.language.folding import folded
-from agents.language.number_words import DIGITS
-from agents.language.stop_words import STOP_WORDS, stop_words
-from agents.language.terms import all_terms, terms
+from agents.language.keys import term_key, term_weight
+from agents.language.stop_words import stop_words
+from agents.language.terms import terms
 from agents.models.codes import Code, codes_in
 
-STEM = 5
-"""The first letters by which inflected forms of a word are recognised."""
 ACRONYM = 4.0
 """The least weight of a word in capitals."""
 LIGHT = 0.3
@@ -19,14 +17,7 @@ LIGHT = 0.3
 
 Wanted = Literal["number", "list", "code", "text"]
 
-_UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-# "1700s", "10th": the letters only say that it is a decade or a place in a row.
-_COUNTED = re.compile(r"(\d+)(?:s|st|nd|rd|th|er|e|ème|º|ª)")
-# The endings of plurals and tenses that are left within the first letters: "baked", "jahre", "jours".
-_ENDING = re.compile(r"(?<=...)(?:e[dnrs]?|s)\Z")
-_HIRAGANA = re.compile(r"[\u3040-\u309f]+")
 _ACRONYM = re.compile(r"(?<![A-Za-z0-9])[A-Z][A-Z0-9]{1,5}(?![A-Za-z0-9])")
-_SHORT_WORDS = {1: 0.5, 2: 2.0, 3: 4.0, 4: 5.0}
 ASKING = re.compile(
     "请问|为什么|什么|怎么样|怎么|怎样|如何|多少|多久|多长|多大|多远|多高|哪里|哪儿|哪个|哪些|哪一|哪|谁"
     "|何时|何地|请(?=告诉|说)|是否|能否|可否|可不可以|能不能|有没有|是不是|可以|应该|需要|我们|你们|他们|几|时候"
@@ -123,33 +114,3 @@ def _capital_keys(text: str) -> frozenset[str]:
             continue
         found.update(term_key(term) for term in terms(match[0]) if term not in light and len(term) > 1)
     return frozenset(found)
-
-
-def term_keys(text: str) -> set[str]:
-    """Return the keys of a text's terms, and each character of scripts without spaces."""
-    found = set(map(term_key, all_terms(text)))
-    # A single character in a question must match inside the pairs of a text.
-    return found.union(character for key in found if _UNSPACED.match(key) for character in key)
-
-
-def term_key(term: str) -> str:
-    """Return the key that inflected forms of a term share; that of a number in words is its digits."""
-    if term[0].isdecimal():
-        found = _COUNTED.fullmatch(term)
-        return found[1] if found else term
-    return DIGITS.get(term) or _ENDING.sub("", term[:STEM])
-
-
-LIGHT_KEYS = frozenset(term_key(word) for words in STOP_WORDS.values() for word in words)
-"""The keys of words that only connect or ask, in all languages."""
-
-
-def term_weight(term: str) -> float:
-    """Return the weight of a term by its length and script; at most 8."""
-    if _HIRAGANA.fullmatch(term):
-        return 0.5 * len(term)
-    if _UNSPACED.match(term):
-        return 2.0 * len(term)
-    if any(character.isdecimal() for character in term):
-        return float(max(4, min(len(term), 8)))
-    return _SHORT_WORDS.get(len(term), float(min(len(term), 8)))

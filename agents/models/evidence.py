@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from agents.components import Passage
 from agents.documents.units import Unit, units_of
+from agents.language.keys import term_key, term_keys
 from agents.language.number_words import has_number
-from agents.models.asking import LIGHT, LIGHT_KEYS, Asked, term_keys
+from agents.language.stop_words import stop_words
+from agents.models.asking import LIGHT, Asked
 from agents.models.codes import Code
 
 PASSAGES_READ = 5
@@ -89,7 +91,7 @@ class Search:
             for passage, title in zip(passages, self._titles, strict=True)
         ]
         self._telling = frozenset(key for key, weight in asked.weights.items() if weight > LIGHT)
-        self._named = [term_keys(passage.title) - LIGHT_KEYS for passage in passages]
+        self._named = [_title_keys(passage.title) for passage in passages]
         self._subjects = [title & self._telling for title in self._titles]
         self._candidates = [
             candidate
@@ -219,6 +221,10 @@ def _candidates(number: int, text: str, asked: Set[str]) -> list[_Candidate]:
         found.append(_Candidate(number, unit, own, lent, before))
         before |= own
     return found
+
+
+def _title_keys(title: str) -> set[str]:
+    return term_keys(title) - set(map(term_key, stop_words(title)))
 
 
 def _adds(best: Evidence, other: Evidence) -> bool:

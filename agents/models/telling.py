@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from agents.citing.marks import drop_references
 from agents.documents.units import Unit, shown_line, shown_text
-from agents.models.asking import Asked, term_keys
+from agents.language.keys import term_keys
+from agents.models.asking import Asked
 
 _BARE = re.compile(r"[\d\s.,:%–-]+")
 _MARK = re.compile(r"\A(?:[-*+•]|\d{1,3}[.)])\s+")

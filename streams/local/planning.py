@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
+from agents.language.keys import term_key, term_keys, term_weight
 from agents.language.terms import terms
-from agents.models.asking import read_question, term_key, term_keys, term_weight
+from agents.models.asking import read_question
 from streams.local.actions import asks_for, changes_of
 from streams.local.filling import Certainty, Value, find_values
 from streams.local.spotting import FUNCTION_WORDS

@@ -6,8 +6,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 
+from agents.language.keys import term_key
 from agents.language.terms import terms
-from agents.models.asking import ASKING, term_key
+from agents.models.asking import ASKING
 from streams.local.zones import known_places
 
 FUNCTION_WORDS = frozenset(

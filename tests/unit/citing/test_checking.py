@@ -4,10 +4,8 @@ import time
 
 import pytest
 
-from agents.citing import checking
 from agents.citing.checking import check_citations
 from agents.components import Passage
-from agents.language.sentences import sentence_spans
 
 
 def passage(text: str, number: int = 1) -> Passage:
@@ -90,16 +88,3 @@ def test_a_model_that_writes_nothing_but_blanks_costs_no_time(text: str) -> None
     assert time.thread_time() - started < 1.0
     assert checked == text
     assert [citation.index for citation in citations] == [1]
-
-
-def test_a_passage_is_read_once_however_often_it_is_cited(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-
-    def spans(text: str) -> list[tuple[int, int]]:
-        read.append(text)
-        return sentence_spans(text)
-
-    monkeypatch.setattr(checking, "sentence_spans", spans)
-    _, cited = check_citations("So [1].\nSky [1][2].\n" * 100, GIVEN)
-    assert [one.index for one in cited] == [1, 2]
-    assert read == [given.text for given in GIVEN]

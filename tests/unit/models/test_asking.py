@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents.models.asking import read_question, term_key, term_keys
+from agents.language.keys import term_key, term_keys
+from agents.models.asking import read_question
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from schemas.answer import Answer, AnswerError, Citation, Source, Timings, ToolCall, Usage
+from schemas.answer import Answer, AnswerError, AnswerGrounding, Citation, Source, Timings, ToolCall, Usage
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
@@ -42,6 +42,7 @@ ANSWER = Answer(
             source="hire.md",
             quote="200 yuan",
             score=0.5,
+            support=0.75,
         ),
     ),
     tool_calls=(ToolCall(id="t1", name="clock", arguments={"tz": "UTC"}, status="timeout"),),
@@ -52,6 +53,7 @@ ANSWER = Answer(
     metadata={"channel": "web"},
     warnings=("unusable_role: 1 of 3 turns of the history were left out for their roles (tool)",),
     duplicate_of=Source("questions", 3, 41),
+    grounding=AnswerGrounding("partly", 0.8),
 )
 FAILED = Answer(
     id="questions/3/42",
@@ -125,14 +127,15 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'{"id":"q-1","question_id":"q-1","conversation_id":"c-1","tenant":"acme","status":"degraded",'
         b'"source":{"topic":"questions","partition":3,"offset":42},"created_at":"2026-01-02T03:04:05.678000Z",'
         b'"text":"It is 200 yuan [1].","citations":[{"index":1,"document_id":"d","chunk_id":"d#0",'
-        b'"title":"Hire","source":"hire.md","quote":"200 yuan","score":0.5}],'
+        b'"title":"Hire","source":"hire.md","quote":"200 yuan","score":0.5,"support":0.75}],'
         b'"tool_calls":[{"id":"t1","name":"clock","arguments":{"tz":"UTC"},"status":"timeout",'
         b'"result":null,"reused":false,"duration_ms":0.0}],"degraded":["tools_timeout"],"error":null,'
         b'"usage":{"prompt_tokens":10,"completion_tokens":5},"model":"offline",'
         b'"timings_ms":{"queue":1.5,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":20.0},'
         b'"metadata":{"channel":"web"},'
         b'"warnings":["unusable_role: 1 of 3 turns of the history were left out for their roles (tool)"],'
-        b'"duplicate_of":{"topic":"questions","partition":3,"offset":41}}',
+        b'"duplicate_of":{"topic":"questions","partition":3,"offset":41},'
+        b'"grounding":{"verdict":"partly","score":0.8}}',
     ),
     "failed answer": (
         FAILED,
@@ -142,7 +145,7 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"error":{"code":"undecodable","stage":"decode","message":"the value is null"},'
         b'"usage":{"prompt_tokens":0,"completion_tokens":0},"model":"",'
         b'"timings_ms":{"queue":null,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":null},'
-        b'"metadata":{},"warnings":[],"duplicate_of":null}',
+        b'"metadata":{},"warnings":[],"duplicate_of":null,"grounding":null}',
     ),
     "answer-delta": (
         DELTA,
