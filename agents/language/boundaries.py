@@ -107,6 +107,9 @@ def is_end(text: str, begin: int, end: int, start: int) -> bool:
 
     It looks at a bounded number of characters.
     """
+    if text[end - 1] == "．":
+        # The point of `１２．５` is cut at, a usual one is not.
+        return not (start == end and text[start].isdecimal() and text[end - 2 : end - 1].isdecimal())
     if text[end - 1] != "." or not _is_doubtful(text, begin, end):
         return True
     gap = text[end:start]
@@ -120,12 +123,15 @@ def is_end(text: str, begin: int, end: int, start: int) -> bool:
     if numbered or _date_goes_on(before, after):
         return False
     tail = _TAIL.search(before)
-    if tail is None:
-        return True
+    return tail is None or not _joins(text, begin, end, tail, after)
+
+
+def _joins(text: str, begin: int, end: int, tail: re.Match[str], after: str) -> bool:
+    """Whether the number or the abbreviation before the full stop belongs to the words after it."""
     last, head = tail["last"], _HEAD.match(after)
     if last.isdigit() or last.strip("IVXLCDM") == "":
-        return head is None or not _is_ordinal(text, begin, end, tail, head[0])
-    return not _goes_on(last.lower().replace(" ", "").replace("\u00a0", ""), head[0] if head else "", after)
+        return head is not None and _is_ordinal(text, begin, end, tail, head[0])
+    return _goes_on(last.lower().replace(" ", "").replace("\u00a0", ""), head[0] if head else "", after)
 
 
 def _is_doubtful(text: str, begin: int, end: int) -> bool:

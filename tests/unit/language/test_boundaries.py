@@ -59,6 +59,7 @@ TEXTS = {
         "Der Vertrag endet am 31. Dezember 2026.|I am 31.|He is 20.",
         "保修期两年。|Die Frist endet am 2. Mai.|The price is 3.|The end.",
         "次です｡|你好．|完了。",
+        "ポンプの重量は１２．５ｋｇです。|圧力は0．8です。|次です。",
     ],
 }
 
