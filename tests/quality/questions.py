@@ -16,6 +16,7 @@ Split = Literal["dev", "holdout"]
 _BLANKS = re.compile(r"\s+")
 _GROUPING = re.compile(r"(?<=\d)[,.'’](?=\d{3}(?!\d))")
 _SPACED_GROUPING = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_NO_CENTS = re.compile(r"(?<=\d)[.,]00(?!\d)")
 _MARKS = re.compile(r"\s*\[\d+\]|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 _PATTERN = "re:"
 
@@ -107,7 +108,7 @@ def _bounded(text: str) -> re.Pattern[str]:
 def _plain(text: str) -> str:
     """The text without marks, with one form of blanks, numbers, letters and ranges."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("–", "-").replace("\u00ad", "")
-    return _GROUPING.sub("", _BLANKS.sub(" ", _MARKS.sub("", folded))).strip()
+    return _GROUPING.sub("", _NO_CENTS.sub("", _BLANKS.sub(" ", _MARKS.sub("", folded)))).strip()
 
 
 def _letters(text: str) -> str:
