@@ -74,7 +74,6 @@ def build_embeddings(
         closers.append(local.aclose)
         return _shared(settings, local, closers)
     if not chosen.base_url:
-        log.info("no embeddings are set: passages are found by their words alone (BM25)")
         return BuiltEmbeddings(None, None, lambda: None)
     pool = HttpPool(DEPENDENCY, allowed={endpoint(chosen.base_url)}, tls=tls)
     closers.append(pool.aclose)

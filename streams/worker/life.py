@@ -190,6 +190,8 @@ class Worker:
         if worker.http_port:
             await self.status.start()
             log.info("/metrics, /health/* and /state are on http://%s:%d", self.status.host, self.status.port)
+        if self._embeddings() is None:
+            log.info("no embeddings are set: passages are found by their words alone (BM25)")
         await self._feed.start()
         # Without documents in its index it would answer that it knows nothing.
         while not self._feed.caught_up and not self._draining.is_set():

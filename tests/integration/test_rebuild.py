@@ -230,6 +230,7 @@ async def test_a_worker_whose_consumer_stays_stuck_ends_with_the_reason(
         metrics=lambda: b"",
         dependencies=dict,
         caches=dict,
+        embeddings=lambda: None,
         aclose=nothing,
     )
     running = asyncio.create_task(worker.run())

@@ -58,6 +58,7 @@ def worker_for(settings: Any, engine: Engine) -> Worker:
         metrics=lambda: b"",
         dependencies=dict,
         caches=dict,
+        embeddings=lambda: None,
         aclose=nothing,
     )
 
