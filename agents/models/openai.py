@@ -19,6 +19,8 @@ from schemas.question import Question
 
 log = logging.getLogger(__name__)
 
+UUIDS_TAKEN = 3
+"""Requests with a UUID that a server took, and none with another id, before all get one."""
 END_S = 2.0
 """Seconds to wait for token counts and `[DONE]` once the server has named the reason for the end.
 
@@ -67,7 +69,8 @@ class OpenAIModel:
         own = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
         server = f"{pool.dependency} ({name})"
         self._server = server
-        self._uuids = False
+        self._uuids = self._took_own_id = False
+        self._took_uuids = 0
         self._parameters = Parameters(server, setting, own, parameters)
         self._completions = Completions(pool.dependency, name)
 
@@ -77,21 +80,28 @@ class OpenAIModel:
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
         """Return the tool calls as the model wrote them; the executor decides whether they may run."""
         offers = {"tools": [_offer(tool) for tool in tools], "tool_choice": "auto"}
+        uuids = self._uuids
         while True:
-            left_out, uuids = self._parameters.left_out, self._uuids
+            left_out = self._parameters.left_out
             messages = plan_messages(question, self._system_role)
-            response = await self._post(json_body(self._parameters.body(messages, **offers)), call)
-            if not (self._wants_uuids(response, uuids) or self._parameters.learn(response, left_out, offers)):
+            body = json_body(self._parameters.body(messages, **offers))
+            response = await self._post(body, call, uuids=uuids)
+            if self._wants_uuid(response, uuids=uuids):
+                uuids = True
+            elif not self._parameters.learn(response, left_out, offers):
                 break
         return self._completions.plan(self._content(response), {tool.name for tool in tools})
 
     async def arewrite(self, question: Question, call: Call) -> Rewriting:
         """Return the question as the model makes it stand alone; a reply of another form is refused."""
+        uuids = self._uuids
         while True:
             left_out = self._parameters.left_out
             messages = rewrite_messages(question, self._system_role)
-            response = await self._post(json_body(self._parameters.body(messages)), call)
-            if not self._parameters.learn(response, left_out, ()):
+            response = await self._post(json_body(self._parameters.body(messages)), call, uuids=uuids)
+            if self._wants_uuid(response, uuids=uuids):
+                uuids = True
+            elif not self._parameters.learn(response, left_out, ()):
                 break
         return self._completions.rewriting(self._content(response))
 
@@ -101,56 +111,67 @@ class OpenAIModel:
         """Return the model's answer; streamed only with `on_delta`, because a stream costs more to read."""
         # No variable holds the messages or the body while the request runs: memory would hold thousands of
         # prompts, twice.
+        uuids = self._uuids
         while True:
-            left_out, uuids = self._parameters.left_out, self._uuids
+            left_out = self._parameters.left_out
             if on_delta is None:
-                response = await self._post(self._generate_body(grounding), call)
+                response = await self._post(self._generate_body(grounding), call, uuids=uuids)
             else:
                 async with self._pool.stream(
                     "POST",
                     self._url,
                     body=self._generate_body(grounding, **_STREAMED),
-                    headers=self._labelled(call),
+                    headers=self._labelled(call, uuids=uuids),
                 ) as stream:
                     begun = await _begun(stream)
                     if stream.status // 100 == 2 and begins_events(begun):
+                        self._took(uuids=uuids)
                         return await self._read(begun, stream, on_delta)
                     # An error, or a server that does not stream.
                     whole = b"".join([begun, *[chunk async for chunk in stream.chunks]])
                     response = HttpResponse(stream.status, stream.headers, whole)
             added: Collection[str] = _STREAMED if on_delta else ()
-            if not (self._wants_uuids(response, uuids) or self._parameters.learn(response, left_out, added)):
+            if self._wants_uuid(response, uuids=uuids):
+                uuids = True
+            elif not self._parameters.learn(response, left_out, added):
                 break
         generation = self._completions.generation(self._content(response))
         if on_delta is not None:
             on_delta(generation.text)
         return generation
 
-    def _post(self, body: bytes, call: Call) -> Coroutine[Any, Any, HttpResponse]:
-        return self._pool.arequest("POST", self._url, body=body, headers=self._labelled(call))
+    def _post(self, body: bytes, call: Call, *, uuids: bool) -> Coroutine[Any, Any, HttpResponse]:
+        return self._pool.arequest("POST", self._url, body=body, headers=self._labelled(call, uuids=uuids))
 
-    def _labelled(self, call: Call) -> dict[str, str]:
+    def _labelled(self, call: Call, *, uuids: bool) -> dict[str, str]:
         headers = {**self._headers, **call.headers}
-        if self._uuids:
+        if uuids:
             told = sha256(call.request_id.encode()).digest()
             headers["X-Request-Id"] = str(UUID(bytes=told[:16], version=4))
         return headers
 
-    def _wants_uuids(self, response: HttpResponse, uuids: bool) -> bool:
-        """Whether to repeat a request whose `X-Request-Id` was no UUID: some servers refuse all others.
+    def _wants_uuid(self, response: HttpResponse, *, uuids: bool) -> bool:
+        """Whether to repeat a request with a UUID as its id: some servers refuse all others.
 
-        They give no reason (starlette-context, and with it llama-cpp-python's server): 400 and no body.
+        They give no reason (starlette-context, and with it llama-cpp-python's server): 400 and no body. A
+        server that took another id refuses for a reason of its own.
         """
-        if uuids or response.status != 400 or response.body:
-            return False
-        if not self._uuids:
+        if response.status // 100 == 2:
+            self._took(uuids=uuids)
+        return not (uuids or self._took_own_id or response.status != 400 or response.body)
+
+    def _took(self, *, uuids: bool) -> None:
+        """Note that the server took a request; after several with UUIDs alone, it gets no other ids."""
+        if not uuids:
+            self._took_own_id = True
+            return
+        self._took_uuids += 1
+        if self._took_uuids == UUIDS_TAKEN and not self._took_own_id:
             self._uuids = True
             log.warning(
-                "%s refused a request without a reason; from now on its X-Request-Id is a UUID, which some "
-                "servers demand",
+                "%s takes requests only if their X-Request-Id is a UUID: from now on it gets one",
                 self._server,
             )
-        return True
 
     def _content(self, response: HttpResponse) -> bytes:
         raise_for_status(self._pool.dependency, response)

@@ -1,6 +1,8 @@
 """Replies of servers as they really are: the right answer, a degraded one or the server's error."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -588,12 +590,13 @@ async def test_a_server_that_wants_uuids_for_request_ids_gets_them(caplog: pytes
         assert (await model.agenerate(GROUNDING, call(), deltas.append)).text == "".join(deltas) == ANSWER
         assert (await model.agenerate(GROUNDING, call())).text == ANSWER
         assert await model.aplan(GROUNDING.question, TOOLS, call()) == Plan((), Usage(11, 7))
+        assert (await model.agenerate(GROUNDING, call())).text == ANSWER
         named = [request.headers["X-Request-Id"] for request in server.requests]
     assert named[0] == "q/generate/1"
     assert len(set(named)) == 2, "the same attempt has the same id"
-    assert len(named) == 4
+    assert named[1::2] == [named[1]] * 3 == named[6:] * 3, "the fourth request is sent once"
     [warning] = [record.getMessage() for record in caplog.records]
-    assert "model (m) refused a request without a reason" in warning
+    assert "model (m) takes requests only if their X-Request-Id is a UUID" in warning
 
 
 async def test_a_server_that_refuses_without_a_reason_is_asked_once_more() -> None:
@@ -601,6 +604,23 @@ async def test_a_server_that_refuses_without_a_reason_is_asked_once_more() -> No
         with pytest.raises(PermanentError, match="HTTP 400"):
             await model.agenerate(GROUNDING, call())
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("refused", [(0,), (1,), (0, 1), (0, 1, 3), (0, 2)])
+async def test_a_server_that_refuses_some_requests_without_a_reason_keeps_our_ids(
+    refused: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = itertools.count()
+
+    def script(_: Recorded) -> Reply:
+        return Reply(status=400) if next(asked) in refused else text(ANSWER)
+
+    async with ModelServer(script) as server, Client(server) as model:
+        for _ in range(4):
+            with contextlib.suppress(PermanentError):
+                await model.agenerate(GROUNDING, call())
+        assert server.requests[-1].headers["X-Request-Id"] == "q/generate/1"
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("reason", [None, "null", ""])
