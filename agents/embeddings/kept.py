@@ -75,9 +75,9 @@ class KeptVectors:
                 digest
                 for digest in digests
                 if self._file.execute(
-                    "INSERT OR IGNORE INTO claims SELECT ?1, ?2 "
-                    "WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE digest = ?1)",
-                    (digest, now + CLAIM_S),
+                    "INSERT OR IGNORE INTO claims SELECT ?, ? "
+                    "WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE digest = ?)",
+                    (digest, now + CLAIM_S, digest),
                 ).rowcount
             }
 
