@@ -1,6 +1,7 @@
 """Embeddings whose vectors of documents are kept on disk, and computed once for all processes."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -123,5 +124,7 @@ class SharedEmbeddings:
                 log.warning(
                     "vectors are not kept on disk from now on, and each process makes its own: %s", error
                 )
-                self._kept = None
+                failed, self._kept = self._kept, None
+                with contextlib.suppress(sqlite3.Error):
+                    await asyncio.to_thread(failed.close)
                 return None

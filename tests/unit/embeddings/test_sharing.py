@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,20 @@ class Counting:
 
     async def aembed_search(self, text: str) -> list[float]:
         return [float(len(text)), 1.0]
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes the files that a test opens: some tests leave them as a process that dies does."""
+    with contextlib.ExitStack() as stack:
+        make = KeptVectors.__init__
+
+        def made(self: KeptVectors, *args: Any, **kwargs: Any) -> None:
+            make(self, *args, **kwargs)
+            stack.callback(self.close)
+
+        monkeypatch.setattr(KeptVectors, "__init__", made)
+        yield
 
 
 async def opened(path: Path) -> KeptVectors:
