@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from agents.knowledge.vectors import DUE
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
     from qdrant_client.http.models import CollectionParams
+    from qdrant_client.models import Filter
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,19 @@ class Collection:
         """Whether this process has removed vectors, since the documents without vectors were counted."""
         self.dense_size: int | None = None
         """The length of its dense vectors, as last seen; None: it has none yet."""
+
+    async def apoints(self, only: "Filter", at_once: int) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield the id and payload of each point that matches, `at_once` a request."""
+        after: Any = None
+        while True:
+            with translated():
+                records, after = await self._client.scroll(
+                    self._name, only, limit=at_once, offset=after, with_payload=True
+                )
+            for record in records:
+                yield str(record.id), record.payload or {}
+            if after is None:
+                return
 
     async def aready(self) -> bool:
         """Whether there is a collection; it is checked when it is seen first."""

@@ -238,22 +238,14 @@ class ServerIndex:
 
     async def aheld(self) -> dict[DocumentName, str]:
         """See `KeyedIndex`."""
-        held: dict[DocumentName, str] = {}
         if not await self._room.aready():
-            return held
+            return {}
         models = self._models
         noted = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=KEY))])
-        after: Any = None
-        while True:
-            with translated():
-                records, after = await self._client.scroll(
-                    self._collection, noted, limit=HELD_AT_ONCE, offset=after, with_payload=True
-                )
-            for record in records:
-                payload = record.payload or {}
-                held[str(payload[TENANT]), str(payload[DOCUMENT])] = str(payload[KEY])
-            if after is None:
-                return held
+        return {
+            (str(payload[TENANT]), str(payload[DOCUMENT])): str(payload[KEY])
+            async for _, payload in self._room.apoints(noted, HELD_AT_ONCE)
+        }
 
     async def _points(
         self, change: Change, dense: Sequence[list[float]], pacer: Pacer

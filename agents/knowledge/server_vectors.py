@@ -101,19 +101,11 @@ class ServerBareDocuments:
             await self._client.set_payload(self._collection, {VECTORS: REFUSED}, points=only, wait=True)
 
     async def _achunks(self, only: "Filter") -> dict[str, str]:
-        chunks: list[tuple[int, str, str]] = []
-        after: Any = None
-        while True:
-            with translated():
-                records, after = await self._client.scroll(
-                    self._collection, only, limit=CHUNKS_AT_ONCE, offset=after, with_payload=True
-                )
-            for record in records:
-                payload = record.payload or {}
-                text = stored_embedded_text(payload)
-                chunks.append((int(payload[NUMBER]), str(record.id), text))
-            if after is None:
-                return {point: text for _, point, text in sorted(chunks)}
+        chunks = [
+            (int(payload[NUMBER]), point, stored_embedded_text(payload))
+            async for point, payload in self._room.apoints(only, CHUNKS_AT_ONCE)
+        ]
+        return {point: text for _, point, text in sorted(chunks)}
 
     def _of(self, tenant: str, document_id: str, version: str, **more: Any) -> "Filter":
         models = self._models
