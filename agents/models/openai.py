@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from agents.http.pool import HttpPool, HttpResponse, HttpStream, json_body
 from agents.http.status import raise_for_status
 from agents.models.completion import Completions, StreamedGeneration
 from agents.models.parameters import Parameters
-from agents.models.prompt import SystemRole, generate_messages, plan_messages, rewrite_messages
+from agents.models.prompt import Message, SystemRole, generate_messages, plan_messages, rewrite_messages
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
 
@@ -80,29 +80,12 @@ class OpenAIModel:
     async def aplan(self, question: Question, tools: Sequence[ToolSpec], call: Call) -> Plan:
         """Return the tool calls as the model wrote them; the executor decides whether they may run."""
         offers = {"tools": [_offer(tool) for tool in tools], "tool_choice": "auto"}
-        uuids = self._uuids
-        while True:
-            left_out = self._parameters.left_out
-            messages = plan_messages(question, self._system_role)
-            body = json_body(self._parameters.body(messages, **offers))
-            response = await self._post(body, call, uuids=uuids)
-            if self._wants_uuid(response, uuids=uuids):
-                uuids = True
-            elif not self._parameters.learn(response, left_out, offers):
-                break
+        response = await self._ask(lambda: plan_messages(question, self._system_role), offers, call)
         return self._completions.plan(self._content(response), {tool.name for tool in tools})
 
     async def arewrite(self, question: Question, call: Call) -> Rewriting:
         """Return the question as the model makes it stand alone; a reply of another form is refused."""
-        uuids = self._uuids
-        while True:
-            left_out = self._parameters.left_out
-            messages = rewrite_messages(question, self._system_role)
-            response = await self._post(json_body(self._parameters.body(messages)), call, uuids=uuids)
-            if self._wants_uuid(response, uuids=uuids):
-                uuids = True
-            elif not self._parameters.learn(response, left_out, ()):
-                break
+        response = await self._ask(lambda: rewrite_messages(question, self._system_role), {}, call)
         return self._completions.rewriting(self._content(response))
 
     async def agenerate(
@@ -139,6 +122,21 @@ class OpenAIModel:
         if on_delta is not None:
             on_delta(generation.text)
         return generation
+
+    async def _ask(
+        self, messages: Callable[[], list[Message]], more: Mapping[str, Any], call: Call
+    ) -> HttpResponse:
+        """Return the response to the messages; they are sent again as long as the server can be suited."""
+        uuids = self._uuids
+        while True:
+            left_out = self._parameters.left_out
+            response = await self._post(
+                json_body(self._parameters.body(messages(), **more)), call, uuids=uuids
+            )
+            if self._wants_uuid(response, uuids=uuids):
+                uuids = True
+            elif not self._parameters.learn(response, left_out, more):
+                return response
 
     def _post(self, body: bytes, call: Call, *, uuids: bool) -> Coroutine[Any, Any, HttpResponse]:
         return self._pool.arequest("POST", self._url, body=body, headers=self._labelled(call, uuids=uuids))
