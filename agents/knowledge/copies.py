@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from agents.components import Copy, Passage
 
 
-def folded(passages: Sequence[Passage]) -> Sequence[Passage]:
+def without_copies(passages: Sequence[Passage]) -> Sequence[Passage]:
     """Return the passages, of those that say the same the first, with the other documents as its `copies`."""
     kept: dict[str, Passage] = {}
     others: dict[str, dict[str, Copy]] = {}

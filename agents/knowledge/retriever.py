@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.components import Call, Passage, Trail
-from agents.knowledge.copies import folded
+from agents.knowledge.copies import without_copies
 from agents.knowledge.index import Index
 from schemas.question import Question
 
@@ -40,7 +40,7 @@ class IndexRetriever:
         limit = self._top_k
         while True:
             found = await self._index.asearch(question.tenant, question.text, limit, trail)
-            different = folded(found)
+            different = without_copies(found)
             if len(different) >= self._top_k or len(found) < limit or limit >= DEEPEST:
                 return different[: self._top_k]
             limit = min(limit * DEEPER, DEEPEST)
