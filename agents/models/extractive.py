@@ -72,13 +72,15 @@ def answer_without_model(grounding: Grounding) -> str:
 
 def answer_plainly(grounding: Grounding) -> str:
     """Return the same answer, or else say in the question's language that none is known; never empty."""
+    if answer := answer_without_model(grounding):
+        return answer
     question = grounding.question.text
     told = [
         *tell_tools(question, grounding.tool_calls),
         do_not_know(question),
         tell_missing(question, grounding.missing),
     ]
-    return answer_without_model(grounding) or "\n".join(filter(None, told))
+    return "\n".join(filter(None, told))
 
 
 def tell_tools(question: str, calls: Sequence[ToolCall]) -> list[str]:
