@@ -36,12 +36,6 @@ class Checked(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, tuple[Citation, ...]]:
-    """Return the text with valid citations only, as `[n]`, and the citations, by number."""
-    checked = check_answer(text, Given(passages))
-    return checked.text, checked.citations
-
-
 def check_answer(text: str, given: Given) -> Checked:
     """Return the answer with valid citations only, and what each of its statements rests on.
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from agents.citing.checking import check_citations
 from agents.components import Passage
+from tests.support.citing import check_citations
 
 
 def passage(text: str, number: int = 1) -> Passage:

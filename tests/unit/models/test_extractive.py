@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from agents.citing.checking import check_citations
 from agents.components import Call, Grounding, Passage
 from agents.language.sentences import sentence_spans
 from agents.models.extractive import ExtractiveGenerator, answer_without_model, extract_answer
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.question import Question
+from tests.support.citing import check_citations
 
 ENGLISH = [
     (
