@@ -10,7 +10,7 @@ from agents.errors import DependencyError, PermanentError, TimedOutError, Unusab
 from agents.graph import StageFailed
 from agents.language.follow_ups import standing_alone
 from agents.models.extractive import MODEL as EXTRACTIVE
-from agents.models.extractive import answer_without_model
+from agents.models.extractive import Extractor
 from agents.outcome import GENERATION, PASSAGES, PLAN, REWRITING, TOOL_CALLS
 from agents.run import Run
 from schemas.answer import ToolCall, ToolCallStatus
@@ -56,21 +56,27 @@ def skip_tools(run: Run, failure: DependencyError) -> tuple[ToolCall, ...]:
     return tuple(planned.ended(status, failure.message) for planned in run[PLAN].calls)
 
 
-def extract(run: Run, failure: DependencyError) -> Generation:
-    """Answer with sentences of the passages in place of the model.
+class Extract:
+    """Answers with sentences of the passages in place of the model."""
 
-    Raises:
-        StageFailed: no passage supports an answer.
-    """
-    match failure:
-        case TimedOutError():
-            reason, code = DegradeReason.MODEL_TIMEOUT, ErrorCode.DEADLINE_EXCEEDED
-        case PermanentError() if not isinstance(failure, UnusableServerError):
-            reason, code = DegradeReason.MODEL_REJECTED, ErrorCode.MODEL_REJECTED
-        case _:
-            reason, code = DegradeReason.MODEL_UNAVAILABLE, ErrorCode.MODEL_UNAVAILABLE
-    text = answer_without_model(grounding_of(run))
-    if not text:
-        raise StageFailed(GENERATION.stage, code, failure.message)
-    run.degrade(reason)
-    return Generation(text, EXTRACTIVE)
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+
+    async def __call__(self, run: Run, failure: DependencyError) -> Generation:
+        """Return the answer.
+
+        Raises:
+            StageFailed: no passage supports an answer.
+        """
+        match failure:
+            case TimedOutError():
+                reason, code = DegradeReason.MODEL_TIMEOUT, ErrorCode.DEADLINE_EXCEEDED
+            case PermanentError() if not isinstance(failure, UnusableServerError):
+                reason, code = DegradeReason.MODEL_REJECTED, ErrorCode.MODEL_REJECTED
+            case _:
+                reason, code = DegradeReason.MODEL_UNAVAILABLE, ErrorCode.MODEL_UNAVAILABLE
+        text = await self._extractor.aanswer(grounding_of(run), run.deadline)
+        if not text:
+            raise StageFailed(GENERATION.stage, code, failure.message)
+        run.degrade(reason)
+        return Generation(text, EXTRACTIVE)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
 from agents.budgets import Paces
@@ -69,7 +70,8 @@ class Stage(Generic[T]):
         default: makes the value of a stage that does not apply.
         skippable: whether it may be skipped if it would probably not end in time.
         degrade: makes a value in place of the failed one, and notes the reason with `run.degrade`; None: the
-            question fails. Only a stage with a degrade step is skipped for lack of time.
+            question fails. It may await, and must return by the question's deadline. Only a stage with a
+            degrade step is skipped for lack of time.
         detail: makes the detail of its trace from its value.
         name: its name in traces, metrics and request ids.
     """
@@ -83,7 +85,7 @@ class Stage(Generic[T]):
     applies: Callable[[Run], bool] = _always
     default: Callable[[], T] | None = None
     skippable: Callable[[Run], bool] = _always
-    degrade: Callable[[Run, DependencyError], T] | None = None
+    degrade: Callable[[Run, DependencyError], T | Awaitable[T]] | None = None
     detail: Callable[[T], str] | None = None
 
     name: str = field(init=False)
@@ -225,7 +227,7 @@ class Graph:
         failure = await self._attempt(stage, run, started)
         try:
             if failure is not None:
-                _stand_in(stage, run, started, failure)
+                await _stand_in(stage, run, started, failure)
         finally:
             # The frames of its traceback lead to this one: the question would wait for the garbage collector.
             del failure
@@ -266,7 +268,7 @@ class Graph:
         return None
 
 
-def _stand_in(stage: Stage[Any], run: Run, started: float, failure: DependencyError) -> None:
+async def _stand_in(stage: Stage[Any], run: Run, started: float, failure: DependencyError) -> None:
     """Put the degrade step's value in place of the failed one, or raise StageFailed."""
     late = isinstance(failure, TimedOutError)
     status: StageStatus = "timeout" if late else "error"
@@ -277,7 +279,8 @@ def _stand_in(stage: Stage[Any], run: Run, started: float, failure: DependencyEr
     if isinstance(failure, _NoTimeError):
         status = "skipped"
     try:
-        run.values[stage.name] = stage.degrade(run, failure)
+        value = stage.degrade(run, failure)
+        run.values[stage.name] = await value if isawaitable(value) else value
     except StageFailed:
         run.record(stage.name, status, started, failure.message)
         raise

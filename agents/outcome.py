@@ -9,6 +9,7 @@ from msgspec import Struct
 from agents.cache.answers import Kept
 from agents.citing.checking import Given, check_answer
 from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
+from agents.embeddings.likeness import Likeness
 from agents.run import Output, Run
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
 from schemas.event import StageTrace
@@ -44,15 +45,19 @@ class Answered(Struct, frozen=True):
     stages: tuple[StageTrace, ...] = ()
 
 
-def make_answer(asked: Asked, run: Run, error: AnswerError | None, total_ms: float) -> Answer:
-    """Make the answer of a run, with its citations checked."""
+def make_answer(
+    asked: Asked, run: Run, error: AnswerError | None, total_ms: float, likeness: Likeness | None = None
+) -> Answer:
+    """Make the answer of a run, its citations checked; `likeness`: see `agents.citing.checking.Given`."""
     question = asked.question
     values = run.values
     generation: Generation = values.get(GENERATION.stage) or Generation("", "")
     plan: Plan | None = values.get(PLAN.stage)
     tool_calls: tuple[ToolCall, ...] = values.get(TOOL_CALLS.stage) or ()
     asked_texts = (question.text, *(turn.content for turn in question.history))
-    checked = check_answer(generation.text, Given(values.get(PASSAGES.stage) or (), tool_calls, asked_texts))
+    checked = check_answer(
+        generation.text, Given(values.get(PASSAGES.stage) or (), tool_calls, asked_texts, likeness)
+    )
     durations: dict[str, Any] = {
         trace.stage: trace.duration_ms
         for trace in run.traces

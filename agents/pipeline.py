@@ -26,11 +26,12 @@ The degrade steps, with the reason that each adds to `degraded`:
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from agents.cache.answers import AnswerCache
+from agents.citing.across import aread_across
 from agents.citing.marks import says_nothing
 from agents.components import (
     Call,
@@ -44,20 +45,14 @@ from agents.components import (
     Rewriting,
     ToolExecutor,
 )
-from agents.degrade import (
-    extract,
-    find_nothing,
-    grounding_of,
-    plan_nothing,
-    rewrite_by_rules,
-    skip_tools,
-)
-from agents.errors import (
-    UnfitOutputError,
-)
+from agents.degrade import Extract, find_nothing, grounding_of, plan_nothing, rewrite_by_rules, skip_tools
+from agents.embeddings.comparing import Comparer
+from agents.embeddings.likeness import Likeness
+from agents.errors import UnfitOutputError
 from agents.graph import Graph, GraphError, Stage, StageFailed
 from agents.journal import Journal, NoJournal
 from agents.language.follow_ups import leans, standing_alone
+from agents.models.extractive import Extractor
 from agents.outcome import (
     GENERATION,
     PASSAGES,
@@ -94,13 +89,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The parts that the default graph is made of; without a `rewriter`, rules rewrite questions."""
+    """The parts that the default graph is made of; without a `rewriter`, rules rewrite questions.
+
+    The `extractor` answers where the generator fails.
+    """
 
     retriever: Retriever
     planner: Planner
     tool_executor: ToolExecutor
     generator: Generator
     rewriter: Rewriter | None = None
+    extractor: Extractor = field(default_factory=Extractor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,6 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
     """
     journal = journal or NoJournal()
     executor = components.tool_executor
-
     rewriter = components.rewriter
 
     async def rewrite(run: Run, call: Call) -> Rewriting:
@@ -196,7 +194,12 @@ def default_graph(components: Components, budgets: Budgets, journal: Journal | N
                 skippable=lambda run: journal.recorded(run.question, run.source) is None,
                 degrade=skip_tools,
             ),
-            Stage(output=GENERATION, run=generate, needs=[PASSAGES, TOOL_CALLS], degrade=extract),
+            Stage(
+                output=GENERATION,
+                run=generate,
+                needs=[PASSAGES, TOOL_CALLS],
+                degrade=Extract(components.extractor),
+            ),
         ]
     )
 
@@ -218,13 +221,20 @@ class Pipeline:
 
     The graph must have a stage with the output `GENERATION`. If it has stages with the outputs `PASSAGES`,
     `PLAN` or `TOOL_CALLS`, the answer has citations, usage and tool calls too. With a `cache`, the graph runs
-    only for questions that the cache cannot answer.
+    only for questions that the cache cannot answer. A `comparer` helps to check answers whose sources are in
+    another language.
 
     Raises:
         GraphError: the graph has no such stage.
     """
 
-    def __init__(self, graph: Graph, observer: Observer, cache: AnswerCache | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        observer: Observer,
+        cache: AnswerCache | None = None,
+        comparer: Comparer | None = None,
+    ) -> None:
         if GENERATION.stage not in graph.stages:
             raise GraphError(
                 f"the graph has no stage {GENERATION.stage!r}, which must make the answer's text"
@@ -232,6 +242,7 @@ class Pipeline:
         self.graph = graph
         self._observer = observer
         self._cache = cache
+        self._comparer = comparer
 
     async def aanswer(self, asked: Asked) -> Answered:
         """Return the outcome of one question, by its deadline. Raises nothing but CancelledError."""
@@ -273,5 +284,12 @@ class Pipeline:
         except Exception as defect:
             log.exception("question %s met a defect", asked.question.id)
             error = AnswerError(ErrorCode.INTERNAL, "pipeline", type(defect).__name__)
+        likeness = await self._alikeness(run) if error is None else None
         total_ms = (run.clock() - started) * 1000
-        return Answered(make_answer(asked, run, error, total_ms), tuple(run.traces))
+        return Answered(make_answer(asked, run, error, total_ms, likeness), tuple(run.traces))
+
+    async def _alikeness(self, run: Run) -> Likeness | None:
+        passages = run.values.get(PASSAGES.stage)
+        if not passages or self._comparer is None:
+            return None
+        return await aread_across(run[GENERATION].text, passages, self._comparer, run.deadline)

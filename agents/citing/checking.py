@@ -10,6 +10,7 @@ from agents.citing.marks import Mark, read_marks
 from agents.citing.statements import Statement, statements_of
 from agents.citing.support import SUPPORTED, Quote, best_quote, content_of, missing_numbers
 from agents.components import Copy, Passage
+from agents.embeddings.likeness import Likeness
 from schemas.answer import AnswerGrounding, Citation, ToolCall, Verdict
 from schemas.errors import WarningCode
 
@@ -20,11 +21,15 @@ RESULT_MAX = 12_000
 
 
 class Given(Struct, frozen=True):
-    """All that an answer may rest on: passages, tool calls, and the texts of the question and its history."""
+    """All that an answer may rest on: passages, tool calls, and the texts of the question and its history.
+
+    `likeness`: which words of the answer its passages mean in another language; None: nobody compared them.
+    """
 
     passages: Sequence[Passage] = ()
     tool_calls: Sequence[ToolCall] = ()
     asked: Sequence[str] = ()
+    likeness: Likeness | None = None
 
 
 class Checked(Struct, frozen=True):
@@ -45,7 +50,7 @@ def check_answer(text: str, given: Given) -> Checked:
     checked, marks = read_marks(text, [passage.text for passage in given.passages])
     statements = statements_of(checked, marks)
     # Cached, because an answer can say the same in hundreds of statements.
-    quote = cache(lambda said, number: best_quote(said, given.passages[number - 1]))
+    quote = cache(lambda said, number: best_quote(said, given.passages[number - 1], given.likeness))
     quotes: dict[tuple[int, str], Quote] = {}
     for statement in statements:
         for number in statement.numbers:

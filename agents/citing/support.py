@@ -1,15 +1,18 @@
 """The support of a statement: the share of its telling words and numbers that a quote has. Pure.
 
 Words that only connect do not count. A number that the quote does not have leaves the statement unsupported,
-however many words they share. Between two languages numbers alone can be compared.
+however many words they share. Between two languages numbers are compared, and words by their likeness if a
+model in the process measures it.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from agents.components import Passage
 from agents.documents.units import Unit, units_of
+from agents.embeddings.likeness import Likeness
 from agents.language.detection import language_of
 from agents.language.folding import folded
 from agents.language.keys import term_key
@@ -83,8 +86,11 @@ class Quote:
     score: float
 
 
-def best_quote(said: str, passage: Passage) -> Quote:
-    """Return the unit of the passage that supports the statement most."""
+def best_quote(said: str, passage: Passage, likeness: Likeness | None = None) -> Quote:
+    """Return the unit of the passage that supports the statement most.
+
+    `likeness`: which words of the answer mean words of another language.
+    """
     asked = content_of(said)
     around = content_of(passage.text)
     title = content_of(" ".join((passage.title, *passage.headings)))
@@ -92,7 +98,8 @@ def best_quote(said: str, passage: Passage) -> Quote:
     best = Quote("", -1.0, -1.0)
     for unit in units_of(passage.text) or _whole(passage.text):
         quoted, lent = content_of(unit.text), content_of(" ".join(unit.lent))
-        measured = _measure(asked, quoted, (lent, title), around)
+        meant = likeness.strengths(f"{' '.join(unit.lent)}\n{unit.text}") if likeness is not None else {}
+        measured = _measure(asked, quoted, (lent, title), around, meant)
         score = len(spoken.intersection(terms(unit.text))) / len(spoken) if spoken else 0.0
         if (measured, score) > (best.support, best.score):
             best = Quote(unit.text, measured, score)
@@ -109,13 +116,17 @@ def _whole(text: str) -> tuple[Unit, ...]:
     return (Unit("sentence", text.find(bare), bare),) if bare else ()
 
 
-def _measure(asked: Content, quote: Content, lent: tuple[Content, ...], around: Content) -> float:
+def _measure(
+    asked: Content, quote: Content, lent: tuple[Content, ...], around: Content, meant: Mapping[str, float]
+) -> float:
     total = len(asked.words) + NUMBER_WEIGHS * len(asked.numbers)
     if not total:
         return 0.0
     words = quote.words.union(*(each.words for each in lent))
     forms = quote.forms.union(*(each.forms for each in lent))
-    found = len(asked.words & words) + NEARBY * len((asked.words - words) & around.words)
+    found = len(asked.words & words) + sum(
+        max(meant.get(word, 0.0), NEARBY * (word in around.words)) for word in asked.words - words
+    )
     met = sum(1 for number in asked.numbers if number & forms)
     share = (found + NUMBER_WEIGHS * met) / total
     return min(share, WITHOUT_NUMBER) if met < len(asked.numbers) else share

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from agents.embeddings.comparing import Scale
+
 if TYPE_CHECKING:
     from numpy import float32
     from numpy.typing import NDArray
@@ -18,6 +20,11 @@ class Encoder(Protocol):
     @property
     def name(self) -> str:
         """The name of its vectors: another model, or other settings of it, have another one."""
+        ...
+
+    @property
+    def scale(self) -> Scale | None:
+        """The meaning of its cosines between single words; None: it was not measured."""
         ...
 
     def encode(self, texts: Sequence[str], *, search: bool) -> "NDArray[float32]":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from agents.embeddings.comparing import Comparer, Scale
 from agents.embeddings.encoder import Encoder
 from agents.embeddings.protocol import DEPENDENCY
 from agents.embeddings.turns import Batch, Job, Turns
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECENT = 4_096
-"""Short texts whose vectors are remembered (8 MB with 512 numbers): questions, and sentences of passages that
-are found again and again."""
+RECENT = 8_192
+"""Short texts whose vectors are remembered (16 MB with 512 numbers): questions, and words and sentences of
+passages that are found again and again."""
 
 RECENT_CHARACTERS = 600
 """The longest text that is remembered."""
@@ -67,12 +68,16 @@ class LocalEmbeddings:
         return f"<LocalEmbeddings {self.model} {self._turns!r}>"
 
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-        """See `Embeddings`. Texts of questions, and those of `aembed_now`, are computed first."""
-        return await self._aembed(texts, search=False, urgent=False)
+        """See `Embeddings`. Texts of questions, and those that are compared, are computed first."""
+        return _listed(await self._avectors(texts, search=False, urgent=False))
 
-    async def aembed_now(self, texts: Sequence[str]) -> list[list[float]]:
-        """As `aembed`, for texts that a question waits for, such as the sentences of its passages."""
-        return await self._aembed(texts, search=False, urgent=True)
+    async def acompare(self, left: Sequence[str], right: Sequence[str]) -> list[list[float]]:
+        """See `Comparer`. Text that was computed in time is remembered for the next question."""
+        if not left or not right:
+            return [[] for _ in left]
+        vectors = await self._avectors((*left, *right), search=False, urgent=True)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _cosines, vectors[: len(left)], vectors[len(left) :])
 
     async def aembed_search(self, text: str) -> list[float]:
         """See `Embeddings`.
@@ -82,10 +87,16 @@ class LocalEmbeddings:
         """
         try:
             async with asyncio.timeout(self._search_s):
-                [vector] = await self._aembed([text], search=True, urgent=True)
+                vectors = await self._avectors([text], search=True, urgent=True)
         except TimeoutError as error:
             raise TimedOutError(DEPENDENCY, f"no vector within {self._search_s:g} s") from error
-        return vector
+        return _listed(vectors)[0]
+
+    @property
+    def comparer(self) -> Comparer | None:
+        """The same model as a comparer of words; None: nobody measured what its cosines mean."""
+        scale = self._encoder.scale
+        return None if scale is None else LocalComparer(self, scale)
 
     def state(self) -> dict[str, object]:
         """For `/state`: the texts computed, those that wait, and the seconds that the model has computed."""
@@ -108,7 +119,9 @@ class LocalEmbeddings:
         self._waiting.clear()
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def _aembed(self, texts: Sequence[str], *, search: bool, urgent: bool) -> list[list[float]]:
+    async def _avectors(
+        self, texts: Sequence[str], *, search: bool, urgent: bool
+    ) -> "list[NDArray[float32]]":
         if self._closed:
             raise _closed()
         known = [self._recent.get((search, text)) for text in texts]
@@ -123,10 +136,7 @@ class LocalEmbeddings:
             finally:
                 self._remember(job)
             made = dict(zip(unknown, job.vectors, strict=True))
-        return [
-            (made[text] if vector is None else vector).tolist()
-            for text, vector in zip(texts, known, strict=True)
-        ]
+        return [made[text] if vector is None else vector for text, vector in zip(texts, known, strict=True)]
 
     def _remember(self, job: "Job[NDArray[float32]]") -> None:
         for text, vector in zip(job.texts, job.vectors, strict=False):
@@ -191,17 +201,23 @@ class LocalEmbeddings:
         return [vector.copy() for vector in vectors]
 
 
-class UrgentEmbeddings:
-    """See `Embeddings`: those of a model in the process, with every text before those of documents.
+class LocalComparer:
+    """See `Comparer`: a model in the process compares, before it goes on with documents."""
 
-    For texts that a question waits for, such as the sentences of its passages: `asyncio.timeout` around a
-    call is their budget, and what was computed in time is remembered for the next question.
-    """
+    def __init__(self, local: LocalEmbeddings, scale: Scale) -> None:
+        self.scale = scale
+        self.acompare = local.acompare
 
-    def __init__(self, local: LocalEmbeddings) -> None:
-        self.model = local.model
-        self.aembed = local.aembed_now
-        self.aembed_search = local.aembed_search
+
+def _listed(vectors: "Sequence[NDArray[float32]]") -> list[list[float]]:
+    return [vector.tolist() for vector in vectors]
+
+
+def _cosines(left: "Sequence[NDArray[float32]]", right: "Sequence[NDArray[float32]]") -> list[list[float]]:
+    import numpy as np  # noqa: PLC0415 - only where a model is used
+
+    cosines: list[list[float]] = (np.stack(left) @ np.stack(right).T).tolist()
+    return cosines
 
 
 def _closed() -> TransientError:

@@ -5,6 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agents.embeddings.comparing import Scale
 from agents.embeddings.encoder import UnfitModelError
 from agents.embeddings.protocol import Prefixes
 
@@ -29,6 +30,8 @@ class OnnxEncoder:
     Raises:
         UnfitModelError: the directory does not hold such a model, or it cannot be run.
     """
+
+    scale: Scale | None = None
 
     def __init__(self, directory: Path, *, pooling: Pooling, prefixes: Prefixes, max_tokens: int) -> None:
         try:

@@ -10,6 +10,9 @@ Vector = TypeVar("Vector")
 CHARACTERS_AT_ONCE = 1_600
 """Texts that are computed together: two paragraphs, 20-30 ms, for which a question may have to wait."""
 
+CHARACTERS_AT_LEAST = 16
+"""Each text counts for so many: a word costs as much as a short line."""
+
 
 @dataclass(eq=False)
 class Job(Generic[Vector]):
@@ -88,11 +91,12 @@ def _take(line: deque[Job[Vector]]) -> Batch[Vector] | None:
             line.popleft()
             continue
         text = job.texts[job.begun]
-        if jobs and (job.search != jobs[0].search or size + len(text) > CHARACTERS_AT_ONCE):
+        cost = max(len(text), CHARACTERS_AT_LEAST)
+        if jobs and (job.search != jobs[0].search or size + cost > CHARACTERS_AT_ONCE):
             break
         texts.append(text)
         jobs.append(job)
-        size += len(text)
+        size += cost
         job.begun += 1
         if job.begun == len(job.texts):
             line.popleft()

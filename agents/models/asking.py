@@ -1,7 +1,9 @@
 """The reading of a question: its telling terms, the names it is about, the kind of answer wanted. Pure."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from agents.language.folding import folded
@@ -66,12 +68,14 @@ class Asked:
     Attributes:
         weights: of the keys of all its terms.
         names: keys of its names, of which a text about its subject has most.
+        pairs: keys of names side by side, "Kettle Brona": a text about "Kettle Orla" is about another one.
         codes: its numbers and codes, which such a text has.
     """
 
     text: str
     weights: dict[str, float]
     names: frozenset[str]
+    pairs: tuple[tuple[str, str], ...]
     codes: tuple[Code, ...]
     wanted: Wanted
 
@@ -89,8 +93,14 @@ def read_question(text: str) -> Asked:
     for term in terms(" ".join(_ACRONYM.findall(text))):
         weights[term_key(term)] = max(weights.get(term_key(term), 0.0), ACRONYM)
     acronyms = {term_key(term) for found in _ACRONYM.findall(text) for term in terms(found)}
-    names = frozenset(acronyms) | (frozenset() if _nouns_are_capital(text) else _capital_keys(text))
-    return Asked(text, weights, names & weights.keys(), codes_in(text), _wanted(text))
+    capitals = [] if _nouns_are_capital(text) else _capitals(text)
+    names = frozenset(acronyms).union(key for _, _, key in capitals)
+    return Asked(text, weights, names & weights.keys(), _pairs(text, capitals), codes_in(text), _wanted(text))
+
+
+def pairs_of(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the keys of the names that stand side by side in a title."""
+    return _pairs(text, _capitals(text, from_start=True))
 
 
 def _wanted(text: str) -> Wanted:
@@ -106,11 +116,21 @@ def _nouns_are_capital(text: str) -> bool:
     return len(words) > 0 and stop_words(text) is stop_words("der die das ist und nicht")
 
 
-def _capital_keys(text: str) -> frozenset[str]:
+def _capitals(text: str, *, from_start: bool = False) -> list[tuple[int, int, str]]:
+    """Return the capitalised words with their places; those that begin a sentence only `from_start`."""
     light = stop_words(text)
-    found: set[str] = set()
-    for match in _CAPITAL.finditer(text):
-        if _SENTENCE_START.search(text, max(0, match.start() - 4), match.start()):
-            continue
-        found.update(term_key(term) for term in terms(match[0]) if term not in light and len(term) > 1)
-    return frozenset(found)
+    return [
+        (*match.span(), term_key(term))
+        for match in _CAPITAL.finditer(text)
+        if from_start or not _SENTENCE_START.search(text, max(0, match.start() - 4), match.start())
+        for term in terms(match[0])
+        if term not in light and len(term) > 1
+    ]
+
+
+def _pairs(text: str, capitals: Sequence[tuple[int, int, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (one, two)
+        for (_, end, one), (start, _, two) in pairwise(capitals)
+        if one != two and text[end:start] == " "
+    )

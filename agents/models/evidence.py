@@ -10,15 +10,16 @@ or the sentences before it in its section must have the names, numbers and codes
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from agents.components import Passage
 from agents.documents.units import Unit, units_of
+from agents.embeddings.likeness import Likeness
 from agents.language.keys import term_key, term_keys
 from agents.language.number_words import has_number
 from agents.language.stop_words import stop_words
-from agents.models.asking import LIGHT, Asked
+from agents.models.asking import LIGHT, Asked, pairs_of
 from agents.models.codes import Code
 
 PASSAGES_READ = 5
@@ -46,6 +47,8 @@ WITHOUT_NUMBER = 0.7
 """The share of its score that is left to a unit without a number where the question asks for one."""
 OTHER_KIND = 0.4
 """The same for code where no code is asked for, and for a whole list where one item answers."""
+MEANT = 0.5
+"""A word of this likeness to an asked one counts as that one when a unit's subject is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +79,16 @@ def find_evidence(
 
 
 class Search:
-    """The units of some passages, compared with a question."""
+    """The units of some passages, compared with a question by their words, and by a likeness of words."""
 
-    def __init__(self, asked: Asked, passages: Sequence[Passage]) -> None:
+    def __init__(self, asked: Asked, passages: Sequence[Passage], likeness: Likeness | None = None) -> None:
         self._asked = asked
         self._keys = asked.weights.keys()
+        self._likeness = likeness
         self._passages = passages
-        self._titles = [
-            frozenset(self._keys & term_keys(" ".join((passage.title, *passage.headings))))
-            for passage in passages
-        ]
+        self._titles = [self._said(" ".join((passage.title, *passage.headings))) for passage in passages]
         self._whole = [
-            frozenset(self._keys & term_keys(passage.text)) | title
-            for passage, title in zip(passages, self._titles, strict=True)
+            self._said(passage.text) | title for passage, title in zip(passages, self._titles, strict=True)
         ]
         self._telling = frozenset(key for key, weight in asked.weights.items() if weight > LIGHT)
         self._named = [_title_keys(passage.title) for passage in passages]
@@ -96,8 +96,14 @@ class Search:
         self._candidates = [
             candidate
             for number, passage in enumerate(passages)
-            for candidate in _candidates(number, passage.text, self._keys)
+            for candidate in self._read(number, passage.text)
         ]
+
+    def about(self) -> Iterator[tuple[int, Unit]]:
+        """Yield the units that are about the question's subject, each with the number of its passage."""
+        for each in self._candidates:
+            if self._is_about(each):
+                yield each.passage, each.unit
 
     def evidence(self, limit: int, supported: float) -> list[Evidence]:
         """See `find_evidence`."""
@@ -121,6 +127,28 @@ class Search:
             if _adds(best, other):
                 found.append(other)
         return found
+
+    def _said(self, text: str) -> frozenset[str]:
+        """Return the keys of the question that a text has, or words that mean the same."""
+        said = frozenset(self._keys & term_keys(text))
+        if self._likeness is None:
+            return said
+        return said.union(key for key, much in self._likeness.strengths(text).items() if much >= MEANT)
+
+    def _read(self, number: int, text: str) -> Iterator[_Candidate]:
+        before: frozenset[str] = frozenset()
+        section = -1
+        lent_keys: dict[tuple[str, ...], frozenset[str]] = {}
+        for unit in units_of(text):
+            if unit.section != section:
+                before, section = frozenset(), unit.section
+            # A list is chosen for what is said of it as a whole, not for what one of its items says.
+            own = self._said(" ".join(unit.header) if unit.kind == "list" else unit.text)
+            lent = lent_keys.get(unit.lent)
+            if lent is None:
+                lent = lent_keys[unit.lent] = self._said(" ".join(unit.lent))
+            yield _Candidate(number, unit, own, lent, before)
+            before |= own
 
     def _cost(self, candidate: _Candidate) -> float:
         return RANK_COST * min(candidate.passage, RANK_COSTS)
@@ -154,6 +182,8 @@ class Search:
             return False
         if not all(self._names_code(candidate, code) for code in asked.codes):
             return False
+        if any(self._is_of_sibling(candidate.passage, *pair) for pair in asked.pairs):
+            return False
         if candidate.unit.kind == "row" and not candidate.own & self._telling:
             # The header alone would choose any row.
             return False
@@ -162,6 +192,19 @@ class Search:
             for number, title in enumerate(self._subjects)
             if number != candidate.passage
             and (title & asked.names or self._are_twins(number, candidate.passage))
+        )
+
+    def _is_of_sibling(self, number: int, one: str, two: str) -> bool:
+        """Whether a passage lacks one of two names side by side, and its titles have another in its place."""
+        has = self._whole[number]
+        if (one in has) == (two in has):
+            return False
+        place = 0 if one in has else 1
+        passage = self._passages[number]
+        return any(
+            pair[place] == (one, two)[place]
+            for title in (passage.title, *passage.headings)
+            for pair in pairs_of(title)
         )
 
     def _are_twins(self, first: int, second: int) -> bool:
@@ -203,24 +246,6 @@ class Search:
         near = _weigh(weights, candidate.own | candidate.lent)
         around = _weigh(weights, self._whole[candidate.passage])
         return (near + around) / (2 * sum(weights.values()))
-
-
-def _candidates(number: int, text: str, asked: Set[str]) -> list[_Candidate]:
-    found = []
-    before: frozenset[str] = frozenset()
-    section = -1
-    lent_keys: dict[tuple[str, ...], frozenset[str]] = {}
-    for unit in units_of(text):
-        if unit.section != section:
-            before, section = frozenset(), unit.section
-        # A list is chosen for what is said of it as a whole, not for what one of its items says.
-        own = frozenset(asked & term_keys(" ".join(unit.header) if unit.kind == "list" else unit.text))
-        lent = lent_keys.get(unit.lent)
-        if lent is None:
-            lent = lent_keys[unit.lent] = frozenset(asked & term_keys(" ".join(unit.lent)))
-        found.append(_Candidate(number, unit, own, lent, before))
-        before |= own
-    return found
 
 
 def _title_keys(title: str) -> set[str]:

@@ -10,14 +10,18 @@ from typing import Any
 import orjson
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
+from agents.embeddings.comparing import Comparer
 from agents.language.detection import NOT_KNOWN, language_of
-from agents.models.asking import read_question
-from agents.models.evidence import SUPPORTED, Evidence, find_evidence
+from agents.models.asking import Asked, read_question
+from agents.models.evidence import SUPPORTED, Evidence
+from agents.models.finding import Finder
 from agents.models.telling import shortened, tell
 from schemas.answer import ToolCall
 from schemas.question import Question
 
 MODEL = "extractive"
+SENTENCES_MAX = 2
+"""Units of an answer from passages."""
 PIECE_MIN = 60
 """Characters that are worth the beginning of a further unit."""
 LENGTH_MAX = 400
@@ -30,8 +34,8 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 _CLOSES_UNSPACED = re.compile(r"[\u3000-\u9fff\uff00-\uff60]\Z")
 
 
-def extract_answer(
-    question: str, passages: Sequence[Passage], max_sentences: int = 2, supported: float = SUPPORTED
+async def aextract_answer(
+    question: str, passages: Sequence[Passage], finder: Finder, supported: float = SUPPORTED
 ) -> str:
     """Return the units that answer best, each with its citation `[n]`; "" if none is supported.
 
@@ -39,9 +43,13 @@ def extract_answer(
     Units of one passage keep their order. All together have `LENGTH_MAX` characters besides their citations.
     """
     asked = read_question(question)
+    return _told(asked, await finder.afind(asked, passages, SENTENCES_MAX, supported))
+
+
+def _told(asked: Asked, evidence: Sequence[Evidence]) -> str:
     told: list[tuple[Evidence, str]] = []
     left = LENGTH_MAX
-    for found in find_evidence(asked, passages, max_sentences, supported):
+    for found in evidence:
         text = tell(found.unit, asked)
         if left >= PIECE_MIN:
             told.append((found, shortened(text, left)))
@@ -55,31 +63,44 @@ def extract_answer(
     return " ".join(pieces)
 
 
-def answer_without_model(grounding: Grounding) -> str:
-    """Return the answer that passages and tool results give by themselves; "" if they give none."""
-    question = grounding.question.text
-    results = any(call.status == "ok" for call in grounding.tool_calls)
-    extracted = extract_answer(
-        grounding.standing or question,
-        grounding.passages,
-        supported=SUPPORTED_BESIDE_TOOLS if results else SUPPORTED,
-    )
-    if not (results or extracted):
-        return ""
-    told = [*tell_tools(question, grounding.tool_calls), extracted, tell_missing(question, grounding.missing)]
-    return "\n".join(filter(None, told))
+class Extractor:
+    """Answers from passages and tool results by themselves; by meaning too where there is a `comparer`."""
+
+    def __init__(self, comparer: Comparer | None = None) -> None:
+        self._comparer = comparer
+
+    async def aanswer(self, grounding: Grounding, until: float) -> str:
+        """Return the answer that passages and tool results give; "" if they give none.
+
+        `until`: when it must be there, in seconds of the event loop's clock; words alone need no time.
+        """
+        question = grounding.question.text
+        results = any(call.status == "ok" for call in grounding.tool_calls)
+        extracted = await aextract_answer(
+            grounding.standing or question,
+            grounding.passages,
+            Finder(self._comparer, until),
+            SUPPORTED_BESIDE_TOOLS if results else SUPPORTED,
+        )
+        if not (results or extracted):
+            return ""
+        return _lines(
+            *tell_tools(question, grounding.tool_calls), extracted, tell_missing(question, grounding.missing)
+        )
+
+    async def aanswer_plainly(self, grounding: Grounding, until: float) -> str:
+        """Return the same answer, or else say in the question's language that none is known; never empty."""
+        if answer := await self.aanswer(grounding, until):
+            return answer
+        question = grounding.question.text
+        return _lines(
+            *tell_tools(question, grounding.tool_calls),
+            do_not_know(question),
+            tell_missing(question, grounding.missing),
+        )
 
 
-def answer_plainly(grounding: Grounding) -> str:
-    """Return the same answer, or else say in the question's language that none is known; never empty."""
-    if answer := answer_without_model(grounding):
-        return answer
-    question = grounding.question.text
-    told = [
-        *tell_tools(question, grounding.tool_calls),
-        do_not_know(question),
-        tell_missing(question, grounding.missing),
-    ]
+def _lines(*told: str) -> str:
     return "\n".join(filter(None, told))
 
 
@@ -124,14 +145,14 @@ class NoPlanner:
 class ExtractiveGenerator:
     """The Generator where no model is configured. It calls no server and never fails."""
 
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+
     async def agenerate(
-        self,
-        grounding: Grounding,
-        call: Call,  # noqa: ARG002 - the protocol's; nothing is sent
-        on_delta: DeltaSink | None = None,
+        self, grounding: Grounding, call: Call, on_delta: DeltaSink | None = None
     ) -> Generation:
         """Return the whole answer at once; `on_delta` gets it as one piece."""
-        text = answer_plainly(grounding)
+        text = await self._extractor.aanswer_plainly(grounding, call.deadline)
         if on_delta is not None:
             on_delta(text)
         return Generation(text, MODEL)

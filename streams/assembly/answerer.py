@@ -15,6 +15,7 @@ from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever
 from agents.knowledge.version import KnowledgeVersions
 from agents.loading import LoadingError, Resources, load_component, make_component
+from agents.models.extractive import Extractor
 from agents.pipeline import Budgets, Components, Pipeline, default_graph
 from agents.resilience.guarded import (
     GuardedGenerator,
@@ -80,6 +81,7 @@ def build_answerer(
     built = build_embeddings(settings, guards, closers, tls)
     index = store.open(StoreParts(settings.knowledge, built.embeddings, tls, build_fusion(settings)))
     closers.append(index.aclose)
+    extractor = Extractor(built.comparer)
     versions = KnowledgeVersions()
     caches = Caches(settings, store, index, versions)
     try:
@@ -91,12 +93,13 @@ def build_answerer(
             tls=tls,
             guards=guards,
             journal=journal or NoJournal(),
+            extractor=extractor,
             cached=caches.keep_searches,
         )
         cache = caches.keep_answers(resources)
         if cache is not None:
             closers.append(cache.aclose)
-        pipeline = Pipeline(_graph(settings, resources), observer, cache)
+        pipeline = Pipeline(_graph(settings, resources, extractor), observer, cache, built.comparer)
     except ToolConfigError as error:
         raise SettingsError(str(error)) from error
     except (LoadingError, GraphError) as error:
@@ -119,6 +122,7 @@ def _resources(
     tls: ssl.SSLContext | None,
     guards: Guards,
     journal: Journal,
+    extractor: Extractor,
     cached: Callable[[Retriever], Retriever],
 ) -> Resources:
     """The components, the settings' own in place of the defaults, each behind its guard."""
@@ -128,6 +132,7 @@ def _resources(
         environ,
         guards,
         lambda name, base_url: _pool(name, closers, {endpoint(base_url)}, tls),
+        extractor,
     )
     timeout_s = settings.limits.tool_s
     registry = ToolRegistry(
@@ -173,7 +178,7 @@ def _own(settings: Settings, guards: Guards, defaults: Resources) -> dict[str, A
     return own
 
 
-def _graph(settings: Settings, resources: Resources) -> Graph:
+def _graph(settings: Settings, resources: Resources, extractor: Extractor) -> Graph:
     reference = settings.components.graph
     if reference:
         graph = load_component(reference)(resources)
@@ -190,6 +195,7 @@ def _graph(settings: Settings, resources: Resources) -> Graph:
             resources.tool_executor,
             resources.generator,
             resources.rewriter,
+            extractor,
         ),
         Budgets(limits.retrieve_s, limits.plan_s, limits.tool_s, limits.tool_concurrency, limits.rewrite_s),
         resources.journal,

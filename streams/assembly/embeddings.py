@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.embeddings.comparing import Comparer
 from agents.embeddings.encoder import Encoder, UnfitModelError
 from agents.embeddings.protocol import DEPENDENCY, Embeddings, Prefixes
 from agents.embeddings.server import OpenAIEmbeddings
@@ -41,16 +42,16 @@ Closers = list[Callable[[], Awaitable[None]]]
 
 @dataclass(frozen=True, slots=True)
 class BuiltEmbeddings:
-    """The embeddings of the index, and those of texts that a question waits for.
+    """The embeddings of the index, and the comparison of a question with the words of its passages.
 
     Attributes:
         embeddings: None: the settings name none.
-        urgent: for the sentences of a question's passages; likewise.
+        comparer: None: no model in the process compares words.
         state: returns their part of `/state`.
     """
 
     embeddings: Embeddings | None
-    urgent: Embeddings | None
+    comparer: Comparer | None
     state: Callable[[], dict[str, object] | None]
 
 
@@ -79,18 +80,17 @@ def build_embeddings(
     closers.append(pool.aclose)
     server = server_embeddings(chosen, pool)
     guarded = GuardedEmbeddings(server, guards.search(DEPENDENCY), search_s)
-    return BuiltEmbeddings(guarded, guarded, lambda: {"model": server.model})
+    return BuiltEmbeddings(guarded, None, lambda: {"model": server.model})
 
 
 def _shared(settings: Settings, local: "LocalEmbeddings", closers: Closers) -> BuiltEmbeddings:
     """Keep the vectors where the processes of this machine keep their indexes, if they keep these."""
-    from agents.embeddings.local import UrgentEmbeddings  # noqa: PLC0415 - only where a model is used
-
+    comparer = local.comparer
     path = settings.knowledge.path
     if not path:
         if settings.worker.processes > 1 and not settings.knowledge.qdrant_url:
             log.info("each process embeds every document: KOTAE_KNOWLEDGE__PATH would let them share vectors")
-        return BuiltEmbeddings(local, UrgentEmbeddings(local), local.state)
+        return BuiltEmbeddings(local, comparer, local.state)
     from agents.embeddings.kept import KeptVectors  # noqa: PLC0415 - only where vectors are kept
     from agents.embeddings.sharing import SharedEmbeddings  # noqa: PLC0415 - likewise
 
@@ -101,7 +101,7 @@ def _shared(settings: Settings, local: "LocalEmbeddings", closers: Closers) -> B
             f"vectors cannot be kept in {path}: {error}; name another directory in KOTAE_KNOWLEDGE__PATH"
         ) from error
     closers.append(shared.aclose)
-    return BuiltEmbeddings(shared, UrgentEmbeddings(local), lambda: local.state() | {"found": shared.found})
+    return BuiltEmbeddings(shared, comparer, lambda: local.state() | {"found": shared.found})
 
 
 def server_embeddings(chosen: EmbeddingSettings, pool: HttpPool) -> OpenAIEmbeddings:

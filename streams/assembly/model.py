@@ -7,7 +7,7 @@ from typing import Any
 from agents.components import Generator, Planner, Rewriter
 from agents.http.addresses import Env, HeaderError, resolved_headers
 from agents.http.pool import HttpPool, json_body
-from agents.models.extractive import ExtractiveGenerator, NoPlanner
+from agents.models.extractive import ExtractiveGenerator, Extractor, NoPlanner
 from agents.models.fallback import FallbackGenerator, FallbackPlanner
 from agents.models.openai import OpenAIModel
 from agents.models.parameters import OURS
@@ -86,15 +86,19 @@ class ModelParts:
 
 
 def build_model(
-    settings: Model, environ: Mapping[str, str], guards: Guards, open_pool: Callable[[str, str], HttpPool]
+    settings: Model,
+    environ: Mapping[str, str],
+    guards: Guards,
+    open_pool: Callable[[str, str], HttpPool],
+    extractor: Extractor,
 ) -> ModelParts:
-    """Build the model's components. Without a model, no tool is planned and the answer is extracted.
+    """Build the model's components. Without a model, no tool is planned and `extractor` answers.
 
     Raises:
         SettingsError: a header or a parameter in the settings will not do.
     """
     if not settings.base_url:
-        return ModelParts(NoPlanner(), ExtractiveGenerator())
+        return ModelParts(NoPlanner(), ExtractiveGenerator(extractor))
 
     def guarded(dependency: str, model: OpenAIModel) -> ModelParts:
         guard = guards.model(dependency, settings.max_concurrency)

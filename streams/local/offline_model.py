@@ -5,6 +5,7 @@ A request with `tools` gets a plan. Any other request gets an answer, from the s
 its last message.
 """
 
+import math
 import re
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import orjson
 from aiohttp import web
 
 from agents.language.follow_ups import standing_alone
-from agents.models.extractive import answer_plainly
+from agents.models.extractive import Extractor
 from agents.models.prompt import estimate_tokens
 from streams.local.planning import match_tools
 from streams.local.prompt_reader import last_message, read_follow_up, read_prompt
@@ -25,18 +26,23 @@ from streams.settings.errors import OperatorError
 MODEL = "kotae-offline-extractive"
 DEFAULT_PORT = 8399
 REQUEST_BYTES_MAX = 16 * 1024 * 1024
+_EXTRACTOR = web.AppKey("extractor", Extractor)
 # A word with the space after it, or a few characters of a script without spaces.
 _PIECES = re.compile(r"[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|[\u2e80-\u9fff\uff00-\uffef]{1,3}\s*|\s+")
 
 
 @asynccontextmanager
-async def serve_offline_model(host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> AsyncIterator[str]:
+async def serve_offline_model(
+    host: str = "127.0.0.1", port: int = DEFAULT_PORT, extractor: Extractor | None = None
+) -> AsyncIterator[str]:
     """Serve the offline model, and yield its base URL with the version path. Port 0: any free port.
+
+    `extractor` finds the answers in the sources; None: by words alone.
 
     Raises:
         OperatorError: the address is in use or not available.
     """
-    runner = web.AppRunner(make_app(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(extractor or Extractor()), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:
@@ -52,9 +58,10 @@ async def serve_offline_model(host: str = "127.0.0.1", port: int = DEFAULT_PORT)
         await runner.cleanup()
 
 
-def make_app() -> web.Application:
+def make_app(extractor: Extractor) -> web.Application:
     """Make the server's routes: /v1/chat/completions, /v1/models and /health."""
     app = web.Application(client_max_size=REQUEST_BYTES_MAX)
+    app[_EXTRACTOR] = extractor
     app.router.add_post("/v1/chat/completions", _complete)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/health", _health)
@@ -77,7 +84,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     problem = _problem(asked)
     if problem:
         return _refused(problem)
-    message = _reply(asked)
+    message = await _areply(asked, request.app[_EXTRACTOR])
     if asked.get("stream"):
         return await _stream(request, asked, message)
     finish = "tool_calls" if "tool_calls" in message else "stop"
@@ -98,14 +105,15 @@ def _problem(asked: Any) -> str:
     return ""
 
 
-def _reply(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the message that answers a request. Pure."""
+async def _areply(asked: dict[str, Any], extractor: Extractor) -> dict[str, Any]:
+    """Return the message that answers a request."""
     follow_up = read_follow_up(asked["messages"])
     if follow_up is not None:
         return {"role": "assistant", "content": standing_alone(follow_up)}
     offers = [offer for offer in asked.get("tools") or () if isinstance(offer, dict)]
     if not offers or asked.get("tool_choice") == "none":
-        return {"role": "assistant", "content": answer_plainly(read_prompt(asked["messages"]))}
+        grounding = read_prompt(asked["messages"])
+        return {"role": "assistant", "content": await extractor.aanswer_plainly(grounding, math.inf)}
     calls = match_tools(last_message(asked["messages"]), offers)
     if not calls:
         return {"role": "assistant", "content": "NONE"}

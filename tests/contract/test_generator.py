@@ -17,7 +17,7 @@ from agents.errors import (
 )
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
-from agents.models.extractive import ExtractiveGenerator
+from agents.models.extractive import ExtractiveGenerator, Extractor
 from agents.models.openai import OpenAIModel
 from schemas.answer import ToolCall
 from schemas.question import Question
@@ -40,7 +40,7 @@ Factory = Callable[[], AbstractAsyncContextManager[Generator]]
 
 @asynccontextmanager
 async def extractive() -> AsyncIterator[Generator]:
-    yield ExtractiveGenerator()
+    yield ExtractiveGenerator(Extractor())
 
 
 @asynccontextmanager

@@ -92,7 +92,9 @@ async def running(embeddings: str, folder: Path) -> AsyncIterator[System]:
     model = f"http://127.0.0.1:{port}/v1"
     settings = {name: value for name, value in os.environ.items() if name.startswith(PREFIXES)}
     settings |= embedding_settings(embeddings)
-    arguments = ["streams", "offline-model", "--port", str(port)]
+    # The offline model compares by meaning where the worker does.
+    compares = "builtin" if embeddings == "builtin" else "none"
+    arguments = ["streams", "offline-model", "--port", str(port), "--embeddings", compares]
     program = Program(arguments, environment(**settings), folder / "model.log")
     try:
         await program.answers_http(f"http://127.0.0.1:{port}/health")

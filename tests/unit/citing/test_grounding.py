@@ -1,11 +1,16 @@
 """What an answer rests on: the support of its citations, its verdict and score, its warnings."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.citing.across import aread_across
 from agents.citing.checking import Given, check_answer
 from agents.components import Copy, Passage
+from agents.embeddings.builtin import WORDS, BuiltinEncoder
+from agents.embeddings.local import LocalComparer, LocalEmbeddings
 from schemas.answer import ToolCall
 
 LAMP = Passage(
@@ -133,3 +138,34 @@ def test_support_and_score_are_shares(text: str, bodies: list[str]) -> None:
         assert citation.support is not None
         assert 0.0 <= citation.support <= 1.0
         assert citation.quote in bodies[citation.index - 1]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> BuiltinEncoder:
+    return BuiltinEncoder()
+
+
+async def test_a_statement_in_another_language_is_supported_by_what_means_the_same(
+    encoder: BuiltinEncoder,
+) -> None:
+    passage = Passage("c", "d", "Kiln", "", "The oven is closed on holidays. Bread is sold at noon.", 1.0)
+    local = LocalEmbeddings(encoder)
+    comparer = LocalComparer(local, WORDS)
+    answers = ["An Feiertagen ist der Ofen geschlossen [1].", "Der Bürgermeister wohnt in Lissabon [1]."]
+    checked = []
+    for answer in answers:
+        likeness = await aread_across(answer, [passage], comparer, math.inf)
+        checked.append(check_answer(answer, Given([passage], likeness=likeness)))
+    await local.aclose()
+    right, wrong = checked
+    assert right.grounding.verdict == "supported"
+    assert right.citations[0].quote == "The oven is closed on holidays."
+    assert wrong.grounding.verdict == "unsupported"
+    assert wrong.warnings
+
+
+async def test_an_answer_in_the_language_of_its_sources_is_not_compared(encoder: BuiltinEncoder) -> None:
+    passage = Passage("c", "d", "Kiln", "", "The oven is closed on holidays.", 1.0)
+    comparer = LocalComparer(LocalEmbeddings(encoder), WORDS)
+    assert await aread_across("The oven is closed on holidays [1].", [passage], comparer, math.inf) is None
+    assert await aread_across("Der Ofen ist am Feiertag zu.", [passage], comparer, math.inf) is None

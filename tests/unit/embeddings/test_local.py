@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.embeddings.local import LocalEmbeddings, UrgentEmbeddings
+from agents.embeddings.comparing import Scale
+from agents.embeddings.local import LocalComparer, LocalEmbeddings
 from agents.errors import PermanentError, TimedOutError, TransientError
 
 
@@ -17,6 +18,7 @@ class Lengths:
     """Embeds a text as its length; notes the texts; waits while `held`; fails for texts with `bad`."""
 
     name = "lengths"
+    scale: Scale | None = None
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -67,7 +69,7 @@ async def test_a_text_that_comes_again_is_not_computed_again(
     embeddings: LocalEmbeddings, encoder: Lengths
 ) -> None:
     await embeddings.aembed(["a sentence", "another", "a sentence"])
-    await embeddings.aembed_now(["another", "a sentence", "a third"])
+    await embeddings.acompare(["another"], ["a sentence", "a third"])
     assert encoder.batches == [["a sentence", "another"], ["a third"]]
 
 
@@ -95,13 +97,24 @@ async def test_progress_is_told_at_intervals_while_documents_wait(
     assert caplog.messages == ["2 texts embedded so far, 19 texts of documents wait"]
 
 
+async def test_a_comparison_has_a_row_for_each_text_on_the_left(
+    embeddings: LocalEmbeddings, encoder: Lengths
+) -> None:
+    assert await embeddings.acompare(["one", "three"], ["four", "x", "one"]) == [[12, 3, 9], [20, 5, 15]]
+    assert await embeddings.acompare(["one"], []) == [[]]
+    assert await embeddings.acompare([], ["one"]) == []
+    assert embeddings.comparer is None
+    encoder.scale = Scale(0.4, 0.8)
+    assert embeddings.comparer is not None
+
+
 async def test_sentences_that_were_computed_within_a_budget_are_remembered(
     embeddings: LocalEmbeddings, encoder: Lengths
 ) -> None:
-    urgent = UrgentEmbeddings(embeddings)
+    comparer = LocalComparer(embeddings, Scale(0.4, 0.8))
     sentences = [f"{n} {'x' * 590}" for n in range(6)]  # two of them in a batch
     patient = asyncio.create_task(embeddings.aembed(["y" * 1_600] * 2 + ["z" * 1_600]))
-    reading = asyncio.create_task(urgent.aembed(sentences))
+    reading = asyncio.create_task(comparer.acompare(sentences[:1], sentences[1:]))
     async with asyncio.timeout(30):
         while len(encoder.batches) < 2:  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.001)
@@ -111,7 +124,7 @@ async def test_sentences_that_were_computed_within_a_budget_are_remembered(
     encoder.free.set()
     await patient
     known = sum(len(batch) for batch in encoder.batches if batch[0] in sentences)
-    assert len(await urgent.aembed(sentences)) == 6
+    assert len(await comparer.acompare(sentences[:1], sentences[1:])) == 1
     computed = [text for batch in encoder.batches for text in batch if text in sentences]
     assert len(computed) <= 6 + 2  # but for the batch that was cancelled
     assert known >= 2

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from agents.components import Passage
-from agents.models.extractive import extract_answer
+from tests.support.extracting import extract_answer
 
 
 def passages(*texts: tuple[str, str]) -> list[Passage]:
@@ -46,6 +46,19 @@ def test_another_region_year_or_code_is_not_meant(question: str, title: str, oth
     asked, sibling = (title, text.format(25)), (other, text.format(30))
     assert "25 days" in extract_answer(question, passages(sibling, asked))
     assert extract_answer(question, passages(sibling)) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "answered"),
+    [
+        ("How long is the guarantee of the Kettle Orla?", True),
+        ("How long is the guarantee of the Kettle Brona?", False),
+        ("How long is the guarantee of the Orla Toaster?", True),
+    ],
+)
+def test_a_name_beside_the_same_name_is_another_one(question: str, answered: bool) -> None:
+    kettle = ("Kettle Orla", "# Kettle Orla\nIt boils water.\n## Guarantee\nThe guarantee lasts 4 years.")
+    assert ("4 years" in extract_answer(question, passages(kettle))) == answered
 
 
 def test_one_section_never_answers_for_its_sibling() -> None:

@@ -1,15 +1,17 @@
 """Answers without a model, in English and Chinese: found if supported, else not claimed."""
 
+import math
 import re
 
 import pytest
 
 from agents.components import Call, Grounding, Passage
 from agents.language.sentences import sentence_spans
-from agents.models.extractive import ExtractiveGenerator, answer_without_model, extract_answer
+from agents.models.extractive import ExtractiveGenerator, Extractor
 from schemas.answer import ToolCall, ToolCallStatus
 from schemas.question import Question
 from tests.support.citing import check_citations
+from tests.support.extracting import extract_answer
 
 ENGLISH = [
     (
@@ -116,7 +118,9 @@ def grounding(text: str, found: list[Passage], *calls: ToolCall, missing: tuple[
 
 async def generate(given: Grounding) -> tuple[str, list[str]]:
     deltas: list[str] = []
-    generation = await ExtractiveGenerator().agenerate(given, Call("q", "generate", 1.0), deltas.append)
+    generation = await ExtractiveGenerator(Extractor()).agenerate(
+        given, Call("q", "generate", 1.0), deltas.append
+    )
     assert generation.model == "extractive"
     return generation.text, deltas
 
@@ -150,5 +154,6 @@ async def test_an_answer_names_the_parts_that_could_not_be_reached() -> None:
     assert "the knowledge base" in text
 
 
-def test_a_failed_tool_alone_gives_no_answer() -> None:
-    assert answer_without_model(grounding("What time is it?", [], call("error", "down"))) == ""
+async def test_a_failed_tool_alone_gives_no_answer() -> None:
+    given = grounding("What time is it?", [], call("error", "down"))
+    assert await Extractor().aanswer(given, math.inf) == ""
