@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from agents.citing.marks import read_marks
 from agents.components import Passage
 from agents.embeddings.comparing import Comparer
-from agents.embeddings.likeness import Likeness, comparable_words
+from agents.embeddings.likeness import LONG_PIECE, Likeness, comparable_words
 from agents.errors import DependencyError
 from agents.language.detection import language_of
 from agents.language.keys import term_key
@@ -57,5 +57,5 @@ def _foreign(text: str, passages: Sequence[Passage]) -> list[Passage]:
 
 
 def _said(text: str) -> Mapping[str, frozenset[str]]:
-    words = comparable_words(text)[:WORDS_MAX]
+    words = comparable_words(text, LONG_PIECE)[:WORDS_MAX]
     return {word: frozenset(map(term_key, terms(word))) for word in words}

@@ -18,7 +18,7 @@ Point = TypeVar("Point", bound=Hashable)
 CANDIDATES = 50
 """Passages that each of the two searches gives."""
 
-COVERED = 0.6
+COVERED = 0.4
 """The share of the question's terms, by weight, from which on the best passage's words count in full."""
 
 WEIGHT = 0.5

@@ -5,7 +5,7 @@ Names, numbers and codes have no likeness: Dublin is much like Cork, and answers
 
 import re
 
-from agents.embeddings.likeness import comparable_words
+from agents.embeddings.likeness import LONG_PIECE, comparable_words
 from agents.language.keys import term_keys
 from agents.models.asking import ASKING, LIGHT, Asked
 
@@ -16,7 +16,8 @@ _BINDS = re.compile(r"[\u3040-\u309f]|\A[\u3400-\u9fff]\Z")
 def asked_words(asked: Asked) -> dict[str, frozenset[str]]:
     """Return the words of a question that others may mean, with the keys that each stands for."""
     telling = set(telling_keys(asked)) - asked.names
-    found = {word: term_keys(word) & telling for word in comparable_words(ASKING.sub(" ", asked.text))}
+    plain = ASKING.sub(" ", asked.text)
+    found = {word: term_keys(word) & telling for word in comparable_words(plain, LONG_PIECE)}
     return {word: frozenset(keys) for word, keys in found.items() if keys}
 
 

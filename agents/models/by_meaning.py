@@ -1,14 +1,17 @@
-"""Finds the unit of the passages that answers a question by meaning, where its words find none. Pure.
+"""Finds the units of the passages that answer a question by words and by meaning together. Pure.
 
-A unit's score is the share of the question that it tells, by words that mean the asked ones, and the cosine
-of both as a whole. Neither separates right from wrong alone: a sentence about the subject has a high cosine
-and tells nothing of what is asked; a heading may have the words by chance. The thresholds were chosen on
-questions of XQuAD about paragraphs in other languages, and on paragraphs that do not answer them.
+A unit is measured by its words, by the share of the question that it tells with words that mean the asked
+ones, and by the cosine of both as a whole. None of them separates right from wrong alone: a sentence about
+the subject has a high cosine and tells nothing of what is asked. Where all three are high together, the unit
+answers. Where words find nothing, as between two languages, the other two must leave the next unit behind.
+
+The thresholds were chosen on XQuAD: on its questions in English, German and Chinese, on questions about
+paragraphs in other languages, and on the same ones without the paragraph that answers.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agents.components import Passage
 from agents.documents.units import Unit, shown_text, units_of
@@ -17,45 +20,47 @@ from agents.language.keys import term_keys
 from agents.language.number_words import has_number
 from agents.models.asked_words import telling_keys
 from agents.models.asking import Asked
-from agents.models.evidence import LENT, TOLD_BEFORE, TOLD_IN_TITLE, Evidence, Search
+from agents.models.evidence import LENT, SECOND_AT_LEAST, TOLD_BEFORE, TOLD_IN_TITLE, Evidence, Search, adds
 
-COMPARED = 10
-"""Units whose vectors are compared: those that tell most of the question."""
-SUPPORTED = 0.9
-"""The least sum of the told share, 0 to 1, the cosine, and the lead over the next unit."""
+COMPARED = 8
+"""Units of each kind whose vectors are compared: those that words rank first, and that tell most."""
+SHARE_WEIGHS = 0.5
+"""The weight of the told share beside the score by words, at most 1, and the cosine."""
+SUPPORTED = 1.0
+"""The least sum of all three."""
+SUPPORTED_ALONE = 0.9
+"""The least sum of the share, the cosine and the lead over the next unit, without words."""
 LEAD_MAX = 0.3
 """The most of a lead that counts."""
 SOUGHT = 0.4
-"""The least share of what is asked besides the subject, which the title names."""
-SETTLED = 0.9
-"""The least sum of share and cosine of a unit that words found, for other units not to be looked at."""
-BEARABLE = 0.82
-"""The least sum for it to answer where no other unit does."""
+"""The least share of what is asked besides the subject, which the title names; without words."""
 RANK_COST = 0.05
-"""A unit's loss for each place that its passage is behind the first."""
+"""A unit's loss for each place that its passage is behind the first; without words."""
 
 _TOLD = ("sentence", "item", "row")
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A unit with the share of the question that it tells, and of what is asked besides the subject."""
+    """A unit with the share of the question that it tells, and of what is asked besides the subject.
+
+    Attributes:
+        fits: its score by words, at most 1.
+        stands_alone: whether it may answer without words: a sentence, item or row with the number asked for.
+    """
 
     passage: int
     unit: Unit
     share: float
     sought: float
+    fits: float = 0.0
+    stands_alone: bool = True
 
     @property
     def texts(self) -> tuple[str, str]:
-        """The unit's texts that are compared with the question."""
-        return texts_of(self.unit)
-
-
-def texts_of(unit: Unit) -> tuple[str, str]:
-    """Return a unit's text as it is compared: alone, and below what is said above it."""
-    text = told_text(unit)
-    return text, " ".join((*unit.lent[-1:], text))
+        """The unit's text as it is compared: alone, and below what is said above it."""
+        text = told_text(self.unit)
+        return text, " ".join((*self.unit.lent[-1:], text))
 
 
 def told_text(unit: Unit) -> str:
@@ -81,77 +86,79 @@ def words_of(passages: Sequence[Passage]) -> list[str]:
 
 
 def most_telling(asked: Asked, passages: Sequence[Passage], likeness: Likeness) -> list[Told]:
-    """Return the units about the question's subject that tell most of it, the most telling first."""
+    """Return the units about the question's subject that fit it best by words, and that tell most of it."""
     keys = telling_keys(asked)
     if not keys:
         return []
-    search = Search(asked, passages, likeness)
-    candidates = [
-        (passage, unit)
-        for passage, unit in search.about()
-        if unit.kind in _TOLD and (asked.wanted != "number" or has_number(unit.text))
+    fits = {(found.passage, found.unit): found.score for found in Search(asked, passages).ranked()}
+    about = dict.fromkeys(Search(asked, passages, likeness).about())
+    told = [
+        replace(
+            each,
+            fits=fits.get((each.passage, each.unit), 0.0),
+            stands_alone=_stands_alone(each, about, asked),
+        )
+        for each in _Reader(asked, keys, likeness, passages).read(list(about | fits))
     ]
-    reader = _Reader(asked, keys, likeness, passages)
-    told = reader.read(candidates)
-    told.sort(key=lambda each: (-each.share, each.passage, each.unit.start))
-    return told[:COMPARED]
+    by_words = sorted((each for each in told if each.fits > 0), key=lambda each: -each.fits)
+    by_share = sorted((each for each in told if each.stands_alone), key=lambda each: -each.share)
+    return list(dict.fromkeys((*by_words[:COMPARED], *by_share[:COMPARED])))
 
 
-def choose(told: Sequence[Told], cosines: Sequence[float]) -> Evidence | None:
-    """Return the best unit as evidence, if it is enough; `cosines`: for the `texts` of each unit."""
-    scored = []
-    for number, each in enumerate(told):
-        alone, below = cosines[2 * number : 2 * number + 2]
-        scored.append((each.share + (alone + max(alone, below)) / 2 - RANK_COST * each.passage, number))
+def _stands_alone(told: Told, about: Container[tuple[int, Unit]], asked: Asked) -> bool:
+    return (
+        (told.passage, told.unit) in about
+        and told.unit.kind in _TOLD
+        and (asked.wanted != "number" or has_number(told.unit.text))
+    )
+
+
+def choose(told: Sequence[Told], cosines: Sequence[float], limit: int) -> list[Evidence]:
+    """Return at most `limit` units as evidence, best first; `cosines`: for the `texts` of each unit."""
+    likeness = [
+        (alone + max(alone, below)) / 2 for alone, below in zip(cosines[::2], cosines[1::2], strict=True)
+    ]
+    ranked = sorted(
+        (
+            Evidence(each.passage, each.unit, each.fits + SHARE_WEIGHS * each.share + cosine)
+            for each, cosine in zip(told, likeness, strict=True)
+            if each.fits > 0
+        ),
+        key=lambda found: (-found.score, found.passage, found.unit.start),
+    )
+    if ranked and ranked[0].score >= SUPPORTED:
+        best = ranked[0]
+        others = [
+            other for other in ranked[1:] if other.score >= SECOND_AT_LEAST * best.score and adds(best, other)
+        ]
+        return [best, *others[: limit - 1]]
+    return _alone(told, likeness)
+
+
+def _alone(told: Sequence[Told], cosines: Sequence[float]) -> list[Evidence]:
+    """Return the unit that answers without words, if one does."""
+    scored = sorted(
+        (
+            (each.share + cosine - RANK_COST * each.passage, -number, each)
+            for number, (each, cosine) in enumerate(zip(told, cosines, strict=True))
+            if each.stands_alone
+        ),
+        reverse=True,
+    )
     if not scored:
-        return None
-    scored.sort(key=lambda each: (-each[0], each[1]))
-    score, number = scored[0]
+        return []
+    score, _, best = scored[0]
     lead = min(LEAD_MAX, score - scored[1][0]) if len(scored) > 1 else LEAD_MAX
-    best = told[number]
-    if best.sought < SOUGHT or score + lead < SUPPORTED:
-        return None
-    return Evidence(best.passage, best.unit, min(1.0, score))
-
-
-class Doubt:
-    """The doubt whether a unit that words found answers the question.
-
-    Its words may be those of the subject alone. So its share of the question, with likeness counted, and the
-    cosine of both must be high together.
-    """
-
-    def __init__(self, asked: Asked, passages: Sequence[Passage], found: Evidence) -> None:
-        self._asked = asked
-        self._passages = passages
-        self._found = found
-
-    @property
-    def texts(self) -> tuple[str, str]:
-        """The unit's texts that are compared with the question."""
-        return texts_of(self._found.unit)
-
-    def is_settled(self, likeness: Likeness | None, cosine: float) -> bool:
-        """Whether the unit answers, whatever else does."""
-        return self._share(likeness) + cosine >= SETTLED
-
-    def is_bearable(self, likeness: Likeness | None, cosine: float) -> bool:
-        """Whether the unit may answer if no other one does."""
-        return self._share(likeness) + cosine >= BEARABLE
-
-    def _share(self, likeness: Likeness | None) -> float:
-        keys = telling_keys(self._asked)
-        if not keys:
-            return 1.0
-        reader = _Reader(self._asked, keys, likeness, self._passages)
-        return reader.share_with_title(self._found.passage, self._found.unit)
+    if best.sought < SOUGHT or score + lead < SUPPORTED_ALONE:
+        return []
+    return [Evidence(best.passage, best.unit, score)]
 
 
 class _Reader:
     """Measures how much units tell of a question."""
 
     def __init__(
-        self, asked: Asked, keys: Sequence[str], likeness: Likeness | None, passages: Sequence[Passage]
+        self, asked: Asked, keys: Sequence[str], likeness: Likeness, passages: Sequence[Passage]
     ) -> None:
         self._keys = keys
         self._weights = {key: asked.weights[key] for key in keys}
@@ -173,18 +180,11 @@ class _Reader:
             told.append(Told(passage, unit, share / total, self._sought(passage, own, whole[passage])))
         return told
 
-    def share_with_title(self, passage: int, unit: Unit) -> float:
-        """Return the share of the question that a unit and its document's title tell, 0 to 1."""
-        near, title = self._near(unit), self._titles[passage]
-        told = sum(weight * max(near[key], title.get(key, 0.0)) for key, weight in self._weights.items())
-        return told / sum(self._weights.values())
-
     def _told(self, text: str) -> Strengths:
         if text not in self._known:
             has = term_keys(text)
             met = {key: 1.0 for key in self._keys if key in has}
-            meant = self._likeness.strengths(text) if self._likeness is not None else {}
-            self._known[text] = meant | met
+            self._known[text] = self._likeness.strengths(text) | met
         return self._known[text]
 
     def _near(self, unit: Unit) -> Strengths:

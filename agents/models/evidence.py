@@ -105,10 +105,27 @@ class Search:
             if self._is_about(each):
                 yield each.passage, each.unit
 
+    def ranked(self) -> list[Evidence]:
+        """Return the units that are about the question's subject, those that fit it best first."""
+        return [found for found, _ in self._scored()] if self._keys and self._candidates else []
+
     def evidence(self, limit: int, supported: float) -> list[Evidence]:
         """See `find_evidence`."""
         if not self._keys or not self._candidates:
             return []
+        scored = self._scored()
+        if not scored or scored[0][0].score <= 0 or not self._supports(scored[0][1], supported):
+            return []
+        best = scored[0][0]
+        found = [best]
+        for other, _ in scored[1:]:
+            if len(found) == limit or other.score < SECOND_AT_LEAST * best.score:
+                break
+            if adds(best, other):
+                found.append(other)
+        return found
+
+    def _scored(self) -> list[tuple[Evidence, _Candidate]]:
         weights = _weights(self._asked.weights, self._candidates)
         total = sum(weights.values())
         scored = [
@@ -117,16 +134,7 @@ class Search:
             if self._is_about(each)
         ]
         scored.sort(key=lambda found: (-found[0].score, found[0].passage, found[0].unit.start))
-        if not scored or scored[0][0].score <= 0 or not self._supports(scored[0][1], supported):
-            return []
-        best = scored[0][0]
-        found = [best]
-        for other, _ in scored[1:]:
-            if len(found) == limit or other.score < SECOND_AT_LEAST * best.score:
-                break
-            if _adds(best, other):
-                found.append(other)
-        return found
+        return scored
 
     def _said(self, text: str) -> frozenset[str]:
         """Return the keys of the question that a text has, or words that mean the same."""
@@ -252,7 +260,7 @@ def _title_keys(title: str) -> set[str]:
     return term_keys(title) - set(map(term_key, stop_words(title)))
 
 
-def _adds(best: Evidence, other: Evidence) -> bool:
+def adds(best: Evidence, other: Evidence) -> bool:
     """Whether another unit goes with the best one: a sentence of its passage, or an item of its list."""
     if best.passage != other.passage or best.unit.kind != other.unit.kind:
         return False

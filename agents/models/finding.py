@@ -14,7 +14,8 @@ from agents.embeddings.likeness import Likeness
 from agents.errors import DependencyError
 from agents.models.asked_words import asked_words
 from agents.models.asking import Asked
-from agents.models.by_meaning import Doubt, choose, most_telling, words_of
+from agents.models.by_meaning import SUPPORTED as SETTLED
+from agents.models.by_meaning import choose, most_telling, words_of
 from agents.models.evidence import PASSAGES_READ, SUPPORTED, Evidence, find_evidence
 
 BUDGET_S = 3.0
@@ -39,36 +40,22 @@ class Finder:
         """Return the units that fit the question best, best first; see `evidence.find_evidence`."""
         read = passages[:PASSAGES_READ]
         found = find_evidence(asked, read, limit, supported)
-        if self.comparer is None or not read:
+        if self.comparer is None or not read or (found and found[0].score >= SETTLED):
             return found
         until = min(self.until, asyncio.get_running_loop().time() + BUDGET_S)
         try:
             async with asyncio.timeout_at(until):
-                return await self._abetter(self.comparer, asked, read, found)
+                return await self._acompared(self.comparer, asked, read, limit)
         except (TimeoutError, DependencyError):
             return found
 
-    async def _abetter(
-        self, comparer: Comparer, asked: Asked, passages: Sequence[Passage], found: list[Evidence]
+    async def _acompared(
+        self, comparer: Comparer, asked: Asked, passages: Sequence[Passage], limit: int
     ) -> list[Evidence]:
-        doubt = Doubt(asked, passages, found[0]) if found else None
-        if doubt is not None and doubt.is_settled(None, 0.0):
-            return found
         words, others = asked_words(asked), words_of(passages)
-        if not words:
-            return found
         likeness = Likeness(words, others, await comparer.acompare(list(words), others), comparer.scale)
         told = most_telling(asked, passages, likeness)
-        texts = [text for each in told for text in each.texts]
-        if doubt is not None:
-            texts += doubt.texts
-        if not texts:
-            return found
-        [cosines] = await comparer.acompare([asked.text], texts)
-        if doubt is not None and doubt.is_settled(likeness, max(cosines[-2:])):
-            return found
-        best = choose(told, cosines[: 2 * len(told)])
-        if best is None:
-            return found if doubt is not None and doubt.is_bearable(likeness, max(cosines[-2:])) else []
-        # The same unit keeps what the words found beside it.
-        return found if found and (best.passage, best.unit) == (found[0].passage, found[0].unit) else [best]
+        if not told:
+            return []
+        [cosines] = await comparer.acompare([asked.text], [text for each in told for text in each.texts])
+        return choose(told, cosines, limit)

@@ -15,7 +15,7 @@ from agents.embeddings.protocol import DEPENDENCY, Embeddings, Prefixes
 from agents.embeddings.server import OpenAIEmbeddings
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
-from agents.knowledge.fusion import Fusion
+from agents.knowledge.fusion import ALIKE, Fusion
 from agents.resilience.guarded import GuardedEmbeddings
 from streams.assembly.guards import Guards
 from streams.settings.errors import OperatorError, SettingsError
@@ -137,7 +137,9 @@ def build_fusion(settings: Settings) -> Fusion:
     """Return how searches by words and by meaning become one ranking."""
     chosen, weight = settings.embeddings, settings.knowledge.dense_weight
     if chosen.local == BUILTIN:
-        from agents.embeddings.builtin import FLOOR, UNRELATED  # noqa: PLC0415 - only where it is used
+        from agents.embeddings.builtin import FLOOR, UNRELATED, WEIGHT  # noqa: PLC0415 - only where it is used
 
-        return Fusion(weight, FLOOR if chosen.floor is None else chosen.floor, UNRELATED)
-    return Fusion(weight, -1.0 if chosen.floor is None else chosen.floor)
+        return Fusion(
+            WEIGHT if weight is None else weight, FLOOR if chosen.floor is None else chosen.floor, UNRELATED
+        )
+    return Fusion(ALIKE.weight if weight is None else weight, -1.0 if chosen.floor is None else chosen.floor)

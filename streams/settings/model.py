@@ -211,8 +211,9 @@ class Knowledge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     another collection."""
     chunk_overlap_tokens: Annotated[int, Meta(ge=0, le=1_024)] = 64
     """Tokens that a passage of prose repeats of the one before it."""
-    dense_weight: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """With embeddings: the weight of meaning in a passage's score, 0 to 1; that of words is the rest."""
+    dense_weight: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """With embeddings: the weight of meaning in a passage's score, 0 to 1; that of words is the rest.
+    Not set: 0.4 for the built-in model, 0.5 for others."""
 
 
 class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.embeddings.comparing import Scale
-from agents.embeddings.likeness import Likeness, comparable_words
+from agents.embeddings.likeness import LONG_PIECE, Likeness, comparable_words
 
 SCALE = Scale(unrelated=0.4, same=0.8)
 
@@ -15,7 +15,7 @@ SCALE = Scale(unrelated=0.4, same=0.8)
     [
         ("The guarantee lasts 2 years.", ["guarantee", "lasts", "years"]),
         ("Die Garantie gilt zwei Jahre.", ["Garantie", "gilt", "zwei", "Jahre"]),
-        ("保修期", ["保修", "修期", "保修期"]),
+        ("保修期", ["保修", "修期"]),
         ("休憩は60分", ["休憩"]),
         ("コーヒーを飲む", ["コーヒー"]),
         ("x1 of an e-mail at 10:30", ["mail"]),
@@ -24,6 +24,10 @@ SCALE = Scale(unrelated=0.4, same=0.8)
 )
 def test_words_that_tell_are_compared(text: str, words: list[str]) -> None:
     assert list(comparable_words(text)) == words
+
+
+def test_a_question_in_chinese_has_longer_pieces_too() -> None:
+    assert comparable_words("保修期", LONG_PIECE) == ("保修", "修期", "保修期")
 
 
 def test_a_word_counts_as_much_as_it_is_like_the_asked_one() -> None:
