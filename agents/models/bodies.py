@@ -11,29 +11,29 @@ from agents.http.problems import told_by
 from agents.json_values import read_json, unrounded
 from agents.models.reply import THOUGHT_FIELDS, Reply, ReplyReading
 from agents.models.sse import EventDecoder, begins_events
-from agents.models.thoughts import is_answer_alone
+from agents.models.thoughts import Habit, is_answer_alone
 from schemas.answer import Usage
 
 _ENDS = {"stop": False, "tool_calls": True}
 """Whether the model wants to call tools, by the reason for which a plain reply ended."""
 
 
-def read_reply(dependency: str, body: bytes, *, thinks_first: bool = False) -> Reply:
+def read_reply(dependency: str, body: bytes, habit: Habit = Habit.ANSWERS_FIRST) -> Reply:
     """Return the reply in a body: one JSON object, or a stream of events that was not asked for."""
     if body[:1] != b"{" and begins_events(body):
-        return _read_events(ReplyReading(dependency, thinks_first=thinks_first), body)
+        return _read_events(ReplyReading(dependency, habit), body)
     try:
         content = read_json(body)
     except ValueError as error:
         if body.lstrip().startswith(b"{") and b"\n" in body.strip():
-            return _read_events(ReplyReading(dependency, thinks_first=thinks_first), body)  # of bare lines
+            return _read_events(ReplyReading(dependency, habit), body)  # of bare lines
         told = told_by(body) or f"{error}"
         raise BadOutputError(dependency, f"did not answer in JSON: {told}") from error
     if not isinstance(content, dict):
         raise BadOutputError(dependency, "did not answer with a JSON object")
     content = unrounded(content, body)
-    reply = None if thinks_first else _plain(content)
-    return reply or _read_fields(dependency, content, thinks_first=thinks_first)
+    reply = None if habit is Habit.THINKS_FIRST else _plain(content)
+    return reply or _read_fields(dependency, content, habit)
 
 
 def _plain(content: dict[str, Any]) -> Reply | None:
@@ -71,7 +71,7 @@ def _read_events(reading: ReplyReading, body: bytes) -> Reply:
     return reading.reply()
 
 
-def _read_fields(dependency: str, content: dict[str, Any], *, thinks_first: bool = False) -> Reply:
-    reading = ReplyReading(dependency, thinks_first=thinks_first)
+def _read_fields(dependency: str, content: dict[str, Any], habit: Habit = Habit.ANSWERS_FIRST) -> Reply:
+    reading = ReplyReading(dependency, habit)
     reading.take(content, whole=True)
     return reading.reply()

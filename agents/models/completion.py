@@ -13,6 +13,7 @@ from agents.http.problems import TOLD_MAX
 from agents.models.bodies import read_reply
 from agents.models.reply import Reply, ReplyReading
 from agents.models.sse import ServerEvent
+from agents.models.thoughts import Habit
 from agents.models.tool_calls import entries_in, planned_calls, without_calls
 from schemas.errors import DegradeReason
 
@@ -31,11 +32,12 @@ class Completions:
     def __init__(self, dependency: str, name: str) -> None:
         self._dependency = dependency
         self._name = name
-        self._thinks_first = False
+        self.habit = Habit.UNKNOWN
+        """Known from the first whole text on; a stream before that is withheld until it can be told."""
 
     def plan(self, body: bytes, offered: Collection[str]) -> Plan:
         """Return the tool calls of a completion as a plan; an empty plan if there are none."""
-        reply = self._noted(read_reply(self._dependency, body, thinks_first=self._thinks_first))
+        reply = self._noted(read_reply(self._dependency, body, self.habit))
         written = reply.calls or tuple(entries_in(reply.text))
         if not written:
             if problem := _planned_nothing(reply):
@@ -49,7 +51,7 @@ class Completions:
         Tool calls in it never run, because untrusted text must not decide on a call. Beside a text they
         degrade the answer (`Generation.degraded`); in place of a text they raise an `UnfitOutputError`.
         """
-        return self.judged(read_reply(self._dependency, body, thinks_first=self._thinks_first))
+        return self.judged(read_reply(self._dependency, body, self.habit))
 
     def rewriting(self, body: bytes) -> Rewriting:
         """Return a completion as a question that stands alone: one short line."""
@@ -61,7 +63,7 @@ class Completions:
 
     def stream(self) -> "StreamedGeneration":
         """Return the reader of a completion that comes in chunks."""
-        return StreamedGeneration(self, ReplyReading(self._dependency, thinks_first=self._thinks_first))
+        return StreamedGeneration(self, ReplyReading(self._dependency, self.habit))
 
     def judged(self, reply: Reply) -> Generation:
         """Turn a whole reply into an answer, degraded by all that it lacks."""
@@ -76,9 +78,10 @@ class Completions:
         return Generation(text, reply.model or self._name, reply.usage, tuple(degraded))
 
     def _noted(self, reply: Reply) -> Reply:
-        # A text without any reasoning says as much as one with it: templates can be told not to think.
-        if reply.thought or (reply.text and not reply.cut):
-            self._thinks_first = reply.opened_before
+        # A text without any reasoning says as much as one with it: templates can be told not to think. One
+        # that was broken off may have ended in the middle of reasoning.
+        if reply.thought or (reply.text and not (reply.cut or reply.filtered)):
+            self.habit = Habit.THINKS_FIRST if reply.opened_before else Habit.ANSWERS_FIRST
         return reply
 
 
@@ -104,7 +107,9 @@ class StreamedGeneration:
 
     def feed(self, event: ServerEvent) -> str:
         """Return the piece of text in an event, "" if it has none. Raises the error in an error event."""
-        return self._reading.feed(event)
+        # Another reply may have told it meanwhile.
+        released = self._reading.learn(self._completions.habit)
+        return released + self._reading.feed(event)
 
     def close(self) -> str:
         """Return the text that was held back until the end of the stream."""

@@ -15,7 +15,7 @@ from agents.json_values import mended, read_json
 from agents.models.finish import BROKEN, CUT, FILTERED, named_reason
 from agents.models.pieces import Pieces
 from agents.models.sse import ServerEvent
-from agents.models.thoughts import ThoughtFilter
+from agents.models.thoughts import Habit, ThoughtFilter
 from agents.models.tool_calls import entries_of
 from schemas.answer import Usage
 
@@ -49,10 +49,10 @@ class ReplyReading:
     `complete`: the server named the reason for the end, and no text has come after it.
     """
 
-    def __init__(self, dependency: str, *, thinks_first: bool = False) -> None:
+    def __init__(self, dependency: str, habit: Habit = Habit.ANSWERS_FIRST) -> None:
         self.done = False
         self._dependency = dependency
-        self._filter = ThoughtFilter(thinks_first=thinks_first)
+        self._filter = ThoughtFilter(habit)
         self._pieces = Pieces()
         self._calls: list[dict[str, Any]] = []
         self._older: dict[str, Any] = {}
@@ -120,6 +120,10 @@ class ReplyReading:
         self._end(choice.get("finish_reason"))
         return told
 
+    def learn(self, habit: Habit) -> str:
+        """Return the text that was withheld, if the model is now known to answer first."""
+        return self._filter.learn(habit)
+
     def close(self) -> str:
         """Return the rest of the answer after the last event."""
         rest = self._pieces.close()
@@ -180,13 +184,15 @@ class ReplyReading:
         self._add_calls(message, whole=whole)
         if not whole and (text or thinks):
             self._went_on |= self._ended  # a reason in every chunk tells of no end
+        # A server that tells reasoning apart leaves none in the text.
+        told = self.learn(Habit.ANSWERS_FIRST) if thinks else ""
         if not text:
-            return ""
+            return told
         if alone:
-            return self._filter.feed_whole(text)
+            return told + self._filter.feed_whole(text)
         text = self._pieces.add_message(text) if whole else self._pieces.add(text)
         self._check_pieces()
-        return self._filter.feed(text) if text else ""
+        return told + self._filter.feed(text) if text else told
 
     def _check_pieces(self) -> None:
         if self._pieces.unclear:

@@ -6,8 +6,8 @@ between two pieces, so the end of a piece that may begin a mark is held back unt
 quotes or backticks is spoken about, and stays text.
 
 Some chat templates open the block themselves, so that a reply has only the closing mark. All before it was
-reasoning. A stream has told it by then, because it looked like the answer; the caller remembers it of the
-model (`opened_before`), and from then on text is withheld until the mark comes (`thinks_first`).
+reasoning, and looked like the answer. The caller remembers the habit of a model (`opened_before`). Until it
+is known that a model has none, the text of a stream is withheld until the mark or the end comes.
 """
 
 import re
@@ -62,6 +62,14 @@ class _State(Enum):
     BETWEEN = auto()
 
 
+class Habit(Enum):
+    """Whether the replies of a model begin with reasoning that only a closing mark ends."""
+
+    UNKNOWN = auto()
+    ANSWERS_FIRST = auto()
+    THINKS_FIRST = auto()
+
+
 class ThoughtFilter:
     """Takes the pieces of one text in order, and returns the parts of each that are the answer.
 
@@ -71,11 +79,12 @@ class ThoughtFilter:
         calls: the tool calls in harmony's format, as (name, arguments).
     """
 
-    def __init__(self, *, thinks_first: bool = False) -> None:
+    def __init__(self, habit: Habit = Habit.ANSWERS_FIRST) -> None:
         self.thought = False
         self.opened_before = False
         self.calls: list[tuple[str, str]] = []
-        self._state = _State.WITHHELD if thinks_first else _State.SAYING
+        self._habit = habit
+        self._state = _State.SAYING if habit is Habit.ANSWERS_FIRST else _State.WITHHELD
         self._opening: str | None = ""
         self._pending = ""
         self._before = ""
@@ -93,6 +102,13 @@ class ThoughtFilter:
     def cut(self) -> bool:
         """Whether the text ended inside reasoning that it had opened."""
         return self._state is _State.THINKING
+
+    def learn(self, habit: Habit) -> str:
+        """Return the withheld text if the model is now known to answer first; nothing else is forgotten."""
+        if self._habit is not Habit.UNKNOWN:
+            return ""
+        self._habit = habit
+        return self._release() if habit is Habit.ANSWERS_FIRST and self._state is _State.WITHHELD else ""
 
     def feed(self, piece: str) -> str:
         """Return the parts of the answer that this piece completes."""
@@ -128,12 +144,11 @@ class ThoughtFilter:
             return ""
         told = self._read(self._pending, final=True)
         if self._state is _State.WITHHELD:
-            if cut:
-                # The model was to think first, and was stopped in the middle of it.
+            if cut and self._habit is Habit.THINKS_FIRST:
+                # It was stopped in the middle of it.
                 self.thought = True
             else:
-                self._state = _State.SAYING
-                told += self._say("".join(self._kept))
+                told += self._release()
         if not self.text.strip() and self._before.strip():
             # A closing mark at the very end, after an answer whose reasoning had marks of its own.
             self._said = [self._before]
@@ -170,8 +185,7 @@ class ThoughtFilter:
                     told.append(self._take(before + mark[0]))
                     at = mark.end()
                     continue
-            told.append(self._take(before))
-            self._pass(mark)
+            told += [self._take(before), self._pass(mark)]
             self._last = ""
             at = mark.end()
         rest = text[at:]
@@ -205,21 +219,23 @@ class ThoughtFilter:
             self._said.append(text := mended(text))
         return text
 
-    def _pass(self, mark: re.Match[str]) -> None:
+    def _pass(self, mark: re.Match[str]) -> str:
+        """Change the state at a mark; return the text that was withheld until it."""
         named = mark["harmony"]
         if named:
-            self._pass_harmony(named.lower())
-        elif any(mark[f"close{number}"] for number in ("", 2, 3, 4, 5, 6)):
+            return self._pass_harmony(named.lower())
+        if any(mark[f"close{number}"] for number in ("", 2, 3, 4, 5, 6)):
             self._close_thought()
         elif mark["open6"] or ("solution" not in (whole := mark[0].lower()) and "response" not in whole):
-            self._open_thought()
+            return self._open_thought()
+        return ""
 
-    def _open_thought(self) -> None:
-        if self._state is _State.WITHHELD:
-            self._release()
+    def _open_thought(self) -> str:
+        told = self._release() if self._state is _State.WITHHELD else ""
         if self._state in {_State.SAYING, _State.BETWEEN}:
             self.thought = True
             self._state = _State.THINKING
+        return told
 
     def _close_thought(self) -> None:
         if self._state in {_State.SAYING, _State.WITHHELD}:
@@ -231,9 +247,8 @@ class ThoughtFilter:
         self._state = _State.SAYING
         self._fresh = True
 
-    def _pass_harmony(self, name: str) -> None:
-        if self._state is _State.WITHHELD:
-            self._release()
+    def _pass_harmony(self, name: str) -> str:
+        told = self._release() if self._state is _State.WITHHELD and name != "message" else ""
         match name:
             case "start":
                 self._state, self._kept = _State.HEADER, []
@@ -246,10 +261,12 @@ class ThoughtFilter:
                 self._begin_message()
             case _:
                 self._state = _State.BETWEEN
+        return told
 
     def _begin_message(self) -> None:
         # A text that begins in the middle of a header: its template has written the start of it.
-        header = "".join(self._kept) if self._state is _State.HEADER else f" channel {self.text}"
+        kept = "".join(self._kept)
+        header = kept if self._state is _State.HEADER else f" channel {self.text or kept}"
         self._kept = []
         if self._state is not _State.HEADER:
             self._said = []
@@ -264,8 +281,8 @@ class ThoughtFilter:
         else:
             self._state, self._fresh = _State.SAYING, True
 
-    def _release(self) -> None:
+    def _release(self) -> str:
+        """Return the withheld text: it was the answer."""
+        kept, self._kept = "".join(self._kept), []
         self._state = _State.SAYING
-        if (kept := "".join(self._kept)).strip():
-            self._said.append(kept)
-        self._kept = []
+        return self._say(kept)

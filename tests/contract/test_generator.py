@@ -204,8 +204,13 @@ async def test_requests_carry_the_ids_for_the_servers_log() -> None:
 
 async def test_streamed_deltas_come_while_the_model_still_writes() -> None:
     first = asyncio.Event()
-    reply = Reply(headers=EVENTS, pieces=[chunk({"content": "Three"})], hangs=True)
-    async with ModelServer(reply) as server, model_at(server.base_url) as model:
+    begun = Reply(headers=EVENTS, pieces=[chunk({"content": "Three"})], hangs=True)
+    # The whole answer shows that the model does not think first.
+    async with (
+        ModelServer(lambda request: begun if request.body.get("stream") else text("Yes.")) as server,
+        model_at(server.base_url) as model,
+    ):
+        await model.agenerate(GROUNDING, call())
         task = asyncio.create_task(model.agenerate(GROUNDING, call(), lambda _: first.set()))
         async with asyncio.timeout(5):
             await first.wait()

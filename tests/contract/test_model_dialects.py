@@ -168,16 +168,54 @@ async def test_reasoning_is_in_neither_text_nor_deltas(thoughts: str, size: int)
     assert "".join(deltas) == ANSWER
 
 
-async def test_after_one_lone_closing_mark_no_reasoning_is_streamed() -> None:
-    pieces = [
-        chunk({"content": piece}) for piece in ("Hm, ", "two?</th", "ink>\n\n", "It runs ", "nine hours [1].")
-    ]
-    async with ModelServer(events(*pieces, chunk({}, "stop"), DONE)) as server, Client(server) as model:
-        first = await model.agenerate(GROUNDING, call(), lambda _: None)
+LONE = [chunk({"content": piece}) for piece in ("Hm, ", "two?</th", "ink>\n\n", "It runs ", "nine hours [1].")]
+
+
+async def test_no_stream_tells_the_reasoning_before_a_lone_closing_mark() -> None:
+    async with ModelServer(events(*LONE, chunk({}, "stop"), DONE)) as server, Client(server) as model:
+        for _ in range(2):
+            deltas: list[str] = []
+            assert (await model.agenerate(GROUNDING, call(), deltas.append)).text == ANSWER
+            assert deltas == ["It runs ", "nine hours [1]."]
+
+
+@pytest.mark.parametrize("known_by", ["answer", "stream", "plan"])
+async def test_a_stream_is_told_in_pieces_once_a_reply_has_shown_that_the_model_answers_first(
+    known_by: str,
+) -> None:
+    def reply(request: Recorded) -> Reply:
+        return events(*WORDS, *END) if request.body.get("stream") else text("NONE")
+
+    async with ModelServer(reply) as server, Client(server) as model:
+        first: list[str] = []
+        match known_by:
+            case "answer":
+                await model.agenerate(GROUNDING, call())
+            case "plan":
+                await model.aplan(GROUNDING.question, TOOLS, call())
+            case _:
+                await model.agenerate(GROUNDING, call(), first.append)
+                assert "".join(first) == ANSWER
         deltas: list[str] = []
-        second = await model.agenerate(GROUNDING, call(), deltas.append)
-    assert (first.text, second.text, "".join(deltas)) == (ANSWER, ANSWER, ANSWER)
-    assert deltas[0] == "It runs "
+        await model.agenerate(GROUNDING, call(), deltas.append)
+    assert deltas == ["It runs ", "nine hours [1]."]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_reasoning_in_a_field_of_its_own_shows_that_the_text_holds_none(field: str) -> None:
+    deltas: list[str] = []
+    await generated(events(chunk({field: "Hm"}), *WORDS, *END), deltas)
+    assert deltas == ["It runs ", "nine hours [1]."]
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_a_text_that_was_broken_off_does_not_show_that_the_model_answers_first(reason: str) -> None:
+    replies = iter([events(chunk({"content": "Hm, two"}, reason), DONE), events(*LONE, *END)])
+    async with ModelServer(lambda _: next(replies)) as server, Client(server) as model:
+        await model.agenerate(GROUNDING, call())
+        deltas: list[str] = []
+        await model.agenerate(GROUNDING, call(), deltas.append)
+    assert "".join(deltas) == ANSWER
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
@@ -447,7 +485,7 @@ async def test_a_refused_parameter_of_a_stream_is_left_out() -> None:
     deltas: list[str] = []
     async with ModelServer(Picky(422, stream_options=EXTRA)) as server, Client(server) as model:
         assert (await model.agenerate(GROUNDING, call(), deltas.append)).text == ANSWER
-    assert deltas == ["It runs ", "nine hours [1]."]
+    assert "".join(deltas) == ANSWER
     assert len(server.requests) == 2
 
 

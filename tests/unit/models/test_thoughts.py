@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.models.thoughts import ThoughtFilter, is_answer_alone
+from agents.models.thoughts import Habit, ThoughtFilter, is_answer_alone
 
 
-def read(*pieces: str, thinks_first: bool = False, cut: bool = False) -> tuple[str, str, ThoughtFilter]:
+def read(*pieces: str, habit: Habit = Habit.ANSWERS_FIRST, cut: bool = False) -> tuple[str, str, ThoughtFilter]:
     """The deltas joined, the whole text, and the filter."""
-    told = ThoughtFilter(thinks_first=thinks_first)
+    told = ThoughtFilter(habit)
     deltas = [told.feed(piece) for piece in pieces]
     deltas.append(told.close(cut=cut))
     return "".join(deltas), told.text, told
@@ -58,11 +58,38 @@ def test_a_lone_closing_mark_ends_reasoning_that_looked_like_an_answer() -> None
 
 
 def test_a_model_that_thinks_first_is_withheld_until_it_has_thought() -> None:
-    assert read("Hm.", "</thi", "nk>A", thinks_first=True)[:2] == ("A", "A")
-    assert read("No thought.", thinks_first=True)[:2] == ("No thought.", "No thought.")
-    assert read("<think>a</think>B", thinks_first=True)[:2] == ("B", "B")
-    deltas, text, told = read("Hm, hm", thinks_first=True, cut=True)
+    assert read("Hm.", "</thi", "nk>A", habit=Habit.THINKS_FIRST)[:2] == ("A", "A")
+    assert read("No thought.", habit=Habit.THINKS_FIRST)[:2] == ("No thought.", "No thought.")
+    assert read("<think>a</think>B", habit=Habit.THINKS_FIRST)[:2] == ("B", "B")
+    deltas, text, told = read("Hm, hm", habit=Habit.THINKS_FIRST, cut=True)
     assert (deltas, text, told.thought) == ("", "", True)
+
+
+def test_a_stream_of_a_model_of_which_nothing_is_known_tells_no_reasoning() -> None:
+    unknown = Habit.UNKNOWN
+    assert read("Hm.", "</thi", "nk>A", habit=unknown)[:2] == ("A", "A")
+    assert read("No ", "thought.", habit=unknown)[:2] == ("No thought.", "No thought.")
+    assert read("A ", "<think>b</think>c", habit=unknown)[:2] == ("A c", "A c")
+    assert read("analysis", "<|message|>a<|end|>", "<|start|>assistant<|message|>B", habit=unknown)[1] == "B"
+    deltas, text, told = read("An ans", habit=unknown, cut=True)
+    assert (deltas, text, told.thought) == ("An ans", "An ans", False)
+
+
+def test_a_withheld_text_is_told_once_another_reply_shows_that_the_model_answers_first() -> None:
+    told = ThoughtFilter(Habit.UNKNOWN)
+    assert told.feed("No ") == ""
+    assert told.learn(Habit.UNKNOWN) == ""
+    assert told.learn(Habit.ANSWERS_FIRST) == "No "
+    assert told.learn(Habit.ANSWERS_FIRST) == ""
+    assert (told.feed("thought."), told.close(), told.text) == ("thought.", "", "No thought.")
+
+
+def test_a_text_stays_withheld_if_another_reply_shows_that_the_model_thinks_first() -> None:
+    told = ThoughtFilter(Habit.UNKNOWN)
+    told.feed("Hm")
+    assert told.learn(Habit.THINKS_FIRST) == ""
+    assert told.learn(Habit.ANSWERS_FIRST) == ""
+    assert (told.close(cut=True), told.text, told.thought) == ("", "", True)
 
 
 def test_calls_in_the_harmony_format_are_kept_apart() -> None:
@@ -102,6 +129,12 @@ def test_any_cut_gives_the_same_text(parts: list[str], data: st.DataObject) -> N
     whole.feed_whole(written)
     whole.close()
     assert whole.text == read(written)[1]
+
+
+@pytest.mark.parametrize("habit", [Habit.UNKNOWN, Habit.THINKS_FIRST])
+@given(st.lists(st.sampled_from(MARKS) | st.text(max_size=4), max_size=12))
+def test_withholding_changes_no_text(habit: Habit, parts: list[str]) -> None:
+    assert read(*parts, habit=habit)[1] == read("".join(parts))[1]
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="<[◁"), min_size=1))
