@@ -20,7 +20,9 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_json(written: bytes) -> Any:
-    """Return the value, also where strict readers refuse it: BOM, NaN, bad UTF-8, half of a surrogate pair.
+    """Return the value, also where strict readers refuse it.
+
+    That is for a BOM, NaN, bad UTF-8, a raw line end in a string, half of a surrogate pair.
 
     Halves stay in the strings (see `mended`), because a stream's next chunk may hold the other one.
 
@@ -31,7 +33,7 @@ def read_json(written: bytes) -> Any:
         return orjson.loads(written)
     except orjson.JSONDecodeError as strict:
         try:
-            return json.loads(written.decode("utf-8-sig", "replace"))
+            return json.loads(written.decode("utf-8-sig", "replace"), strict=False)
         except (ValueError, RecursionError):
             raise strict from None
 

@@ -14,8 +14,18 @@ from agents.json_values import mended, read_json
 TOLD_MAX = 200
 """Characters of a server's own error message that an error repeats."""
 
-_MESSAGES = ("error", "message", "detail", "errors", "error_message", "error_description", "msg", "title")
-"""The fields that hold a message, or an object or a list with one in it; the first that holds one counts."""
+_MESSAGES = (
+    *("error", "message", "detail", "errors", "errormessage", "errordescription", "errormsg", "msg", "title"),
+    *("exception", "failure", "fault", "response", "reason"),
+)
+"""The fields that hold a message, or an object or a list with one in it; the first that holds one counts.
+
+Without their `_`, and in lower case: `errorMessage` is `error_message`.
+"""
+_ONLY_IN_ERRORS = {"response", "reason"}
+"""Fields that hold a message in an error, and something else elsewhere."""
+_NAMED = re.compile(r"exception$|error$")
+"""Other fields that do, as in Bedrock's `{"internalServerException": {…}}`."""
 _CODES = ("code", "status", "status_code", "http_status", "error_code")
 _DEEPEST = 6
 _SEVERAL = 3
@@ -23,6 +33,7 @@ _BUSY = re.compile(
     r"rate.?limit|too.?many.?requests|overloaded|resource.?exhausted|unavailable|throttl", re.IGNORECASE
 )
 _TITLE = re.compile(r"<(title|h1)\b[^<>]*>([^<]{1,400})", re.IGNORECASE)
+_NO_WORDS = re.compile("[<{\0\ufffd]")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -31,8 +42,8 @@ def told_in(content: Any, deepest: int = _DEEPEST) -> str:
     if isinstance(content, str):
         return _BLANKS.sub(" ", mended(content)).strip()
     if deepest and isinstance(content, dict):
-        for key in _MESSAGES:
-            if told := told_in(content.get(key), deepest - 1):
+        for value in _places(content).values():
+            if told := told_in(value, deepest - 1):
                 place = content.get("loc")
                 if isinstance(place, list):
                     told = f"{'.'.join(str(part) for part in place)}: {told}"
@@ -42,13 +53,23 @@ def told_in(content: Any, deepest: int = _DEEPEST) -> str:
     return ""
 
 
+def _places(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that may hold the message, the likeliest first."""
+    plain = {str(key).replace("_", "").lower(): value for key, value in content.items()}
+    named = [key for key in plain if key not in _MESSAGES and _NAMED.search(key)]
+    return {key: plain[key] for key in (*_MESSAGES, *named) if key in plain}
+
+
 def told_by(body: bytes) -> str:
-    """Return the message in a body, shortened; of a page, its title."""
+    """Return the message in a body, shortened; of a page, its title; of one short line, all of it."""
     try:
         told = told_in(read_json(body))
     except ValueError:
-        page = _TITLE.search(body[:10_000].decode(errors="replace"))
-        told = " ".join(html.unescape(page[2]).split()) if page else ""
+        text = body[:10_000].decode(errors="replace")
+        page = _TITLE.search(text)
+        told = " ".join((html.unescape(page[2]) if page else text).split())
+        if not page and (len(told) > TOLD_MAX or _NO_WORDS.search(told)):
+            told = ""  # neither a page nor a message
     return told[:TOLD_MAX]
 
 
@@ -59,12 +80,15 @@ def is_error(content: dict[str, Any]) -> bool:
     if content.get("choices"):
         return False
     kinds = (content.get("object"), content.get("type"), content.get("status"))
+    if any(isinstance(kind, str) and kind.lower().endswith(("error", "failed")) for kind in kinds):
+        return True
     # Another protocol's chunk has a message with a role: it is no error, and no answer either.
     message = content.get("message")
-    return "error" in kinds or any(
-        told_in(content.get(key))
-        for key in _MESSAGES
-        if not (key == "message" and isinstance(message, dict) and "role" in message)
+    return any(
+        told_in(value)
+        for key, value in _places(content).items()
+        if key not in _ONLY_IN_ERRORS
+        and not (value is message and isinstance(value, dict) and "role" in value)
     )
 
 

@@ -29,6 +29,8 @@ def read_reply(dependency: str, body: bytes, habit: Habit = Habit.ANSWERS_FIRST)
             return _read_events(ReplyReading(dependency, habit), body)  # of bare lines
         told = told_by(body) or f"{error}"
         raise BadOutputError(dependency, f"did not answer in JSON: {told}") from error
+    if isinstance(content, list) and len(content) == 1:
+        (content,) = content  # Gemini's errors
     if not isinstance(content, dict):
         raise BadOutputError(dependency, "did not answer with a JSON object")
     content = unrounded(content, body)
@@ -50,7 +52,11 @@ def _plain(content: dict[str, Any]) -> Reply | None:
     if not (type(asked) is type(written) is int and asked > 0 < written):
         return None
     told = (
-        content.get("error") or choice.get("error") or message.get("refusal") or message.get("function_call")
+        content.get("error")
+        or choice.get("error")
+        or message.get("error")
+        or message.get("refusal")
+        or message.get("function_call")
     )
     if told or "x_groq" in content or "usage" in choice or "delta" in choice or type(model) is not str:
         return None

@@ -5,20 +5,23 @@ other one raises a `DependencyError`. A server cannot cause any other error. A s
 fields of a whole message, so that one judgement (`agents.models.completion`) holds for both.
 """
 
+import re
 from typing import Any
 
 from msgspec import Struct
 
 from agents.errors import BadOutputError, TransientError
-from agents.http.problems import error_told, is_error
+from agents.http.problems import TOLD_MAX, error_told, is_error, told_by
 from agents.json_values import mended, read_json
-from agents.models.finish import BROKEN, CUT, FILTERED, named_reason
+from agents.models.finish import Ending, ending_of
+from agents.models.parts import content_of
 from agents.models.pieces import Pieces
-from agents.models.sse import ServerEvent
+from agents.models.sse import ServerEvent, is_sign_of_life
 from agents.models.thoughts import Habit, ThoughtFilter
 from agents.models.tool_calls import entries_of
 from schemas.answer import Usage
 
+_DONE = re.compile(rb'"?\[?DONE\]?"?', re.IGNORECASE)
 THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
 """The fields of a message in which servers tell its reasoning."""
 
@@ -57,7 +60,7 @@ class ReplyReading:
         self._calls: list[dict[str, Any]] = []
         self._older: dict[str, Any] = {}
         self._refusal: list[str] = []
-        self._finish = ""
+        self._ending = Ending.NONE
         self._ended = self._went_on = self._counted = self._broken_off = False
         self._thought = False
         self._model = ""
@@ -75,7 +78,7 @@ class ReplyReading:
             raise self._failed(data)
         if not data:
             return ""
-        if data == b"[DONE]":
+        if _DONE.fullmatch(data):
             # llama-cpp-python writes it where it breaks a stream off for another request, too.
             self._broken_off = not (self._ended or self._counted)
             self.done = self._ended = True
@@ -83,12 +86,22 @@ class ReplyReading:
         try:
             chunk = read_json(data)
         except ValueError as error:
-            if b"\n" in data:  # events that no empty line parts
+            if b"\n" in data and not event.is_stray:  # events that no empty line parts
                 return "".join([self.feed(ServerEvent(event.name, line)) for line in data.split(b"\n")])
-            raise BadOutputError(self._dependency, f"did not answer in JSON: {error}") from error
-        if not isinstance(chunk, dict):
-            raise BadOutputError(self._dependency, "did not answer with a JSON object")
-        return self.take(chunk)
+            if event.is_stray:
+                raise self._failed(data) from error
+            if event.is_sign_of_life or is_sign_of_life(data):
+                return ""
+            raise BadOutputError(
+                self._dependency, f"did not answer in JSON: {told_by(data) or error}"
+            ) from error
+        if isinstance(chunk, list) and len(chunk) == 1:
+            (chunk,) = chunk  # Gemini's errors
+        if isinstance(chunk, dict):
+            return self.take(chunk)
+        if chunk in (None, []) or event.is_sign_of_life or is_sign_of_life(data.strip(b'"')):
+            return ""
+        raise BadOutputError(self._dependency, "did not answer with a JSON object")
 
     def take(self, content: dict[str, Any], *, whole: bool = False) -> str:
         """Take a completion or a chunk of one; return its piece of the answer."""
@@ -106,9 +119,10 @@ class ReplyReading:
             if whole:
                 raise BadOutputError(self._dependency, "answered without choices")
             return ""
-        if choice.get("error"):
-            raise error_told(self._dependency, choice, "failed midway")
         message, delta = choice.get("message"), choice.get("delta")
+        for place in (choice, delta, message):
+            if isinstance(place, dict) and place.get("error"):
+                raise error_told(self._dependency, place, "failed midway")
         told = ""
         if isinstance(delta, dict) and delta:
             told = self._add(delta, whole=False, alone=whole)
@@ -117,7 +131,7 @@ class ReplyReading:
             self._ended = self._ended or whole
         elif whole:
             raise BadOutputError(self._dependency, "answered without a message")
-        self._end(choice.get("finish_reason"))
+        self._end(choice)
         return told
 
     def learn(self, habit: Habit) -> str:
@@ -128,7 +142,7 @@ class ReplyReading:
         """Return the rest of the answer after the last event."""
         rest = self._pieces.close()
         return (self._filter.feed(rest) if rest else "") + self._filter.close(
-            cut=self._broken_off or self._finish in CUT
+            cut=self._broken_off or self._ending is Ending.CUT
         )
 
     def reply(self) -> Reply:
@@ -136,7 +150,7 @@ class ReplyReading:
         if not self._ended:
             raise BadOutputError(self._dependency, "the stream ended before the answer did")
         told = self._filter
-        cut = self._broken_off or self._finish in CUT
+        cut = self._broken_off or self._ending is Ending.CUT
         self.close()
         self._check_pieces()
         text = told.text
@@ -151,8 +165,8 @@ class ReplyReading:
             refusal=mended("".join(self._refusal)).strip() if self._refusal else "",
             # Reasoning that the text opened and did not close has swallowed the rest of an answer.
             cut=cut or (told.cut and bool(text.strip())),
-            filtered=self._finish in FILTERED,
-            wants_calls=self._finish in {"tool_calls", "function_call", "tool_use"},
+            filtered=self._ending is Ending.FILTERED,
+            wants_calls=self._ending is Ending.CALLS,
             thought=self._thought or told.thought,
             opened_before=told.opened_before,
             model=self._model,
@@ -163,22 +177,27 @@ class ReplyReading:
         try:
             content = read_json(data)
         except ValueError:
-            content = data.decode(errors="replace")
+            content = told_by(data)
         return error_told(self._dependency, content, "failed midway")
 
-    def _end(self, reason: Any) -> None:
-        named = named_reason(reason)
-        if not named:
+    def _end(self, choice: dict[str, Any]) -> None:
+        reason = choice.get("finish_reason")
+        if reason is None and isinstance(details := choice.get("finish_details"), dict):
+            reason = details.get("type")
+        ending = ending_of(reason)
+        if ending is Ending.NONE:
             return
-        if named in BROKEN:
-            raise TransientError(self._dependency, f"broke the answer off: {named}")
-        self._finish, self._ended = named, True
+        if ending is Ending.BROKEN:
+            raise TransientError(
+                self._dependency, f"broke the answer off: {mended(str(reason))[:TOLD_MAX].lower()}"
+            )
+        self._ending, self._ended = ending, True
 
     def _add(self, message: dict[str, Any], *, whole: bool, alone: bool) -> str:
         """Add a delta or a message; `alone`: it is all of the reply."""
         thinks = not THOUGHT_FIELDS.isdisjoint(message) and any(map(message.get, THOUGHT_FIELDS))
         self._thought |= thinks
-        text, refusal = _content(message)
+        text, refusal = content_of(message)
         if refusal and not (whole and self._refusal):
             self._refusal.append(refusal)
         self._add_calls(message, whole=whole)
@@ -250,27 +269,6 @@ def _counting_choice(content: dict[str, Any], *, whole: bool) -> dict[str, Any] 
         return choices[0] if whole or choices[0].get("index") in (0, None, "0") else None
     found = [choice for choice in choices if isinstance(choice, dict)]
     return next((choice for choice in found if choice.get("index") in (0, None, "0")), None)
-
-
-def _content(message: dict[str, Any]) -> tuple[str, str]:
-    """Return the text and the refusal of a message or a delta; its content may be a list of typed parts."""
-    content, refusal = message.get("content"), message.get("refusal")
-    refused = refusal if isinstance(refusal, str) else ""
-    if isinstance(content, str):
-        return content, refused
-    texts: list[str] = []
-    for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, dict) and part.get("thought") is not True:
-            kind, text = part.get("type", "text"), part.get("text")
-            if isinstance(text, dict):
-                text = text.get("value")
-            if kind in {"text", "output_text"} and isinstance(text, str):
-                texts.append(text)
-            elif kind == "refusal" and isinstance(part.get("refusal"), str):
-                refused += part["refusal"]
-    return "".join(texts), refused
 
 
 def _usage(usage: dict[str, Any]) -> Usage | None:

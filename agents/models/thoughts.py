@@ -14,27 +14,8 @@ import re
 from enum import Enum, auto
 
 from agents.json_values import SURROGATE, mended
+from agents.models.thought_marks import MARK, PARTIAL, SIGNS
 
-_NAMES = "think|thinking|thoughts?|reasoning|reason|reflection"
-_ENDS = "end|return|call|im_end|eot_id|eom_id|endoftext|end_of_text|end_of_turn"
-_MARK = re.compile(
-    rf"<(?P<close>/?)(?:\w{{1,12}}:)?(?:{_NAMES})(?:\s+[\w-]+=[^<>]{{0,60}}|\s*)>"
-    r"|\[(?P<close2>/?)THINK\]"
-    r"|◁(?P<close3>/?)think▷"
-    r"|<\|(?:(?P<close4>end)|begin)_of_thought\|>"
-    r"|<\|(?:(?P<close5>END)|START)_THINKING\|>"
-    r"|(?P<open6><\|channel>thought)|(?P<close6><channel\|>)"
-    rf"|<\|(?P<harmony>start|channel|message|constrain|{_ENDS})\|>"
-    r"|<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>",
-    re.IGNORECASE,
-)
-# Any end of a text that more text could turn into a mark; it must hold back no more than a mark can take.
-_PARTIAL = re.compile(
-    rf"(?:<(?:/?(?:\w{{1,12}}:)?(?:{_NAMES})\s[^<>]{{0,75}}|/?[\w:]{{0,24}}|\|\w{{0,18}}\|?|\|channel>\w{{0,7}}|channel\|?)"
-    r"|\[/?[A-Za-z]{0,5}|◁/?\w{0,5}|[\ud800-\udbff])\Z",
-    re.IGNORECASE,
-)
-_SIGNS = re.compile("[<\\[◁\ud800-\udfff]")
 _QUOTES = "`'\"‘“«"
 _RECIPIENT = re.compile(r"\bto=([\w.:-]+)")
 
@@ -48,7 +29,7 @@ def is_answer_alone(text: str) -> bool:
     """Whether a whole text, without blanks before it, is the answer as it stands."""
     # No mark begins otherwise, and the search for marks takes twenty times as long as these.
     marked = "<" in text or "[T" in text or "[t" in text or "[/" in text or "◁" in text
-    if marked and _MARK.search(text):
+    if marked and MARK.search(text):
         return False
     return not _BARE_CHANNEL.match(text) and (text.isascii() or not SURROGATE.search(text))
 
@@ -91,6 +72,7 @@ class ThoughtFilter:
         self._said: list[str] = []
         self._kept: list[str] = []
         self._fresh = True
+        self._wrapped = False
         self._last = ""
 
     @property
@@ -114,7 +96,7 @@ class ThoughtFilter:
         """Return the parts of the answer that this piece completes."""
         if self._opening is not None and not (piece := self._opened(piece)):
             return ""
-        if self._state is _State.SAYING and not (self._pending or self._fresh or _SIGNS.search(piece)):
+        if self._state is _State.SAYING and not (self._pending or self._fresh or SIGNS.search(piece)):
             if piece:
                 self._said.append(piece)
                 self._last = piece[-1]
@@ -162,7 +144,7 @@ class ThoughtFilter:
             final = text.find(_BARE_FINAL, max(0, len(before) - len(_BARE_FINAL)))
             if final < 0:
                 return ""
-            self.thought = True
+            self.thought, self._state = True, _State.SAYING
             text = text[final + len(_BARE_FINAL) :]
         elif len(text) <= len(_BARE_BEGIN) and _BARE_BEGIN.startswith(text):
             return ""
@@ -173,7 +155,7 @@ class ThoughtFilter:
         told: list[str] = []
         at = 0
         self._pending = ""
-        while mark := _MARK.search(text, at):
+        while mark := MARK.search(text, at):
             before = text[at : mark.start()]
             quote = before[-1:] or self._last
             if quote and quote in _QUOTES:
@@ -189,7 +171,7 @@ class ThoughtFilter:
             self._last = ""
             at = mark.end()
         rest = text[at:]
-        if not final and (held := _PARTIAL.search(rest)):
+        if not final and (held := PARTIAL.search(rest)):
             self._pending = rest[held.start() :]
             rest = rest[: held.start()]
         told.append(self._take(rest))
@@ -224,11 +206,23 @@ class ThoughtFilter:
         named = mark["harmony"]
         if named:
             return self._pass_harmony(named.lower())
-        if any(mark[f"close{number}"] for number in ("", 2, 3, 4, 5, 6)):
+        if mark["wrap"]:
+            return self._pass_wrapping(mark)
+        if any(mark[f"close{number}"] for number in ("", 2, 3, 4, 5, 6, 7)):
             self._close_thought()
         elif mark["open6"] or ("solution" not in (whole := mark[0].lower()) and "response" not in whole):
             return self._open_thought()
         return ""
+
+    def _pass_wrapping(self, mark: re.Match[str]) -> str:
+        """Leave out the marks around an answer behind reasoning; elsewhere they are its text."""
+        if self._state is _State.SAYING and self.thought and self._fresh and not mark["wrap_end"]:
+            self._wrapped = True
+            return ""
+        if self._wrapped and mark["wrap_end"]:
+            self._wrapped = False
+            return ""
+        return self._take(mark[0])
 
     def _open_thought(self) -> str:
         told = self._release() if self._state is _State.WITHHELD else ""

@@ -4,6 +4,7 @@ A call is taken where its meaning is certain. Else it is kept with its problem, 
 it and the answer tells of it: no call that was written may vanish silently.
 """
 
+import ast
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -29,12 +30,17 @@ _REST = re.compile(r"(?:\[TOOL_CALLS\]|<\|python_tag\|>|\bfunctools(?=\[))\s*(?P
 _MISTRAL = re.compile(r"(?P<name>[\w.:-]+)\s*(?:\[CALL_ID\]\S*?)?(?:\[ARGS\])?\s*(?P<body>\{.*)\Z", re.DOTALL)
 _SIGN = re.compile(
     r"<\|?(?:tool_calls?|toolcall|function_calls?)\b|<function=|<invoke\b|\[TOOL_CALLS\]|<\|python_tag\|>"
-    r"|<｜tool|<\|tool",
-    re.IGNORECASE,
+    r"|<｜tool|<\|tool|<\|START_ACTION\|>|^\s*Action Input:",
+    re.IGNORECASE | re.MULTILINE,
 )
-_OBJECT = re.compile(r"\{\s*\"(?:name|function|tool|arguments|parameters)\"\s*:")
-_ARGUMENTS = ("arguments", "parameters", "args", "input")
-_PREFIXES = ("functions.", "function.", "tools.", "tool.", "functions:", "default_api.")
+_OBJECT = re.compile(
+    r"\{\s*\"(?:name|function|tool|tool_name|function_name|action|arguments|parameters|tool_input)\"\s*:"
+)
+_PYTHONIC = re.compile(r"\[?\s*[A-Za-z_][\w.]*\(.*\)\s*,?\s*\]?", re.DOTALL)
+_PYTHONIC_MAX = 10_000
+_NAMES = ("name", "tool_name", "function_name", "tool", "action")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input")
+_PREFIX = re.compile(r"(?:functions?|tools?|default_api|call)(?:[.:/]|::)")
 
 
 def planned_calls(written: Sequence[Any], offered: Collection[str] = ()) -> tuple[PlannedCall, ...]:
@@ -73,8 +79,10 @@ def entries_of(message: Mapping[str, Any]) -> list[Any]:
 
 def entries_in(text: str) -> list[Any]:
     """Return the calls that a model wrote as text in place of a plan; none if it wrote none."""
-    if "{" not in text and "<" not in text and "[" not in text:
+    if "{" not in text and "<" not in text and "[" not in text and "(" not in text:
         return []
+    if pythonic := _pythonic(text):
+        return pythonic
     found: list[Any] = []
     for pattern in (_BLOCK, _NAMED, _REST):
         for match in pattern.finditer(text):
@@ -89,6 +97,31 @@ def entries_in(text: str) -> list[Any]:
         return values
     # Among other words it may be an example, or a wish that the model dropped.
     return [{"problem": UNREADABLE}] if _OBJECT.search(text) and _holds_call(text) else []
+
+
+def _pythonic(text: str) -> list[Any]:
+    """Return the calls in a text that is nothing else, as `[level(tank="A")]`."""
+    fence = _FENCE.match(text)
+    text = fence[1] if fence else _TRAILING.sub("", text).strip()
+    if len(text) > _PYTHONIC_MAX or not _PYTHONIC.fullmatch(text):
+        return []
+    try:
+        tree = ast.parse(text, mode="eval").body
+        written = tree.elts if isinstance(tree, ast.List) else [tree]
+        return [
+            {"name": ast.unparse(one.func), "arguments": _keywords(one)}
+            for one in written
+            if isinstance(one, ast.Call)
+        ]
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return []  # words with brackets
+
+
+def _keywords(call: ast.Call) -> dict[str, Any] | str:
+    """Return the arguments of a call by name; those without one cannot be read, and are a text."""
+    if call.args or any(one.arg is None for one in call.keywords):
+        return ast.unparse(call)
+    return {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
 
 
 def without_calls(text: str) -> str:
@@ -126,7 +159,12 @@ def _is_call(value: Any) -> bool:
     function = value.get("function")
     if isinstance(function, dict):
         return isinstance(function.get("name"), str)
-    return isinstance(value.get("name"), str) and any(key in value for key in _ARGUMENTS)
+    return bool(_name_of(value)) and any(key in value for key in _ARGUMENTS)
+
+
+def _name_of(function: dict[str, Any]) -> str:
+    names = (function.get(key) for key in (*_NAMES, "function"))
+    return next((name for name in names if isinstance(name, str) and name.strip()), "")
 
 
 def _holds_call(text: str) -> bool:
@@ -150,8 +188,8 @@ def _read_call(entry: Any, offered: Collection[str]) -> tuple[str, dict[str, Any
     function = entry.get("function", entry.get("function_call"))
     if not isinstance(function, dict):
         function = {**entry, "name": function} if isinstance(function, str) else entry
-    name = function.get("name")
-    if not isinstance(name, str) or not name.strip():
+    name = _name_of(function)
+    if not name:
         return "", {}, "names no tool"
     key = "arguments"
     if key not in function:
@@ -163,12 +201,11 @@ def _read_call(entry: Any, offered: Collection[str]) -> tuple[str, dict[str, Any
 def _offered_name(name: str, offered: Collection[str]) -> str:
     """Return the offered tool that a name means: servers add a namespace, a number or a template's token."""
     name = mended(name)
-    bare = re.split(r"<[|｜]", name)[0].strip()
-    for prefix in ("", *_PREFIXES):
-        if bare.startswith(prefix):
-            for meant in (bare[len(prefix) :], re.sub(r":\d+\Z", "", bare[len(prefix) :])):
-                if meant in offered:
-                    return meant
+    bare = re.split(r"<[|｜]", name)[0].strip(" \t\r\n\"'`").removesuffix("()")
+    for begun in (bare, _PREFIX.sub("", bare, count=1)):
+        for meant in (begun, re.sub(r":\d+\Z", "", begun)):
+            if meant in offered:
+                return meant
     return name
 
 

@@ -76,6 +76,12 @@ MIDWAY = [
     b'data: {"message":"the tank leaks","code":"internal"}\n\n',
     b'data: {"choices":[{"index":0,"delta":{},"error":{"message":"the tank leaks"}}]}\n\n',
     b'{"error":{"message":"the tank leaks"}}\n\n',
+    b'{\n  "error": {\n    "message": "the tank leaks"\n  }\n}\n\n',
+    b"<html>\n<head><title>the tank leaks</title></head>\n</html>\n\n",
+    b"Internal Server Error: the tank leaks\n\n",
+    b'data: {"internalServerException":{"message":"the tank leaks"}}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"error":{"message":"the tank leaks"}}}]}\n\n',
+    b'data: [{"error":{"message":"the tank leaks"}}]\n\n',
     b'data: {"error":{"message":"the tank leaks"},"choices":[{"delta":{},"finish_reason":"error"}]}\n\n',
 ]
 
@@ -131,6 +137,8 @@ PARTS: list[Any] = [
     [{"type": "reasoning", "text": "Hm"}, {"type": "output_text", "text": ANSWER}],
     ["It runs ", "nine hours [1]."],
     [{"text": "Hm", "thought": True}, {"text": ANSWER}],
+    [{"type": "reasoning_text", "text": "Hm"}, {"type": "TEXT", "text": ANSWER}, {"type": "text"}],
+    [{"type": "text", "content": ANSWER}],
     {"type": "text", "text": ANSWER},
 ]
 
@@ -168,7 +176,9 @@ async def test_reasoning_is_in_neither_text_nor_deltas(thoughts: str, size: int)
     assert "".join(deltas) == ANSWER
 
 
-LONE = [chunk({"content": piece}) for piece in ("Hm, ", "two?</th", "ink>\n\n", "It runs ", "nine hours [1].")]
+LONE = [
+    chunk({"content": piece}) for piece in ("Hm, ", "two?</th", "ink>\n\n", "It runs ", "nine hours [1].")
+]
 
 
 async def test_no_stream_tells_the_reasoning_before_a_lone_closing_mark() -> None:
@@ -228,10 +238,15 @@ async def test_a_reply_of_reasoning_alone_says_why(field: str) -> None:
 
 
 FINISHES = [
-    *[(reason, ("answer_truncated",)) for reason in ("length", "max_tokens", "MAX_TOKENS")],
-    *[(reason, ("answer_filtered",)) for reason in ("content_filter", "SAFETY")],
-    ("stop", ()),
-    ("eos", ()),
+    *[
+        (reason, ("answer_truncated",))
+        for reason in ("length", "max_tokens", "MAX_TOKENS", "context_length_exceeded", "max_time", "OTHER")
+    ],
+    *[(reason, ("answer_filtered",)) for reason in ("content_filter", "SAFETY", "ERROR_TOXIC", "blocked")],
+    *[
+        (reason, ())
+        for reason in ("stop", "eos_token", "end_turn", "stop_sequence", "COMPLETE", "tool_calls")
+    ],
 ]
 
 
@@ -241,6 +256,12 @@ async def test_a_text_that_was_cut_or_filtered_is_degraded(reason: str, degraded
     body["choices"][0]["finish_reason"] = reason
     assert (await generated(Reply(pieces=[orjson.dumps(body)]))).degraded == degraded
     assert (await generated(events(BEGUN, chunk({}, reason), DONE), [])).degraded == degraded
+
+
+@pytest.mark.parametrize("reason", ["error", "aborted", "engine_failed", "MALFORMED_FUNCTION_CALL"])
+async def test_a_text_that_the_server_broke_off_is_no_answer(reason: str) -> None:
+    with pytest.raises(TransientError, match=f"broke the answer off: {reason.lower()}"):
+        await generated(events(BEGUN, chunk({}, reason), DONE), [])
 
 
 async def test_a_refusal_is_told_as_one() -> None:
@@ -271,6 +292,17 @@ STREAMS = [
     [*WORDS, chunk({"content": ANSWER}), *END],
     [piece.removeprefix(b"data: ") for piece in (*WORDS, END[0])],
     [b"event: ping\ndata: {}\n\n", *WORDS, *END],
+    [
+        b"event: heartbeat\ndata: 1735\n\n",
+        WORDS[0],
+        b"data: ping\n\n",
+        b"data: [KEEPALIVE]\n\n",
+        WORDS[1],
+        *END,
+    ],
+    [b"data: null\n\n", WORDS[0], b"data: []\n\n", b"ping\n\n", b"x-meta: a b\n\n", WORDS[1], *END],
+    [b": OPENROUTER PROCESSING\n\n", WORDS[0], b"\0" + WORDS[1], b"  " + END[0], b"data: [done]\n\n"],
+    [b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n', *WORDS, END[0], b"[DONE]\n"],
 ]
 TYPES: list[Mapping[str, str]] = [EVENTS, {"Content-Type": "text/plain"}, JSON, {"X-A": "b"}]
 
@@ -333,6 +365,12 @@ AS_TEXT = [
     f"```json\n{WRITTEN}\n```",
     WRITTEN,
     '{"name": "functions.level", "parameters": {"tank": "A"}}',
+    '{"tool": "level", "arguments": {"tank": "A"}}',
+    '{"tool_name": "level", "tool_input": {"tank": "A"}}',
+    '{"function": "default_api:level", "arguments": {"tank": "A"}}',
+    '[level(tank="A")]',
+    "```tool_code\nlevel(tank='A')\n```",
+    f"```tool_call\n{WRITTEN}\n```",
     '<|channel|>commentary to=functions.level <|constrain|>json<|message|>{"tank": "A"}<|call|>',
 ]
 
@@ -350,6 +388,9 @@ async def test_a_tool_call_that_is_written_as_text_is_taken(content: str) -> Non
         "<function=level><parameter=tank>A</parameter></function>",
         f"I could call {WRITTEN}, but which tank?",
         "<｜tool▁calls▁begin｜>level",
+        "level('A')",
+        'Action: level\nAction Input: {"tank": "A"}',
+        '<|START_ACTION|>[{"tool_name": "level"}]<|END_ACTION|>',
     ],
 )
 async def test_a_tool_call_that_cannot_be_read_is_told(content: str) -> None:
@@ -358,7 +399,8 @@ async def test_a_tool_call_that_cannot_be_read_is_told(content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["NONE", "No tool: {it} [1] <b>", '{"answer": "NONE"}', "`<think>` [x]", ""]
+    "content",
+    ["NONE", "No tool: {it} [1] <b>", '{"answer": "NONE"}', "`<think>` [x]", "f(x) is low", "I (x)", ""],
 )
 async def test_other_words_of_a_plan_call_no_tool(content: str) -> None:
     assert (await planned(text(content))).calls == ()

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.http.problems import TOLD_MAX, is_error, told_by
+from agents.http.problems import TOLD_MAX, is_error, told_by, told_in
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,44 @@ def test_of_a_page_the_title_is_told() -> None:
     assert (
         told_by(b"<html><TITLE>502 Bad\n Gateway &amp; more</TITLE><body>SECRET") == "502 Bad Gateway & more"
     )
-    assert told_by(b"nothing like it") == told_by(b"\xff") == ""
+
+
+def test_of_a_text_only_one_short_line_is_told() -> None:
+    assert told_by(b" no such model\n") == "no such model"
+    for body in (b"", b"\xff", b"a" * 300, b'{"choices": [', b"<p>nothing", b"\0"):
+        assert told_by(body) == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"Message": "the tank leaks"},
+        {"internalServerException": {"message": "the tank leaks"}},
+        {"errorMessage": "the tank leaks", "errorType": "Leak"},
+        {"Error": {"Message": "the tank leaks"}},
+        {"error_code": 336100, "error_msg": "the tank leaks"},
+        {"exception": "the tank leaks"},
+        {"type": "response.failed", "response": {"error": {"message": "the tank leaks"}}},
+        {"status": "error", "reason": "the tank leaks"},
+    ],
+)
+def test_an_error_is_known_by_any_name_of_its_message(content: dict[str, Any]) -> None:
+    assert is_error(content)
+    assert told_in(content) == "the tank leaks"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "ping"},
+        {"status": "processing"},
+        {"error_code": 0, "error_msg": ""},
+        {"type": "response.created", "response": {"message": "x"}},
+        {"usage": {"prompt_tokens": 1}},
+    ],
+)
+def test_other_frames_are_no_errors(content: dict[str, Any]) -> None:
+    assert not is_error(content)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from agents.models.thoughts import Habit, ThoughtFilter, is_answer_alone
 
 
-def read(*pieces: str, habit: Habit = Habit.ANSWERS_FIRST, cut: bool = False) -> tuple[str, str, ThoughtFilter]:
+def read(
+    *pieces: str, habit: Habit = Habit.ANSWERS_FIRST, cut: bool = False
+) -> tuple[str, str, ThoughtFilter]:
     """The deltas joined, the whole text, and the filter."""
     told = ThoughtFilter(habit)
     deltas = [told.feed(piece) for piece in pieces]
@@ -30,6 +32,14 @@ CASES = [
     ("<|channel|>final<|message|>A<|end|>", "A"),
     ("A<|im_end|>\n<|im_start|>user\nB", "A"),
     ("<think>a</think>B</think>", "B"),
+    ("<think>a</think>\n<answer>\nB</answer>", "B"),
+    ("<think>a</think><response>B", "B"),
+    ("<think>a</think>Use <answer>b</answer>.", "Use <answer>b</answer>."),
+    ("Use <response>b</response>.", "Use <response>b</response>."),
+    ("<longcat_think>a</longcat_think>B", "B"),
+    ("<think_never_used_51bce0c7>a</think_never_used_51bce0c7>B", "B"),
+    ("<|thinking|>a<|/thinking|>B", "B"),
+    ("<scratchpad>a</scratchpad>B", "B"),
     ("analysisHm [2].assistantfinalA [1].", "A [1]."),
     ("analysisHm.", ""),
     ("analysis", "analysis"),
@@ -115,6 +125,8 @@ MARKS = [
     "[/think]",
     "◁think▷",
     "[1]",
+    "<answer>",
+    "</answer>",
     "<",
 ]
 
