@@ -77,6 +77,16 @@ def test_marks_of_all_common_styles_are_read(text: str, checked: str, cited: lis
         "Escaped \\[1\\] and [1\\].",
         "[1【, 【1], (1), (1, 2)",
         "Pages [10-12], years [2019-2021].",
+        "In [1, 2] it lies.",
+        "Grass grows [0, 1].",
+        "Bolts [8, 9].",
+        "Bolts [1, 9] bar wide.",
+        "Ticket [100].",
+        "Set temp[0], then temp[1].",
+        "The value of x[1] is it.",
+        "Read $pos[1] too.",
+        "Call f(a)[1] = 0, then [a][1] = 0.",
+        "Escaped \\[1].",
     ],
 )
 def test_brackets_that_cite_nothing_stay_as_they_are(text: str) -> None:
@@ -91,6 +101,8 @@ def test_brackets_that_cite_nothing_stay_as_they_are(text: str) -> None:
         ("Smith [2019] said so [1].", "Smith [2019] said so [1]."),
         ("Read `row[2]` [1].", "Read `row[2]` [1]."),
         ("Read [2](b.md) [1].", "Read [2](b.md) [1]."),
+        ("Blue (as the sky)[1].", "Blue (as the sky)[1]."),
+        ("7[9]7 is blue [1].", "7[9]7 is blue [1]."),
         ("It`s blue [1].\nIt`s [9] wet.", "It`s blue [1].\nIt`s wet."),
     ],
 )
@@ -115,6 +127,10 @@ def test_a_mark_is_read_beside_brackets_that_cite_nothing(text: str, checked: st
         ("Blue ([9]), wet [[9]].", "Blue, wet."),
         ("[[9]7]", "[[9]7]"),
         ("7[9]7", "7[9]7"),
+        ("7[9] a", "7 a"),
+        ("【[9]7】", "【[9]7】"),
+        ("Blue [99].", "Blue."),
+        ("蓝（[9]）。", "蓝。"),
     ],
 )
 def test_numbers_of_no_passage_are_dropped_and_nothing_else(text: str, checked: str) -> None:
@@ -136,6 +152,8 @@ WIKI = (
         ("It flew in 1900. [3]", "It flew in 1900. [3]", [(3,)]),
         ("Set it to [1, 2] bar [1].", "Set it to [1, 2] bar [1].", [(1,)]),
         ("Or see argv[1] [1].", "Or see argv[1] [1].", [(1,)]),
+        ("Set it, or see argv[1] [1].", "Set it, or see argv[1] [1].", [(1,)]),
+        ("Refined by Maybach.[2][14][3]", "Refined by Maybach.[3]", [(3,)]),
     ],
 )
 def test_marks_of_the_sources_own_text_are_no_citations(
@@ -145,8 +163,26 @@ def test_marks_of_the_sources_own_text_are_no_citations(
     assert (result, [mark.numbers for mark in marks]) == (checked, cited)
 
 
+@pytest.mark.parametrize(
+    ("text", "sources", "checked"),
+    [
+        ("It flew in 1900.[3][1]", ["Other.", "It flew in 1900.[3]", "A."], "It flew in 1900.[1]"),
+        ("In 1900.[3][1]", ["In 1900.[3] Then.", "A.", "B."], "In 1900.[1]"),
+        ("By Maybach.[2][3][1]", ["By Maybach.[2][3]", "A.", "B."], "By Maybach.[1]"),
+        ("\na\nSky.[3][1]\nMore.", ["Blue. Sky.[3] is", "A.", "B."], "\na\nSky.[1]\nMore."),
+        ("\nSky.[3][1]\nMore.", ["Blue. Sky.[3] is", "A.", "B."], "\nSky.[1]\nMore."),
+        ("\n天[3][1]", ["天[3]", "A.", "B."], "\n天[1]"),
+    ],
+)
+def test_a_mark_of_any_source_is_known_by_the_words_before_it_in_its_line(
+    text: str, sources: list[str], checked: str
+) -> None:
+    assert read_marks(text, sources)[0] == checked
+
+
 def test_a_mark_that_names_the_source_that_has_it_is_the_answers_own() -> None:
     assert read_marks("It flew in 1900.[1]", ["It flew in 1900.[1]"])[1] == [Mark(16, 19, (1,))]
+    assert read_marks("It flew in 1900.[1]", ["It flew in 1900.[1]"] * 2)[1] == [Mark(16, 19, (1,))]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +196,8 @@ def test_a_mark_that_names_the_source_that_has_it_is_the_answers_own() -> None:
         ("No brackets.", "No brackets."),
         ("An [offer](a.md), a [1](b.md), `row[1]`.", "An [offer](a.md), a [1](b.md), `row[1]`."),
         ("Text[^1] and【2】.", "Text and."),
+        ("Set it to [1, 2]. Use [3] bar.", "Set it to [1, 2]. Use [3] bar."),
+        ("See temp[1] now.", "See temp[1] now."),
     ],
 )
 def test_a_source_is_shown_without_its_reference_marks(text: str, shown: str) -> None:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,32 @@ def test_large_records_fill_a_share_by_their_bytes() -> None:
     assert made.hungry == {1}
     made.started(0, 600)
     assert made.hungry == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("records", "size", "full"), [(5, 1, False), (6, 1, True), (1, 332, False), (1, 333, True)]
+)
+def test_a_share_is_rounded_down(records: int, size: int, full: bool) -> None:
+    made = intake(3)
+    for _ in range(records):
+        made.received(0, size)
+    assert (0 not in made.hungry) is full
+
+
+def test_a_share_is_a_byte_at_least() -> None:
+    made = intake(2, max_bytes=1)
+    made.received(0, 1)
+    assert made.hungry == {1}
+
+
+@pytest.mark.parametrize(("records", "size"), [(1, 500), (10, 1)])
+def test_a_partition_that_just_fills_its_smaller_share_is_not_hungry(records: int, size: int) -> None:
+    made = intake(1)
+    for _ in range(records):
+        made.received(0, size)
+    assert made.hungry == {0}
+    made.assign(1)
+    assert made.hungry == {1}
 
 
 def test_no_more_questions_start_than_max_in_flight() -> None:

@@ -202,6 +202,19 @@ def test_a_tenant_without_records_for_a_while_is_forgotten() -> None:
     assert lanes.tenants == 0
 
 
+def test_a_tenant_that_had_a_record_since_the_last_sweep_is_kept_until_the_next() -> None:
+    lanes: Lanes[Item] = Lanes()
+    item = Item("a")
+    lanes.add(0, b"a", item)
+    assert lanes.take(9) is item
+    lanes.finish(0, b"a")
+    lanes.release(item)
+    lanes.sweep()
+    assert lanes.tenants == 1
+    lanes.sweep()
+    assert lanes.tenants == 0
+
+
 @given(st.data())
 def test_every_record_runs_once_in_order_within_its_lane(data: st.DataObject) -> None:
     lanes: Lanes[Item] = Lanes()

@@ -161,7 +161,32 @@ def test_a_map_names_no_more_than_a_reader_can_hold(done: int, stripped: bool) -
     found = decode(encoded.metadata, 0)
     assert found is not None
     assert len(found.completed) == (0 if stripped else done)
+    assert encoded.ratio == (2.0 if stripped else 1.0)
     assert not may_start_beyond(encoded.ratio)
+
+
+def test_a_map_that_is_a_character_too_long_is_left_out_and_a_left_out_one_fits_by_itself() -> None:
+    length = len(encode(0, [2**40, 2**41], None).metadata)
+    assert not encode(0, [2**40, 2**41], None, length).stripped
+    assert encode(0, [2**40, 2**41], None, length - 1).stripped
+    least = len(encode(0, [2**40, 2**41], None, length - 1).metadata)
+    assert encode(0, [2**40, 2**41], None, least).metadata
+    assert not encode(0, [2**40, 2**41], None, least - 1).metadata
+
+
+@pytest.mark.parametrize(("count", "stripped"), [(2**15, False), (2**15 + 1, True)])
+def test_runs_are_written_up_to_the_longest_body_that_is_read(count: int, stripped: bool) -> None:
+    # Too far apart for a bitset.
+    encoded = encode(0, range(10, 10 * count + 1, 10), None)
+    assert encoded.stripped is stripped
+    assert encoded.ratio == 2.0 if stripped else encoded.ratio < 1
+
+
+@pytest.mark.parametrize(("span", "stripped"), [(2**18, False), (2**18 + 1, True)])
+def test_a_bitset_is_written_up_to_the_longest_span_that_is_read(span: int, stripped: bool) -> None:
+    # Too many runs for their own form.
+    completed = [*spread(2**17, span, commit_point=0), span]
+    assert encode(0, completed, None, 100_000).stripped is stripped
 
 
 @pytest.mark.parametrize(
@@ -220,6 +245,15 @@ def test_the_highest_offset_is_read_and_none_above_it() -> None:
         packed = bytes([2]) + zlib.crc32(known + rest).to_bytes(4, "big") + rest
         found = decode(f"kt1:{base64.b64encode(packed).decode()}", highest - 9)
         assert (found is not None) is read, (gap, done)
+
+
+def test_the_highest_commit_point_has_a_map() -> None:
+    assert decode(encode(2**63 - 1, [], 7).metadata, 2**63 - 1) == OffsetMap(frozenset(), 7)
+
+
+def test_the_commit_point_itself_is_in_no_map() -> None:
+    with pytest.raises(ValueError, match=r"^offset 5 is not above the commit point 5$"):
+        encode(5, [5], None)
 
 
 @pytest.mark.parametrize("completed", [[5], [4], [6, 6], [7, 6], [6, 7, 2**63]])

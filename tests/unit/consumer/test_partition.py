@@ -1,5 +1,6 @@
 """The rules of one partition: which of its records start, and which commit is due."""
 
+import math
 import random
 from typing import Any
 
@@ -22,6 +23,12 @@ def work_of(partition: Partition, offset: int, tenant: str = "a") -> Work:
     work = Work(record, partition, 1)
     work.key, work.tenant = b"%d" % offset, tenant
     return work
+
+
+def test_a_record_that_is_not_prepared_has_no_lane_no_tenant_and_no_deadline(partition: Partition) -> None:
+    record: Any = ConsumerRecord("questions", partition.number, 0, 0, 0, b"k", b"v", None, 1, 1, ())
+    work = Work(record, partition, 1)
+    assert (work.key, work.tenant, work.expires_at, work.late_at) == (b"", "", math.inf, math.inf)
 
 
 def offsets(works: list[Work]) -> list[int]:

@@ -6,7 +6,8 @@ from schemas.answer import AnswerError, Usage
 from schemas.codec import InvalidError, Salvaged, decode_answer, decode_delta, decode_trace, encode
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, StageTrace
-from schemas.headers import delta_headers, trace_headers
+from schemas.fingerprint import fingerprint
+from schemas.headers import delta_headers, question_digest, trace_headers
 from schemas.question import Question
 from streams.publishing.outcomes import BARE, TRUNCATED_BYTES
 from streams.publishing.records import Outcome
@@ -139,6 +140,20 @@ def test_an_answer_of_just_the_size_that_its_topic_accepts_is_left_whole() -> No
     size = outcomes().answered(inquiry(), answer(text="x" * 3000)).answer.size_with_headers
     assert outcomes(max_bytes=size).answered(inquiry(), answer(text="x" * 3000)).message.error is None
     assert outcomes(max_bytes=size - 1).answered(inquiry(), answer(text="x" * 3000)).message.error is not None
+
+
+def test_an_answer_carries_the_digest_of_its_question() -> None:
+    asked = Question(id="q", text="?")
+    made = outcomes().answered(replace(inquiry(asked=asked), fingerprint=fingerprint(asked)), answer())
+    assert question_digest(made.answer.headers) == fingerprint(asked).digest
+    assert question_digest(outcomes().answered(inquiry(), answer()).answer.headers) is None
+
+
+def test_the_trace_of_an_answer_that_was_too_large_tells_no_stages() -> None:
+    trace = StageTrace(stage="plan", status="ok", started_at=NOW, duration_ms=1.0)
+    made = outcomes(max_bytes=2000).answered(inquiry(), answer(text="x" * 3000), [trace])
+    assert made.trace is not None
+    assert decode_trace(made.trace.value or b"").stages == ()
 
 
 def test_an_answer_is_made_smaller_twice_at_most() -> None:
