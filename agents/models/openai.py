@@ -1,15 +1,13 @@
 """Plans, rewrites follow-ups and writes answers with any server of OpenAI's chat completions."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 from agents.components import Call, DeltaSink, Generation, Grounding, Plan, Rewriting, ToolSpec
 from agents.http.addresses import resource_url
 from agents.http.pool import HttpPool, HttpResponse, HttpStream, json_body
+from agents.http.request_ids import RequestIds
 from agents.http.status import raise_for_status
 from agents.models.completion import Completions, StreamedGeneration
 from agents.models.parameters import Parameters
@@ -17,10 +15,6 @@ from agents.models.prompt import Message, SystemRole, generate_messages, plan_me
 from agents.models.sse import EventDecoder, ServerEvent, begins_events
 from schemas.question import Question
 
-log = logging.getLogger(__name__)
-
-UUIDS_TAKEN = 3
-"""Requests with a UUID that a server took, and none with another id, before all get one."""
 END_S = 2.0
 """Seconds to wait for token counts and `[DONE]` once the server has named the reason for the end.
 
@@ -68,9 +62,7 @@ class OpenAIModel:
         self._system_role: SystemRole = system_role
         own = {"model": name, "max_tokens": max_tokens, "temperature": temperature}
         server = f"{pool.dependency} ({name})"
-        self._server = server
-        self._uuids = self._took_own_id = False
-        self._took_uuids = 0
+        self._ids = RequestIds(server)
         self._parameters = Parameters(server, setting, own, parameters)
         self._completions = Completions(pool.dependency, name)
 
@@ -94,7 +86,7 @@ class OpenAIModel:
         """Return the model's answer; streamed only with `on_delta`, because a stream costs more to read."""
         # No variable holds the messages or the body while the request runs: memory would hold thousands of
         # prompts, twice.
-        uuids = self._uuids
+        uuids = self._ids.uuids
         while True:
             left_out = self._parameters.left_out
             if on_delta is None:
@@ -108,13 +100,13 @@ class OpenAIModel:
                 ) as stream:
                     begun = await _begun(stream)
                     if stream.status // 100 == 2 and begins_events(begun):
-                        self._took(uuids=uuids)
+                        self._ids.took(uuids=uuids)
                         return await self._read(begun, stream, on_delta)
                     # An error, or a server that does not stream.
                     whole = b"".join([begun, *[chunk async for chunk in stream.chunks]])
                     response = HttpResponse(stream.status, stream.headers, whole)
             added: Collection[str] = _STREAMED if on_delta else ()
-            if self._wants_uuid(response, uuids=uuids):
+            if self._ids.is_refused(response, uuids=uuids):
                 uuids = True
             elif not self._parameters.learn(response, left_out, added):
                 break
@@ -127,13 +119,13 @@ class OpenAIModel:
         self, messages: Callable[[], list[Message]], more: Mapping[str, Any], call: Call
     ) -> HttpResponse:
         """Return the response to the messages; they are sent again as long as the server can be suited."""
-        uuids = self._uuids
+        uuids = self._ids.uuids
         while True:
             left_out = self._parameters.left_out
             response = await self._post(
                 json_body(self._parameters.body(messages(), **more)), call, uuids=uuids
             )
-            if self._wants_uuid(response, uuids=uuids):
+            if self._ids.is_refused(response, uuids=uuids):
                 uuids = True
             elif not self._parameters.learn(response, left_out, more):
                 return response
@@ -142,34 +134,7 @@ class OpenAIModel:
         return self._pool.arequest("POST", self._url, body=body, headers=self._labelled(call, uuids=uuids))
 
     def _labelled(self, call: Call, *, uuids: bool) -> dict[str, str]:
-        headers = {**self._headers, **call.headers}
-        if uuids:
-            told = sha256(call.request_id.encode()).digest()
-            headers["X-Request-Id"] = str(UUID(bytes=told[:16], version=4))
-        return headers
-
-    def _wants_uuid(self, response: HttpResponse, *, uuids: bool) -> bool:
-        """Whether to repeat a request with a UUID as its id: some servers refuse all others.
-
-        They give no reason (starlette-context, and with it llama-cpp-python's server): 400 and no body. A
-        server that took another id refuses for a reason of its own.
-        """
-        if response.status // 100 == 2:
-            self._took(uuids=uuids)
-        return not (uuids or self._took_own_id or response.status != 400 or response.body)
-
-    def _took(self, *, uuids: bool) -> None:
-        """Note that the server took a request; after several with UUIDs alone, it gets no other ids."""
-        if not uuids:
-            self._took_own_id = True
-            return
-        self._took_uuids += 1
-        if self._took_uuids == UUIDS_TAKEN and not self._took_own_id:
-            self._uuids = True
-            log.warning(
-                "%s takes requests only if their X-Request-Id is a UUID: from now on it gets one",
-                self._server,
-            )
+        return self._ids.labelled({**self._headers, **call.headers}, uuids=uuids)
 
     def _content(self, response: HttpResponse) -> bytes:
         raise_for_status(self._pool.dependency, response)

@@ -1,6 +1,6 @@
 """A tool that is an HTTP endpoint: POST sends the arguments as JSON, GET as the query."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from email.message import Message
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from agents.components import ToolSpec
 from agents.errors import BadOutputError, DependencyError, PermanentError
 from agents.http.pool import HttpPool, HttpResponse, json_body
+from agents.http.request_ids import RequestIds
 from agents.http.status import raise_for_status
 from agents.json_values import unrounded
 from agents.tools.tool import DidNotRunError, RejectedCallError
@@ -23,7 +24,8 @@ class HttpTool:
     address's own query sets is no argument, unless the schema names it. A 2xx response is the result: JSON
     by its content type, null if it is empty, else text. JSON with a whole number beyond 64 bits is text,
     too. Every other status is an error, also a redirect, which is not followed. `secrets` that a response
-    repeats are hidden.
+    repeats are hidden. A server that refuses `X-Request-Id` by name gets UUIDs there from then on; the refused
+    request is sent again only if the tool is idempotent.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class HttpTool:
         self.method = method
         self._url = url
         self._pool = pool
+        self._ids = RequestIds(pool.dependency)
         self._secrets = tuple(secret.encode() for secret in secrets)
         # Many servers take the last of several values, which would be the model's.
         named = spec.parameters.get("properties")
@@ -64,12 +67,10 @@ class HttpTool:
                 for name, value in arguments.items()
                 if value is not None
             }
-            response = await self._pool.arequest("GET", self._url, params=query, headers=headers)
+            response = await self._arequest("GET", self._url, headers, params=query)
         else:
             headers["Content-Type"] = "application/json"
-            response = await self._pool.arequest(
-                "POST", self._url, body=self._json(arguments), headers=headers
-            )
+            response = await self._arequest("POST", self._url, headers, body=self._json(arguments))
         if 300 <= response.status < 400:
             raise PermanentError(
                 self._pool.dependency,
@@ -83,7 +84,7 @@ class HttpTool:
     async def areconcile(self, headers: dict[str, str]) -> Any:
         """Ask `reconcile_url`. The body of a 200 is the call's result; 404 means that it never ran."""
         dependency = self._pool.dependency
-        response = await self._pool.arequest("GET", self.reconcile_url, headers=headers)
+        response = await self._arequest("GET", self.reconcile_url, headers, may_repeat=True)
         if response.status == 404:
             raise DidNotRunError(dependency, "its server knows no such call", status=404)
         if response.status != 200:
@@ -105,6 +106,18 @@ class HttpTool:
         if response.status in {401, 403, 407}:
             raise_for_status(self._pool.dependency, response)
         return f"answers HTTP {response.status} to a HEAD"
+
+    async def _arequest(
+        self, method: str, url: str, headers: Mapping[str, str], *, may_repeat: bool = False, **more: Any
+    ) -> HttpResponse:
+        """Send one request, and once more if the server refused only its id and the tool may be repeated."""
+        uuids = self._ids.uuids
+        labelled = self._ids.labelled(headers, uuids=uuids)
+        response = await self._pool.arequest(method, url, headers=labelled, **more)
+        if self._ids.is_named(response, uuids=uuids) and (may_repeat or self.spec.idempotent):
+            labelled = self._ids.labelled(headers, uuids=True)
+            response = await self._pool.arequest(method, url, headers=labelled, **more)
+        return response
 
     def _without_secrets(self, response: HttpResponse) -> HttpResponse:
         # Results and error messages go into prompts, answers and traces.

@@ -679,6 +679,22 @@ async def test_a_server_that_wants_uuids_for_request_ids_gets_them(caplog: pytes
     assert "model (m) takes requests only if their X-Request-Id is a UUID" in warning
 
 
+async def test_a_server_that_refuses_our_request_ids_by_name_gets_uuids() -> None:
+    def script(request: Recorded) -> Reply:
+        try:
+            UUID(request.headers["X-Request-Id"])
+        except ValueError:
+            return Reply(
+                status=422, pieces=[b'{"detail":[{"loc":["header","x-request-id"],"msg":"no UUID"}]}']
+            )
+        return text(ANSWER)
+
+    async with ModelServer(script) as server, Client(server) as model:
+        for _ in range(2):
+            assert (await model.agenerate(GROUNDING, call())).text == ANSWER
+        assert len(server.requests) == 3
+
+
 async def test_a_server_that_refuses_without_a_reason_is_asked_once_more() -> None:
     async with ModelServer(Reply(status=400)) as server, Client(server) as model:
         with pytest.raises(PermanentError, match="HTTP 400"):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -95,6 +96,15 @@ class ToolServer:
             {"error": f"code {code}", "trace": "secret stack"}, status=code, headers={"Retry-After": "3"}
         )
 
+    async def uuids(self, request: web.Request) -> web.Response:
+        """Refuse every request whose id is no UUID."""
+        await self.keep(request)
+        try:
+            UUID(request.headers["X-Request-Id"])
+        except ValueError:
+            return web.json_response({"detail": "x-request-id must be a UUID"}, status=422)
+        return web.json_response({"weather": "sunny"})
+
     async def text(self, request: web.Request) -> web.Response:
         await self.keep(request)
         return web.Response(text="晴，21 度")
@@ -151,6 +161,7 @@ async def run_tool_server() -> AsyncIterator[ToolServer]:
         server.hang,
         server.dribble,
         server.slow,
+        server.uuids,
         server.text,
         server.gbk,
         server.empty,

@@ -59,6 +59,43 @@ async def test_post_sends_the_arguments_as_json(server: ToolServer) -> None:
     assert server.last.json == {"city": "杭州", "days": 3}
 
 
+@pytest.mark.parametrize(
+    ("fields", "statuses", "requests"),
+    [
+        ({"method": "GET"}, ["ok", "ok"], 3),
+        ({"method": "POST", "idempotent": True}, ["ok", "ok"], 3),
+        ({"method": "POST"}, ["error", "ok"], 2),
+    ],
+)
+async def test_a_server_that_refuses_our_request_ids_by_name_gets_uuids(
+    server: ToolServer,
+    caplog: pytest.LogCaptureFixture,
+    fields: dict[str, Any],
+    statuses: list[str],
+    requests: int,
+) -> None:
+    """A tool that is not idempotent is not sent again, whatever its server says."""
+    table = {"weather": {"description": "Weather.", "url": f"{server.url}/uuids", **fields}}
+    registry = ToolRegistry(table_tools(table, environ={}, http=unused_client, default_timeout_s=5.0))
+    ended = []
+    try:
+        for _ in range(2):
+            call = Call("q-1", "tools/call-1", asyncio.get_running_loop().time() + 5)
+            ended.append(
+                await RegistryExecutor(registry).arun(
+                    PlannedCall("call-1", "weather", {}), Question(id="q-1", text="?"), call
+                )
+            )
+    finally:
+        await registry.aclose()
+    assert [result.status for result in ended] == statuses
+    ids = [request.headers["x-request-id"] for request in server.received]
+    assert ids[0].startswith("q-1/")
+    assert ids[1:] == [ids[-1]] * (requests - 1), "the same attempt has the same id"
+    [warning] = [record.getMessage() for record in caplog.records if "UUID" in record.getMessage()]
+    assert warning.startswith("tools/weather takes requests only if their X-Request-Id is a UUID")
+
+
 async def test_get_sends_the_arguments_as_the_query(server: ToolServer) -> None:
     arguments = {"city": "杭州 & co", "days": 3, "x": 1.5, "metric": True, "none": None, "list": ["a", 1]}
     result = await run(f"{server.url}/ok?key=k%26k", arguments, method="GET")
