@@ -24,8 +24,8 @@ class HttpTool:
     address's own query sets is no argument, unless the schema names it. A 2xx response is the result: JSON
     by its content type, null if it is empty, else text. JSON with a whole number beyond 64 bits is text,
     too. Every other status is an error, also a redirect, which is not followed. `secrets` that a response
-    repeats are hidden. A server that refuses `X-Request-Id` by name gets UUIDs there from then on; the refused
-    request is sent again only if the tool is idempotent.
+    repeats are hidden. A server that refuses `X-Request-Id` by name gets UUIDs there from then on; the
+    refused request is sent again only if the tool is idempotent.
     """
 
     def __init__(

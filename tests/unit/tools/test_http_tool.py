@@ -160,7 +160,7 @@ async def test_text_is_read_in_its_own_encoding(server: ToolServer) -> None:
         ("/garbage", "the response is not JSON, though its content type says so"),
         ("/image", "the response is neither JSON nor text (image/png)"),
         ("/huge?length=400000", "the response is longer than 1,048,576 bytes"),
-        ("/missing", "HTTP 404"),
+        ("/missing", "HTTP 404: 404: Not Found"),
     ],
 )
 async def test_failures_have_a_short_message(server: ToolServer, path: str, message: str) -> None:
