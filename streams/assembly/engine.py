@@ -17,6 +17,7 @@ from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovery import Recovery
 from streams.consumer.repeats import Repeats
 from streams.kafka.options import COMMITTED, client_options
+from streams.kafka.reading import readers
 from streams.publishing.begun import Begun
 from streams.publishing.copies import PATIENCE_S, Copies
 from streams.publishing.gate import Gate
@@ -150,17 +151,9 @@ def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
             metadata_max_age_ms=METADATA_AGE_MS,
         )
 
-    def open_reader() -> Any:
-        # For recoveries, which read records of open transactions, too: they must not wait for one. An aborted
-        # question that they see is older than the next, and makes them read from earlier at most.
-        return AIOKafkaConsumer(
-            **options,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
-
+    # For recoveries, which read records of open transactions, too: they must not wait for one. An aborted
+    # question that they see is older than the next, and makes them read from earlier at most.
+    open_reader = readers(kafka, fetch_max_wait_ms=FETCH_WAIT_MS)
     recovery = Recovery(
         open_reader=open_reader,
         open_admin=lambda: AIOKafkaAdminClient(**options),

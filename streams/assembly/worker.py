@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
 from streams.assembly.cache import watch_cache
@@ -13,7 +11,8 @@ from streams.assembly.guards import Guards
 from streams.assembly.remedies import remedy_for
 from streams.assembly.stores import STORES, VectorStore
 from streams.consumer.watchdog import Patience, Watchdog
-from streams.kafka.options import COMMITTED, client_options
+from streams.kafka.options import COMMITTED
+from streams.kafka.reading import readers
 from streams.knowledge.feed import KnowledgeFeed
 from streams.settings.model import Settings
 from streams.settings.secrets import concealer, masker, secrets_of
@@ -96,16 +95,11 @@ def _dependencies(guards: Guards, troubles: Troubles) -> dict[str, Any]:
 
 
 def _monitor(settings: Settings, engine: Engine, metrics: Metrics, hook: Hook) -> Monitor:
-    options = client_options(settings.kafka)
-
-    def open_reader() -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(**options, **COMMITTED, group_id=None, enable_auto_commit=False)
-
     patience_s = rebalance_timeout_s(settings.kafka) + BEYOND_A_REBALANCE_S
     return Monitor(
         consumer=engine.consumer,
         watchdog=Watchdog(Patience(polls_s=patience_s, rejoin_s=patience_s)),
-        backlog=Backlog(open_reader, Topics(settings.kafka.topic_prefix).questions),
+        backlog=Backlog(readers(settings.kafka, **COMMITTED), Topics(settings.kafka.topic_prefix).questions),
         positions=lambda: engine.consumer.positions,
         completed=lambda: metrics.finished,
         hook=hook,

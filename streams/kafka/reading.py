@@ -10,7 +10,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.kafka.closing import within
-from streams.kafka.header_names import read_any_header_name
 from streams.kafka.options import client_options
 from streams.settings.model import Kafka
 
@@ -28,9 +27,35 @@ CLOSE_S = 2.0
 Offsets = Mapping[TopicPartition, int]
 
 
+def readers(kafka: Kafka, **options: Any) -> Callable[..., Any]:
+    """Return a maker of consumers without a group, which are not started; it takes the topics to read.
+
+    The files of the settings are read now, so that no later reader fails because of them. A reader without
+    a valid offset goes on at the earliest record.
+
+    Args:
+        options: more keyword arguments of the consumers.
+
+    Raises:
+        OperatorError: a certificate file of the settings cannot be read.
+    """
+    settled: dict[str, Any] = {
+        **client_options(kafka),
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        **options,
+    }
+
+    def make(*topics: str) -> Any:
+        return AIOKafkaConsumer(*topics, **settled)
+
+    return make
+
+
 @asynccontextmanager
 async def open_reader(kafka: Kafka, *topics: str, **options: Any) -> AsyncIterator[Any]:
-    """Open a consumer without a group, which is closed within `CLOSE_S`.
+    """Open one of the `readers`, which is closed within `CLOSE_S`.
 
     Args:
         topics: read from all their partitions; none: the caller assigns partitions.
@@ -40,10 +65,7 @@ async def open_reader(kafka: Kafka, *topics: str, **options: Any) -> AsyncIterat
         KafkaError: the broker cannot be asked.
         OperatorError: a certificate file of the settings cannot be read.
     """
-    read_any_header_name()
-    consumer: Any = AIOKafkaConsumer(
-        *topics, **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest", **options
-    )
+    consumer = readers(kafka, **options)(*topics)
     try:
         await consumer.start()
         yield consumer

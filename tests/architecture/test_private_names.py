@@ -35,7 +35,6 @@ ADAPTERS = {
 # The modules that open aiokafka's clients. All others are handed one, or a factory of one.
 CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"}
 OPEN_CLIENTS = {
-    "streams/assembly/worker.py",
     "streams/client/asking.py",
     "streams/ingestion/sending.py",
     "streams/kafka/reading.py",
