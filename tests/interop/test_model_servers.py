@@ -12,6 +12,7 @@ from agents.errors import DependencyError, PermanentError, UnfitOutputError
 from agents.http.egress import endpoint
 from agents.http.pool import HttpPool
 from agents.models.openai import OpenAIModel
+from agents.models.thoughts import Habit
 from schemas.errors import DegradeReason
 from schemas.question import Question, Turn
 from tests.interop.servers import ModelServer
@@ -50,7 +51,10 @@ async def client(server: ModelServer, name: str = "tiny", **more: Any) -> AsyncI
     pool = HttpPool("model", allowed={endpoint(server.base_url)})
     more.setdefault("max_tokens", WORDS)
     async with aclosing(pool), asyncio.timeout(LIMIT_S):
-        yield OpenAIModel(pool, server.base_url, name, **more)
+        model = OpenAIModel(pool, server.base_url, name, **more)
+        # Nonsense is cut, so no reply would ever show that no reasoning comes before it.
+        model._completions.habit = Habit.ANSWERS_FIRST
+        yield model
 
 
 async def generated(server: ModelServer, grounding: Grounding = GROUNDING, **more: Any) -> Generation:
