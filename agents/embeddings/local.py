@@ -17,7 +17,7 @@ from cachetools import LRUCache
 from agents.embeddings.comparing import Comparer, Scale
 from agents.embeddings.encoder import Encoder
 from agents.embeddings.protocol import DEPENDENCY
-from agents.embeddings.turns import Batch, Job, Turns
+from agents.embeddings.turns import Job, TextBatch, Turns
 from agents.errors import PermanentError, TimedOutError, TransientError
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class LocalEmbeddings:
         else:
             future.set_exception(error)
 
-    def _encode(self, batch: "Batch[NDArray[float32]]") -> "list[NDArray[float32]]":
+    def _encode(self, batch: "TextBatch[NDArray[float32]]") -> "list[NDArray[float32]]":
         began = time.perf_counter()
         # Halves of characters, which JSON may hold, are none that a model could read.
         texts = [text.encode(errors="replace").decode() for text in batch.texts]

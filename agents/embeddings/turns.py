@@ -38,7 +38,7 @@ class Job(Generic[Vector]):
 
 
 @dataclass(frozen=True)
-class Batch(Generic[Vector]):
+class TextBatch(Generic[Vector]):
     """Texts to compute together, all questions or all passages, with the job of each."""
 
     texts: Sequence[str]
@@ -72,7 +72,7 @@ class Turns(Generic[Vector]):
         """Put a job with at least one text at the end of its line."""
         (self._urgent if job.urgent else self._patient).append(job)
 
-    def take(self) -> Batch[Vector] | None:
+    def take(self) -> TextBatch[Vector] | None:
         """Return the next texts to compute; None: there are none."""
         for line in (self._urgent, self._patient):
             batch = _take(line)
@@ -81,7 +81,7 @@ class Turns(Generic[Vector]):
         return None
 
 
-def _take(line: deque[Job[Vector]]) -> Batch[Vector] | None:
+def _take(line: deque[Job[Vector]]) -> TextBatch[Vector] | None:
     texts: list[str] = []
     jobs: list[Job[Vector]] = []
     size = 0
@@ -100,4 +100,4 @@ def _take(line: deque[Job[Vector]]) -> Batch[Vector] | None:
         job.begun += 1
         if job.begun == len(job.texts):
             line.popleft()
-    return Batch(texts, jobs, jobs[0].search) if jobs else None
+    return TextBatch(texts, jobs, jobs[0].search) if jobs else None

@@ -24,7 +24,7 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 
 
 @dataclass(slots=True)
-class Reply:
+class RawReply:
     """A response whose body may still be coming, in `content`. The caller must release it in every case."""
 
     status: int
@@ -67,7 +67,7 @@ class Exchanges:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
-    ) -> Reply:
+    ) -> RawReply:
         """Send a request and return once the response's head is there. Cancellation closes the connection.
 
         The body is released before the wait for the response: thousands of prompts would stay in memory.
@@ -91,7 +91,7 @@ class Exchanges:
         except BaseException:
             _close(connection)
             raise
-        return Reply(message.code, message.headers, content, connection)
+        return RawReply(message.code, message.headers, content, connection)
 
     async def aconnect(self, url: str) -> None:
         """Connect, with TLS if the address says so, and send nothing."""

@@ -29,7 +29,7 @@ from agents.errors import (
 from agents.http.certificates import name_authority
 from agents.http.connector import GuardedConnector, RefusedAddressError
 from agents.http.egress import Endpoint
-from agents.http.exchange import NO_TIMEOUT, Exchanges, Reply
+from agents.http.exchange import NO_TIMEOUT, Exchanges, RawReply
 
 if TYPE_CHECKING:
     import httpx
@@ -170,7 +170,7 @@ class HttpPool:
         finally:
             reply.release()
 
-    def _chunks(self, reply: Reply) -> "_Chunks":
+    def _chunks(self, reply: RawReply) -> "_Chunks":
         return _Chunks(self.dependency, reply, self._max_bytes)
 
     def client(self) -> "httpx.AsyncClient":
@@ -202,7 +202,7 @@ class _Chunks:
     connection.
     """
 
-    def __init__(self, dependency: str, reply: Reply, max_bytes: int) -> None:
+    def __init__(self, dependency: str, reply: RawReply, max_bytes: int) -> None:
         self._dependency = dependency
         self._reply = reply
         self._max_bytes = max_bytes
@@ -260,13 +260,13 @@ def _translated(dependency: str, error: Exception) -> DependencyError:
             return PermanentError(dependency, f"cannot be sent: {error}")
 
 
-def _is_small(reply: Reply, max_bytes: int) -> bool:
+def _is_small(reply: RawReply, max_bytes: int) -> bool:
     """Whether the head declares a body that is short enough to be read at once."""
     declared = reply.headers.get("Content-Length", "")
     return declared.isdecimal() and int(declared) <= max_bytes and "Content-Encoding" not in reply.headers
 
 
-async def _drain(reply: Reply) -> None:
+async def _drain(reply: RawReply) -> None:
     """Read a stream to its end for at most `DRAIN_S`, so that its connection can be used again."""
     if reply.closed or reply.content.at_eof():
         return

@@ -28,7 +28,7 @@ from streams.publishing.records import conceal_in
 from streams.publishing.sending import Sender
 from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
-from streams.worker.answering import Answering, Pipeline
+from streams.worker.answering import Answering, QuestionPipeline
 from streams.worker.engine import Engine, recover_with_journal
 from streams.worker.first_answers import FirstAnswers
 from streams.worker.repeating import Repeating
@@ -129,7 +129,7 @@ def build_parts(settings: Settings, hook: Hook, conceal: Conceal | None = None) 
     return EngineParts(settings, hook, outcomes, copies, publisher, assignment, journal, repeats)
 
 
-def build_engine(parts: EngineParts, pipeline: Pipeline) -> Engine:
+def build_engine(parts: EngineParts, pipeline: QuestionPipeline) -> Engine:
     """Build the engine that answers with one pipeline, of parts that no other engine has."""
     settings, hook = parts.settings, parts.hook
     kafka, worker = settings.kafka, settings.worker

@@ -21,8 +21,8 @@ _NOT_OURS.lose()
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """The partitions before and after an assignment."""
+class Reassignment:
+    """The partitions that an assignment leaves here, takes away and adds."""
 
     kept: list[Partition]
     lost: list[Partition]
@@ -82,7 +82,7 @@ class Assignment:
             for partition in self.partitions.values():
                 partition.gate.release()
 
-    def assign(self, numbers: Collection[int], generation: int) -> Changed:
+    def assign(self, numbers: Collection[int], generation: int) -> Reassignment:
         """Take these partitions, and no others, as ours in this generation of the group.
 
         Returns:
@@ -95,7 +95,7 @@ class Assignment:
         self.held = False
         self._generation = generation
         before, self.partitions = self.partitions, {}
-        changed = Changed([], [], [])
+        changed = Reassignment([], [], [])
         for number, partition in before.items():
             if not (stayed and partition.ready and number in numbers):
                 self._committed[number] = partition.committed or 0

@@ -21,7 +21,7 @@ from streams.kafka.reading import CLOCK_SKEW_MS, MACHINES_SKEW_MS
 from streams.process.backoff import Backoff
 from streams.publishing.begun import Begun
 from streams.publishing.gate import Fenced, Gate
-from streams.publishing.journal_reader import Wanted, aasked_ms, aread_journal
+from streams.publishing.journal_reader import StillWanted, aasked_ms, aread_journal
 from streams.publishing.records import Record
 from streams.publishing.sending import TOO_LARGE, Sender
 from streams.settings.model import Kafka
@@ -118,7 +118,7 @@ class KafkaJournal:
         self,
         partition: int,
         oldest: int,
-        wanted: Wanted,
+        wanted: StillWanted,
         *,
         failed: Collection[int] = frozenset(),
         failed_since_ms: int = 0,

@@ -15,7 +15,7 @@ from streams.settings.model import Kafka
 
 log = logging.getLogger(__name__)
 
-Wanted = Callable[[int], bool]
+StillWanted = Callable[[int], bool]
 """Whether the question at an offset still has to be answered."""
 
 
@@ -37,7 +37,7 @@ async def aasked_ms(kafka: Kafka, partition: int, offset: int) -> int | None:
 
 
 async def aread_journal(
-    kafka: Kafka, partition: int, *, since_ms: int, wanted: Wanted | None = None
+    kafka: Kafka, partition: int, *, since_ms: int, wanted: StillWanted | None = None
 ) -> AsyncIterator[list[JournalEntry]]:
     """Yield a partition's entries in order, from `since_ms` (less `CLOCK_SKEW_MS`) to its present end.
 

@@ -8,7 +8,7 @@ from schemas.headers import Header
 from streams.publishing.gate import Gate
 from streams.publishing.records import Record
 
-Place = tuple[str, int]
+Destination = tuple[str, int]
 
 
 class Batch(Protocol):
@@ -30,9 +30,9 @@ class Queues:
 
     def __init__(self) -> None:
         self.queued = 0
-        self._queues: dict[Place, deque[Record]] = {}
-        self._ready: set[Place] = set()
-        self._flying: dict[Place, list[Record]] = {}
+        self._queues: dict[Destination, deque[Record]] = {}
+        self._ready: set[Destination] = set()
+        self._flying: dict[Destination, list[Record]] = {}
 
     @property
     def idle(self) -> bool:
@@ -40,11 +40,11 @@ class Queues:
         return not self.queued and not self._flying
 
     @property
-    def flying(self) -> list[tuple[Place, list[Record]]]:
+    def flying(self) -> list[tuple[Destination, list[Record]]]:
         """The batches on their way."""
         return list(self._flying.items())
 
-    def add(self, place: Place, record: Record) -> bool:
+    def add(self, place: Destination, record: Record) -> bool:
         """Queue a record. Return whether its place can send a batch now."""
         queue = self._queues.get(place)
         if queue is None:
@@ -56,12 +56,12 @@ class Queues:
         self._ready.add(place)
         return True
 
-    def ready(self) -> set[Place]:
+    def ready(self) -> set[Destination]:
         """Return the places that can send a batch now. Each is returned once."""
         ready, self._ready = self._ready, set()
         return ready
 
-    def depart(self, place: Place, batch: Batch) -> tuple[list[Record], list[Record]]:
+    def depart(self, place: Destination, batch: Batch) -> tuple[list[Record], list[Record]]:
         """Fill the next batch of a place. This is where the gates fence.
 
         Returns:
@@ -95,7 +95,7 @@ class Queues:
                 gate.departed(count)
         return records, fenced
 
-    def shut(self, place: Place) -> list[Record]:
+    def shut(self, place: Destination) -> list[Record]:
         """Take out the records whose gate is not open. The place is not ready any more."""
         fenced = [
             record for record in self._queues[place] if record.gate is not None and not record.gate.open
@@ -106,17 +106,17 @@ class Queues:
             self.queued -= len(fenced)
         return fenced
 
-    def waits(self, place: Place) -> bool:
+    def waits(self, place: Destination) -> bool:
         """Whether records of the place have not left."""
         return bool(self._queues[place])
 
-    def give_up(self, place: Place) -> list[Record]:
+    def give_up(self, place: Destination) -> list[Record]:
         """Take out all waiting records of the place."""
         records, self._queues[place] = list(self._queues[place]), deque()
         self.queued -= len(records)
         return records
 
-    def arrive(self, place: Place, records: list[Record]) -> bool:
+    def arrive(self, place: Destination, records: list[Record]) -> bool:
         """Note that the batch is not on its way any more. Return False if that was noted before."""
         if self._flying.get(place) is not records:
             return False
@@ -125,14 +125,14 @@ class Queues:
             gate.arrived(count)
         return True
 
-    def separate(self, place: Place, records: list[Record]) -> None:
+    def separate(self, place: Destination, records: list[Record]) -> None:
         """Put a batch back to the front of its queue, to be sent one record at a time."""
         for record in records:
             record.alone = True
         self._queues[place].extendleft(reversed(records))
         self.queued += len(records)
 
-    def more(self, place: Place) -> bool:
+    def more(self, place: Destination) -> bool:
         """Whether the place can send another batch now; if so, `ready` returns it."""
         if not self._queues[place] or place in self._flying:
             return False

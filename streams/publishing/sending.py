@@ -24,7 +24,7 @@ from aiokafka.errors import (
 
 from streams.publishing.gate import Fenced, Gate
 from streams.publishing.producer import LOOK_S, ProducerConnection
-from streams.publishing.queues import Place, Queues
+from streams.publishing.queues import Destination, Queues
 from streams.publishing.records import OnDelivery, Record
 from streams.telemetry.hook import Hook
 
@@ -66,10 +66,10 @@ class Sender:
         self._hook = hook
         self._patience_s = patience_s
         self._prepare = prepare
-        self._leaderless: dict[Place, float] = {}
+        self._leaderless: dict[Destination, float] = {}
         self._looking: asyncio.TimerHandle | None = None
         self._queues = Queues()
-        self._ends: dict[Place, int] = {}
+        self._ends: dict[Destination, int] = {}
         self._broken = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -158,7 +158,7 @@ class Sender:
                 else:
                     self._await_leader(place)
 
-    async def _send_batch(self, place: Place) -> None:
+    async def _send_batch(self, place: Destination) -> None:
         producer = self._connection.producer
         batch = producer.create_batch()
         records, fenced = self._queues.depart(place, batch)
@@ -174,7 +174,7 @@ class Sender:
         else:
             sent.add_done_callback(lambda sent: self._batch_done(place, records, sent))
 
-    def _await_leader(self, place: Place) -> None:
+    def _await_leader(self, place: Destination) -> None:
         """Keep the records of a place until it has a leader."""
         loop = asyncio.get_running_loop()
         self._leaderless.setdefault(place, loop.time())
@@ -208,7 +208,7 @@ class Sender:
         for record in records:
             asyncio.get_running_loop().call_soon(record.on_delivery, record, Fenced())
 
-    def _batch_done(self, place: Place, records: list[Record], sent: "asyncio.Future[Any]") -> None:
+    def _batch_done(self, place: Destination, records: list[Record], sent: "asyncio.Future[Any]") -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is None:
             end, first = self._ends.get(place, 0), sent.result().offset
@@ -219,7 +219,7 @@ class Sender:
             self._hook.records_sent(place[0], len(records), sum([record.size for record in records]))
         self._finish_batch(place, records, error)
 
-    def _finish_batch(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+    def _finish_batch(self, place: Destination, records: list[Record], error: BaseException | None) -> None:
         if not self._queues.arrive(place, records):
             return  # reported when the producer was replaced
         if error is not None:
@@ -234,7 +234,7 @@ class Sender:
         self._report(place, records, error)
         self._wake_flushers()
 
-    def _report(self, place: Place, records: list[Record], error: BaseException | None) -> None:
+    def _report(self, place: Destination, records: list[Record], error: BaseException | None) -> None:
         for record in records:
             on_delivery = record.on_delivery
             # The callback holds the record, too: only the garbage collector would free them.

@@ -260,7 +260,7 @@ class Resilience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Make fewer calls at once while a model is overloaded."""
 
 
-class Components(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ComponentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Custom components: `module:factory`, or a name in the entry-point group `kotae.components`.
 
     A factory takes `agents.loading.Resources` and returns the component.
@@ -290,5 +290,5 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Cache = field(default_factory=Cache)
     egress: Egress = field(default_factory=Egress)
     resilience: Resilience = field(default_factory=Resilience)
-    components: Components = field(default_factory=Components)
+    components: ComponentSettings = field(default_factory=ComponentSettings)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)

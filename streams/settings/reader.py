@@ -72,7 +72,7 @@ class LoadedSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _GivenValue:
     value: Any
     source: str
     is_text: bool
@@ -85,7 +85,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         SettingsError: the first wrong setting.
     """
     environ = os.environ if environ is None else environ
-    given: dict[str, _Given] = {}
+    given: dict[str, _GivenValue] = {}
     tools: dict[str, dict[str, Any]] = {}
     file = str(path) if path is not None else environ.get(_CONFIG, "")
     if file:
@@ -106,7 +106,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     return LoadedSettings(settings, sources, environ, tuple(_warnings(environ)))
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _GivenValue]:
     given = {}
     for variable in sorted(environ):
         # Kubernetes sets others in every pod beside a Service named `kotae`, such as KOTAE_SERVICE_HOST.
@@ -118,7 +118,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
                 raise SettingsError(f"{source}: tools are declared in the TOML file, as [tools.NAME]")
             raise SettingsError(f"{source}: there is no such setting; {_variable_meant(variable)}")
         section, name = _VARIABLES[variable]
-        given[f"{section}.{name}"] = _Given(environ[variable], source, is_text=True)
+        given[f"{section}.{name}"] = _GivenValue(environ[variable], source, is_text=True)
     return given
 
 
@@ -133,7 +133,7 @@ def _warnings(environ: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, dict[str, Any]]]:
+def _from_file(file: str, named_by: str) -> tuple[dict[str, _GivenValue], dict[str, dict[str, Any]]]:
     try:
         tables = tomllib.loads(Path(file).read_text("utf-8-sig"))
     except OSError as error:
@@ -156,7 +156,7 @@ def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, d
                 raise SettingsError(
                     f"{source}: there is no such setting; {_suggestion(name, _SECTIONS[section])}"
                 )
-            given[f"{section}.{name}"] = _Given(value, source, is_text=False)
+            given[f"{section}.{name}"] = _GivenValue(value, source, is_text=False)
     tools = tables.get("tools", {})
     for name, tool in tools.items():
         if not isinstance(tool, dict):
@@ -164,7 +164,7 @@ def _from_file(file: str, named_by: str) -> tuple[dict[str, _Given], dict[str, d
     return given, tools
 
 
-def _converted(key: str, given: _Given) -> Any:
+def _converted(key: str, given: _GivenValue) -> Any:
     section, _, name = key.partition(".")
     option = _SECTIONS[section][name]
     kind, extra = _kind(option)
@@ -184,7 +184,7 @@ def _converted(key: str, given: _Given) -> Any:
     return converted
 
 
-def _from_json(key: str, given: _Given, kind: Any, allowed: str) -> Any:
+def _from_json(key: str, given: _GivenValue, kind: Any, allowed: str) -> Any:
     """Convert JSON or a TOML table; a text in the TOML file is JSON too, because TOML has no null."""
     value = given.value
     try:

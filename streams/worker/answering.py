@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _Make = Callable[[], Awaitable[Answered]]
 
 
-class Pipeline(Protocol):
+class QuestionPipeline(Protocol):
     """Answers a question by its deadline. An exception that it raises counts as a defect."""
 
     async def aanswer(self, asked: Asked) -> Answered:
@@ -56,7 +56,7 @@ class Answering:
     def __init__(
         self,
         *,
-        pipeline: Pipeline,
+        pipeline: QuestionPipeline,
         outcomes: Outcomes,
         publisher: Publisher,
         copies: Copies,

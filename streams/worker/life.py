@@ -60,7 +60,7 @@ class Feed(Protocol):
         ...
 
 
-class Monitor(Protocol):
+class ConsumerMonitor(Protocol):
     """Watches the consumer from outside (`streams.worker.monitor.Monitor`)."""
 
     async def run(self) -> None:
@@ -89,7 +89,7 @@ class Worker:
         settings: Settings,
         engine: Engine,
         feed: Feed,
-        monitor: Monitor,
+        monitor: ConsumerMonitor,
         loop_monitor: LoopMonitor,
         metrics: Callable[[], bytes],
         dependencies: Callable[[], dict[str, Any]],

@@ -15,7 +15,7 @@ from schemas.answer import Answer
 from schemas.question import Question
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.settings.errors import OperatorError, SettingsError
-from streams.settings.model import Cache, Components, Embeddings, Knowledge, Model, Settings
+from streams.settings.model import Cache, ComponentSettings, Embeddings, Knowledge, Model, Settings
 from tests.support.components import PASSAGE, SOURCE, FakeRetriever, RecordingObserver
 from tests.support.system import free_port
 
@@ -100,14 +100,14 @@ async def test_without_settings_the_pipeline_extracts_from_an_empty_index(build:
 
 
 async def test_a_component_named_by_import_path_takes_the_defaults_place(build: Build) -> None:
-    components = Components(retriever=f"{__name__}:make_retriever")
+    components = ComponentSettings(retriever=f"{__name__}:make_retriever")
     answered = await answer(await build(components=components))
     assert "three years" in answered.text
     assert answered.citations[0].chunk_id == PASSAGE.chunk_id
 
 
 async def test_a_custom_graph_gets_the_chosen_components(build: Build) -> None:
-    components = Components(graph=f"{__name__}:make_graph", retriever=f"{__name__}:make_retriever")
+    components = ComponentSettings(graph=f"{__name__}:make_graph", retriever=f"{__name__}:make_retriever")
     assert (await answer(await build(components=components))).text == "HOW LONG IS THE WARRANTY? 1"
 
 
@@ -115,11 +115,11 @@ async def test_a_custom_graph_gets_the_chosen_components(build: Build) -> None:
     ("sections", "said"),
     [
         (
-            {"components": Components(graph=f"{__name__}:make_nothing")},
+            {"components": ComponentSettings(graph=f"{__name__}:make_nothing")},
             r"^\[components\] .*must return an .*Graph",
         ),
-        ({"components": Components(retriever=f"{__name__}:make_nothing")}, "aretrieve"),
-        ({"components": Components(generator="nobody-knows-it")}, r"^\[components\] nobody-knows-it"),
+        ({"components": ComponentSettings(retriever=f"{__name__}:make_nothing")}, "aretrieve"),
+        ({"components": ComponentSettings(generator="nobody-knows-it")}, r"^\[components\] nobody-knows-it"),
         ({"tools": {"weather": {"url": "ftp://somewhere"}}}, r"\[tools.weather\]"),
     ],
 )
@@ -168,7 +168,7 @@ async def test_the_caches_state_has_sizes_and_look_up_results(build: Build) -> N
 async def test_answers_of_custom_components_are_cached_if_the_settings_say_so(
     build: Build, cache: Cache, kept: bool
 ) -> None:
-    components = Components(retriever=f"{__name__}:make_retriever")
+    components = ComponentSettings(retriever=f"{__name__}:make_retriever")
     assert ((await build(components=components, cache=cache)).caches.answers is not None) == kept
     assert (await build(cache=Cache(ttl_s=0))).caches.answers is None
 

@@ -6,11 +6,11 @@ import pytest
 
 from schemas.headers import Header
 from streams.publishing.gate import Gate
-from streams.publishing.queues import Place, Queues
+from streams.publishing.queues import Destination, Queues
 from streams.publishing.records import Record
 
-HERE: Place = ("answers", 0)
-THERE: Place = ("answers", 1)
+HERE: Destination = ("answers", 0)
+THERE: Destination = ("answers", 1)
 
 
 class Room:
@@ -39,7 +39,7 @@ def names(records: list[Record]) -> str:
     return "".join((one.value or b"").decode() for one in records)
 
 
-def filled(values: str, place: Place = HERE) -> Queues:
+def filled(values: str, place: Destination = HERE) -> Queues:
     queues = Queues()
     for value in values:
         queues.add(place, record(value))
