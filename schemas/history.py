@@ -21,8 +21,15 @@ _ROLES: Mapping[str, str] = {
     "assistant": "assistant",
     "ai": "assistant",
     "model": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",
+    "gpt": "assistant",
 }
 """The role that each role of a chat API becomes."""
+_ROLE_FIELDS = ("role", "type", "from")
+"""The fields in which turns tell it: OpenAI's, LangChain's and ShareGPT's."""
+_CONTENT_FIELDS = ("content", "parts", "value", "text")
+"""The fields with the words: Gemini's are `parts`."""
 _TEXT = frozenset({"text", "input_text", "output_text"})
 _THOUGHT = frozenset({"thinking", "redacted_thinking", "reasoning"})
 SHOWN = 5
@@ -45,12 +52,12 @@ def usable_turns(history: list[Any], warn: Warn) -> list[Any]:
         if not isinstance(turn, dict):
             turns.append(turn)
             continue
-        written = turn.get("role")
+        written = _first(turn, _ROLE_FIELDS)
         role = _ROLES.get(written.strip().lower()) if isinstance(written, str) else None
         if role is None:
             roles["none" if written is None else str(written)[:SHOWN_CHARACTERS]] += 1
             continue
-        content = _joined(turn.get("content"), kinds)
+        content = _joined(_first(turn, _CONTENT_FIELDS), kinds)
         if content is not None:
             turns.append({"role": role, "content": content})
     if roles:
@@ -66,8 +73,14 @@ def usable_turns(history: list[Any], warn: Warn) -> list[Any]:
     return turns
 
 
+def _first(turn: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((turn[name] for name in names if turn.get(name) is not None), None)
+
+
 def _joined(content: Any, kinds: Counter[str]) -> Any:
     """Return the text of a content; None: it has no words. Counts the parts that are no text by kind."""
+    if isinstance(content, dict):
+        content = content.get("parts", [content])
     if not isinstance(content, list):
         return content
     texts = []
@@ -77,15 +90,15 @@ def _joined(content: Any, kinds: Counter[str]) -> Any:
         text = _text_of(part)
         if text is not None:
             texts.append(text)
-        elif _kind_of(part) not in _THOUGHT:
-            kinds[_kind_of(part)] += 1
+        elif (kind := _kind_of(part)).lower() not in _THOUGHT:
+            kinds[kind] += 1
     return "".join(texts) or None
 
 
 def _text_of(part: Any) -> str | None:
     if isinstance(part, str):
         return part
-    if not isinstance(part, dict) or part.get("type", "text") not in _TEXT:
+    if not isinstance(part, dict) or str(part.get("type", "text")).lower() not in _TEXT:
         return None
     text = part.get("text")
     if isinstance(text, dict):

@@ -32,12 +32,26 @@ def test_a_usual_history_is_read_as_it_is() -> None:
         ("Assistant", "assistant"),
         ("ai", "assistant"),
         ("model", "assistant"),
+        ("bot", "assistant"),
         ("system", "user"),
         ("developer", "user"),
     ],
 )
 def test_a_role_of_a_chat_api_is_the_askers_or_the_assistants(written: str, role: Any) -> None:
     assert read(turn(written)) == ([Turn(role, "hello")], [])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"role": "model", "parts": [{"text": "hello"}]},
+        {"type": "ai", "content": "hello"},
+        {"from": "gpt", "value": "hello"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello"}]},
+    ],
+)
+def test_turns_are_read_under_the_names_of_their_fields_in_other_apis(written: dict[str, Any]) -> None:
+    assert read(written) == ([Turn("assistant", "hello")], [])
 
 
 @pytest.mark.parametrize("role", ["tool", "function", "", "critic", None, 7])
@@ -71,6 +85,9 @@ def test_a_thousand_unusable_turns_are_one_short_warning() -> None:
         ([{"type": "text", "text": {"value": "hello"}}], "hello"),
         ([{"text": "hello"}], "hello"),
         (["hel", None, "lo"], "hello"),
+        ([{"type": "TEXT", "text": "hello"}], "hello"),
+        ({"type": "text", "text": "hello"}, "hello"),
+        ({"parts": ["hel", "lo"]}, "hello"),
         ([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hello"}], "hello"),
     ],
 )
