@@ -23,11 +23,14 @@ _ONLY_WITH = {"stream_options": "stream", "tool_choice": "tools", "parallel_tool
 """Parameters that servers refuse without the other one."""
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
 _REFUSING = {400, 422}
+_PLAIN_MAX = 2_000
+"""Bytes of a refusal in plain words that are read."""
 
 _REFUSAL = re.compile(
     r"(?:un|not |n't |no longer |cannot be )(?:be )?"
     r"(?:support|recogni[sz]ed|known|expected|permitted|allowed|used|valid|available|enabled)"
-    r"|extra|forbidden|additional propert|deprecated|invalid|requires? |instead|reject",
+    r"|extra|forbidden|additional propert|deprecated|invalid|requires? |instead|reject"
+    r"|only (?:supports?|works|accepts?|allow)|must be",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
@@ -100,9 +103,9 @@ def _refused(body: bytes, sent: set[str]) -> tuple[str, str]:
     """Return the server's message, and the sent parameter that it refuses by name, "" if none."""
     try:
         content = read_json(body)
+        told = told_in(content)
     except ValueError:
-        return "", ""
-    told = told_in(content)
+        content, told = None, " ".join(body[:_PLAIN_MAX].decode(errors="replace").split())
     for name in _places(content):
         if name in sent and not _is_too_long(name, told):
             return told, name

@@ -523,6 +523,28 @@ async def test_a_refused_parameter_is_left_out_from_then_on_with_one_warning(
     assert all("MODEL.PARAMETERS" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (
+            b"Failed to deserialize the JSON body: unknown field `temperature`, expected one of `model`",
+            "temperature",
+        ),
+        (b'{"error":{"message":"temperature only supports 1 with this model"}}', "temperature"),
+        (b'{"detail":"max_tokens is not supported, use max_completion_tokens"}', "max_tokens"),
+        (b'{"code":"InvalidParameter","message":"temperature must be greater than 0"}', "temperature"),
+        (b'[{"error":{"message":"Unknown name \\"temperature\\": Cannot find field."}}]', "temperature"),
+    ],
+)
+async def test_a_refusal_names_a_parameter_in_the_words_of_any_server(body: bytes, name: str) -> None:
+    def script(request: Recorded) -> Reply:
+        return Reply(status=400, pieces=[body]) if name in request.body else text(ANSWER)
+
+    async with ModelServer(script) as server, Client(server) as model:
+        assert (await model.agenerate(GROUNDING, call())).text == ANSWER
+        assert len(server.requests) == 2
+
+
 async def test_a_refused_parameter_of_a_stream_is_left_out() -> None:
     deltas: list[str] = []
     async with ModelServer(Picky(422, stream_options=EXTRA)) as server, Client(server) as model:
