@@ -22,6 +22,7 @@ from agents.models.tool_calls import entries_of
 from schemas.answer import Usage
 
 _DONE = re.compile(rb'"?\[?DONE\]?"?', re.IGNORECASE)
+_DONE_MAX = len('"[DONE]"')
 THOUGHT_FIELDS = frozenset({"reasoning_content", "reasoning", "thinking", "reasoning_details"})
 """The fields of a message in which servers tell its reasoning."""
 
@@ -78,7 +79,7 @@ class ReplyReading:
             raise self._failed(data)
         if not data:
             return ""
-        if _DONE.fullmatch(data):
+        if len(data) <= _DONE_MAX and _DONE.fullmatch(data):
             # llama-cpp-python writes it where it breaks a stream off for another request, too.
             self._broken_off = not (self._ended or self._counted)
             self.done = self._ended = True
