@@ -41,10 +41,15 @@ def changed(name: str, diff: str) -> Mutant:
     was, became = (
         " ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in ("-", "+")
     )
+    return Mutant(function_of(name), was, became)
+
+
+def function_of(name: str) -> str:
+    """Return the function of the mutant that mutmut calls `name`."""
     module, _, mangled = name.rpartition(".")
     # `x_name` of a function, `xǁClassǁname` of a method; the number comes after the last `__mutmut_`.
     plain = mangled.rpartition("__mutmut_")[0].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
-    return Mutant(f"{module}.{plain}", was, became)
+    return f"{module}.{plain}"
 
 
 def read_accepted(text: str) -> dict[Mutant, str]:
