@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 
 from selectolax.lexbor import LexborNode
 
-from agents.documents.html_table import is_layout, markdown_table, table_rows
+from agents.documents.html_table import grid, has_row_headers, is_layout, table_rows
+from agents.documents.table_rule import cell_spans
+from agents.documents.tables import table_blocks
 
 Breathe = Callable[[], None]
 
@@ -32,6 +34,8 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 _SPACES = re.compile(r"[ \t\r\n\f\xa0]+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _BLOCK_MARK = re.compile(r"^(?=[-+*>][ ]|#{1,6} |```|~~~|\|)", re.MULTILINE)
+_ESCAPED_MARK = re.compile(r"^\\(?=[-+*>#`~|])", re.MULTILINE)
+_HEADING_MARK = re.compile(r"^#{1,6} ")
 _LIST_MARK = re.compile(r"(?:- |\d+\. )")
 _BACKTICKS = re.compile("`+")
 _RAISED = str.maketrans("0123456789+-n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ")
@@ -147,24 +151,16 @@ class Writer:
             if child.tag == "caption":
                 yield from self._blocks(child)
         rows = table_rows(node)
-        if is_layout(rows):
+        if is_layout(node, rows):
             for row in rows:
                 for cell in row.cells:
                     yield from self._blocks(cell)
-        elif table := markdown_table(rows, self._cell):
-            yield table
+        else:
+            yield from table_blocks(grid(rows, self._cell), named=not has_row_headers(rows))
 
     def _cell(self, node: LexborNode) -> str:
         """Return an element's content in one line; items of a list are divided by semicolons."""
-        parts: list[str] = []
-        for block in self._blocks(node):
-            if _LIST_MARK.match(block):
-                parts.append(
-                    "; ".join(_LIST_MARK.sub("", line.strip(), count=1) for line in block.split("\n"))
-                )
-            else:
-                parts.append(_BLOCK_MARK.sub("", block).replace("\\", "") if block[:1] == "\\" else block)
-        return " ".join(" ".join(parts).split())
+        return " ".join(" ".join(map(_flat, self._blocks(node))).split())
 
     def _inline(self, node: LexborNode) -> str:
         """Return the text of an inline element, its blanks folded and its line breaks kept."""
@@ -197,6 +193,24 @@ class Writer:
                 return True
         beside = tag in _BESIDE or (bool(attributes) and _role(node) in _BESIDE_ROLES)
         return beside and tag not in self._open_ended and node.css_first(_CONTENT) is None
+
+
+def _flat(block: str) -> str:
+    """Return a block as a part of a line."""
+    lines = block.split("\n")
+    if _LIST_MARK.match(block):
+        return "; ".join(_LIST_MARK.sub("", line.strip(), count=1) for line in lines)
+    if block.startswith("| "):
+        header, _, *rows = [
+            [line[start:end] for start, end in cell_spans(line, 0, len(line))] for line in lines
+        ]
+        named = [zip(header, row, strict=True) for row in rows]
+        return "; ".join(
+            ", ".join(f"{name}: {cell}" if name else cell for name, cell in row if cell) for row in named
+        )
+    if block.startswith("```"):
+        return " ".join(f"`{line}`" for line in lines[1:-1] if line.strip())
+    return _HEADING_MARK.sub("", _ESCAPED_MARK.sub("", block))
 
 
 def _terms(node: LexborNode) -> Iterator[LexborNode]:

@@ -1,9 +1,11 @@
-"""Rows of an HTML table as a Markdown table: spans are repeated, header rows become one. Pure."""
+"""Rows of an HTML table: their cells, which of them are headers, and spans. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborNode
+
+from agents.documents.tables import GridRow
 
 COLUMNS_MAX = 100
 """Columns that a span may reach to."""
@@ -11,6 +13,13 @@ COLUMNS_MAX = 100
 CELLS_MAX = 200_000
 """Cells that spans may fill in one table; further spans are read as single cells."""
 
+PROSE_MIN = 120
+"""Characters of a cell that is alone in a row of prose side by side."""
+
+NAME_MAX = 40
+"""Characters of a column's name in a table whose header is not marked."""
+
+_WHOLE_BLOCKS = "table, h1, h2, h3, h4, pre"
 _PARTS = frozenset({"thead", "tbody", "tfoot"})
 
 
@@ -28,75 +37,66 @@ def table_rows(table: LexborNode) -> list[TableRow]:
     for row, in_head in _rows(table, in_head=False):
         cells = [cell for cell in row.iter() if cell.tag in {"td", "th"}]
         if cells:
-            headers = len(cells) > 1 and all(cell.tag == "th" for cell in cells)
-            rows.append(TableRow(cells, in_head or headers))
+            rows.append(TableRow(cells, in_head or _heads_columns(cells)))
     return rows
 
 
-def is_layout(rows: Sequence[TableRow]) -> bool:
-    """Whether a table only arranges a page: one column without a header, or whole blocks in its cells."""
-    if not any(row.head for row in rows) and all(len(row.cells) == 1 for row in rows):
+def is_layout(table: LexborNode, rows: Sequence[TableRow]) -> bool:
+    """Whether a table only arranges a page: it has no headers, but whole blocks in its cells."""
+    if table.attributes.get("role") in {"presentation", "none"}:
         return True
-    return any(cell.css_first("table, h1, h2, h3, h4, pre") is not None for row in rows for cell in row.cells)
-
-
-def markdown_table(rows: Sequence[TableRow], written: Callable[[LexborNode], str]) -> str:
-    """Return the table as Markdown; "" if it is blank. `written` returns a cell's text in one line."""
-    heads = 0
-    while heads < len(rows) and rows[heads].head:
-        heads += 1
-    if heads == len(rows) > 1:
-        heads = 1
-    grid = _grid(rows, written)
-    header, body = _merged(grid[:heads]), grid[heads:]
-    body = [row for row in body if any(row)]
-    if not header and body and _names_columns(body):
-        header, *body = body
-    return write_table(header, body)
-
-
-def write_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; an empty `header`: its columns have no names."""
-    if not any(header) and not body:
-        return ""
-    width = max(len(row) for row in (header, *body))
-    lines = [_line(header, width), f"|{'---|' * width}", *(_line(row, width) for row in body)]
-    return "\n".join(lines)
-
-
-def names_columns(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row that is not marked as a header names the columns below it."""
-    if len(first) < 2 or not others or not all(first) or len(set(first)) < len(first):
+    if any(row.head for row in rows):
         return False
-    if any(any(mark.isdigit() for mark in cell) for cell in first):
+    if all(len(row.cells) == 1 for row in rows):
+        return True
+    cells = [cell for row in rows for cell in row.cells]
+    if len(rows) > 2 and _is_regular(rows):
         return False
-    return len(first) > 2 or any(mark.isdigit() for row in others for cell in row for mark in cell)
+    if any(cell.css_first(_WHOLE_BLOCKS) is not None for cell in cells):
+        return True
+    return len(rows) == 1 and any(len(cell.text()) > PROSE_MIN for cell in cells)
 
 
-def _names_columns(body: Sequence[Sequence[str]]) -> bool:
-    return names_columns(body[0], body[1:])
+def _is_regular(rows: Sequence[TableRow]) -> bool:
+    """Whether the first of many like rows looks like names of columns."""
+    first = [cell.text().strip() for cell in rows[0].cells]
+    return (
+        len(first) > 1
+        and all(0 < len(name) <= NAME_MAX for name in first)
+        and len(set(first)) == len(first)
+        and all(len(row.cells) == len(first) for row in rows)
+        and not any(cell.css_first(_WHOLE_BLOCKS) for cell in rows[0].cells)
+    )
 
 
-def _line(row: Sequence[str], width: int) -> str:
-    cells = [" ".join(cell.split()).replace("|", "\\|") for cell in row]
-    return f"| {' | '.join(cells + [''] * (width - len(cells)))} |"
+def has_row_headers(rows: Sequence[TableRow]) -> bool:
+    """Whether the rows are pairs of a name, marked as a header, and what it names."""
+    pairs = [row.cells for row in rows if len(row.cells) > 1]
+    return bool(pairs) and all(len(cells) == 2 and _is_pair(cells) for cells in pairs)
 
 
-def _rows(parent: LexborNode, *, in_head: bool) -> Iterator[tuple[LexborNode, bool]]:
-    for child in parent.iter():
-        if child.tag == "tr":
-            yield child, in_head
-        elif child.tag in _PARTS:
-            yield from _rows(child, in_head=child.tag == "thead")
+def _heads_columns(cells: Sequence[LexborNode]) -> bool:
+    """Whether all cells of a row are headers, but for a blank corner."""
+    named = [cell for cell in cells if cell.tag == "th"]
+    blank = [cell for cell in cells if cell.tag == "td"]
+    if len(cells) < 2 or len(named) < max(len(blank), 1):
+        return False
+    return not any(cell.text().strip() for cell in blank) and (len(named) > 1 or cells[0].tag == "td")
 
 
-def _grid(rows: Sequence[TableRow], written: Callable[[LexborNode], str]) -> list[list[str]]:
-    grid: list[list[str]] = []
+def _is_pair(cells: Sequence[LexborNode]) -> bool:
+    return cells[0].tag == "th" and cells[1].tag == "td"
+
+
+def grid(rows: Sequence[TableRow], written: Callable[[LexborNode], str]) -> list[GridRow]:
+    """Return the rows with spanned cells repeated. `written` returns a cell's text in one line."""
+    made: list[GridRow] = []
     reaching: dict[int, tuple[int, str]] = {}
     room = CELLS_MAX
     for number, row in enumerate(rows):
         line: list[str] = []
         following: dict[int, tuple[int, str]] = {}
+        spans = False
         for cell in row.cells:
             _take(line, reaching, following)
             text = written(cell)
@@ -105,6 +105,7 @@ def _grid(rows: Sequence[TableRow], written: Callable[[LexborNode], str]) -> lis
             if across * down > room:
                 across = down = 1
             room -= across * down
+            spans = spans or across > 1
             for _ in range(across):
                 if down > 1:
                     following[len(line)] = (down - 1, text)
@@ -114,8 +115,8 @@ def _grid(rows: Sequence[TableRow], written: Callable[[LexborNode], str]) -> lis
                 line.extend([""] * (at - len(line)))
                 _take(line, reaching, following)
         reaching = following
-        grid.append(line)
-    return grid
+        made.append(GridRow(line, row.head, spans))
+    return made
 
 
 def _take(
@@ -134,9 +135,9 @@ def _span(cell: LexborNode, name: str, most: int) -> int:
     return min(int(value), most) if value.isascii() and value.isdigit() and len(value) < 9 else 1
 
 
-def _merged(heads: Sequence[Sequence[str]]) -> list[str]:
-    """Return one header of several rows: the names above a column, each once."""
-    width = max((len(row) for row in heads), default=0)
-    return [
-        " ".join(dict.fromkeys(row[at] for row in heads if at < len(row) and row[at])) for at in range(width)
-    ]
+def _rows(parent: LexborNode, *, in_head: bool) -> Iterator[tuple[LexborNode, bool]]:
+    for child in parent.iter():
+        if child.tag == "tr":
+            yield child, in_head
+        elif child.tag in _PARTS:
+            yield from _rows(child, in_head=child.tag == "thead")

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from streams.ingestion.archives import read_epub
 from streams.ingestion.mail import read_mail
-from streams.ingestion.office import read_docx, read_pptx
 from streams.ingestion.parts import Reader
 from streams.ingestion.pdf import read_pdf
 from streams.ingestion.sheets import read_xlsx
+from streams.ingestion.slides import read_pptx
 from streams.ingestion.texts import read_html, read_jsonl, read_markdown, read_table, read_text
+from streams.ingestion.word import read_docx
 
 READERS: Mapping[str, Reader] = {
     ".csv": read_table,

@@ -7,7 +7,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from agents.documents.html import html_to_markdown
-from agents.documents.html_table import write_table
+from agents.documents.tables import write_table
 from streams.ingestion.encodings import decoded
 from streams.ingestion.parts import Part, UnreadableError, whole
 from streams.ingestion.texts import contents

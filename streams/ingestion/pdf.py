@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.documents.tables import GridRow
 from streams.ingestion.parts import Note, Part, UnreadableError, whole
 from streams.ingestion.pdf_layout import Grid, Word, goes_on, joined, page_blocks
 from streams.ingestion.texts import first_heading
@@ -89,17 +90,20 @@ def _blocks(page: "Page") -> list[str]:
     return [*page_blocks(words, grids), *([turned] if turned.strip() else [])]
 
 
-def _filled(rows: Sequence[Sequence[str | None]]) -> list[list[str]]:
+def _filled(rows: Sequence[Sequence[str | None]]) -> list[GridRow]:
     """Return a table's cells, each cell that reaches over others repeated: a part of it is None there."""
-    filled: list[list[str]] = []
+    filled: list[GridRow] = []
     for row in rows:
         cells: list[str] = []
+        spans = False
         for at, cell in enumerate(row):
-            above = filled[-1][at] if filled and at < len(filled[-1]) else ""
+            above = filled[-1].cells[at] if filled and at < len(filled[-1].cells) else ""
             left = cells[-1] if cells else ""
-            reached = left if at and row[at - 1] is not None else above or left
+            from_left = bool(at) and row[at - 1] is not None
+            spans = spans or (cell is None and bool(left) and (from_left or not above))
+            reached = left if from_left else above or left
             cells.append(reached if cell is None else " ".join(cell.split()))
-        filled.append(cells)
+        filled.append(GridRow(cells, spans=spans))
     return filled
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from agents.documents.html_table import names_columns, write_table
+from agents.documents.tables import GridRow, table_blocks
 
 _BULLET = re.compile(r"[•‣◦▪●○■□∙·–-]\s+(?=\S)")
 _NUMBERED = re.compile(r"\d{1,3}[.)]\s+\S")
@@ -34,10 +34,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table whose lines are drawn: its place and the texts of its cells."""
+    """A table whose lines are drawn: its place and its rows."""
 
     top: float
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[GridRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def page_blocks(words: Sequence[Word], grids: Sequence[Grid] = ()) -> list[str]:
         above = [word for word in left if word.top < grid.top]
         left = left[len(above) :]
         blocks += [block for region in _regions(_rows(above)) for block in _region(region, body)]
-        blocks.append(_table(grid.rows))
+        blocks += table_blocks(grid.rows)
     blocks += [block for region in _regions(_rows(left)) for block in _region(region, body)]
     return [block for block in blocks if block]
 
@@ -247,17 +247,4 @@ def _heading(line: Line, body: float) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    kept = [[" ".join((cell or "").split()) for cell in row] for row in rows]
-    kept = [row for row in kept if any(row)]
-    if not kept:
-        return ""
-    heads = next((heads for heads in (1, 2) if names_columns(_header(kept[:heads]), kept[heads:])), 0)
-    return write_table(_header(kept[:heads]), kept[heads:])
-
-
-def _header(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the names of columns that stand in several rows, such as a name above two others."""
-    width = max((len(row) for row in rows), default=0)
-    return [
-        " ".join(dict.fromkeys(row[at] for row in rows if at < len(row) and row[at])) for at in range(width)
-    ]
+    return "\n\n".join(table_blocks([GridRow([" ".join(cell.split()) for cell in row]) for row in rows]))

@@ -8,8 +8,8 @@ from pathlib import Path
 from agents.documents.blocks import parse_blocks
 from agents.documents.front_matter import split_front_matter
 from agents.documents.html import html_to_markdown
-from agents.documents.html_table import names_columns, write_table
 from agents.documents.inline import inline_text
+from agents.documents.tables import names_columns, write_table
 from schemas.codec import DecodeError, decoder
 from streams.ingestion.encodings import decoded
 from streams.ingestion.parts import Content, Part, UnreadableError, whole

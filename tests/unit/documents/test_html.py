@@ -51,6 +51,21 @@ def test_elements_become_blocks(html: str, text: str) -> None:
             ["| M | Price Net | Price Gross |", "| A | 1 | 2 |", "| A | 3\\|4 | 5 |"],
         ),
         ("<tr><th>A<th>B<tr><td><ul><li>x<li>y</ul><td><p>p<p>q", ["| A | B |", "| x; y | p q |"]),
+        ("<tr><td><th scope=col>A<th>B<tr><th>x<td>1<td>2", ["|  | A | B |", "| x | 1 | 2 |"]),
+        ("<tr><th>Colour<td>red<tr><th>Weight<td>7 kg", ["|  |  |", "| Colour | red |", "| Weight | 7 kg |"]),
+        (
+            "<tr><td rowspan=2><b>M</b><td colspan=2>Price<tr><td>Net<td>Gross<tr><td>A<td>1<td>2",
+            ["| M | Price Net | Price Gross |", "| A | 1 | 2 |"],
+        ),
+        (
+            "<tr><th>Plan<th>EUR<tr><th colspan=2>Home<tr><td>Solo<td>9<tr><td>Duo<td>12",
+            ["|  | Plan | EUR |", "| Home | Solo | 9 |", "| Home | Duo | 12 |"],
+        ),
+        (
+            "<tr><th>Room<th>Holds<tr><td>A1<td><table><tr><th>Thing<th>No<tr><td>Chair<td>12</table>"
+            "<tr><td>B2<td><pre>run x</pre>",
+            ["| Room | Holds |", "| A1 | Thing: Chair, No: 12 |", "| B2 | `run x` |"],
+        ),
     ],
 )  # fmt: skip
 def test_tables_keep_their_rows(html: str, rows: list[str]) -> None:
@@ -64,6 +79,9 @@ def test_a_table_of_layout_is_no_table() -> None:
     assert markdown(f"<table><tr><td>Left{inner}<td>Right</table>") == (
         "Left\n\n| Plan | EUR |\n|---|---|\n| Solo | 9 |\n\nRight"
     )
+    prose = "The pool opens at nine and closes at eight on every day of the week but Monday. " * 2
+    assert markdown(f"<table><tr><td>{prose}<td>Towels cost two euros.</table>").startswith(prose.strip())
+    assert markdown("<table role=presentation><tr><td>Left<td>Right</table>") == "Left\n\nRight"
 
 
 @given(st.text(alphabet='<>/"= &;-!abdhilnoprtuv1\n', max_size=200))

@@ -1,19 +1,25 @@
 """Office files, tables, mails and e-books become Markdown."""
 
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openpyxl import Workbook
+from openpyxl.styles import Font
 from pptx import Presentation
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
 from streams.ingestion.formats import READERS
 from streams.ingestion.limited import LimitedReader
-from streams.ingestion.parts import Content, Part, UnreadableError
+from streams.ingestion.parts import Content, Note, Part, UnreadableError
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+MC = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
 TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
@@ -35,10 +41,12 @@ def archive(path: Path, **members: str) -> Path:
     return path
 
 
-def word(path: Path, body: str) -> Path:
+def word(path: Path, body: str, **members: str) -> Path:
     document = f"<w:document {W}><w:body>{body}</w:body></w:document>"
     return archive(
-        path, **{"[Content_Types].xml": TYPES, "_rels/.rels": RELATIONS, "word/document.xml": document}
+        path,
+        **{"[Content_Types].xml": TYPES, "_rels/.rels": RELATIONS, "word/document.xml": document},
+        **members,
     )
 
 
@@ -69,6 +77,39 @@ def test_a_word_file_keeps_headings_and_merged_cells(tmp_path: Path) -> None:
     assert "| Solo | 9 | 11 |" in content.text
 
 
+def test_a_word_file_keeps_what_a_reader_sees(tmp_path: Path) -> None:
+    bold = "<w:p><w:r><w:rPr><w:b/></w:rPr><w:t>Guarantee</w:t></w:r></w:p>"
+    hidden = "<w:p><w:r><w:rPr><w:vanish/></w:rPr><w:t>Hidden.</w:t></w:r></w:p>"
+    box = (
+        f'<w:p><w:r><mc:AlternateContent xmlns:mc="{MC}"><mc:Choice><w:txbxContent>{paragraph("Call 5544.")}'
+        "</w:txbxContent></mc:Choice><mc:Fallback/></mc:AlternateContent></w:r></w:p>"
+    )
+    formula = f'<w:p><m:oMath xmlns:m="{MATH}"><m:r><m:t>E=mc</m:t></m:r></m:oMath></w:p>'
+    lines = paragraph("Contents", "toc"), paragraph("Pump", "Title"), bold, hidden, box, formula
+    styles = (
+        f'<w:styles {W}><w:style w:type="paragraph" w:styleId="Own"><w:name w:val="Chapter"/>'
+        '<w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style>'
+        '<w:style w:type="paragraph" w:styleId="toc"><w:name w:val="toc 1"/></w:style>'
+        '<w:style w:type="paragraph" w:styleId="Title"><w:name w:val="Title"/></w:style></w:styles>'
+    )
+    pages = "<w:p><w:r><w:instrText>PAGE</w:instrText><w:t>Page 1</w:t></w:r></w:p>"
+    related = RELATIONS.replace('officeDocument" Target="word/document', 'styles" Target="styles')
+    path = word(
+        tmp_path / "a.docx",
+        "".join(lines) + paragraph("Oil", "Own") + paragraph("It needs none."),
+        **{
+            "word/_rels/document.xml.rels": related,
+            "word/styles.xml": styles,
+            "word/header1.xml": f"<w:hdr {W}>{paragraph('Revision C')}{pages}</w:hdr>",
+        },
+    )
+    content = read(path)
+    assert content.title == "Pump"
+    assert content.text == (
+        "Revision C\n\n# Pump\n\n###### Guarantee\n\nCall 5544.\n\nE=mc\n\n## Oil\n\nIt needs none."
+    )
+
+
 def test_a_presentation_keeps_titles_tables_and_notes(tmp_path: Path) -> None:
     deck = Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
@@ -78,10 +119,20 @@ def test_a_presentation_keeps_titles_tables_and_notes(tmp_path: Path) -> None:
     for at, text in enumerate(["Plan", "EUR", "Solo", "9"]):
         shape.table.cell(at // 2, at % 2).text = text
     slide.notes_slide.notes_text_frame.text = "Say it slowly."
+    data = CategoryChartData(number_format="0%")
+    data.categories = ["Web", "Shop"]
+    data.add_series("Share", (0.4, 0.6))
+    slide.shapes.add_chart(XL_CHART_TYPE.PIE, Inches(1), Inches(7), Inches(4), Inches(1), data)
+    group = slide.shapes.add_group_shape()
+    group.shapes.add_textbox(Inches(1), Inches(9), Inches(4), Inches(1)).text_frame.text = "In a group."
+    hidden = deck.slides.add_slide(deck.slide_layouts[0])
+    hidden.shapes.title.text = "Secret"
+    hidden._element.set("show", "0")
     deck.save(tmp_path / "a.pptx")
     text = read(tmp_path / "a.pptx").text
     assert text == (
         "## Prices\n\n- First point\n- Second point\n\n| Plan | EUR |\n|---|---|\n| Solo | 9 |\n\n"
+        "|  | Share |\n|---|---|\n| Web | 40% |\n| Shop | 60% |\n\nIn a group.\n\n"
         "### Notes\n\nSay it slowly."
     )
 
@@ -104,6 +155,37 @@ def test_a_workbook_keeps_sheets_merged_cells_and_formats(tmp_path: Path) -> Non
         "## Prices\n\nPrice list\n\n| Plan | Price | Tax |\n|---|---|---|\n| Solo | 9.50 € | 19% |\n"
         "| Team | 9.50 € | 7% |\n\n## Notes\n\nOnly a note."
     )
+
+
+def test_a_workbook_shows_its_header_groups_and_values_as_it_does_on_screen(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet: Any = book.active
+    sheet.title = "Fees"
+    for row in [
+        ["Plan", 2025, None, "Secret"],
+        [None, "Fee", "Share", "x"],
+        ["Home", None, None, None],
+        ["Solo", 7, 0.125, "x"],
+        ["Duo", timedelta(hours=38), None, "x"],
+        ["Gone", 1, 1, "x"],
+    ]:
+        sheet.append(row)
+    sheet.merge_cells("B1:C1")
+    sheet.merge_cells("A1:A2")
+    for cell in ("A1", "B1", "D1", "B2", "C2", "D2", "A3"):
+        sheet[cell].font = Font(bold=True)
+    sheet["B4"].number_format, sheet["C4"].number_format = "000", "0.0%"
+    sheet["C5"] = "=1+1"
+    sheet.row_dimensions[6].hidden = sheet.column_dimensions["D"].hidden = True
+    book.save(tmp_path / "a.xlsx")
+    part, note = READERS[".xlsx"](tmp_path / "a.xlsx")
+    assert isinstance(part, Part)
+    assert part.content.text == (
+        "## Fees\n\n|  | Plan | 2025 Fee | 2025 Share |\n|---|---|---|---|\n| Home | Solo | 007 | 12.5% |\n"
+        "| Home | Duo | 38:00 |  |"
+    )
+    assert isinstance(note, Note)
+    assert "a formula without a value" in note.message
 
 
 @pytest.mark.parametrize(

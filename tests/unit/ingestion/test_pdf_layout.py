@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from agents.documents.tables import GridRow
 from streams.ingestion.pdf_layout import Grid, Word, goes_on, joined, page_blocks
 
 
@@ -47,7 +48,9 @@ def test_short_cells_side_by_side_are_a_table() -> None:
 
 
 def test_a_drawn_table_stands_in_its_place_with_one_header() -> None:
-    grid = Grid(100, [["Plan", "Price", "Price"], ["Plan", "Net", "Gross"], ["Solo", "9", "11"]])
+    head = GridRow(["Plan", "Price", "Price"], spans=True)
+    rows = [head, *map(GridRow, (["Plan", "Net", "Gross"], ["Solo", "9", "11"]))]
+    grid = Grid(100, rows)
     above, below = words((50, 60, "Above it.")), words((50, 200, "Below it."))
     assert page_blocks(below + above, [grid]) == [
         "Above it.",
