@@ -36,6 +36,26 @@ _FLAT = frozenset({
     "link", "meta", "param", "source", "track", "wbr",
 })
 # fmt: on
+_VOID = frozenset(
+    {
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+    }
+)
+_XML = re.compile(r"\s*<\?xml\b")
+_EMPTY = re.compile(r"<([a-zA-Z][\w:.-]*)((?:\s[^<>]*)?)/>")
 _TRIED_FOR_LEAKS = ("nav", "aside", "footer", "header")
 _SPACES = re.compile(r"\s+")
 
@@ -48,8 +68,13 @@ class Page:
     title: str
 
 
-def html_to_markdown(html: str, breathe: Breathe = lambda: None) -> Page:
-    """Convert a page. `breathe` is called often, for a thread beside an event loop."""
+def html_to_markdown(html: str, breathe: Breathe = lambda: None, *, xml: bool = False) -> Page:
+    """Convert a page. `breathe` is called often, for a thread beside an event loop.
+
+    `xml`: it is XML though it does not begin like it, so that `<title/>` has an end.
+    """
+    if xml or _XML.match(html):
+        html = _EMPTY.sub(_ended, html)
     tidied, open_ended = _tidied(html, breathe)
     parsed = LexborHTMLParser(tidied)
     root = parsed.root
@@ -61,6 +86,10 @@ def html_to_markdown(html: str, breathe: Breathe = lambda: None) -> Page:
     if not text:
         text = Writer(breathe, open_ended, whole=True).written(root)
     return Page(text, title)
+
+
+def _ended(tag: re.Match[str]) -> str:
+    return tag[0] if tag[1].lower() in _VOID else f"<{tag[1]}{tag[2]}></{tag[1]}>"
 
 
 def _tidied(html: str, breathe: Callable[[], None]) -> tuple[str, frozenset[str]]:

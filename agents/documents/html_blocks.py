@@ -27,6 +27,7 @@ _BLOCKS = frozenset({
 # fmt: on
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BESIDE = frozenset({"nav", "aside", "footer", "search"})
+_SIGNED = frozenset({"blockquote", "figure"})
 _BESIDE_ROLES = frozenset({"navigation", "complementary", "contentinfo", "search"})
 _CONTENT = "main, article, h1, [role=main]"
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
@@ -192,7 +193,9 @@ class Writer:
             if (style := attributes.get("style")) and _HIDDEN_STYLE.search(style):
                 return True
         beside = tag in _BESIDE or (bool(attributes) and _role(node) in _BESIDE_ROLES)
-        return beside and tag not in self._open_ended and node.css_first(_CONTENT) is None
+        if not beside or tag in self._open_ended or node.css_first(_CONTENT) is not None:
+            return False
+        return not (tag == "footer" and node.parent is not None and node.parent.tag in _SIGNED)
 
 
 def _flat(block: str) -> str:

@@ -1,6 +1,7 @@
 """Files that are ZIP archives: a look at them before they are unpacked, and e-books (EPUB)."""
 
 import posixpath
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ MEMBERS_MAX = 20_000
 RATIO_MAX = 250
 """An archive that grows by more is taken for one that was made to harm; only a large one is judged by it."""
 
+_ASIDE = re.compile(r"<(/?)aside\b", re.IGNORECASE)
 _OLD = b"\xd0\xcf\x11\xe0"
 _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 _PACKAGE = "{http://www.idpf.org/2007/opf}"
@@ -59,14 +61,15 @@ def read_epub(path: Path) -> Iterator[Part | UnreadableError]:
             title, chapters = _contents(archive)
             if "META-INF/encryption.xml" in names and b"font" not in archive.read("META-INF/encryption.xml"):
                 raise UnreadableError("is protected (DRM): get it without protection")
-            pages = [
-                html_to_markdown(decoded(archive.read(name), page=True)).text
-                for name in chapters
-                if name in names
-            ]
+            pages = [_page(decoded(archive.read(name), page=True)) for name in chapters if name in names]
     except (KeyError, ElementTree.ParseError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise UnreadableError(f"is a damaged epub file ({type(error).__name__}): save it again") from error
     yield whole("\n\n".join(page for page in pages if page), title or path.stem)
+
+
+def _page(text: str) -> str:
+    # Notes stand in asides, and a chapter has nothing else beside its text.
+    return html_to_markdown(_ASIDE.sub(r"<\1div", text), xml=True).text
 
 
 def _contents(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
@@ -80,6 +83,7 @@ def _contents(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
             posixpath.join(posixpath.dirname(root), unquote(item.get("href", "")))
         )
         for item in package.iter(f"{_PACKAGE}item")
+        if "nav" not in item.get("properties", "").split()
     }
     order = [places.get(item.get("idref")) for item in package.iter(f"{_PACKAGE}itemref")]
     return title.strip(), [name for name in order if name]

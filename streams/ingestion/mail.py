@@ -23,7 +23,7 @@ def read_mail(path: Path) -> Iterator[Part | UnreadableError]:
     if not isinstance(body, EmailMessage):
         raise UnreadableError("is not a mail, or has no text")
     rows = [(name, value) for name in _SHOWN if (value := _header(message, name))]
-    attached = [name for part in message.iter_attachments() if (name := part.get_filename())]
+    attached = [name for part in message.iter_attachments() if (name := _name(part))]
     if attached:
         rows.append(("Attachments", ", ".join(attached)))
     parts = [f"# {subject}" if subject else "", write_table((), rows), _text(body)]
@@ -37,6 +37,15 @@ def _header(message: EmailMessage, name: str) -> str:
         return " ".join(str(message.get(name, "")).split())
     except Exception:  # noqa: BLE001 - the parser raises anything on a header that is none
         return ""
+
+
+def _name(part: EmailMessage) -> str:
+    """Return the name of an attachment; of a mail its subject."""
+    if named := part.get_filename():
+        return named
+    inner = part.get_payload() if part.get_content_type() == "message/rfc822" else None
+    first = inner[0] if isinstance(inner, list) and inner else None
+    return _header(first, "Subject") if isinstance(first, EmailMessage) else ""
 
 
 def _text(body: EmailMessage) -> str:

@@ -1,7 +1,9 @@
 """Reads files of text: plain, Markdown, web pages, tables, JSON lines."""
 
+import contextlib
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,9 @@ BYTES_MAX = 64 * 1024 * 1024
 
 FIELD_MAX = 1_000_000
 """Characters of a table's cell."""
+
+
+_SEPARATOR = re.compile(r"sep=([,;|\t])\r?\n", re.IGNORECASE)
 
 
 def read_text(path: Path) -> Iterator[Part | UnreadableError]:
@@ -42,20 +47,32 @@ def read_html(path: Path) -> Iterator[Part | UnreadableError]:
 
 
 def read_table(path: Path) -> Iterator[Part | UnreadableError]:
-    """Read comma- or tab-separated values as one table."""
+    """Read comma- or tab-separated values as one table, below the lines over it that have one text alone."""
     text = decoded(contents(path))
     csv.field_size_limit(FIELD_MAX)
-    try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:65_536], delimiters=",;\t|")
-    except csv.Error:
-        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
+    told = _SEPARATOR.match(text)
+    text = text[told.end() :] if told else text
+    dialect = _dialect(text, told[1] if told else "", path.suffix.lower())
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), dialect)]
     except csv.Error as error:
         raise UnreadableError(f"is not a table of separated values ({error})") from error
     rows = [row for row in rows if any(row)]
+    above: list[str] = []
+    while len(rows) > 1 and len(list(filter(None, rows[0]))) == 1 < len(list(filter(None, rows[1]))):
+        above.append(next(filter(None, rows.pop(0))))
     header, body = (rows[0], rows[1:]) if rows and _is_header(rows) else ([], rows)
-    yield whole(write_table(header, body), path.stem)
+    yield whole("\n\n".join([*above, write_table(header, body)]), path.stem)
+
+
+def _dialect(text: str, separator: str, suffix: str) -> type[csv.Dialect]:
+    class Told(csv.excel):
+        delimiter = separator or ("\t" if suffix == ".tsv" else ",")
+
+    if not separator:
+        with contextlib.suppress(csv.Error):
+            return csv.Sniffer().sniff(text[:65_536], delimiters=",;\t|")
+    return Told
 
 
 def read_jsonl(path: Path) -> Iterator[Part | UnreadableError]:

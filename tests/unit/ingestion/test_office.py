@@ -193,11 +193,38 @@ def test_a_workbook_shows_its_header_groups_and_values_as_it_does_on_screen(tmp_
     [
         ("a.csv", "Plan;Price\nSolo;9\nTeam;29,5\n"),
         ("a.tsv", 'Plan\tPrice\nSolo\t9\n"Team"\t"29,5"\n'),
+        ("a.csv", "\ufeffPlan;Price\r\nSolo;9\r\nTeam;29,5\r\n"),
+        ("a.csv", 'sep=;\nPlan;Price\nSolo;9\n"Team";29,5\n'),
     ],
 )
 def test_separated_values_are_a_table(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert read(tmp_path / name).text == "| Plan | Price |\n|---|---|\n| Solo | 9 |\n| Team | 29,5 |"
+
+
+def test_lines_above_separated_values_and_breaks_in_a_cell_keep_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        'Report of May;;\n\nCity;Sales;Note\nBonn;12;"one\ntwo; three"\nRome;9;\n'
+    )
+    assert read(tmp_path / "a.csv").text == (
+        "Report of May\n\n| City | Sales | Note |\n|---|---|---|\n"
+        "| Bonn | 12 | one two; three |\n| Rome | 9 |  |"
+    )
+
+
+def test_the_attachments_of_a_mail_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(
+        b"From: ann@example.com\r\nSubject: Pump\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
+        b"--x\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        b"It is gr=C3=BCn and lon=\r\nger.\r\n"
+        b"--x\r\nContent-Type: application/pdf\r\n"
+        b"Content-Disposition: attachment; filename*=utf-8''M%C3%A4rz.pdf\r\n\r\nx\r\n"
+        b"--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: Order\r\n\r\nSixty.\r\n--x--\r\n"
+    )
+    text = read(tmp_path / "a.eml").text
+    assert "| Attachments | März.pdf, Order |" in text
+    assert text.endswith("It is grün and longer.")
 
 
 def test_a_mail_keeps_headers_and_text(tmp_path: Path) -> None:
@@ -223,13 +250,20 @@ def test_an_e_book_keeps_the_order_of_its_chapters(tmp_path: Path) -> None:
         '<package xmlns="http://www.idpf.org/2007/opf"><metadata>'
         '<t:title xmlns:t="http://purl.org/dc/elements/1.1/">The book</t:title></metadata>'
         '<manifest><item id="b" href="b.xhtml"/>'
-        '<item id="a" href="sub/a%20a.xhtml"/>'
-        '</manifest><spine><itemref idref="a"/><itemref idref="b"/></spine></package>'
+        '<item id="a" href="sub/a%20a.xhtml"/><item id="n" href="n.xhtml" properties="nav"/>'
+        '</manifest><spine><itemref idref="n"/><itemref idref="a"/><itemref idref="b"/></spine></package>'
     )
     members = {"META-INF/container.xml": container, "in/book.opf": package}
-    pages = {"in/b.xhtml": "<h1>Two</h1>", "in/sub/a a.xhtml": "<h1>One</h1><p>Text.</p>"}
+    pages = {
+        "in/b.xhtml": "<head><title/></head><h1>Two</h1><aside>A note.</aside>",
+        "in/sub/a a.xhtml": "<h1>One</h1><p>Text.</p>",
+        "in/n.xhtml": "<h1>Contents</h1>",
+    }
     content = read(archive(tmp_path / "a.epub", **members, **pages))
-    assert (content.title, content.text) == ("The book", "# One\n\nText.\n\n# Two")
+    assert (content.title, content.text) == (
+        "The book",
+        "# One\n\nText.\n\n# Two\n\nA note.",
+    )
 
 
 @pytest.mark.parametrize("suffix", [".docx", ".pptx", ".xlsx", ".epub"])
