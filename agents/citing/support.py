@@ -71,10 +71,17 @@ def _forms(number: str) -> frozenset[str]:
 
 
 def missing_numbers(text: str, given: frozenset[str]) -> list[str]:
-    """Return the numbers of a text, in digits, that are not among those given; 0 and 1 always are."""
+    """Return the numbers of a text, in digits, that are not among those given; 0 and 1 always are.
+
+    Of Chinese numbers those of one character are left out, like `two` in other languages.
+    """
     text = _ENUMERATION.sub(" ", text)
     found = dict.fromkeys(_NUMBER.findall(folded(text)))
-    return [number for number in found if not _forms(number) & (given | {"0", "1"})]
+    return [
+        number
+        for number in found
+        if (len(number) > 1 or number in text) and not _forms(number) & (given | {"0", "1"})
+    ]
 
 
 @dataclass(frozen=True, slots=True)

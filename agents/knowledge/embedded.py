@@ -38,7 +38,7 @@ from schemas.document import Document
 
 log = logging.getLogger(__name__)
 
-SCHEME = 3
+SCHEME = 4
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
 from agents.documents.tokens import estimate_tokens
-from agents.language.folding import folded_with_bare
+from agents.language.folding import folded_with_bare, respelled
 from agents.language.numbers import NUMBER, readings
 from agents.language.subwords import asked_pieces, pieces
 
@@ -51,6 +51,7 @@ without pieces, 0.262 with half this weight, 0.269 with all. English texts have 
 it is."""
 
 _NUMBER = re.compile(rf"{NUMBER}(?P<unit>[^\W\d_]{{0,4}}(?![^\W_]))?")
+_MARKABLE = re.compile("[a-z]*[aou][a-z]*")
 _RUN = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]+"
 )
@@ -91,8 +92,12 @@ class SparseEncoder:
         # Shortened again: folding turns one character into up to 18.
         own = _own_terms(shorten(read))
         words = self._words.embed_query(own.rest)
-        possible = self._possible(own, bare)
         parts = asked_pieces(own.rest, text)
+        # A German word has pieces; nobody knows how the asker writes its marks, or the text did.
+        written = (
+            [other for word in _MARKABLE.findall(own.rest) for other in respelled(word)] if parts else []
+        )
+        possible = self._possible(own, bare + written)
         if not (own.counts or possible or parts):
             return words
         weights = dict.fromkeys(words.indices, 1.0)

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from agents.language.chinese_numbers import with_digits
 from agents.language.composition import composed
 
 _INVISIBLE = (
@@ -20,6 +21,8 @@ _INVISIBLE = (
     "\ufeff\U000e0100-\U000e01ef"
 )
 _INVISIBLES = re.compile(f"[{_INVISIBLE}]+")
+_RAISED = re.compile("[\u00b9\u00b2\u00b3\u2070\u2074-\u2079]+")
+_UNIT = re.compile(r"(?:^|[\W\d_])[^\W\d_]{1,2}\Z")
 _NO_BREAK_SPACE = re.compile("[\u00a0\u2007\u2009\u202f](?<=[0-9].)(?=[0-9]{3}(?![0-9]))")
 """Within a number it only groups digits; NFKC would make it a usual space, which need not."""
 _LINE_END = re.compile(
@@ -36,6 +39,10 @@ _TELLING = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "ñ": "�
 # A match begins only where a word does: else a long word without a mark would cost quadratic time.
 _WORD_WITH = r"(?<![^\W\d_])[^\W\d_]*[{}][^\W\d_]*"
 _MARKED = re.compile(_WORD_WITH.format("".join(_TELLING)))
+_SPELLED_OUT = re.compile("(?<![aeioqu])([aou])e(?=[a-z])")
+RESPELLED_MIN = 5
+"""Letters of a word that may be written in other ways."""
+RESPELLED_MAX = 4
 _VIETNAMESE = re.compile("[ơư\u1ea0-\u1ef9]")
 _MARKED_VIETNAMESE = re.compile(_WORD_WITH.format("\u00c0-\u024f\u1e00-\u1eff"))
 
@@ -99,9 +106,19 @@ def _plain(text: str) -> str:
     if text.isascii():
         text = text.lower()
     else:
+        if _RAISED.search(text):
+            text = _RAISED.sub(_lowered, composed("NFC", text))
         text = _NO_BREAK_SPACE.sub("'", _INVISIBLES.sub("", text))
         text = composed("NFKC", text).casefold()
     return _VERSION.sub("", text)
+
+
+def _lowered(raised: re.Match[str]) -> str:
+    """Return a raised number as an exponent after a number or unit; elsewhere it marks a note, and goes."""
+    before = raised.string[max(0, raised.start() - 3) : raised.start()]
+    if before[-1:].isdecimal():
+        return f"^{raised[0]}"
+    return raised[0] if _UNIT.search(before) else ""
 
 
 def _spelled(plain: str) -> str:
@@ -109,7 +126,7 @@ def _spelled(plain: str) -> str:
         return plain
     spelled = plain.translate(_exact_table() if _VIETNAMESE.search(plain) else _table())
     if _HAN.search(spelled):
-        spelled = spelled.translate(_SIMPLIFIED)
+        spelled = with_digits(spelled.translate(_SIMPLIFIED))
     return _LONG_VOWEL.sub("", spelled)
 
 
@@ -119,6 +136,20 @@ def _bare(plain: str) -> list[str]:
     marked = _MARKED_VIETNAMESE if _VIETNAMESE.search(plain) else _MARKED
     table = _bare_table()
     return [word.translate(table) for word in marked.findall(plain)]
+
+
+def respelled(word: str) -> list[str]:
+    """Return the other ways to write a folded word's marks: `kundigung` for `kuendigung`, and the reverse."""
+    if len(word) < RESPELLED_MIN:
+        return []
+    shorter = _SPELLED_OUT.sub(r"\1", word)
+    longer = [f"{word[: at + 1]}e{word[at + 1 :]}" for at, letter in enumerate(word[:-1]) if letter in "aou"]
+    return [*([shorter] if shorter != word else []), *longer[:RESPELLED_MAX]]
+
+
+def without_spelled_marks(word: str) -> str:
+    """Return a folded word with `a`, `o` and `u` for `ae`, `oe` and `ue`, as it is compared."""
+    return _SPELLED_OUT.sub(r"\1", word) if "ue" in word or "oe" in word or "ae" in word else word
 
 
 @cache

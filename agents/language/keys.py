@@ -2,6 +2,7 @@
 
 import re
 
+from agents.language.folding import without_spelled_marks
 from agents.language.number_words import DIGITS
 from agents.language.terms import all_terms
 
@@ -13,6 +14,8 @@ _UNSPACED = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _COUNTED = re.compile(r"(\d+)(?:s|st|nd|rd|th|er|e|ème|º|ª)")
 # The endings of plurals and tenses that are left within the first letters: "baked", "jahre", "jours".
 _ENDING = re.compile(r"(?<=...)(?:e[dnrs]?|s)\Z")
+# The Arabic article, and what is written before it in one word.
+_ARTICLE = re.compile("^[وفبك]?ال(?=...)|^لل(?=...)")
 _HIRAGANA = re.compile(r"[\u3040-\u309f]+")
 _SHORT_WORDS = {1: 0.5, 2: 2.0, 3: 4.0, 4: 5.0}
 
@@ -29,7 +32,10 @@ def term_key(term: str) -> str:
     if term[0].isdecimal():
         found = _COUNTED.fullmatch(term)
         return found[1] if found else term
-    return DIGITS.get(term) or _ENDING.sub("", term[:STEM])
+    if number := DIGITS.get(term):
+        return number
+    bare = without_spelled_marks(_ARTICLE.sub("", term) if term[0] > "\u0600" else term)
+    return _ENDING.sub("", bare[:STEM])
 
 
 def term_weight(term: str) -> float:

@@ -20,6 +20,10 @@ TELLING = 200
 """The characters at a text's beginning that tell its language."""
 
 _WORDS = re.compile(f"[a-z]{{{PIECE},40}}")
+_UNSPACED = re.compile(
+    f"[\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u1049\u1050-\u109d\u1780-\u17d3]{{{PIECE},}}"
+)
+"""Runs of Thai, Lao, Myanmar and Khmer, which have no spaces between words."""
 _LONG_WORDS = re.compile(f"[a-z]{{{LONG},40}}")
 
 
@@ -30,19 +34,22 @@ def pieces(folded: str, original: str) -> set[str]:
         words = _WORDS.findall(folded)
     else:
         words = [] if language else _LONG_WORDS.findall(folded)
-    return {piece for word in set(words) for piece in _pieces(word)}
+    return {piece for word in {*words, *_UNSPACED.findall(folded)} for piece in _pieces(word)}
 
 
 def asked_pieces(folded: str, original: str) -> dict[str, float]:
     """Return the pieces of a question's words, with the share that each has of its word."""
     shares: dict[str, float] = {}
     # Few English texts have pieces, but most questions are English: to look for them would only cost.
-    if recognised(original[:TELLING]) != "en":
-        for word in _WORDS.findall(folded):
-            found = _pieces(word)
-            if len(shares) + len(found) > ASKED:
-                break
-            shares.update(dict.fromkeys(found, 1 / len(found)))
+    if recognised(original[:TELLING]) == "en":
+        return shares
+    for word in _WORDS.findall(folded):
+        found = _pieces(word)
+        if len(shares) + len(found) > ASKED:
+            return shares
+        shares.update(dict.fromkeys(found, 1 / len(found)))
+    for run in _UNSPACED.findall(folded):
+        shares.update(dict.fromkeys(_pieces(run)[: ASKED - len(shares)], 1 / PIECE))
     return shares
 
 

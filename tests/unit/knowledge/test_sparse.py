@@ -126,6 +126,19 @@ def test_parts_of_a_compound_are_found(asked: str, written: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ("Kundigungsfrist", "Die Kuendigungsfrist"),
+        ("Mueller", "Herr Muller"),
+        ("การรับประกัน", "สินค้ารับประกันสองปี"),
+        ("第十二条", "第12条"),
+    ],
+)
+def test_another_spelling_is_found(asked: str, written: str) -> None:
+    assert score(asked, written) > 0
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "The characteristics of an international organization are described in this documentation.",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.language.folding import bare_words, folded
+from agents.language.folding import bare_words, folded, respelled
+from agents.language.keys import term_keys
 
 ONE_WORD = [
     [
@@ -44,6 +45,11 @@ ONE_WORD = [
     ["١٢٣", "123", "۱۲۳", "१२३", "１２３"],
     ["don't", "don’t", "donʼt"],
     ["v2.4.0", "2.4.0", "V2.4.0"],
+    ["hours", "hours¹", "hours²³"],
+    ["m2", "m²", "m²".upper()],
+    ["10^6", "10⁶"],
+    ["十二个月", "12个月", "１２個月"],
+    ["二〇二四年", "2024年"],
 ]
 
 
@@ -111,3 +117,18 @@ def test_a_hostile_text_takes_no_longer_than_any_other(text: str) -> None:
     folded(text)
     bare_words(text)
     assert process_time() - began < 5
+
+
+def test_marks_that_are_written_out_or_left_out_meet() -> None:
+    assert "kundigungsfrist" in respelled("kuendigungsfrist")
+    assert "kuendigungsfrist" in respelled("kundigungsfrist")
+    assert respelled("auen") == []
+    keys = [term_keys(word) for word in ("Kündigungsfrist", "Kuendigungsfrist", "Kundigungsfrist")]
+    assert keys[0] == keys[1] == keys[2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("الضمان", "ضمان"), ("والضمان", "ضمان"), ("十二个月", "12个月"), ("第三章", "第3章")]
+)
+def test_forms_that_are_compared_have_one_key(one: str, other: str) -> None:
+    assert term_keys(one) == term_keys(other)
