@@ -15,12 +15,16 @@ _MYRIADS = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000
 _ONES = "一二三四五六七八九两壹贰叁肆伍陆柒捌玖"
 _ANY = "".join((*_DIGITS, *_TENS, *_MYRIADS))
 _COUNTERS = "年月日天个周时分秒元块章节条款次种台件米岁名位页项级层号楼届倍点度回円人本冊歳階"
+_PLAIN = "一二三四五六七八九"
+_MIXED = re.compile(
+    f"(?P<number>[0-9]{{1,12}}(?:[.,][0-9]{{1,6}}){{0,3}})(?P<size>[百千万亿億萬])(?![0-9{_ONES}])"
+)
+_START = re.compile(f"[{_ANY}]")
 _NUMBER = re.compile(
-    "百分之(?P<percent>[0-9]+(?:[.][0-9]+)?|[〇零一二三四五六七八九十百]+(?:点[〇零一二三四五六七八九]+)?)"
-    f"|(?P<mixed>[0-9]+(?:[.,][0-9]+)*)(?P<myriad>[百千万亿億萬])(?![0-9{_ONES}])"
-    "|(?P<whole>[〇零一二两三四五六七八九十百千]+)点(?P<decimals>[〇零一二三四五六七八九]+)"
+    f"百分之(?P<percent>[0-9]{{1,12}}(?:[.][0-9]{{1,6}})?|[〇零{_PLAIN}十百]{{1,12}}(?:点[〇零{_PLAIN}]{{1,6}})?)"
+    f"|(?P<whole>[〇零{_PLAIN}两十百千]{{1,12}})点(?P<decimals>[〇零{_PLAIN}]{{1,6}})"
     f"|(?P<written>[{_ANY}]{{2,24}})"
-    f"|(?<=第)(?P<place>[一二三四五六七八九十])|(?!十分)(?P<counted>[一二两三四五六七八九十])(?=[{_COUNTERS}])"
+    f"|(?<=第)(?P<place>[{_PLAIN}十])|(?!十分)(?P<counted>[{_PLAIN}两十])(?=[{_COUNTERS}])"
 )
 _POSITIONAL = re.compile("[〇零一二三四五六七八九]{3,12}")
 _PART = f"[〇零]?(?:[{_ONES}][十拾百佰千仟]|[十拾](?![百佰千仟]))"
@@ -32,15 +36,21 @@ _WITH_UNITS = re.compile(
 
 def with_digits(text: str) -> str:
     """Return the text with the numbers in it as digits; what is not clearly a number stays."""
-    return _NUMBER.sub(_digits, text)
+    read: list[str] = []
+    at = 0
+    for start in _START.finditer(text):
+        found = _NUMBER.match(text, start.start()) if start.start() >= at else None
+        if found:
+            read += (text[at : found.start()], _digits(found))
+            at = found.end()
+    read.append(text[at:])
+    return _MIXED.sub(_multiplied, "".join(read))
 
 
 def _digits(found: re.Match[str]) -> str:
     if percent := found["percent"]:
         whole, _, decimals = percent.partition("点")
         return f"{_decimal(whole, decimals) if decimals else _read(whole) or whole}%"
-    if mixed := found["mixed"]:
-        return _multiplied(mixed, (_MYRIADS | _TENS)[found["myriad"]]) or found[0]
     if whole := found["whole"]:
         return _decimal(whole, found["decimals"])
     if written := found["written"]:
@@ -52,12 +62,13 @@ def _decimal(whole: str, decimals: str) -> str:
     return f"{_read(whole) or whole}.{''.join(str(_DIGITS[digit]) for digit in decimals)}"
 
 
-def _multiplied(written: str, by: int) -> str:
-    """Return `3.5` times ten thousand; "" for a version and where decimals would be left."""
-    whole, point, decimals = written.replace(",", "").partition(".")
-    zeros = len(str(by)) - 1
-    if (not decimals.isdigit() and point) or len(decimals) > zeros:
-        return ""
+def _multiplied(found: re.Match[str]) -> str:
+    """Return `3.5` times ten thousand; a version and what would keep decimals stays."""
+    size = (_MYRIADS | _TENS)[found["size"]]
+    whole, point, decimals = found["number"].replace(",", "").partition(".")
+    zeros = len(str(size)) - 1
+    if (point and not decimals.isdigit()) or len(decimals) > zeros:
+        return found[0]
     return str(int(whole + decimals.ljust(zeros, "0")))
 
 

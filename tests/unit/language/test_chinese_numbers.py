@@ -1,5 +1,7 @@
 """Numbers in Chinese characters are the digits that they stand for, and words with such characters stay."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +76,14 @@ def test_every_number_is_read(number: int) -> None:
 def test_no_text_raises(text: str) -> None:
     read = with_digits(text)
     assert not text or read
+
+
+@pytest.mark.parametrize("piece", ["百", "零一", "9", "九点", "百分之九", "一万"])
+def test_time_grows_with_the_length(piece: str) -> None:
+    def seconds(times: int) -> float:
+        started = process_time()
+        with_digits(piece * times + "万")
+        return process_time() - started
+
+    seconds(100)
+    assert min(seconds(64_000) for _ in range(3)) < 40 * max(min(seconds(4_000) for _ in range(3)), 1e-4)
