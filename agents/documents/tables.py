@@ -54,7 +54,8 @@ def table_blocks(rows: Sequence[GridRow], *, named: bool = True) -> list[str]:
         at += 1
     heads = _marked(rows, at)
     if rows[at:] and ((not heads and named) or (heads == 1 and rows[at].spans)):
-        heads = max(heads, named_rows([row.cells for row in rows[at:]], spanned=rows[at].spans))
+        cells = [row.cells for row in rows[at:] if not row.over_all]
+        heads = max(heads, named_rows(cells, spanned=rows[at].spans))
         if heads > 1 and not rows[at].spans:
             rows[at] = GridRow(_filled(rows[at].cells))
     writer.begin(rows[at : at + heads])

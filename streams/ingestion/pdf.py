@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.documents.tables import GridRow
 from streams.ingestion.parts import Note, Part, UnreadableError, whole
-from streams.ingestion.pdf_layout import Grid, Word, goes_on, joined, page_blocks
+from streams.ingestion.pdf_layout import Grid, goes_on, joined, page_blocks
+from streams.ingestion.pdf_words import Word
 from streams.ingestion.texts import first_heading
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _UNMAPPED = "(cid:"
 _GLYPH = re.compile(r"\(cid:(\d+)\)")
 _BULLETS = frozenset({"127", "149", "183"})
 """Numbers of the bullet in fonts that do not say so."""
+
+_WORDS: dict[str, Any] = {"x_tolerance_ratio": 0.2, "extra_attrs": ["fontname", "size"]}
 
 _NO_TITLE = re.compile(
     r"\(?(?:untitled|anonymous|unspecified)\)?|(?:document|slide|presentation) ?\d*"
@@ -76,18 +79,39 @@ def _told(error: BaseException) -> UnreadableError:
 
 
 def _blocks(page: "Page") -> list[str]:
-    found = page.extract_words(
-        x_tolerance_ratio=0.2, extra_attrs=["fontname", "size"], keep_blank_chars=False
-    )
+    found = page.extract_words(**_WORDS)
     upright = [each for each in found if each["upright"]]
-    turned = " ".join(each["text"] for each in found if not each["upright"])
     unmapped = sum(_UNMAPPED in each["text"] and not _GLYPH.fullmatch(each["text"]) for each in found)
     if unmapped > 0.2 * len(found):
         return []  # its font does not say which characters it shows
     tables = [table for table in page.find_tables() if len(table.rows) > 1 and len(table.columns) > 1]
     grids = [Grid(table.bbox[1], _filled(table.extract())) for table in tables]
     words = [_word(each) for each in upright if not any(_inside(each, table.bbox) for table in tables)]
-    return [*page_blocks(words, grids), *([turned] if turned.strip() else [])]
+    return [*page_blocks(words, grids), *(block for turned in _turned(page) for block in page_blocks(turned))]
+
+
+def _turned(page: "Page") -> Iterator[list[Word]]:
+    """Yield the words that read upwards, and those that read downwards, as if the page were turned."""
+    from pdfplumber.utils.text import extract_words  # noqa: PLC0415 - as above
+
+    wide, high = float(page.width), float(page.height)
+    for upwards in (True, False):
+        characters = [
+            {
+                **each,
+                "upright": True,
+                "size": each["x1"] - each["x0"],
+                "x0": high - each["bottom"] if upwards else each["top"],
+                "x1": high - each["top"] if upwards else each["bottom"],
+                "top": each["x0"] if upwards else wide - each["x1"],
+                "bottom": each["x1"] if upwards else wide - each["x0"],
+                "doctop": each["x0"] if upwards else wide - each["x1"],
+            }
+            for each in page.chars
+            if not each["upright"] and (each["matrix"][1] > 0) == upwards
+        ]
+        if characters:
+            yield [_word(each) for each in extract_words(characters, **_WORDS)]
 
 
 def _filled(rows: Sequence[Sequence[str | None]]) -> list[GridRow]:

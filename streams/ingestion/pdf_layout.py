@@ -7,29 +7,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from agents.documents.tables import GridRow, table_blocks
+from streams.ingestion.pdf_cells import cell_blocks, is_prose, list_items
+from streams.ingestion.pdf_words import EAST_ASIAN, Line, Word, closed_up
 
 _BULLET = re.compile(r"[•‣◦▪●○■□∙·–-]\s+(?=\S)")
 _NUMBERED = re.compile(r"\d{1,3}[.)]\s+\S")
 _HYPHENATED = re.compile(r"[^\W\d_]{2,}[-\u00ad\u2010]$")
 _KEEPS_HYPHEN = re.compile(r"(?:und|oder|bzw|sowie|and|or|et|ou|y|o|en|of)\b")
-_EAST_ASIAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef]")
 _ENDED = re.compile(r"[.!?:;。！？：；…)\]”\"]\s*$")
 
 GUTTER = 1.1
 """Widths of a character's height between words that are in two columns or cells, at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and its box, from the page's top left corner."""
-
-    text: str
-    left: float
-    right: float
-    top: float
-    bottom: float
-    size: float
-    bold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +26,6 @@ class Grid:
 
     top: float
     rows: Sequence[GridRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Words side by side without a gap between them that a column or table would have."""
-
-    words: Sequence[Word]
-
-    @property
-    def text(self) -> str:
-        """Its words."""
-        return " ".join(word.text for word in self.words)
-
-    @property
-    def left(self) -> float:
-        """Its left edge."""
-        return self.words[0].left
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.words[-1].right
-
-    @property
-    def top(self) -> float:
-        """Its upper edge."""
-        return min(word.top for word in self.words)
-
-    @property
-    def bottom(self) -> float:
-        """Its lower edge."""
-        return max(word.bottom for word in self.words)
-
-    @property
-    def size(self) -> float:
-        """The size of its largest letters."""
-        return max(word.size for word in self.words)
-
-    @property
-    def bold(self) -> bool:
-        """Whether all of it is bold."""
-        return all(word.bold for word in self.words)
 
 
 def page_blocks(words: Sequence[Word], grids: Sequence[Grid] = ()) -> list[str]:
@@ -101,7 +47,7 @@ def joined(left: str, right: str) -> str:
     """Return two lines of a paragraph as one; a word that was divided at the line's end is whole again."""
     if _HYPHENATED.search(left) and right[:1].islower() and not _KEEPS_HYPHEN.match(right):
         return left[:-1] + right
-    if left and right and _EAST_ASIAN.match(left[-1]) and _EAST_ASIAN.match(right[0]):
+    if left and right and EAST_ASIAN.match(left[-1]) and EAST_ASIAN.match(right[0]):
         return left + right
     return f"{left} {right}".strip()
 
@@ -132,7 +78,7 @@ def _lines(row: Sequence[Word]) -> list[Line]:
             lines[-1].append(word)
         else:
             lines.append([word])
-    return [Line(line) for line in lines]
+    return [Line(closed_up(line)) for line in lines]
 
 
 def _regions(rows: Sequence[list[Line]]) -> Iterator[list[list[Line]]]:
@@ -162,15 +108,14 @@ def _regions(rows: Sequence[list[Line]]) -> Iterator[list[list[Line]]]:
 def _shared(gutters: Sequence[tuple[float, float]], row: Sequence[Line]) -> list[tuple[float, float]]:
     """Return what is left of each gutter beside the lines of one more row."""
     kept = []
-    for left, right in gutters:
-        low, high = left, right
+    for low, high in gutters:
         for line in row:
-            if line.right <= (low + high) / 2 or line.right <= low:
-                low = max(low, line.right)
-            elif line.left >= (low + high) / 2 or line.left >= high:
-                high = min(high, line.left)
+            if line.left < low and line.right < high:
+                low = max(low, line.right)  # noqa: PLW2901 - what is left of it
+            elif line.right > high and line.left > low:
+                high = min(high, line.left)  # noqa: PLW2901 - as above
             else:
-                low, high = 0.0, 0.0
+                low = high  # noqa: PLW2901 - as above
         if high - low > 2:
             kept.append((low, high))
     return kept
@@ -187,11 +132,13 @@ def _region(region: Sequence[Sequence[Line]], body: float) -> Iterator[str]:
         for at in range(columns - 1)
     ]
     cells = [_divided(row, edges) for row in region]
-    if len(wide) >= 2 and _is_prose(cells):
+    if items := list_items(cells):
+        yield items
+    elif len(wide) >= 2 and is_prose(cells):
         for at in range(columns):
             yield from _paragraphs([line for row in cells for line in row[at]], body)
     elif len(region) >= 2:
-        yield _table([[" ".join(line.text for line in cell) for cell in row] for row in cells])
+        yield from cell_blocks(cells)
     else:
         yield "   ".join(line.text for line in region[0])
 
@@ -201,18 +148,6 @@ def _divided(row: Sequence[Line], edges: Sequence[float]) -> list[list[Line]]:
     for line in row:
         cells[sum(1 for edge in edges if (line.left + line.right) / 2 > edge)].append(line)
     return cells
-
-
-def _is_prose(cells: Sequence[Sequence[Sequence[Line]]]) -> bool:
-    """Whether columns hold running text and not the cells of a table."""
-    below = [cell[0].text for row in cells[1:] for cell in row if cell]
-    texts = [cell[0].text for row in cells for cell in row if cell]
-    lower = sum(1 for text in below if text[:1].islower())
-    words = sum(len(text.split()) for text in texts) / max(len(texts), 1)
-    if below and lower >= 0.4 * len(below) and words >= 2:
-        return True
-    length = sum(len(text) + len(_EAST_ASIAN.findall(text)) for text in texts) / max(len(texts), 1)
-    return length >= 28
 
 
 def _paragraphs(lines: Sequence[Line], body: float) -> Iterator[str]:
@@ -244,7 +179,3 @@ def _heading(line: Line, body: float) -> str:
     if ratio >= 1.15:
         return "# " if ratio >= 1.6 else "## " if ratio >= 1.3 else "### "
     return "### " if line.bold and len(line.text) <= 80 and not _ENDED.search(line.text) else ""
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    return "\n\n".join(table_blocks([GridRow([" ".join(cell.split()) for cell in row]) for row in rows]))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from agents.documents.tables import GridRow
-from streams.ingestion.pdf_layout import Grid, Word, goes_on, joined, page_blocks
+from streams.ingestion.pdf_layout import Grid, goes_on, joined, page_blocks
+from streams.ingestion.pdf_words import Word
 
 
 def words(*lines: tuple[float, float, str], size: float = 10.0, bold: bool = False) -> list[Word]:
@@ -45,6 +46,46 @@ def test_columns_that_are_painted_row_by_row_are_read_one_after_the_other() -> N
 def test_short_cells_side_by_side_are_a_table() -> None:
     page = columns(["Valve", "Upper", "Lower"], ["Bars", "4", "9"])
     assert page_blocks(page) == ["| Valve | Bars |\n|---|---|\n| Upper | 4 |\n| Lower | 9 |"]
+
+
+def test_a_column_that_begins_with_a_short_line_is_no_table() -> None:
+    page = columns(
+        ["Left pump", "The left pump lasts seven years", "when somebody oils it."],
+        ["The right fan lasts nine", "years when it is cleaned", "in spring."],
+    )
+    assert page_blocks(page) == [
+        "Left pump The left pump lasts seven years when somebody oils it.",
+        "The right fan lasts nine years when it is cleaned in spring.",
+    ]
+
+
+def test_a_row_may_have_lines_and_a_note_below_is_no_row() -> None:
+    page = words(
+        *[(50, 100, "Step"), (120, 100, "What to do"), (330, 100, "Time")],
+        *[
+            (120, 120, "Open the valve and wait until the"),
+            (120, 132, "gauge shows four bars."),
+            (50, 132, "1"),
+        ],
+        *[(330, 132, "5 min"), (50, 152, "2"), (120, 152, "Clean the filter."), (330, 152, "20 min")],
+        (50, 172, "Then rest."),
+    )
+    assert page_blocks(page) == [
+        "| Step | What to do | Time |\n|---|---|---|\n"
+        "| 1 | Open the valve and wait until the gauge shows four bars. | 5 min |\n"
+        "| 2 | Clean the filter. | 20 min |",
+        "Then rest.",
+    ]
+
+
+def test_marks_beside_items_make_a_list() -> None:
+    assert page_blocks(columns(["1", "2"], ["Turn it off.", "Wait."])) == ["1. Turn it off.\n2. Wait."]
+    assert page_blocks(columns(["•", "•"], ["Gloves", "Masks"])) == ["- Gloves\n- Masks"]
+
+
+def test_letters_that_are_spaced_out_are_words() -> None:
+    made = [Word(letter, 50 + 7 * at, 55 + 7 * at, 60, 70, 10) for at, letter in enumerate("NEW PUMP")]
+    assert page_blocks([word for word in made if word.text != " "]) == ["NEW PUMP"]
 
 
 def test_a_drawn_table_stands_in_its_place_with_one_header() -> None:
