@@ -1,9 +1,10 @@
-"""YAML front matter at the top of a Markdown text: where it ends, and the title in it. Pure.
+"""Front matter, YAML or TOML, at the top of a Markdown text: where it ends, and the title in it. Pure.
 
 A rule (`---`) at the top with ordinary text below it is no front matter: nothing of a text may be lost.
 """
 
 import re
+import tomllib
 
 LENGTH_MAX = 16_384
 """Characters in which front matter must end."""
@@ -11,6 +12,7 @@ LENGTH_MAX = 16_384
 _FENCED = re.compile(
     r"---[ \t]*(?:\r\n?|\n)(.*?)^(?:---|\.\.\.)[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE
 )
+_TOML = re.compile(r"\+\+\+[ \t]*(?:\r\n?|\n)((?:[^\n]*\n)*?)\+\+\+[ \t]*(?:\r\n?|\n|\Z)")
 _KEY = re.compile(
     r"""(?:"([^"\n]{1,80})"|'([^'\n]{1,80})'|([^\s:#\-\[\]{}"'][^:\n]{0,79}?))[ \t]*:(?:[ \t]|$)"""
 )
@@ -24,6 +26,9 @@ _WELL_KNOWN = frozenset(
 def split_front_matter(text: str) -> tuple[int, str]:
     """Return where the text below the front matter begins, and the title in that; (0, "") without any."""
     begins = 1 if text.startswith("\ufeff") else 0
+    if toml := _TOML.match(text[begins : begins + LENGTH_MAX]):
+        title = _toml_title(toml[1])
+        return (0, "") if title is None else (begins + toml.end(), title)
     found = _FENCED.match(text[begins : begins + LENGTH_MAX])
     if not found:
         return 0, ""
@@ -35,6 +40,15 @@ def split_front_matter(text: str) -> tuple[int, str]:
     if not any(_NAME.fullmatch(key) or key.lower() in _WELL_KNOWN for key in keys):
         return 0, ""
     return begins + found.end(), _title(lines)
+
+
+def _toml_title(inner: str) -> str | None:
+    """Return the title in TOML ("": none); None if the lines are no TOML."""
+    try:
+        read = tomllib.loads(inner.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError:
+        return None
+    return str(read.get("title", "")).strip()
 
 
 def _key(line: str) -> str:

@@ -33,6 +33,9 @@ _QUESTIONS = 9
 Kind = Literal["sentence", "item", "list", "row", "code"]
 
 _INLINE_CODE = re.compile(r"``[^\n]+?``|`[^`\n]+`")
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_DIVIDED = re.compile(r"(?<=[^\W\d_])[-\u2010]\r?\n[ \t]*(?=[a-zß-ÿ])(?!(?:und|oder|and|or|et|ou)\b)")
+"""A word that is divided at the end of a line."""
 _HELD = "\ue000"
 """A character for private use stands for code while marks are taken from the text around it."""
 _STRUCTURED = re.compile(r"^[ \t]*(?:[#>|~`=_-]|[*+]|\d{1,9}[.)]\s)|^ {4}|^\t|\|", re.MULTILINE)
@@ -88,6 +91,7 @@ def shown_text(unit: Unit) -> str:
 
 def shown_line(text: str) -> str:
     """Return a piece of Markdown on one line, without inline marks other than those of code."""
+    text = _DIVIDED.sub("", _INVISIBLE.sub("", text)) if not text.isascii() or "-\n" in text else text
     code: list[str] = []
 
     def held(found: re.Match[str]) -> str:

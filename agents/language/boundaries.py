@@ -21,6 +21,8 @@ _DAY_AND_MONTH = re.compile(r"(?<![\w.,])[0-3]?[0-9]\.[^\S\n]*[01]?[0-9]\.\Z")
 _DAY = re.compile(r"(?<![\w.,])[0-3]?[0-9]\.\Z")
 _MONTH_AND_YEAR = re.compile(r"[01]?[0-9]\.(?:\s*[0-9]{2,4})?(?![0-9])")
 _YEAR = re.compile(r"(?:[0-9]{4}|[0-9]{2})(?![0-9])")
+_ATTACHED = frozenset("-\u2010\u2013/")
+_HOLIDAY = re.compile(r"\b(?P<before>[^\W\d_]+)[^\S\n]+[0-3]?[0-9]\.[^\S\n]*[01]?[0-9]\.\Z")
 _MARKER = re.compile(r"\(?(?:[0-9]{1,3}|[ivxIVX]{1,5}|[A-Za-z])\.")
 _LABEL = re.compile(
     r"(?i:kapitel|teil|schritt|abschnitt|anhang|frage|stufe|chapter|part|step|section|appendix|question|chapitre"
@@ -74,6 +76,7 @@ _OPENING = frozenset(
 
 _NEVER_LAST = frozenset(
     """
+    aprox env
     dr prof mr mrs ms messrs mme mmes mlle mm hr hrn fr frl sr sra srta dott dottssa sig sigra ing dipl
     hon rev gen col capt lt sgt bzw vgl sog ggf evtl bspw gem zzgl inkl einschl exkl abzgl mind ca approx
     circa vs cf viz eg ie resp bijv nl mevr dhr np tzn tj napr např tzv mj esp núm núms pág págs tel tél
@@ -110,8 +113,15 @@ def is_end(text: str, begin: int, end: int, start: int) -> bool:
     if text[end - 1] == "．":
         # The point of `１２．５` is cut at, a usual one is not.
         return not (start == end and text[start].isdecimal() and text[end - 2 : end - 1].isdecimal())
-    if text[end - 1] != "." or not _is_doubtful(text, begin, end):
+    if text[end - 1] != ".":
         return True
+    if _reads_on(text, begin, end, start):
+        return False
+    return not _is_doubtful(text, begin, end) or _is_doubtful_end(text, begin, end, start)
+
+
+def _is_doubtful_end(text: str, begin: int, end: int, start: int) -> bool:
+    """Whether a sentence ends after a number, a letter or an abbreviation."""
     gap = text[end:start]
     lines = gap.count("\n")
     if lines > 1 or "\r\r" in gap:
@@ -122,8 +132,29 @@ def is_end(text: str, begin: int, end: int, start: int) -> bool:
     )
     if numbered or _date_goes_on(before, after):
         return False
+    if (day := _HOLIDAY.search(before)) and day["before"].lower() in _ORDINALS_OF["de"]:
+        # `am 3.10. Feiertag`
+        head = _HEAD.match(after)
+        return head is None or head[0].lower() in _OPENING
     tail = _TAIL.search(before)
     return tail is None or not _joins(text, begin, end, tail, after)
+
+
+def _reads_on(text: str, begin: int, end: int, start: int) -> bool:
+    """Whether a sentence that begins with a capital is followed by lower case, or by a dash without a gap.
+
+    Of a text that begins no sentence with a capital nothing can be told like this.
+    """
+    following = text[start : start + 2]
+    if start == end:
+        return following[:1] in _ATTACHED
+    opening = text[begin : begin + 1]
+    return (
+        following[:1].islower()
+        and not following[1:].isupper()
+        and not opening.islower()
+        and text.count("\n", end, start) < 2
+    )
 
 
 def _joins(text: str, begin: int, end: int, tail: re.Match[str], after: str) -> bool:

@@ -3,6 +3,8 @@
 The scripts in the text decide, not a declared language.
 """
 
+import re
+
 import sentencex
 
 from agents.language.boundaries import is_end
@@ -13,6 +15,7 @@ _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "?")
 # sentencex 1.0 panics (a BaseException) if an abbreviation follows white space of more than one byte in
 # UTF-8, such as the ideographic space. One character replaces one, so that offsets stay.
 _ONE_BYTE_SPACES = {**_SPACES, **_NEWLINES, **_SURROGATES}
+_NOTE = re.compile("(?:[\u00b9\u00b2\u00b3\u2070\u2074-\u2079]+|\\[[^\\[\\]\n]{1,24}\\])+")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -27,8 +30,17 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         bare = sentence.strip()
         if bare:
             left = start + sentence.index(bare)
+            right = left + len(bare)
+            if spans and spans[-1][1] == left and (note := _NOTE.match(text, left)):
+                # The mark of a note belongs to the sentence before it.
+                spans[-1] = (spans[-1][0], note.end())
+                bare = text[note.end() : right].lstrip()
+                left = right - len(bare)
+            if not bare:
+                start = end
+                continue
             if spans and not is_end(text, *spans[-1], left):
                 left = spans.pop()[0]
-            spans.append((left, start + sentence.index(bare) + len(bare)))
+            spans.append((left, right))
         start = end
     return spans

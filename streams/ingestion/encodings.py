@@ -8,8 +8,9 @@ import codecs
 import re
 
 from streams.ingestion.parts import UnreadableError
+from streams.ingestion.plausible import only_signs, plausible_texts
 
-SAMPLE = 262_144
+SAMPLE = 32_768
 """Bytes that are looked at where the encoding must be guessed."""
 
 _MARKS = (
@@ -31,7 +32,8 @@ _WIDER = {
     "tis-620": "cp874",
 }  # fmt: skip
 """The encoding that browsers take for a declared one."""
-_EAST_ASIAN = ("gb", "cp932", "shift", "euc", "big5", "cp949", "johab", "iso2022", "hz")
+_ESCAPED = re.compile(rb"\x1b\$[@B]")
+"""ISO-2022-JP is made of ASCII bytes; this leads to its characters."""
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 CONVERT = "convert it to UTF-8 first, for instance with: iconv -f ENCODING -t UTF-8"
@@ -48,10 +50,11 @@ def decoded(raw: bytes, *, page: bool = False) -> str:
             return _certain(raw.removeprefix(mark) if encoding == "utf-8" else raw, encoding)
     if b"\0" in raw:
         return _without_mark(raw)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        pass
+    if not _ESCAPED.search(raw):
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            pass
     if page and (declared := _DECLARED.search(raw[:4_096])):
         name = declared[1].decode("ascii", "replace").lower()
         if name not in {"utf-8", "utf8"}:
@@ -82,30 +85,14 @@ def _without_mark(raw: bytes) -> str:
 
 
 def _guessed(raw: bytes) -> str:
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - 0.1 s that few files need
-
-    found = list(from_bytes(raw[:SAMPLE]))
-    if found:
-        best = found[0]
-        east_asian = best.encoding.startswith(_EAST_ASIAN)
-        near = 0.05 if east_asian else 0.02
-        leading = [
-            each
-            for each in found
-            if each.chaos <= best.chaos + near and each.coherence >= best.coherence - 0.02
-        ]
-        texts = {str(each) for each in leading}
-        chosen = ""
-        if len(texts) == 1:
-            wide = east_asian and len(re.findall(rb"[\x80-\xff]", raw)) >= 12
-            chosen = best.encoding if wide or best.coherence >= 0.3 else ""
-        elif best.coherence >= 0.3 and any(each.encoding == "cp1252" for each in leading):
-            chosen = "cp1252"
-        if chosen and best.chaos < 0.1:
-            try:
-                return raw.decode(chosen)
-            except UnicodeDecodeError:
-                pass
-        likely = ", ".join(dict.fromkeys(each.encoding for each in leading[:3]))
-        raise UnreadableError(f"is not UTF-8, and its encoding is uncertain (perhaps {likely}): {CONVERT}")
-    raise UnreadableError(f"is not UTF-8, and its encoding is unknown: {CONVERT}")
+    if _ESCAPED.search(raw):
+        return _certain(raw, "iso2022_jp")
+    sample = raw[:SAMPLE]
+    # Quotation marks and dashes alone have the same places in all encodings of Windows.
+    if only_signs(marks := sample.decode("cp1252", "replace")) and "\ufffd" not in marks:
+        return _certain(raw, "cp1252")
+    found = set(plausible_texts(sample).values())
+    if len(found) == 1:
+        return _certain(raw, found.pop())
+    likely = f" (perhaps {', '.join(sorted(found))})" if found else ""
+    raise UnreadableError(f"is not UTF-8, and its encoding is uncertain{likely}: {CONVERT}")

@@ -19,6 +19,7 @@ def plain(text: str, form: str = "") -> tuple[str, str]:
         ("---\ntitle: 'It''s'\nlist:\n- a\n  b: c\n...\nIt lifts.", "It lifts.", "It's"),
         ("---\ntitle: X\n---", "", "X"),
         ("\ufeff---\ntitle: >-\n  Two\n  lines\n---\nIt lifts.", "It lifts.", "Two lines"),
+        ('+++\ntitle = "Crane"\ntags = ["a"]\n+++\nIt lifts.', "It lifts.", "Crane"),
         ("---\nTitle: Big # a comment\n---\nIt lifts.", "It lifts.", "Big"),
     ],
 )
@@ -38,6 +39,7 @@ def test_front_matter_is_no_text_and_gives_the_title(text: str, body: str, title
         "----\ntitle: x\n---\n",
         "Text\n---\ntitle: x\n---\n",
         "---\n---\nText",
+        "+++\nIt lifts.\n+++\nText",
     ],
 )
 def test_a_rule_at_the_top_is_no_front_matter(text: str) -> None:

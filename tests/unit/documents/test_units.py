@@ -97,6 +97,13 @@ def test_a_unit_is_shown_on_one_line_without_inline_marks() -> None:
     assert shown_text(unit) == "The lock may be opened by two people with `open`."
 
 
+def test_a_unit_is_shown_without_divided_words_and_invisible_marks() -> None:
+    assert shown_text(Unit("sentence", 0, "The instal-\nlation is trans\u00adpar\u00adent.")) == (
+        "The installation is transparent."
+    )
+    assert shown_text(Unit("sentence", 0, "Ein- und\nAusgang, 5-\nfach.")) == "Ein- und Ausgang, 5- fach."
+
+
 def test_code_is_shown_as_it_is() -> None:
     assert shown_text(Unit("code", 0, "a\n b")) == "a\n b"
 

@@ -13,6 +13,14 @@ GERMAN = "Die Gewährleistungsfrist für die Pumpe beträgt fünf Jahre. Bitte h
 FRENCH = "Le café est ouvert dès huit heures à l'étage, sauf les jours fériés où il ferme à midi."
 RUSSIAN = "Гарантия на насос составляет пять лет. Сохраните чек на весь этот срок."
 
+POLISH = "Żółta łódka kosztuje sto złotych, a wiosła są gratis. Można ją kupić w środę."
+TURKISH = "Garanti süresi iki yıldır. Şişe ağır, lütfen dikkatli taşıyın ve bir yere koyun."
+GREEK = "Η εγγύηση διαρκεί τρία χρόνια. Το κατάστημα κλείνει στις έξι."
+HEBREW = "האחריות היא לשנתיים. החנות נסגרת בשש."
+TRADITIONAL = "水泵的保修期為兩年，請按時更換濾芯，本公司不收取費用。"
+KOREAN = "보증 기간은 2년입니다. 가게는 여섯 시에 닫습니다."
+QUOTED = "The door is closed at night — “always”. Don’t open it…"
+
 
 @pytest.mark.parametrize(
     ("text", "encoding"),
@@ -20,6 +28,9 @@ RUSSIAN = "Гарантия на насос составляет пять лет
         (CHINESE, "gb18030"), (CHINESE, "utf-16-le"), (JAPANESE, "cp932"), (GERMAN, "cp1252"),
         (FRENCH, "latin-1"), (RUSSIAN, "cp1251"), ("The lift carries six.\n", "utf-16-le"),
         ("The lift carries six.\n", "utf-16-be"), ("ascii", "ascii"), ("", "ascii"),
+        (POLISH, "cp1250"), (POLISH, "iso8859_2"), (TURKISH, "cp1254"), (GREEK, "cp1253"), (HEBREW, "cp1255"),
+        (TRADITIONAL, "big5"), (JAPANESE, "euc_jp"), (JAPANESE, "iso2022_jp"), (KOREAN, "cp949"),
+        (GERMAN, "cp850"), (GERMAN, "mac_roman"), (RUSSIAN, "cp866"), (QUOTED, "cp1252"),
     ],
 )  # fmt: skip
 def test_characters_are_right_or_the_file_is_refused(text: str, encoding: str) -> None:
@@ -48,6 +59,8 @@ def test_a_byte_order_mark_decides(mark: bytes) -> None:
         b"a\0b\0\0\0c",
         b"PK\x03\x04\0\0",
         b"\x80" * 40,
+        "Ísskápurinn er grænn. Það kostar þúsund krónur.".encode("cp1252"),
+        "Garantija galioja dvejus metus. Šaldytuvas yra žalias.".encode("cp1257"),
     ],
 )
 def test_what_is_uncertain_is_refused_with_advice(raw: bytes) -> None:

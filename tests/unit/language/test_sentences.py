@@ -25,6 +25,22 @@ def test_sentences_of_many_scripts(text: str, sentences: list[str]) -> None:
     assert [text[start:end] for start, end in sentence_spans(text)] == sentences
 
 
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["Am 24.12. ist geschlossen.", "Die Tür ist zu."],
+        ["Es kostet 30 Euro inkl. MwSt. pro Jahr.", "Vom 1.5. bis 30.9. ist geöffnet.", "Am 3.10. Feiertag."],
+        ["La cuota es de aprox. 30 euros al mes.", "Es todo."],
+        ["Open Mon.-Fri. from nine.", "Closed on Sat. and Sun. in winter."],
+        ["It was repaired in 2011.⁸", "It is 41 metres high.[citation needed]", "The keeper left.[12][13]"],
+        ["it works.", "we like it.", "iPhones too."],
+    ],
+)
+def test_what_reads_on_is_one_sentence(sentences: list[str]) -> None:
+    text = " ".join(sentences)
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences
+
+
 AWKWARD = st.text(
     st.sampled_from("ab .。!?\n\r\t “”()的中A1Mr\u3000\xa0\x85\u2028\u2009\u200b\ufeff\x00\x1e𝔸é😀\ud800")
     | st.characters(),
