@@ -32,6 +32,9 @@ NEARBY = 0.5
 NUMBER_WEIGHS = 2.0
 """The weight of a number; a word's is 1."""
 
+SHORT, LONG = 512, 16_384
+"""Characters of a sentence or title, and of a passage, whose contents are kept: 3 million at most in all."""
+
 _NUMBER = re.compile(NUMBER)
 _ENUMERATION = re.compile(r"^\s*(?:\d{1,3}[.)]|#+)\s", re.MULTILINE)
 
@@ -49,9 +52,24 @@ class Content:
         return frozenset().union(*self.numbers)
 
 
-@lru_cache(maxsize=4096)
 def content_of(text: str) -> Content:
     """Return the content of a text, without the words that only connect."""
+    if len(text) <= SHORT:
+        return _content_of_short(text)
+    return _content_of_long(text) if len(text) <= LONG else _read(text)
+
+
+@lru_cache(maxsize=2048)
+def _content_of_short(text: str) -> Content:
+    return _read(text)
+
+
+@lru_cache(maxsize=128)
+def _content_of_long(text: str) -> Content:
+    return _read(text)
+
+
+def _read(text: str) -> Content:
     text = _ENUMERATION.sub(" ", text)
     found = terms(text)
     light = stop_words(text)

@@ -27,6 +27,8 @@ HEADING_MAX = 60
 """Characters of a line alone that counts as a heading."""
 LIST_MAX = 600
 """Characters of a list, with the sentence before it, that is a unit as a whole."""
+KEPT_MAX = 16_384
+"""Characters of a passage whose units are kept."""
 _BELOW_HEADINGS = 7
 _QUESTIONS = 9
 
@@ -74,9 +76,17 @@ class Unit:
         return self.start + len(self.text)
 
 
-@lru_cache(maxsize=512)
 def units_of(text: str) -> tuple[Unit, ...]:
     """Return the units of a passage's text in order; a list as a whole follows its items."""
+    return _kept_units(text) if len(text) <= KEPT_MAX else _read_units(text)
+
+
+@lru_cache(maxsize=256)
+def _kept_units(text: str) -> tuple[Unit, ...]:
+    return _read_units(text)
+
+
+def _read_units(text: str) -> tuple[Unit, ...]:
     reader = _Reader(text)
     for block in parse_blocks(text) if _STRUCTURED.search(text) else _paragraphs(text):
         reader.read(block)
