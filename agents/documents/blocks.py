@@ -10,7 +10,7 @@ quote or a list has no block of its own, its parts have: a paragraph in a quote 
 first paragraph an `item`; its further paragraphs, nested items, tables and code have the item's `level`.
 
 No text makes it raise. Time and memory grow with the text's length: it is read in windows of some thousand
-characters, of which each takes 1 to 4 ms, so that a caller on an event loop can breathe between the windows
+characters, of which each takes 1 to 3 ms, so that a caller on an event loop can breathe between the windows
 of `block_windows`. A list is continued at any item and a table at any row, the latter with its header; a
 paragraph or quote that is longer than a window may come in several blocks, cut at line ends.
 
@@ -31,11 +31,13 @@ from agents.documents.table_rule import cell_spans, table_rule, trimmed
 Span = tuple[int, int]
 Kind = Literal["heading", "paragraph", "item", "table", "code", "quote"]
 
-WINDOW_LINES, WINDOW = 64, 4_096
-"""Lines and characters that are parsed at once: up to 4 ms (measured: a list of short items)."""
+WINDOW_LINES, WINDOW = 32, 4_096
+"""Lines and characters that are parsed at once: up to 3 ms (measured: quotes, deep lists)."""
 
-GROWN = 4
-"""Times that a window grows for one block that is longer than it, and is not a list, table or fence."""
+GROWN, GROWN_QUOTE = 2, 1
+"""Times that a window doubles for one block that is longer than it, and is not a list, table or fence.
+
+A quote may hold a list of short items, the dearest of all to parse."""
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _MARKS = re.compile(r"[ \t]*(?:>[ \t]*|(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$))*")
@@ -89,7 +91,7 @@ def block_windows(text: str) -> Iterator[Sequence[Block]]:
         own = _lines(text, at, WINDOW_LINES << grown, WINDOW << grown)
         following = _next_line(text, own[-1][1])
         start, end = own[0]
-        if end - start > WINDOW * GROWN:
+        if end - start > WINDOW << GROWN:
             # Only a text without lines has such a line: the parser would hold an event loop for long.
             yield [Block("paragraph", start, end, trimmed(text, start, end))]
             at, lead, grown = following, (), 0
@@ -102,7 +104,7 @@ def block_windows(text: str) -> Iterator[Sequence[Block]]:
         if resume > len(lead):
             yield list(window.blocks(before=resume))
             at, lead, grown = window.lines[resume][0], (), 0
-        elif window.grows and grown < GROWN.bit_length() - 1:
+        elif grown < window.grows:
             grown += 1
         else:
             yield list(window.blocks())
@@ -121,9 +123,12 @@ class _Window:
         self.last_top = self._last_top()
 
     @property
-    def grows(self) -> bool:
-        """Whether a longer window helps where this one holds a part of one block."""
-        return not self.continuing
+    def grows(self) -> int:
+        """How often a longer window helps where this one holds a part of one block."""
+        if self.continuing:
+            return 0
+        quoted = bool(self._tops) and self._tops[-1].type == "blockquote_open"
+        return GROWN_QUOTE if quoted else GROWN
 
     @property
     def continuing(self) -> tuple[Span, ...]:

@@ -32,7 +32,8 @@ _BESIDE_ROLES = frozenset({"navigation", "complementary", "contentinfo", "search
 _CONTENT = "main, article, h1, [role=main]"
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_SPACES = re.compile(r"[ \t\r\n\f\xa0]+")
+_SPACES = re.compile(r"[\t\r\n\f\xa0][ \t\r\n\f\xa0]*| [ \t\r\n\f\xa0]+")
+"""Blanks that are folded into one; one space alone is left, for most are."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _BLOCK_MARK = re.compile(r"^(?=[-+*>][ ]|#{1,6} |```|~~~|\|)", re.MULTILINE)
 _ESCAPED_MARK = re.compile(r"^\\(?=[-+*>#`~|])", re.MULTILINE)
