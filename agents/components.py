@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.errors import DependencyError
-from schemas.answer import ToolCall, ToolCallStatus, Usage
+from schemas.answer import AnswerKnowledge, ToolCall, ToolCallStatus, Usage
 from schemas.fingerprint import digest_of
 from schemas.question import Question
 
@@ -68,6 +68,10 @@ class Trail(Protocol):
 
         `reasons`: the degrade reasons of the answer for it.
         """
+        ...
+
+    def found_in(self, knowledge: AnswerKnowledge) -> None:
+        """Note the state of the knowledge in which the question's passages were found."""
         ...
 
 

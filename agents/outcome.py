@@ -82,6 +82,7 @@ def make_answer(
         metadata=question.metadata,
         warnings=() if error else checked.warnings,
         grounding=None if error else checked.grounding,
+        knowledge=run.knowledge,
     )
 
 
@@ -104,6 +105,7 @@ def answer_again(asked: Asked, kept: Kept, total_ms: float) -> Answer:
         metadata=question.metadata,
         warnings=kept.warnings,
         grounding=kept.grounding,
+        knowledge=kept.knowledge,
     )
 
 

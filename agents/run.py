@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from agents.components import Call, DeltaSink
 from agents.errors import DependencyError, TimedOutError
 from agents.resilience.events import GuardObserver
-from schemas.answer import Source
+from schemas.answer import AnswerKnowledge, Source
 from schemas.event import StageStatus, StageTrace
 from schemas.question import Question
 
@@ -45,8 +45,8 @@ class Run:
 
     `deadline` is in seconds of the event loop's clock. `degraded` holds the degrade reasons in the order in
     which they arose. `source` is the question's record. `keepable`: the cache may keep the answer, unless
-    it is degraded. `id_reused`: another question had its id. `clock` is the event loop's; it is looked up
-    once, because a look-up is a system call.
+    it is degraded. `id_reused`: another question had its id. `knowledge`: what its passages were found in.
+    `clock` is the event loop's; it is looked up once, because a look-up is a system call.
     """
 
     question: Question
@@ -61,6 +61,7 @@ class Run:
     attempts: dict[str, int] = field(default_factory=dict)
     keepable: bool = True
     id_reused: bool = False
+    knowledge: AnswerKnowledge | None = None
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
 
     def __getitem__(self, output: Output[T]) -> T:
@@ -92,6 +93,10 @@ class Run:
         """See `agents.components.Trail`."""
         self.keepable = False
         self.degrade(*reasons)
+
+    def found_in(self, knowledge: AnswerKnowledge) -> None:
+        """See `agents.components.Trail`."""
+        self.knowledge = knowledge
 
     def attempt_failed(self, stage: str, attempt: int, started: float, error: DependencyError) -> None:
         """Trace an attempt of a stage that is followed by another (see `agents.components.Trail`)."""

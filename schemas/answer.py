@@ -54,6 +54,19 @@ class AnswerGrounding(Struct, frozen=True):
     score: float
 
 
+class AnswerKnowledge(Struct, frozen=True):
+    """The state of `documents` that an answer's passages were found in.
+
+    Every record of `documents` below `offset` was in the index when the retrieval began. `at` is the time of
+    the last of these records, which the broker gave it. `exact`: no record at or above `offset` was in the
+    index for the question's tenant; if false, some may have been, a document among them in part.
+    """
+
+    offset: int
+    at: Instant
+    exact: bool
+
+
 class Citation(Struct, frozen=True, kw_only=True):
     """The passage that `[index]` in the answer's text cites; `quote` is an exact substring of the chunk.
 
@@ -121,6 +134,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     `warnings`: "<code>: <text>", with the codes of `schemas.errors.WarningCode`. `duplicate_of`: the record
     of the question that this one repeats, and whose result this is. `grounding`: null for a failed answer.
+    `knowledge`: null where nothing was retrieved, where `documents` is empty or has several partitions, and
+    where a custom retriever does not tell.
     """
 
     id: str
@@ -142,3 +157,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     duplicate_of: Source | None = None
     grounding: AnswerGrounding | None = None
+    knowledge: AnswerKnowledge | None = None

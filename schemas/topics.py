@@ -74,8 +74,17 @@ class Topics:
             TopicSpec(self.dead_letters, partitions, log | outcome | {"retention.ms": str(30 * _DAY_MS)}),
             TopicSpec(self.events, partitions, log | outcome),
             TopicSpec(self.journal, partitions, _kept(_DAY_MS, segment_ms=_HOUR_MS) | outcome),
+            # The lag: for as long as there are questions, the documents of their time can be read, and a
+            # worker that was away misses no deletion.
             TopicSpec(
-                self.documents, 1, {"cleanup.policy": "compact", "max.message.bytes": str(DOCUMENT_MAX_BYTES)}
+                self.documents,
+                1,
+                {
+                    "cleanup.policy": "compact",
+                    "max.message.bytes": str(DOCUMENT_MAX_BYTES),
+                    "min.compaction.lag.ms": str(7 * _DAY_MS),
+                }
+                | stamped,
             ),
         ]
 

@@ -25,7 +25,7 @@ from agents.cache.patience import lifetime_s, wait_until
 from agents.cache.store import VALUE_BYTES_MAX, Store
 from agents.journal import Journal, NoJournal
 from agents.run import Run
-from schemas.answer import Answer, AnswerGrounding, Citation, ToolCall
+from schemas.answer import Answer, AnswerGrounding, AnswerKnowledge, Citation, ToolCall
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Kept(Struct, frozen=True, array_like=True):
     tool_calls: tuple[ToolCall, ...]
     warnings: tuple[str, ...] = ()
     grounding: AnswerGrounding | None = None
+    knowledge: AnswerKnowledge | None = None
 
 
 RESULTS = ("memory", "shared", "joined", "missed", "passed")
@@ -201,6 +202,7 @@ class AnswerCache:
             tuple(msgspec.structs.replace(call, reused=True, duration_ms=0.0) for call in answer.tool_calls),
             answer.warnings,
             answer.grounding,
+            answer.knowledge,
         )
         try:
             value = key.digest + _encode(kept)

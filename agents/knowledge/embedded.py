@@ -19,7 +19,7 @@ from agents.errors import DependencyError, TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, adigest, aprepare
 from agents.knowledge.fusion import ALIKE, Fusion
-from agents.knowledge.index import DEPENDENCY, VECTORS, Positions, embedded_text, point_id
+from agents.knowledge.index import DEPENDENCY, VECTORS, DocumentName, Positions, embedded_text, point_id
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
 from agents.knowledge.shard import Shard
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 SCHEME = 4
 """Grows when chunks, vectors or payload are made differently: an older index on disk is rebuilt."""
+
+NAMES_AT_ONCE = 128
+"""Points whose documents are read in one call of the engine: less than a millisecond."""
 
 
 class EmbeddedIndex:
@@ -208,6 +211,20 @@ class EmbeddedIndex:
         """See `OwnIndex`."""
         async with self._writing:
             self._reset()
+
+    async def anames(self) -> set[DocumentName]:
+        """See `OwnIndex`."""
+        found: set[DocumentName] = set()
+        pacer = Pacer()
+        async with self._writing:
+            after: str | None = None
+            while self._shard is not None:
+                names, after = self._shard.names(after, NAMES_AT_ONCE)
+                found |= names
+                if after is None:
+                    break
+                await pacer.abreathe()
+        return found
 
     async def aclose(self) -> None:
         """See `Index`. Removes a temporary directory."""

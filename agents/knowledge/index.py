@@ -121,7 +121,8 @@ class Positions:
 
     Attributes:
         offsets: the next offset to read, by partition.
-        saved_at: unix seconds.
+        saved_at: unix seconds, when the index held all that the topic held.
+        whole: whether the index holds what the offsets say; if not, all of the topic has to be read.
         marks: the version of each tenant's knowledge, by tenant and partition (see `version`).
         held: the documents held by record keys other than their own, by tenant and id.
         skipped: the records that were skipped, each as `/state` tells it.
@@ -133,6 +134,7 @@ class Positions:
     marks: Mapping[str, Mapping[int, Mark]] = field(default_factory=dict)
     held: Mapping[DocumentName, str] = field(default_factory=dict)
     skipped: Sequence[Mapping[str, object]] = ()
+    whole: bool = True
 
 
 @runtime_checkable
@@ -150,6 +152,10 @@ class OwnIndex(Index, Protocol):
 
     async def aclear(self) -> None:
         """Remove every document and the positions."""
+        ...
+
+    async def anames(self) -> set[DocumentName]:
+        """Return the name of every document of which the index holds anything."""
         ...
 
 

@@ -23,6 +23,7 @@ class _Saved(Struct):
     marks: dict[str, dict[int, Mark]]
     held: list[tuple[str, str, str]] = []
     skipped: list[dict[str, Any]] = []
+    whole: bool = True
 
 
 def read_positions(directory: Path, scheme: str) -> Positions | None:
@@ -38,7 +39,9 @@ def read_positions(directory: Path, scheme: str) -> Positions | None:
         log.info("the index in %s has the scheme %r, not %r, and is rebuilt", directory, saved.scheme, scheme)
         return None
     held = {(tenant, document_id): key for tenant, document_id, key in saved.held}
-    return Positions(saved.topic, saved.offsets, saved.saved_at, saved.marks, held, tuple(saved.skipped))
+    return Positions(
+        saved.topic, saved.offsets, saved.saved_at, saved.marks, held, tuple(saved.skipped), saved.whole
+    )
 
 
 def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
@@ -46,7 +49,16 @@ def write_positions(directory: Path, scheme: str, positions: Positions) -> None:
     marks = {tenant: dict(each) for tenant, each in positions.marks.items()}
     held = [(*name, key) for name, key in positions.held.items()]
     skipped = [dict(each) for each in positions.skipped]
-    saved = _Saved(scheme, positions.topic, dict(positions.offsets), positions.saved_at, marks, held, skipped)
+    saved = _Saved(
+        scheme,
+        positions.topic,
+        dict(positions.offsets),
+        positions.saved_at,
+        marks,
+        held,
+        skipped,
+        positions.whole,
+    )
     new = directory / f"{_NAME}.new"
     with new.open("wb") as file:
         file.write(msgspec.json.encode(saved))

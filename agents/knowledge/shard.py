@@ -23,6 +23,7 @@ from agents.knowledge.index import (
     LEXICAL,
     TENANT,
     VECTORS,
+    DocumentName,
 )
 from agents.knowledge.shard_search import ShardSearch
 
@@ -161,6 +162,17 @@ class Shard:
         made = [edge.PointVectors(point, {DENSE: vector}) for point, vector in vectors.items()]
         with _translated():
             self._shard.update(edge.UpdateOperation.update_vectors(made))
+
+    def names(self, after: str | None, limit: int) -> tuple[set[DocumentName], str | None]:
+        """Return the documents of some points, and where to go on; None: no more."""
+        request = edge.ScrollRequest(
+            offset=after, limit=limit, with_payload=[TENANT, DOCUMENT], with_vector=False
+        )
+        with _translated():
+            records, following = self._shard.scroll(request)
+        payloads = [record.payload or {} for record in records]
+        names = {(str(payload[TENANT]), str(payload[DOCUMENT])) for payload in payloads}
+        return names, None if following is None else str(following)
 
     def points(self, after: str | None, limit: int) -> tuple[list[ShardPoint], str | None]:
         """Return points as they are stored, and where to go on; None: no more."""

@@ -1,4 +1,4 @@
-"""The version of a tenant's knowledge: a name on which all processes agree. Pure.
+"""The version of a tenant's knowledge, a name on which all processes agree, and its position. Pure.
 
 A tenant's records on `documents` are in order, so that the last record in the index names the state of
 all its documents. The record's offset would be enough until the topic is recreated; its timestamp tells
@@ -8,6 +8,7 @@ the old topic from the new one.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from random import getrandbits
+from typing import NamedTuple
 
 Version = tuple[tuple[int, int, int], ...]
 """(partition, offset, timestamp in ms) of the tenant's last record on each partition that has one."""
@@ -26,6 +27,13 @@ class Mark:
     timestamp: int
 
 
+class Position(NamedTuple):
+    """How far `documents` is in the index: every record below `offset`, the last of them from `timestamp`."""
+
+    offset: int
+    timestamp: int
+
+
 class KnowledgeVersions:
     """The version of each tenant's knowledge; the reader of `documents` keeps it up to date.
 
@@ -39,6 +47,8 @@ class KnowledgeVersions:
         self._versions: dict[str, Version] = {}
         self._unseen: Version = ()
         self._changing: set[str] = set()
+        # By partition: the next offset, and the time of the last record below it (None: there is none).
+        self._read: dict[int, tuple[int, int | None]] = {}
 
     def __repr__(self) -> str:
         return f"<KnowledgeVersions {'unknown' if self._base is None else len(self._marks)}>"
@@ -58,6 +68,27 @@ class KnowledgeVersions:
         if self._base is None or tenant in self._changing:
             return None
         return self._versions.get(tenant, self._unseen)
+
+    @property
+    def position(self) -> Position | None:
+        """The position in the topic; None: unknown, or there are no records, or several partitions."""
+        if self._base is None or len(self._read) != 1:
+            return None
+        [(offset, timestamp)] = self._read.values()
+        return None if timestamp is None else Position(offset, timestamp)
+
+    def flawed(self, tenant: str) -> bool:
+        """Whether the index has refused a record of the tenant."""
+        return _FLAW in self._marks.get(tenant, ())
+
+    def read_to(self, partition: int, offset: int, timestamp: int | None = None) -> None:
+        """Note that all records of a partition below an offset are in the index.
+
+        `timestamp` is that of the last one, in ms; None: no record has come since this was called last.
+        """
+        if timestamp is None and partition in self._read:
+            timestamp = self._read[partition][1]
+        self._read[partition] = offset, timestamp
 
     def restore(self, marks: Mapping[str, Mapping[int, Mark]]) -> None:
         """Go on from the marks that were saved with the index."""
@@ -79,6 +110,7 @@ class KnowledgeVersions:
         self._marks.clear()
         self._versions.clear()
         self._changing.clear()
+        self._read.clear()
 
     def changing(self, tenants: Iterable[str]) -> None:
         """Withhold these tenants' versions: their records are about to change the index."""

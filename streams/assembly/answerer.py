@@ -10,6 +10,7 @@ from agents.graph import Graph, GraphError
 from agents.http.egress import Endpoint, endpoint, parse_allowed
 from agents.http.pool import HttpPool
 from agents.journal import Journal, NoJournal
+from agents.knowledge.dated import DatedRetriever
 from agents.knowledge.index import DEPENDENCY as INDEX
 from agents.knowledge.index import Index
 from agents.knowledge.retriever import IndexRetriever
@@ -88,13 +89,16 @@ def build_answerer(
         resources = _resources(
             settings,
             environ,
-            _retriever(settings, store, index, guards),
+            DatedRetriever(
+                caches.keep_searches(_retriever(settings, store, index, guards)),
+                versions,
+                shared=store.shared,
+            ),
             closers,
             tls=tls,
             guards=guards,
             journal=journal or NoJournal(),
             extractor=extractor,
-            cached=caches.keep_searches,
         )
         cache = caches.keep_answers(resources)
         if cache is not None:
@@ -123,7 +127,6 @@ def _resources(
     guards: Guards,
     journal: Journal,
     extractor: Extractor,
-    cached: Callable[[Retriever], Retriever],
 ) -> Resources:
     """The components, the settings' own in place of the defaults, each behind its guard."""
     http = _pool("http", closers, parse_allowed(settings.egress.allow), tls).client
@@ -145,7 +148,7 @@ def _resources(
     tool_guards = {tool.spec.name: guards.tool(tool) for tool in registry.tools}
     defaults = Resources(
         http=http,
-        retriever=cached(retriever),
+        retriever=retriever,
         planner=model.planner,
         tool_executor=RegistryExecutor(registry, guards=tool_guards),
         generator=model.generator,

@@ -21,6 +21,7 @@ from streams.telemetry.hook import Hook, Hooks
 from streams.telemetry.logs import LogSink
 from streams.telemetry.loop_monitor import LoopMonitor
 from streams.telemetry.metrics import Metrics
+from streams.telemetry.slowest_tenants import SlowestTenants
 from streams.telemetry.troubles import Troubles
 from streams.worker.backlog import Backlog
 from streams.worker.engine import Engine
@@ -49,7 +50,8 @@ def build_worker(
     metrics = Metrics()
     secrets = secrets_of(settings, environ)
     troubles = Troubles(remedy_for, mask=masker(secrets))
-    hook = Hooks([metrics, LogSink(), troubles])
+    slowest = SlowestTenants()
+    hook = Hooks([metrics, LogSink(), troubles, slowest])
     parts = build_parts(settings, hook, concealer(secrets))
     answerer = build_answerer(settings, environ, hook, parts.journal, stores)
     engine = build_engine(parts, answerer.pipeline)
@@ -79,6 +81,7 @@ def build_worker(
         engine=engine,
         feed=feed,
         monitor=monitor,
+        slowest_tenants=slowest.state,
         loop_monitor=LoopMonitor(hook, engine.consumer.observe_lag),
         metrics=metrics.render,
         dependencies=lambda: _dependencies(answerer.guards, troubles),

@@ -24,6 +24,8 @@ class Changes:
         places: partition and offset of the last record of each document.
         problems: document or key, place and problem of each record that is not a document.
         marks: the last record of each tenant.
+        last: the last record of all, also of those that are no documents.
+        times: the timestamp, in ms, of the last record of each document.
     """
 
     holders: Holders
@@ -32,6 +34,8 @@ class Changes:
     places: dict[DocumentName, tuple[int, int]] = field(default_factory=dict)
     problems: list[tuple[DocumentName, tuple[int, int], str]] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
+    last: Mark | None = None
+    times: dict[DocumentName, int] = field(default_factory=dict)
 
     @property
     def documents(self) -> list[Document]:
@@ -74,6 +78,7 @@ class Changes:
     def _set(self, name: DocumentName, document: Document | None, record: ConsumerRecord) -> None:
         self.latest[name] = document
         self.places[name] = (record.partition, record.offset)
+        self.times[name] = record.timestamp
         self.marks[name[0]] = Mark(record.offset, record.timestamp)
 
 
@@ -83,6 +88,7 @@ async def aread_changes(records: Iterable[ConsumerRecord], holders: Holders) -> 
     pacer = Pacer()
     for record in records:
         changes.records += 1
+        changes.last = Mark(record.offset, record.timestamp)
         try:
             changes.take(record)
         except ValueError as error:

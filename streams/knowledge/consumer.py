@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streams.kafka.options import COMMITTED, client_options
+from streams.kafka.reading import aread
 from streams.kafka.topics import admin_client, alist_topics
 from streams.kafka.transactions import OpenTransaction, progress_of
 from streams.settings.errors import OperatorError
@@ -158,6 +159,29 @@ class OpenTransactions:
                         partition.topic,
                         partition.partition,
                     )
+
+
+async def alast_time(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, begin: int, offset: int
+) -> int | None:
+    """Return the time, in ms, of a partition's last record below an offset; None: there is none.
+
+    Compaction and the markers of transactions leave gaps, so it is looked for further and further back. The
+    consumer's position is moved.
+
+    Raises:
+        KafkaError: the partition cannot be read.
+    """
+    back, until = 1, offset
+    while until > begin:
+        start = max(begin, offset - back)
+        found: int | None = None
+        async for _, records in aread(consumer, {partition: start}, {partition: until}):
+            found = records[-1].timestamp if records else found
+        if found is not None:
+            return found
+        back, until = back * 8, start
+    return None
 
 
 def by_number(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -22,9 +22,19 @@ from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex, OwnIndex, Positions
 from agents.knowledge.version import KnowledgeVersions
 from schemas.topics import Topics
+from streams.kafka.tombstones import atombstones_kept_s
 from streams.knowledge.changes import aread_changes
-from streams.knowledge.consumer import GroupAssignments, OpenTransactions, anotes, by_number, open_consumer
+from streams.knowledge.consumer import (
+    GroupAssignments,
+    OpenTransactions,
+    alast_time,
+    anotes,
+    by_number,
+    open_consumer,
+)
 from streams.knowledge.filling import VectorFiller
+from streams.knowledge.rebuilding import Rebuild
+from streams.knowledge.resuming import Reached, resumed
 from streams.knowledge.waiting import Waiting
 from streams.knowledge.watch import SharedIndexWatch
 from streams.knowledge.writing import IndexWriter
@@ -38,9 +48,6 @@ BATCH = 256
 """The most records that are indexed together."""
 
 POLL_MS = 500
-
-TOMBSTONES_KEPT_S = 24 * 3600.0
-"""Kafka's default `delete.retention.ms`: an index saved longer ago may have missed deletions."""
 
 
 class KnowledgeFeed:
@@ -78,6 +85,9 @@ class KnowledgeFeed:
         self._goal: Mapping[int, int] = {}
         # The next offset of each partition: all records before it are in the index.
         self._read: dict[int, int] = {}
+        # When they were the topic's ends, in unix seconds.
+        self._current_at = 0.0
+        self._rebuild: Rebuild | None = None
         self._transactions = OpenTransactions()
 
     def __repr__(self) -> str:
@@ -100,7 +110,7 @@ class KnowledgeFeed:
 
     def notes(self) -> list[str]:
         """For readiness: the notes for an operator about the index, if any."""
-        notes = []
+        notes = [] if self._rebuild is None else [self._rebuild.note()]
         waits, vectors = self._problems()
         if waits:
             notes.append(f"the knowledge feed waits: {waits}")
@@ -122,6 +132,7 @@ class KnowledgeFeed:
                 }
                 for partition, end in sorted(self._goal.items())
             },
+            "rebuild": None if self._rebuild is None else self._rebuild.state(),
             **self._writer.state(),
             "problem": problem or None,
             "without_vectors": self.lacking,
@@ -169,8 +180,14 @@ class KnowledgeFeed:
             begins = by_number(await consumer.beginning_offsets(partitions))
             ends = by_number(await consumer.end_offsets(partitions))
             self._goal = self._goal or ends
-            self._read = await self._resumed(begins, ends)
+            kept_s = await atombstones_kept_s(self._kafka, self._topic)
+            read = self._resumed(begins, ends, kept_s)
             await self._look_for_bare()
+            if read is None:
+                await self._read_again(consumer, partitions, begins, ends)
+            else:
+                self._read = read
+                await self._date(consumer, partitions, begins)
             for partition in partitions:
                 consumer.seek(partition, self._read[partition.partition])
             while True:
@@ -179,8 +196,9 @@ class KnowledgeFeed:
                 self._wake_filler()
                 # Not the last record's offset: compaction removes records, transactions leave markers.
                 for partition in partitions:
-                    self._read[partition.partition] = await consumer.position(partition)
-                await self._transactions.alook(consumer)
+                    at = self._read[partition.partition] = await consumer.position(partition)
+                    self._versions.read_to(partition.partition, at)
+                self._look_how_current(consumer, partitions)
                 if not self._versions.known and all(self._read[at] >= end for at, end in ends.items()):
                     self._versions.begin()
                 if self._just_caught_up():
@@ -210,7 +228,6 @@ class KnowledgeFeed:
                     await assigned.acommit(partition, offset, note)
                 if consumer.assignment():
                     self._wake_filler()
-                await self._transactions.alook(consumer)
                 if not self._caught_up and assigned.once:
                     committed = {each.partition: await consumer.committed(each) for each in partitions}
                     self._read = {
@@ -224,10 +241,12 @@ class KnowledgeFeed:
             timeout_ms=POLL_MS, max_records=BATCH
         )
         self._waiting.over()
+        await self._transactions.alook(consumer)
         return polled
 
     async def _write(self, partition: int, records: Collection[ConsumerRecord]) -> None:
-        await self._writer.awrite(partition, await aread_changes(records, self._writer.holders))
+        changes = await aread_changes(records, self._writer.holders)
+        await self._writer.awrite(partition, changes, self._goal.get(partition, 0))
 
     async def _take_over(self, assigned: Collection[TopicPartition]) -> None:
         """Learn what the readers before us knew: skipped documents, and the holders of a shared index."""
@@ -244,27 +263,69 @@ class KnowledgeFeed:
         if self._filler is not None and self.lacking:
             self._filler.wake()
 
-    async def _resumed(self, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
-        """Return where to go on. An index that cannot be brought up to date is emptied first."""
-        read: Mapping[int, int] = self._read
-        age = 0.0
-        if not read and isinstance(self._index, OwnIndex) and (saved := self._index.positions):
-            age = time.time() - saved.saved_at
+    def _resumed(
+        self, begins: Mapping[int, int], ends: Mapping[int, int], kept_s: float
+    ) -> dict[int, int] | None:
+        """Return where to go on; None: all of the topic has to be read."""
+        reached: Reached | None = None
+        if self._read:
+            reached = Reached(self._read, self._current_at)
+        elif isinstance(self._index, OwnIndex) and (saved := self._index.positions) is not None:
+            reached = Reached(saved.offsets, saved.saved_at)
+            if saved.topic != self._topic or not saved.whole:
+                reached = Reached({}, 0.0)
             self._versions.restore(saved.marks)
             self._writer.restore(saved)
-            read = saved.offsets if saved.topic == self._topic else dict.fromkeys(begins, -1)
-        within = all(begins.get(number, at) <= at <= ends.get(number, -1) for number, at in read.items())
-        if within and 0 <= age <= TOMBSTONES_KEPT_S:
-            return {number: read.get(number, begin) for number, begin in begins.items()}
-        log.warning(
-            "the index is rebuilt: it was made from other records than %s holds now, or too long ago",
-            self._topic,
+        if reached is None:
+            return None
+        read, problem = resumed(reached, begins, ends, kept_s=kept_s, now=time.time())
+        if problem:
+            log.warning(
+                "%s is read from its beginning, to compare the index with it: %s", self._topic, problem
+            )
+            return None
+        self._current_at = reached.current_at
+        return read
+
+    async def _read_again(
+        self,
+        consumer: AIOKafkaConsumer,
+        partitions: Collection[TopicPartition],
+        begins: Mapping[int, int],
+        ends: Mapping[int, int],
+    ) -> None:
+        """Make the index hold the documents of the topic and no others, whatever it holds."""
+        self._read = {}
+        asked_at = time.time()
+        self._rebuild = Rebuild(
+            self._index, self._writer, self._versions, poll=self._poll, written=self._wake_filler
         )
-        self._versions.forget()
-        self._writer.forget()
-        if isinstance(self._index, OwnIndex):
-            await self._index.aclear()
-        return dict(begins)
+        await self._rebuild.arun(
+            consumer,
+            {each: begins[each.partition] for each in partitions},
+            {each: ends[each.partition] for each in partitions},
+        )
+        self._rebuild = None
+        self._read, self._current_at = dict(ends), asked_at
+
+    async def _date(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], begins: Mapping[int, int]
+    ) -> None:
+        """Learn the time of the last record that the index holds already."""
+        for partition in partitions:
+            number = partition.partition
+            at = self._read[number]
+            self._versions.read_to(number, at, await alast_time(consumer, partition, begins[number], at))
+
+    def _look_how_current(self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+        """Note when the index has last held all that the topic held, as the broker told."""
+        times = [
+            consumer.last_poll_timestamp(each)
+            for each in partitions
+            if (end := consumer.highwater(each)) is not None and self._read[each.partition] >= end
+        ]
+        if len(times) == len(partitions):
+            self._current_at = max(self._current_at, min(times) / 1000)
 
     def _just_caught_up(self) -> bool:
         """Note whether the feed has caught up; true once, when it has."""
@@ -278,16 +339,17 @@ class KnowledgeFeed:
 
     async def _save(self) -> None:
         """Save the positions of an index on disk, so that a restart reads only newer records."""
-        if isinstance(self._index, OwnIndex) and self._read:
+        if isinstance(self._index, OwnIndex) and (self._read or self._rebuild):
             try:
                 writer = self._writer
                 saved = Positions(
                     self._topic,
                     dict(self._read),
-                    time.time(),
+                    self._current_at,
                     self._versions.marks,
                     dict(writer.holders.held()),
                     writer.skipped.listed(),
+                    whole=self._rebuild is None,
                 )
                 await self._index.asave(saved)
             except (DependencyError, OSError) as error:

@@ -8,6 +8,7 @@ knowledge and some the new.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,9 +16,9 @@ from aiokafka.errors import KafkaError
 
 from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex
-from agents.knowledge.version import KnowledgeVersions, Mark
+from agents.knowledge.version import KnowledgeVersions, Mark, Position
 from streams.knowledge.changes import aread_changes
-from streams.knowledge.consumer import by_number, open_consumer
+from streams.knowledge.consumer import alast_time, by_number, open_consumer
 from streams.knowledge.holders import Holders
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
@@ -70,6 +71,12 @@ class SharedIndexWatch:
             ends = by_number(await consumer.end_offsets(partitions))
             committed = await _committed(consumer, partitions)
             base = {number: max(begin, committed[number]) for number, begin in begins.items()}
+            # The ends of the batches that were read: the group has indexed all below the last it has reached.
+            ends_read: deque[Position] = deque()
+            for partition in partitions:
+                number = partition.partition
+                last = await alast_time(consumer, partition, begins[number], base[number])
+                self._versions.read_to(number, base[number], last)
             for partition in partitions:
                 consumer.seek(partition, base[partition.partition])
             # After the commits: the index may hold more than they say, and never less.
@@ -79,7 +86,7 @@ class SharedIndexWatch:
             await self._count_lacking()
             pending: dict[int, dict[str, Mark]] = {partition.partition: {} for partition in partitions}
             while True:
-                waits = any(pending.values())
+                waits = bool(ends_read) or any(pending.values())
                 polled = await consumer.getmany(
                     timeout_ms=PENDING_POLL_MS if waits else POLL_MS, max_records=BATCH
                 )
@@ -89,7 +96,9 @@ class SharedIndexWatch:
                     holders.settle(changes.holders)
                     self._versions.changing(changes.marks)
                     pending[partition.partition].update(changes.marks)
-                if any(pending.values()):
+                    if changes.last is not None and len(partitions) == 1:
+                        ends_read.append(Position(changes.last.offset + 1, changes.last.timestamp))
+                if any(pending.values()) or ends_read:
                     committed = await _committed(consumer, partitions)
                     done_by = {
                         number: {
@@ -103,6 +112,8 @@ class SharedIndexWatch:
                         self._versions.changed(number, done)
                         for tenant in done:
                             del pending[number][tenant]
+                    while ends_read and ends_read[0].offset <= committed[partitions[0].partition]:
+                        self._versions.read_to(partitions[0].partition, *ends_read.popleft())
                     # A tenant may have records on several partitions, some of them not committed yet.
                     self._versions.changing(tenant for marks in pending.values() for tenant in marks)
                 if time.monotonic() - self._counted_at > COUNT_S:

@@ -5,7 +5,9 @@ control document before and after it. Anything else is trouble of the server or 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+import math
+import time
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -35,19 +37,46 @@ class IndexWriter:
         records, documents, tombstones: how many were read, and written.
     """
 
-    def __init__(self, index: Index, versions: KnowledgeVersions, waiting: Waiting, hook: Hook) -> None:
+    def __init__(
+        self,
+        index: Index,
+        versions: KnowledgeVersions,
+        waiting: Waiting,
+        hook: Hook,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._index = index
         self._versions = versions
         self._waiting = waiting
         self._hook = hook
+        self._wall_clock = wall_clock
         self.holders = Holders()
         self.skipped = Skipped()
         self.records = self.documents = self.tombstones = 0
         # Where the documents that may still lack their vectors come from.
         self._bare: dict[DocumentName, tuple[int, int]] = {}
 
-    async def awrite(self, partition: int, changes: Changes) -> None:
-        """Write the changes that records of a partition make to `holders`; wait until the index has them."""
+    def note(self, changes: Changes) -> None:
+        """Take in what records say that are not written now: a later record may say something else."""
+        self.records += changes.records
+        for name, place, problem in changes.problems:
+            self._skip(name, place, f"not a document: {problem}")
+        self.holders.settle(changes.holders)
+        self.skipped.indexed(changes.latest.keys())
+
+    async def aremove(self, names: Collection[DocumentName]) -> None:
+        """Remove documents that the topic does not hold; wait until the index has done so."""
+        for name in names:
+            await self._auntil_done(partial(self._index.adelete, *name))
+        self.tombstones += len(names)
+        self._hook.knowledge_changed(0, len(names))
+
+    async def awrite(self, partition: int, changes: Changes, timed_from: float = math.inf) -> None:
+        """Write the changes that records of a partition make to `holders`; wait until the index has them.
+
+        The hook is told how long they took, of the records from the offset `timed_from` on: those before it
+        were there already when the worker started.
+        """
         self.records += changes.records
         self._versions.changing(changes.marks)
         for name, place, problem in changes.problems:
@@ -61,11 +90,16 @@ class IndexWriter:
         self.holders.settle(changes.holders)
         self.skipped.indexed(changes.latest.keys() - refused)
         self._versions.changed(partition, changes.marks, {tenant for tenant, _ in refused})
+        if changes.last is not None:  # in the same step: a search must not see these records and not this
+            self._versions.read_to(partition, changes.last.offset + 1, changes.last.timestamp)
         self._note_bare(changes)
         indexed = len(changes.documents) - len(refused)
         self.documents += indexed
         self.tombstones += len(changes.deleted)
         self._hook.knowledge_changed(indexed, len(changes.deleted))
+        for name, timestamp in changes.times.items():
+            if changes.places[name][1] >= timed_from and name not in refused:
+                self._hook.knowledge_delayed(name[0], max(0.0, self._wall_clock() - timestamp / 1000))
 
     def notes(self, topic: str) -> list[str]:
         """Say how many records were skipped, if any."""

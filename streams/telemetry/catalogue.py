@@ -9,6 +9,9 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 QUEUE_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
 """Upper bounds for waiting in the log, which takes hours behind a backlog."""
 
+KNOWLEDGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
+"""Upper bounds for the way of a document's change, from at once to behind a server that is away."""
+
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Upper bounds for how late the event loop serves a timer; above 0.1 s it counts as held."""
 
@@ -174,6 +177,13 @@ CONSUMER_REBUILDS = Metric(
 )
 DOCUMENTS_INDEXED = Metric("kotae_documents_indexed_total", "counter", "Documents added to the index.")
 DOCUMENTS_DELETED = Metric("kotae_documents_deleted_total", "counter", "Documents deleted from the index.")
+KNOWLEDGE_DELAY = Metric(
+    "kotae_knowledge_delay_seconds",
+    "histogram",
+    "Time from a document's record, or its deletion's, until searches find the change. Records that were "
+    "there when the worker started are not counted.",
+    buckets=KNOWLEDGE_SECONDS,
+)
 DOCUMENTS_SKIPPED = Metric(
     "kotae_documents_skipped_total", "counter", "Records of the topic documents that cannot be indexed."
 )

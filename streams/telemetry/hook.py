@@ -86,6 +86,9 @@ class Hook:
     def knowledge_changed(self, documents: int, tombstones: int) -> None:
         """The index took in this many documents and deletions."""
 
+    def knowledge_delayed(self, tenant: str, delay_s: float) -> None:
+        """A change of a tenant's document can be found, `delay_s` after the time of its record."""
+
     def document_skipped(self, problem: str) -> None:
         """A record of `documents` cannot be indexed; the index keeps the key's earlier document."""
 

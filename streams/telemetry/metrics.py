@@ -240,6 +240,10 @@ class Metrics(Hook, Collector):
         self._counts[catalogue.DOCUMENTS_INDEXED.name].add((), documents)
         self._counts[catalogue.DOCUMENTS_DELETED.name].add((), tombstones)
 
+    def knowledge_delayed(self, tenant: str, delay_s: float) -> None:  # noqa: ARG002 - as above
+        """See the hook. Not by tenant, of which there may be any number; see `slowest_tenants`."""
+        self._distributions[catalogue.KNOWLEDGE_DELAY.name].observe(delay_s)
+
     def document_skipped(self, problem: str) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.DOCUMENTS_SKIPPED.name].add()
 

@@ -76,6 +76,7 @@ class Worker:
     """One process that answers questions.
 
     Args:
+        slowest_tenants: returns the tenants whose documents took longest lately, for `/state`.
         metrics: returns the text for Prometheus.
         dependencies: returns breakers and limits by dependency, for `/state`.
         caches: returns the caches' sizes and look-up results, for `/state`.
@@ -90,6 +91,7 @@ class Worker:
         engine: Engine,
         feed: Feed,
         monitor: ConsumerMonitor,
+        slowest_tenants: Callable[[], list[dict[str, Any]]],
         loop_monitor: LoopMonitor,
         metrics: Callable[[], bytes],
         dependencies: Callable[[], dict[str, Any]],
@@ -101,6 +103,7 @@ class Worker:
         self._engine = engine
         self._feed = feed
         self._monitor = monitor
+        self._slowest_tenants = slowest_tenants
         self._loop_monitor = loop_monitor
         self._dependencies = dependencies
         self._caches = caches
@@ -140,7 +143,7 @@ class Worker:
         """Return the fields of `/state`."""
         return self._engine.state() | {
             "watchdog": self._monitor.state(),
-            "knowledge": self._feed.state(),
+            "knowledge": self._feed.state() | {"slowest_tenants": self._slowest_tenants()},
             "loop": self._loop_monitor.state(),
             "dependencies": self._dependencies(),
             "cache": self._caches(),

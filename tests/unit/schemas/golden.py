@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from schemas.answer import Answer, AnswerError, AnswerGrounding, Citation, Source, Timings, ToolCall, Usage
+from schemas.answer import (
+    Answer,
+    AnswerError,
+    AnswerGrounding,
+    AnswerKnowledge,
+    Citation,
+    Source,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
@@ -54,6 +64,7 @@ ANSWER = Answer(
     warnings=("unusable_role: 1 of 3 turns of the history were left out for their roles (tool)",),
     duplicate_of=Source("questions", 3, 41),
     grounding=AnswerGrounding("partly", 0.8),
+    knowledge=AnswerKnowledge(1234, NOW, exact=True),
 )
 FAILED = Answer(
     id="questions/3/42",
