@@ -74,7 +74,7 @@ class Rebuild:
         begins: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
     ) -> None:
-        """Make the index hold the documents of the partitions from `begins` to before `ends`, no others.
+        """Make the index hold the documents of the partitions, `begins` to before `ends`, alone.
 
         Raises:
             KafkaError: the topic cannot be read.
@@ -102,7 +102,7 @@ class Rebuild:
         begins: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
     ) -> dict[bytes, tuple[int, int]]:
-        """Read to the end; return partition and offset of each document's last record, by its name's digest."""
+        """Read to the end; return the place of each document's last record, by the digest of its name."""
         left: dict[bytes, tuple[int, int]] = {}
         marks: dict[str, dict[int, Mark]] = {}
         last: dict[int, Mark] = {}

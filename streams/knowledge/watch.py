@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -100,28 +100,30 @@ class SharedIndexWatch:
                         ends_read.append(Position(changes.last.offset + 1, changes.last.timestamp))
                 if any(pending.values()) or ends_read:
                     committed = await _committed(consumer, partitions)
-                    done_by = {
-                        number: {
-                            tenant: mark for tenant, mark in marks.items() if mark.offset < committed[number]
-                        }
-                        for number, marks in pending.items()
-                    }
-                    if any(done_by.values()):
-                        await self._count_lacking()
-                    for number, done in done_by.items():
-                        self._versions.changed(number, done)
-                        for tenant in done:
-                            del pending[number][tenant]
+                    await self._settle(pending, committed)
                     while ends_read and ends_read[0].offset <= committed[partitions[0].partition]:
                         self._versions.read_to(partitions[0].partition, *ends_read.popleft())
-                    # A tenant may have records on several partitions, some of them not committed yet.
-                    self._versions.changing(tenant for marks in pending.values() for tenant in marks)
                 if time.monotonic() - self._counted_at > COUNT_S:
                     await self._count_lacking()
                 if not self._versions.known:
                     at = [(await consumer.position(each), ends[each.partition]) for each in partitions]
                     if all(position >= end for position, end in at):
                         self._versions.begin(base)
+
+    async def _settle(self, pending: Mapping[int, dict[str, Mark]], committed: Mapping[int, int]) -> None:
+        """Give versions to the tenants whose records the group has committed."""
+        done_by = {
+            number: {tenant: mark for tenant, mark in marks.items() if mark.offset < committed[number]}
+            for number, marks in pending.items()
+        }
+        if any(done_by.values()):
+            await self._count_lacking()
+        for number, done in done_by.items():
+            self._versions.changed(number, done)
+            for tenant in done:
+                del pending[number][tenant]
+        # A tenant may have records on several partitions, some of them not committed yet.
+        self._versions.changing(tenant for marks in pending.values() for tenant in marks)
 
     async def _count_lacking(self) -> None:
         """See whether documents lack their vectors, before their tenants have a version again.
