@@ -28,7 +28,6 @@ from schemas.question import Question
 DeltaSink = Callable[[str], None]
 """Takes a piece of the answer's text as it is generated. It never blocks, and may drop the piece."""
 
-
 CALL_ID_MAX = 128
 """The longest tool-call id that is kept: ids travel in headers."""
 
@@ -64,10 +63,7 @@ class Trail(Protocol):
         ...
 
     def found_less(self, *reasons: str) -> None:
-        """Note that a search may have missed passages, so that no cache keeps the answer.
-
-        `reasons`: the degrade reasons of the answer for it.
-        """
+        """Note that a search may have missed passages, for degrade `reasons`: no cache keeps the answer."""
         ...
 
     def found_in(self, knowledge: AnswerKnowledge) -> None:

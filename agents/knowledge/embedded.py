@@ -7,7 +7,6 @@ the loop wait as long. Only a save holds it for longer (0.1 s for 50,000 chunks)
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Sequence
 from itertools import islice
 
@@ -15,7 +14,7 @@ from agents.components import Passage, Trail
 from agents.documents.chunking import DEFAULT_SIZES, ChunkSizes
 from agents.embeddings.meaning import Meaning
 from agents.embeddings.protocol import Embeddings
-from agents.errors import DependencyError, TransientError
+from agents.errors import TransientError
 from agents.knowledge import storage
 from agents.knowledge.changes import Change, adigest, aprepare
 from agents.knowledge.fusion import ALIKE, Fusion
@@ -23,13 +22,10 @@ from agents.knowledge.index import DEPENDENCY, VECTORS, DocumentName, Positions,
 from agents.knowledge.pacing import Pacer
 from agents.knowledge.saved import read_positions, write_positions
 from agents.knowledge.shard import Shard
+from agents.knowledge.shard_home import ShardHome
 from agents.knowledge.shard_vectors import (
-    FIRST,
     ShardBareDocuments,
-    amove,
     avectors_of,
-    found_shard,
-    next_shard,
 )
 from agents.knowledge.shard_writing import ShardWriter
 from agents.knowledge.sparse import SparseEncoder, shorten
@@ -61,20 +57,20 @@ class EmbeddedIndex:
     ) -> None:
         self._directory = directory
         self._sizes = sizes
-        self._path = directory.path / FIRST
         self._embeddings = embeddings
         self._fusion = fusion
         chunks = f"{sizes.max_tokens}-{sizes.overlap_tokens}"
         self._scheme = f"{SCHEME}/{chunks}/{embeddings.model if embeddings else ''}"
-        self._positions = read_positions(directory.path, self._scheme)
+        self._positions, dead = read_positions(directory.path, self._scheme)
         self._encoder = SparseEncoder()
         self._writing = asyncio.Lock()
         self._writer = ShardWriter(directory, self._encoder, dense=embeddings is not None)
+        self._writer.dead = dead
         self._meaning = Meaning(embeddings)
         self._closed = False
         self._remaking: asyncio.Task[None] | None = None
-        self._shard: Shard | None = None
-        self._bare = ShardBareDocuments(self._writing, lambda: self._shard, self._aroom)
+        self._home = ShardHome(directory, self._writer)
+        self._bare = ShardBareDocuments(self._writing, lambda: self._shard, self._home.aroom)
         self._lacking = 0
 
     @classmethod
@@ -99,6 +95,10 @@ class EmbeddedIndex:
 
     def __repr__(self) -> str:
         return f"<EmbeddedIndex {self._directory!r}>"
+
+    @property
+    def _shard(self) -> Shard | None:
+        return self._home.shard
 
     @property
     def positions(self) -> Positions | None:
@@ -144,16 +144,16 @@ class EmbeddedIndex:
                 for change in changed:
                     own = list(islice(vectors, len(change.chunks)))
                     await self._writer.areplace(self._shard, change, own, pacer)
-                await self._writer.areclaim(self._shard)
-                self._count_lacking(self._shard)
+                await self._home.areclaim()
+                self._count_lacking()
 
     async def adelete(self, tenant: str, document_id: str) -> None:
         """See `Index`."""
         async with self._writing:
             if self._shard is not None:
                 await self._writer.adelete(self._shard, self._shard.ids(tenant, document_id), Pacer())
-                await self._writer.areclaim(self._shard)
-                self._count_lacking(self._shard)
+                await self._home.areclaim()
+                self._count_lacking()
 
     async def acount_lacking(self) -> int:
         """See `EmbeddingIndex`: no other process changes this index."""
@@ -166,15 +166,14 @@ class EmbeddedIndex:
         try:
             return await aembed_due(self._bare, self._embeddings)
         finally:
-            if self._shard is not None:
-                self._count_lacking(self._shard)
+            self._count_lacking()
 
     async def arecheck(self) -> None:
         """See `EmbeddingIndex`."""
         async with self._writing:
             if self._shard is not None and self._embeddings is not None:
                 self._shard.replace_marks(REFUSED, DUE)
-                self._count_lacking(self._shard)
+                self._count_lacking()
 
     async def asearch(self, tenant: str, text: str, limit: int, trail: Trail | None = None) -> list[Passage]:
         """See `Index`."""
@@ -204,7 +203,9 @@ class EmbeddedIndex:
                 return
             if self._shard is not None:
                 await self._writer.aflush(self._shard)
-            await asyncio.to_thread(write_positions, self._directory.path, self._scheme, positions)
+            await asyncio.to_thread(
+                write_positions, self._directory.path, self._scheme, positions, self._writer.dead
+            )
             self._positions = positions
 
     async def aclear(self) -> None:
@@ -233,31 +234,18 @@ class EmbeddedIndex:
                 self._closed = True
                 if self._remaking is not None:
                     self._remaking.cancel()
-                shard, self._shard = self._shard, None
-                if shard is not None:
-                    shard.close()
+                self._home.close()
                 await asyncio.to_thread(self._directory.release)
 
     def _load(self) -> None:
-        if self._positions is None:
+        if self._positions is None or not self._home.load():
             self._reset()
-            return
-        self._path = found_shard(self._directory.path)
-        try:
-            self._shard = Shard.load(self._path)
-            self._count_lacking(self._shard)
-        except DependencyError as error:
-            log.warning("the index in %s cannot be read and is rebuilt: %s", self._path, error)
-            self._reset()
+        self._count_lacking()
 
     def _reset(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-        self._directory.clear()
         self._positions = None
         self._lacking = 0
-        self._path = self._directory.path / FIRST
-        self._shard = Shard.create(self._path, None)
+        self._home.reset()
 
     async def _dense(self, changed: Sequence[Change], pacer: Pacer) -> list[list[float]]:
         """Return a vector for every chunk, in order; none while the embeddings are away, or not used."""
@@ -272,29 +260,12 @@ class EmbeddedIndex:
         if len(made) < len(missing):
             return []
         vectors.update(zip(missing, made, strict=True))
-        if made and not await self._aroom(len(made[0])):
+        if made and not await self._home.aroom(len(made[0])):
             return []
         size = self._shard.dense_size
         # Vectors that were kept have the old length if the shard was moved to another one.
         fit = all(len(vectors[text]) == size for text in texts)
         return [vectors[text] for text in texts] if fit else []
-
-    async def _aroom(self, dense_size: int) -> Shard | None:
-        """Return the shard, moved to one with room for such vectors if need be; None: it is closed."""
-        old = self._shard
-        if old is None or old.dense_size == dense_size:
-            return old
-        path = next_shard(self._path)
-        shutil.rmtree(path, ignore_errors=True)  # of a move that was interrupted
-        new = await amove(old, path, dense_size)
-        await self._writer.aflush(new)
-        self._shard = new
-        old.close()
-        # From now on the new one is found at a start.
-        shutil.rmtree(self._path)
-        self._path = path
-        self._count_lacking(new)
-        return new
 
     def _remake(self, dense_size: int) -> None:
         """Make room for vectors of another length than the index has: the embeddings' model has changed."""
@@ -303,7 +274,8 @@ class EmbeddedIndex:
 
         async def remake() -> None:
             async with self._writing:
-                await self._aroom(dense_size)
+                await self._home.aroom(dense_size)
+                self._count_lacking()
 
         self._remaking = asyncio.create_task(remake(), name="knowledge-remake")
         self._remaking.add_done_callback(self._remade)
@@ -313,5 +285,7 @@ class EmbeddedIndex:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("the index cannot be moved to vectors of another length: %s", error)
 
-    def _count_lacking(self, shard: Shard) -> None:
-        self._lacking = 0 if self._embeddings is None else shard.count_marked(DUE)
+    def _count_lacking(self) -> None:
+        shard = self._shard
+        if shard is not None:
+            self._lacking = 0 if self._embeddings is None else shard.count_marked(DUE)

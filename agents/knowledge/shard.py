@@ -227,9 +227,10 @@ class Shard:
             self._shard.flush()
 
     def close(self) -> None:
-        """Flush and close the shard."""
+        """Flush and close the shard; it cannot be used afterwards."""
         with _translated():
             self._shard.close()
+        del self._shard, self._search  # the engine's memory goes with the last reference
 
 
 def _point(record: edge.Record) -> ShardPoint:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -29,8 +30,9 @@ POINTS_PER_CALL = 4
 FIRST = "shard"
 """The name of a new shard's directory. It gets room for vectors when the first ones show their length."""
 
-GENERATIONS = 1_000
-"""The most moves of an index, each to a directory of another name: its model has changed as often."""
+_COPY = "dense"
+"""The name of the first copy's directory; the next one is `dense-2`."""
+_NUMBERED = re.compile(rf"{_COPY}-([1-9][0-9]*)")
 
 COPIED_AT_ONCE = 64
 """Points read at once in a move to another shard."""
@@ -97,13 +99,14 @@ class ShardBareDocuments:
                 shard.set_mark(first, REFUSED)
 
 
-async def amove(shard: Shard, path: Path, dense_size: int) -> Shard:
-    """Copy a shard into a new one at `path` that has room for vectors of this length.
+async def amove(shard: Shard, path: Path, dense_size: int | None) -> Shard:
+    """Copy a shard into a new one at `path` that has room for vectors of this length (None: for none).
 
     Vectors of another length are left out: their documents are due. The engine could make the room in the
     shard itself, but not quantized: a search would take six times as long.
     """
-    if shard.dense_size is not None:
+    other = shard.dense_size not in {None, dense_size}
+    if other:
         log.warning(
             "the index has vectors of %d numbers, but the embeddings make %d: all are made anew, "
             "and documents are found by words alone until then",
@@ -115,7 +118,7 @@ async def amove(shard: Shard, path: Path, dense_size: int) -> Shard:
     after: str | None = None
     while True:
         points, after = shard.points(after, COPIED_AT_ONCE)
-        if shard.dense_size is not None:
+        if other:
             points = [_without_vector(point) for point in points]
         for at in range(0, len(points), POINTS_PER_CALL):
             made.upsert(points[at : at + POINTS_PER_CALL])
@@ -146,17 +149,21 @@ async def avectors_of(shard: Shard, names: Sequence[DocumentName], pacer: Pacer)
 
 def found_shard(directory: Path) -> Path:
     """Return the shard in an index's directory, and remove one that was being copied from it."""
-    found = [path for number in range(GENERATIONS) if (path := directory / _name(number)).exists()]
-    for path in found[1:]:
+    found = sorted((number, path) for path in directory.iterdir() if (number := _number(path)) is not None)
+    for _, path in found[1:]:
         shutil.rmtree(path, ignore_errors=True)
-    return found[0] if found else directory / FIRST
+    return found[0][1] if found else directory / FIRST
 
 
 def next_shard(path: Path) -> Path:
     """Return the path for a copy of the shard at `path`, which is removed when the copy is complete."""
-    number = next(number for number in range(GENERATIONS) if _name(number) == path.name)
-    return path.with_name(_name(number + 1))
+    number = (_number(path) or 0) + 1
+    return path.with_name(_COPY if number == 1 else f"{_COPY}-{number}")
 
 
-def _name(number: int) -> str:
-    return FIRST if number == 0 else "dense" if number == 1 else f"dense-{number}"
+def _number(path: Path) -> int | None:
+    """Return how often an index was copied before its shard was made at this path; None: it is no shard."""
+    if path.name in {FIRST, _COPY}:
+        return int(path.name == _COPY)
+    numbered = _NUMBERED.fullmatch(path.name)
+    return int(numbered[1]) if numbered else None

@@ -12,6 +12,9 @@ from agents.knowledge.sparse import SparseEncoder
 from agents.knowledge.storage import Directory
 from agents.knowledge.vectors import DUE
 
+DEAD_MIN = 10_000
+"""Points that were replaced or deleted, at least, before a shard is crowded by what is left of them."""
+
 REPLACED_PER_FLUSH = 4_000
 """Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
 
@@ -30,6 +33,12 @@ class ShardWriter:
         self._encoder = encoder
         self._dense = dense
         self._replaced = 0
+        self.dead = 0
+        """Points replaced or deleted since the shard was made. The engine keeps 0.4-1 KB of each."""
+
+    def crowds(self, shard: Shard) -> bool:
+        """Whether the shard has many dead points, and more than live ones: a copy is worth its time."""
+        return self.dead >= DEAD_MIN and self.dead >= shard.count()
 
     async def areplace(
         self, shard: Shard, change: Change, vectors: Sequence[list[float]], pacer: Pacer
@@ -59,7 +68,9 @@ class ShardWriter:
         # The first point carries the digest, and so goes in last.
         if made:
             shard.upsert(made[:1])
-        self._replaced += len(old)
+        kept = sum(point.id in old for point in made)
+        self._replaced += kept
+        self.dead += kept
 
     async def adelete(self, shard: Shard, ids: set[str], pacer: Pacer) -> None:
         """Remove points."""
@@ -68,11 +79,14 @@ class ShardWriter:
             shard.delete(remaining[at : at + POINTS_PER_CALL])
             await pacer.abreathe()
         self._replaced += len(remaining)
+        self.dead += len(remaining)
 
-    async def areclaim(self, shard: Shard) -> None:
-        """Free the space of replaced points, once there are many."""
-        if self._replaced >= REPLACED_PER_FLUSH:
-            await self.aflush(shard)
+    async def areclaim(self, shard: Shard) -> bool:
+        """Free the space of replaced points, once there are many; return whether there were."""
+        if self._replaced < REPLACED_PER_FLUSH:
+            return False
+        await self.aflush(shard)
+        return True
 
     async def aflush(self, shard: Shard) -> None:
         """Write everything to disk."""

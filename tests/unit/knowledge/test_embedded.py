@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,49 @@ async def test_the_space_of_replaced_points_is_used_again(monkeypatch: pytest.Mo
         sizes.append(used())
     assert sizes[-1] < 2 * sizes[1]
     await index.aclose()
+
+
+@pytest.mark.parametrize("dense", [False, True])
+async def test_what_changed_documents_leave_in_the_engine_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dense: bool
+) -> None:
+    """The shard is copied when dead points crowd it. Nothing is embedded again, and searches go on."""
+    monkeypatch.setattr(shard_writing, "REPLACED_PER_FLUSH", 20)
+    monkeypatch.setattr(shard_writing, "DEAD_MIN", 100)
+    embeddings = MeaningList() if dense else None
+    index = await opened(tmp_path, embeddings)
+    still = Document(id="still", text="The automobile does not change.")
+    await index.aupsert([still])
+    dead, failures = [], 0
+
+    async def search() -> None:
+        nonlocal failures
+        while True:
+            found = await index.asearch("default", "automobile", 1)
+            failures += [each.document_id for each in found] != ["still"]
+            await asyncio.sleep(0)
+
+    searching = asyncio.create_task(search())
+    for version in range(30):
+        await index.aupsert([Document(id=f"d{n}", text=f"Version {version} of item {n}.") for n in range(20)])
+        dead.append(index._writer.dead)
+    searching.cancel()
+    assert failures == 0
+    assert max(dead) <= 120
+    assert sum(later < earlier for earlier, later in pairwise(dead)) >= 4
+    assert await index.acount() == 21
+    assert embeddings is None or embeddings.texts.count(still.text) == 1
+    await index.asave(POSITIONS)
+    before = index._writer.dead
+    await index.aclose()
+
+    again = await opened(tmp_path, embeddings)
+    assert again._writer.dead == before
+    assert await again.acount() == 21
+    assert (await again.asearch("default", "car" if dense else "automobile", 1))[0].document_id == "still"
+    shards = [path.name for path in again._directory.path.iterdir() if path.is_dir()]
+    assert len(shards) == 1
+    await again.aclose()
 
 
 async def test_indexing_gives_way_to_other_tasks() -> None:

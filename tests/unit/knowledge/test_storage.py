@@ -73,13 +73,13 @@ class TestPositions:
     def test_written_positions_are_read_back(self, tmp_path: Path) -> None:
         positions = Positions("documents", {0: 12, 3: 0}, 1_700_000_000.5)
         write_positions(tmp_path, "1/", Positions("documents", {}, 0.0))
-        write_positions(tmp_path, "1/", positions)
-        assert read_positions(tmp_path, "1/") == positions
+        write_positions(tmp_path, "1/", positions, 7)
+        assert read_positions(tmp_path, "1/") == (positions, 7)
         assert [path.name for path in tmp_path.iterdir()] == ["positions.json"]
 
     def test_missing_broken_or_other_schemes_positions_are_ignored(self, tmp_path: Path) -> None:
-        assert read_positions(tmp_path, "1/") is None
+        assert read_positions(tmp_path, "1/") == (None, 0)
         write_positions(tmp_path, "1/", Positions("documents", {0: 12}, 1.0))
-        assert read_positions(tmp_path, "2/") is None
+        assert read_positions(tmp_path, "2/") == (None, 0)
         (tmp_path / "positions.json").write_text('{"scheme": "1/", "off')
-        assert read_positions(tmp_path, "1/") is None
+        assert read_positions(tmp_path, "1/") == (None, 0)

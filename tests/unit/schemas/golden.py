@@ -146,7 +146,8 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"metadata":{"channel":"web"},'
         b'"warnings":["unusable_role: 1 of 3 turns of the history were left out for their roles (tool)"],'
         b'"duplicate_of":{"topic":"questions","partition":3,"offset":41},'
-        b'"grounding":{"verdict":"partly","score":0.8}}',
+        b'"grounding":{"verdict":"partly","score":0.8},'
+        b'"knowledge":{"offset":1234,"at":"2026-01-02T03:04:05.678000Z","exact":true}}',
     ),
     "failed answer": (
         FAILED,
@@ -156,7 +157,7 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'"error":{"code":"undecodable","stage":"decode","message":"the value is null"},'
         b'"usage":{"prompt_tokens":0,"completion_tokens":0},"model":"",'
         b'"timings_ms":{"queue":null,"retrieve":null,"plan":null,"tools":null,"generate":null,"total":null},'
-        b'"metadata":{},"warnings":[],"duplicate_of":null,"grounding":null}',
+        b'"metadata":{},"warnings":[],"duplicate_of":null,"grounding":null,"knowledge":null}',
     ),
     "answer-delta": (
         DELTA,

@@ -153,6 +153,8 @@ def test_every_event_of_the_hook_changes_a_metric() -> None:
         "count": 2,
         "documents": 2,
         "tombstones": 1,
+        "tenant": "default",
+        "delay_s": 0.25,
         "problem": "x",
         "lag_s": 0.5,
         "dependency": "model",
