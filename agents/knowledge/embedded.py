@@ -7,7 +7,7 @@ the loop wait as long. Only a save holds it for longer (0.1 s for 50,000 chunks)
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from agents.components import Passage, Trail
@@ -125,8 +125,8 @@ class EmbeddedIndex:
         """See `EmbeddingIndex`."""
         return self._lacking
 
-    async def aupsert(self, documents: Sequence[Document]) -> None:
-        """See `Index`. An unchanged document costs next to nothing."""
+    async def aupsert(self, documents: Sequence[Document], begun: Callable[[], None] = lambda: None) -> None:
+        """See `OwnIndex`. An unchanged document costs next to nothing."""
         latest = {(document.tenant, document.id): document for document in documents}
         pacer = Pacer()
         async with self._writing:
@@ -141,6 +141,8 @@ class EmbeddedIndex:
                     self._shard.set_mark(first, DUE)  # written again, so that it is tried again
             vectors = iter(await self._dense(changed, pacer))
             if self._shard is not None:
+                if changed:
+                    begun()
                 for change in changed:
                     own = list(islice(vectors, len(change.chunks)))
                     await self._writer.areplace(self._shard, change, own, pacer)

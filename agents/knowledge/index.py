@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast, runtime_checkable
 
@@ -140,6 +140,10 @@ class Positions:
 @runtime_checkable
 class OwnIndex(Index, Protocol):
     """An index of this process alone. It keeps how far it has been filled."""
+
+    async def aupsert(self, documents: Sequence[Document], begun: Callable[[], None] = lambda: None) -> None:
+        """See `Index`. `begun` is called right before the first change, when chunks and vectors are made."""
+        ...
 
     @property
     def positions(self) -> Positions | None:

@@ -7,7 +7,7 @@ control document before and after it. Anything else is trouble of the server or 
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,10 +78,13 @@ class IndexWriter:
         were there already when the worker started.
         """
         self.records += changes.records
-        self._versions.changing(changes.marks)
+        if not isinstance(self._index, OwnIndex):  # it tells itself when it begins
+            self._versions.changing(changes.marks)
         for name, place, problem in changes.problems:
             self._skip(name, place, f"not a document: {problem}")
         refused = await self._awrite_documents(changes)
+        if changes.deleted:
+            self._versions.changing(changes.marks)
         for name in changes.deleted:
             await self._auntil_done(partial(self._index.adelete, *name))
         keys = changes.keys
@@ -144,25 +147,30 @@ class IndexWriter:
         if not documents:
             return refused
         try:
-            await self._auntil_done(partial(self._index.aupsert, documents), may_refuse=True)
+            await self._auntil_done(self._upsert(documents, changes), may_refuse=True)
         except PermanentError:
             # Perhaps one of them is the cause: the others must not be lost with it.
             for document in documents:
                 name = (document.tenant, document.id)
                 try:
-                    await self._awrite_alone(document)
+                    await self._awrite_alone(document, changes)
                 except PermanentError as error:
                     refused.add(name)
                     self._skip(name, changes.places[name], f"the index refuses it: {error}")
         return refused
 
-    async def _awrite_alone(self, document: Document) -> None:
+    def _upsert(self, documents: Sequence[Document], changes: Changes) -> Callable[[], Awaitable[None]]:
+        if isinstance(self._index, OwnIndex):
+            return partial(self._index.aupsert, documents, partial(self._versions.changing, changes.marks))
+        return partial(self._index.aupsert, documents)
+
+    async def _awrite_alone(self, document: Document, changes: Changes) -> None:
         """Index one document.
 
         Raises:
             PermanentError: the index refuses it, and takes a control document before and after it.
         """
-        write = partial(self._index.aupsert, [document])
+        write = self._upsert([document], changes)
         try:
             await self._auntil_done(write, may_refuse=True)
         except PermanentError:

@@ -362,13 +362,13 @@ class Refusing(EmbeddedIndex):
 
     away = True
 
-    async def aupsert(self, documents: list[Document]) -> None:  # type: ignore[override]
+    async def aupsert(self, documents: Sequence[Document], begun: Callable[[], None] = lambda: None) -> None:
         if self.away:
             self.away = False
             raise TransientError("knowledge", "connection refused")
         if any(document.id == "poison" for document in documents):
             raise PermanentError("knowledge", "too much")
-        await super().aupsert(documents)
+        await super().aupsert(documents, begun)
 
 
 async def test_a_refused_document_does_not_stop_the_others(settings: Settings, put: Put) -> None:
@@ -394,11 +394,11 @@ class Held(EmbeddedIndex):
         self.held.set()
         self.taken, self.after = 0, 1 << 60
 
-    async def aupsert(self, documents: Sequence[Document]) -> None:
+    async def aupsert(self, documents: Sequence[Document], begun: Callable[[], None] = lambda: None) -> None:
         if self.taken >= self.after:
             self.held.clear()
         await self.held.wait()
-        await super().aupsert(documents)
+        await super().aupsert(documents, begun)
         self.taken += len(documents)
 
 
