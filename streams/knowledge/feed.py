@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, RebalanceInProgressError
 
 from agents.errors import DependencyError
 from agents.knowledge.index import EmbeddingIndex, Index, KeyedIndex
@@ -26,6 +26,7 @@ from streams.knowledge.consumer import GroupAssignments, anotes, by_number, open
 from streams.knowledge.filling import VectorFiller
 from streams.knowledge.following import OwnIndexReader
 from streams.knowledge.progress import Progress
+from streams.knowledge.rebuilding import Rebuild
 from streams.knowledge.waiting import Waiting
 from streams.knowledge.watch import SharedIndexWatch
 from streams.knowledge.writing import IndexWriter
@@ -172,6 +173,9 @@ class KnowledgeFeed:
                 if assigned.new:
                     assigned.new = False
                     await self._take_over(consumer.assignment())
+                    if assigned.reread:
+                        await self._fill(consumer, assigned, begins)
+                        continue
                 for partition, records in polled.items():
                     await self._write(partition.partition, records)
                     note = self._writer.skipped.note(partition.partition)
@@ -189,6 +193,45 @@ class KnowledgeFeed:
                     }
                     if progress.just_caught_up():
                         self._tell_caught_up()
+
+    async def _fill(
+        self, consumer: AIOKafkaConsumer, assigned: GroupAssignments, begins: Mapping[int, int]
+    ) -> None:
+        """Index the last record of each document of the assigned partitions, and commit their ends.
+
+        Raises:
+            KafkaError: the partitions cannot be read to their ends, or the group has assigned others. Plain
+                reading goes on from the commits.
+        """
+        partitions = {each.partition: each for each in consumer.assignment()}
+        # Before anything is written: an index that is not empty is not filled again, but read on for.
+        for number, partition in partitions.items():
+            await assigned.acommit(partition, begins[number], "")
+
+        async def poll(polled: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+            records = await self._poll(polled)
+            if assigned.new:
+                raise RebalanceInProgressError("the group has assigned partitions while the index was filled")
+            return records
+
+        async def awritten(number: int, offset: int) -> None:
+            self._wake_filler()
+            await assigned.acommit(partitions[number], offset, self._writer.skipped.note(number))
+
+        progress = self._progress
+        progress.rebuild = Rebuild(self._index, self._writer, self._versions, poll=poll, awritten=awritten)
+        try:
+            ends = await consumer.end_offsets(list(partitions.values()))
+            firsts = {each: begins[each.partition] for each in ends}
+            await progress.rebuild.arun(consumer, firsts, ends)
+            for partition, end in ends.items():
+                note = self._writer.skipped.note(partition.partition)
+                await assigned.acommit(partition, end, note)
+                consumer.seek(partition, end)
+        except IllegalStateError as error:
+            raise RebalanceInProgressError(str(error)) from error
+        finally:
+            progress.rebuild = None
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         polled: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(

@@ -75,7 +75,7 @@ class OwnIndexReader:
             begins = by_number(await consumer.beginning_offsets(partitions))
             ends = by_number(await consumer.end_offsets(partitions))
             progress.goal = progress.goal or ends
-            read = self._resumed(begins, ends, await atombstones_kept_s(self._kafka, self._topic))
+            read = await self._resumed(begins, ends)
             if isinstance(self._index, EmbeddingIndex):
                 await self._index.arecheck()
             if read is None:
@@ -125,9 +125,7 @@ class OwnIndexReader:
         except (DependencyError, OSError) as error:
             log.warning("the index cannot be saved, so a restart will rebuild it: %s", error)
 
-    def _resumed(
-        self, begins: Mapping[int, int], ends: Mapping[int, int], kept_s: float
-    ) -> dict[int, int] | None:
+    async def _resumed(self, begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int] | None:
         """Return where to go on; None: all of the topic has to be read."""
         saved = self._index.positions if isinstance(self._index, OwnIndex) else None
         if self._progress.read:
@@ -140,6 +138,7 @@ class OwnIndexReader:
             self._writer.restore(saved)
         else:
             reached = Reached({}, 0.0)
+        kept_s = await atombstones_kept_s(self._kafka, self._topic)
         read, problem = resumed(reached, begins, ends, kept_s=kept_s, now=time.time())
         if problem:
             log.warning("all of %s is read, to compare the index with it: %s", self._topic, problem)
@@ -157,8 +156,12 @@ class OwnIndexReader:
         """Make the index hold the documents of the topic and no others, whatever it holds."""
         progress = self._progress
         progress.read, asked_at = {}, time.time()
+
+        async def awritten(_partition: int, _offset: int) -> None:
+            self._written()
+
         progress.rebuild = Rebuild(
-            self._index, self._writer, self._versions, poll=self._poll, written=self._written
+            self._index, self._writer, self._versions, poll=self._poll, awritten=awritten
         )
         await progress.rebuild.arun(
             consumer,

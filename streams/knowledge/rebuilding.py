@@ -23,6 +23,7 @@ from streams.knowledge.writing import IndexWriter
 
 Polled = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 Poll = Callable[[AIOKafkaConsumer], Awaitable[Polled]]
+Written = Callable[[int, int], Awaitable[None]]
 
 _DIGEST_BYTES = 16
 
@@ -32,7 +33,8 @@ class Rebuild:
 
     Args:
         poll: returns the consumer's next records.
-        written: called after each batch of documents.
+        awritten: called after each batch of documents, with its partition and the offset after it: to go on
+            from there needs no rebuild.
     """
 
     def __init__(
@@ -42,13 +44,13 @@ class Rebuild:
         versions: KnowledgeVersions,
         *,
         poll: Poll,
-        written: Callable[[], None] = lambda: None,
+        awritten: Written,
     ) -> None:
         self._index = index
         self._writer = writer
         self._versions = versions
         self._poll = poll
-        self._written = written
+        self._awritten = awritten
         self._offsets = self._passed = 0
         self._documents: int | None = None
         self._indexed = 0
@@ -145,7 +147,7 @@ class Rebuild:
             if changes.latest:
                 await self._writer.awrite(partition, changes)
                 self._indexed += len(changes.latest)
-                self._written()
+                await self._awritten(partition, records[-1].offset + 1)
 
     async def _records(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from agents.errors import PermanentError, TransientError
 from agents.knowledge.embedded import EmbeddedIndex
@@ -18,8 +19,9 @@ from schemas.document import Document, document_key
 from schemas.topics import Topics
 from streams.kafka.topics import acreate_topics
 from streams.knowledge.feed import KnowledgeFeed
-from streams.settings.model import Kafka, Settings
+from streams.settings.model import Kafka, Settings, Worker
 from streams.telemetry.hook import Hook
+from tests.support.engine import committed_offsets
 from tests.support.knowledge import MeaningList
 
 Put = Callable[..., Awaitable[None]]
@@ -460,6 +462,23 @@ class TestShared:
             await feed.stop()
         assert versions[0].of("default") is None
         await index.aclose()
+
+    async def test_an_empty_index_is_filled_with_the_last_record_of_each_document(
+        self, settings: Settings, index: EmbeddedIndex, put: Put, topics: Topics
+    ) -> None:
+        for version in range(4):
+            await put(*(Document(id=f"d{n}", text=f"Version {version} of {n}.") for n in range(100)))
+        await put(*((document_key("default", f"d{n}"), None) for n in range(20)))
+        feed = KnowledgeFeed(settings.kafka, index, told := Told(), group=GROUP)
+        await feed.start()
+        await until(lambda: feed.caught_up)
+        assert told.documents == 80
+        assert await index.anames() == {("default", f"d{n}") for n in range(20, 100)}
+        await put(Document(id="late", text="Late."))
+        await until(lambda: told.documents == 81)
+        await feed.stop()
+        ours = replace(settings, worker=Worker(group_id=GROUP))
+        assert await committed_offsets(ours, topics.documents) == {0: 421}
 
     async def test_an_emptied_index_is_filled_again(
         self, settings: Settings, index: EmbeddedIndex, put: Put
