@@ -34,7 +34,7 @@ _COPY = "dense"
 """The name of the first copy's directory; the next one is `dense-2`."""
 _NUMBERED = re.compile(rf"{_COPY}-([1-9][0-9]*)")
 
-COPIED_AT_ONCE = 64
+COPIED_AT_ONCE = 16
 """Points read at once in a move to another shard."""
 
 

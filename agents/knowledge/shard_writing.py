@@ -12,7 +12,7 @@ from agents.knowledge.sparse import SparseEncoder
 from agents.knowledge.storage import Directory
 from agents.knowledge.vectors import DUE
 
-DEAD_MIN = 10_000
+DEAD_MIN = 5_000
 """Points that were replaced or deleted, at least, before a shard is crowded by what is left of them."""
 
 REPLACED_PER_FLUSH = 4_000
@@ -33,12 +33,16 @@ class ShardWriter:
         self._encoder = encoder
         self._dense = dense
         self._replaced = 0
+        self._live = 0  # as last counted
         self.dead = 0
         """Points replaced or deleted since the shard was made. The engine keeps 0.4-1 KB of each."""
 
     def crowds(self, shard: Shard) -> bool:
         """Whether the shard has many dead points, and more than live ones: a copy is worth its time."""
-        return self.dead >= DEAD_MIN and self.dead >= shard.count()
+        if self.dead < max(DEAD_MIN, self._live):
+            return False
+        self._live = shard.count()
+        return self.dead >= self._live
 
     async def areplace(
         self, shard: Shard, change: Change, vectors: Sequence[list[float]], pacer: Pacer
@@ -81,12 +85,10 @@ class ShardWriter:
         self._replaced += len(remaining)
         self.dead += len(remaining)
 
-    async def areclaim(self, shard: Shard) -> bool:
-        """Free the space of replaced points, once there are many; return whether there were."""
-        if self._replaced < REPLACED_PER_FLUSH:
-            return False
-        await self.aflush(shard)
-        return True
+    async def areclaim(self, shard: Shard) -> None:
+        """Free the space of replaced points, once there are many."""
+        if self._replaced >= REPLACED_PER_FLUSH:
+            await self.aflush(shard)
 
     async def aflush(self, shard: Shard) -> None:
         """Write everything to disk."""

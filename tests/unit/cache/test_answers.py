@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from agents.errors import TransientError
 from agents.journal import NoJournal, Recorded
 from agents.knowledge.version import KnowledgeVersions, Mark
 from agents.pipeline import Answered, Asked, Budgets, Components, Pipeline, default_graph
-from schemas.answer import Source, ToolCall, Usage
+from schemas.answer import AnswerKnowledge, Source, ToolCall, Usage
 from schemas.question import Question
 from tests.support.components import (
     SOURCE,
@@ -115,6 +116,35 @@ async def test_a_repeated_question_gets_the_kept_answer_under_its_own_id() -> No
     assert [(trace.stage, trace.detail) for trace in second.stages] == [("cache", "hit, memory")]
     assert [trace.detail for trace in first.stages if trace.stage == "cache"] == ["miss"]
     assert world.cache.results == {"missed": 1, "memory": 1}
+
+
+@dataclass
+class Dating(FakeRetriever):
+    """Tells another state of the knowledge for each search."""
+
+    async def aretrieve(self, question: Question, call: Call) -> Sequence[Passage]:
+        assert call.trail is not None
+        call.trail.found_in(
+            AnswerKnowledge(len(self.asked) + 1, datetime(2026, 1, 2, tzinfo=UTC), exact=True)
+        )
+        return await super().aretrieve(question, call)
+
+
+async def test_a_kept_answer_keeps_the_knowledge_that_it_was_made_with() -> None:
+    world = World(Dating())
+    first, second = (await world.ask()).answer, (await world.ask()).answer
+    assert first.knowledge == second.knowledge == AnswerKnowledge(1, datetime(2026, 1, 2, tzinfo=UTC), True)
+    assert len(world.retriever.asked) == 1
+
+
+async def test_a_failed_answer_says_what_was_searched_if_anything_was() -> None:
+    away = TransientError("model", "503")
+    world = World(Dating(passages=()), generator=FakeGenerator(error=away))
+    failed = (await world.ask()).answer
+    assert (failed.status, failed.knowledge is not None) == ("failed", True)
+    world = World(FakeRetriever(error=TransientError("index", "away")), generator=FakeGenerator(error=away))
+    failed = (await world.ask()).answer
+    assert (failed.status, failed.knowledge) == ("failed", None)
 
 
 async def test_a_streaming_question_gets_a_kept_answer_as_one_piece() -> None:
