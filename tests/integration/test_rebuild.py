@@ -226,6 +226,7 @@ async def test_a_worker_whose_consumer_stays_stuck_ends_with_the_reason(
         engine=engine,
         feed=NoFeed(),
         monitor=monitor_for(engine, kafka_settings, topics, Hook(), replace(QUICK, rejoin_s=2, rebuilds=0)),
+        slowest_tenants=list,
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         dependencies=dict,

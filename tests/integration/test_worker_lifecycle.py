@@ -54,6 +54,7 @@ def worker_for(settings: Any, engine: Engine) -> Worker:
         engine=engine,
         feed=NoFeed(),
         monitor=NoMonitor(),
+        slowest_tenants=list,
         loop_monitor=LoopMonitor(Hook()),
         metrics=lambda: b"",
         dependencies=dict,

@@ -33,6 +33,7 @@ def worker_of(parts: Any) -> Worker:
         engine=parts,
         feed=nothing,
         monitor=parts,
+        slowest_tenants=list,
         loop_monitor=nothing,
         metrics=lambda: b"",
         dependencies=dict,
