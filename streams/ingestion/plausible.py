@@ -54,7 +54,7 @@ _RAISED_AFTER_UNIT = re.compile(r"(?<![^\W\d_])[a-zµ]{1,2}[²³](?![^\W\d_])")
 _SIGN_IN_WORD = re.compile(
     r"[^\W\d_][£¥§©®¼½¾²³×÷±†‰´¿¡][^\W_]|(?<![^\W_])[¼½¾²³±´†][^\W\d_]|[^\W\d_][¼½¾²³±´†]"
 )
-_INNER_CAPITAL = re.compile(r"[^\W\d_A-Z][A-ZÀ-ÞА-ЯΑ-Ω]")
+_INNER_CAPITAL = re.compile(r"[^\W\d_A-Z][À-ÖØ-ÞА-ЯΑ-Ω]")
 _BETWEEN = re.compile(r"[a-z][^\x00-\xff]{1,2}[a-z]")
 _MIXED = re.compile("[A-Za-z][\u0370-\u0eff]|[\u0370-\u0eff][A-Za-z]")
 # The commonest letters of a script, and the least share of a text that they are.

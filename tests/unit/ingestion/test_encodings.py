@@ -19,6 +19,7 @@ GREEK = "Η εγγύηση διαρκεί τρία χρόνια. Το κατάσ
 HEBREW = "האחריות היא לשנתיים. החנות נסגרת בשש."
 TRADITIONAL = "水泵的保修期為兩年，請按時更換濾芯，本公司不收取費用。"
 KOREAN = "보증 기간은 2년입니다. 가게는 여섯 시에 닫습니다."
+LEGAL = "§ 4: Die Müller GmbH und die KfW zahlen für das iPhone. Größe: 12 m², jährlich 3.210 € — „sofort“."
 QUOTED = "The door is closed at night — “always”. Don’t open it…"
 
 
@@ -31,6 +32,7 @@ QUOTED = "The door is closed at night — “always”. Don’t open it…"
         (POLISH, "cp1250"), (POLISH, "iso8859_2"), (TURKISH, "cp1254"), (GREEK, "cp1253"), (HEBREW, "cp1255"),
         (TRADITIONAL, "big5"), (JAPANESE, "euc_jp"), (JAPANESE, "iso2022_jp"), (KOREAN, "cp949"),
         (GERMAN, "cp850"), (GERMAN, "mac_roman"), (RUSSIAN, "cp866"), (QUOTED, "cp1252"),
+        (LEGAL, "cp1252"),
     ],
 )  # fmt: skip
 def test_characters_are_right_or_the_file_is_refused(text: str, encoding: str) -> None:
