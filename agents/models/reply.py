@@ -14,7 +14,7 @@ from agents.errors import BadOutputError, TransientError
 from agents.http.problems import TOLD_MAX, error_told, is_error, told_by
 from agents.json_values import mended, read_json
 from agents.models.finish import Ending, ending_of
-from agents.models.parts import content_of
+from agents.models.message_content import content_of
 from agents.models.pieces import Pieces
 from agents.models.sse import ServerEvent, is_sign_of_life
 from agents.models.thoughts import Habit, ThoughtFilter
