@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from schemas.answer import AnswerError, Usage
@@ -153,7 +154,7 @@ def test_the_trace_of_an_answer_that_was_too_large_tells_no_stages() -> None:
     trace = StageTrace(stage="plan", status="ok", started_at=NOW, duration_ms=1.0)
     made = outcomes(max_bytes=2000).answered(inquiry(), answer(text="x" * 3000), [trace])
     assert made.trace is not None
-    assert decode_trace(made.trace.value or b"").stages == ()
+    assert msgspec.json.decode(made.trace.value or b"")["stages"] == []
 
 
 def test_an_answer_is_made_smaller_twice_at_most() -> None:
@@ -176,7 +177,7 @@ def test_an_answer_that_is_too_large_keeps_all_but_what_made_it_so() -> None:
     found = dict(made.dead_letter.headers)
     assert found["__connect.errors.exception.class.name"] == b"MessageSizeTooLargeError"
     assert made.trace is not None
-    assert decode_trace(made.trace.value or b"").stages == ()
+    assert msgspec.json.decode(made.trace.value or b"")["stages"] == []
 
 
 def test_a_piece_of_an_answer_goes_to_its_questions_partition_keyed_by_its_conversation() -> None:
