@@ -223,7 +223,7 @@ async def test_a_server_that_refuses_every_text_is_waited_for(
         last = troubles.last_error("embeddings")
         assert last is not None, "/state says so without any search"
         assert (last["status"], "KOTAE_EMBEDDINGS__" in last["remedy"]) == (status, True)
-        assert feed.caught_up
+        await eventually(lambda: feed.caught_up, 30, "the index is whole without vectors")
         assert feed.waits
         assert str(status) in feed.state()["vectors_problem"]
         assert (await index.asearch("default", "automobile", 1))[0].document_id == "garage"
