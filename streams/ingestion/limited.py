@@ -61,12 +61,15 @@ class LimitedReader:
                 raise UnreadableError(
                     f"took longer than {self._time_s:g} s to read: split it, or save it again"
                 )
-            found: Sequence[Found] | OSError = pipe.recv()
+            found: Sequence[Found] | OSError | MemoryError = pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
+            found = MemoryError()
+        if isinstance(found, MemoryError):
+            # What it had asked for may be left, and the next file must not pay for that.
             self._end()
             raise UnreadableError(
                 f"needs more than {self._memory // 1_048_576:,} MB to read: split it, or save it again"
-            ) from None
+            )
         if isinstance(found, OSError):
             raise found
         return found
@@ -103,14 +106,12 @@ def _serve(pipe: Connection, memory: int) -> None:
             pipe.send(_read(pipe.recv()))
 
 
-def _read(path: Path) -> Sequence[Found] | OSError:
+def _read(path: Path) -> Sequence[Found] | OSError | MemoryError:
     try:
         return list(READERS[path.suffix.lower()](path))
     except UnreadableError as error:
         return [error]
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         return error
-    except MemoryError:
-        return [UnreadableError("needs too much memory to read: split it, or save it again")]
     except RecursionError:
         return [UnreadableError("nests too deeply: save it again")]

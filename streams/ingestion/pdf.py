@@ -42,15 +42,17 @@ def read_pdf(path: Path) -> Iterator[Part | Note | UnreadableError]:
 
     logging.getLogger("pdfminer").setLevel(logging.ERROR)
     try:
-        with pdfplumber.open(path) as file:
-            if len(file.pages) > PAGES_MAX:
-                raise UnreadableError(f"has {len(file.pages):,} pages, more than {PAGES_MAX:,}: split it")
+        # Its own context manager reads all pages when it is left.
+        with path.open("rb") as stream:
+            file = pdfplumber.open(stream)
+            if (told := _pages_told(file)) > PAGES_MAX or len(file.pages) > PAGES_MAX:
+                raise UnreadableError(f"has {told:,} pages, more than {PAGES_MAX:,}: split it")
             pages: list[list[str]] = []
             for page in file.pages:
                 pages.append(_blocks(page))
                 page.close()
             title = str((file.metadata or {}).get("Title") or "")
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # on a damaged file the parser may raise any exception
         raise _told(error) from error
@@ -63,6 +65,15 @@ def read_pdf(path: Path) -> Iterator[Part | Note | UnreadableError]:
     yield whole(text, _title(title) or first_heading(text) or path.stem)
     if blank:
         yield Note(f"{_numbers(blank)} no text, perhaps only images: run text recognition (OCR) for them")
+
+
+def _pages_told(file: Any) -> int:
+    """Return how many pages a PDF says that it has: to count them all takes a minute for 10,000."""
+    from pdfminer.pdftypes import resolve1  # noqa: PLC0415 - as above
+
+    pages = resolve1(file.doc.catalog.get("Pages"))
+    told = resolve1(pages.get("Count")) if isinstance(pages, dict) else 0
+    return told if isinstance(told, int) else 0
 
 
 def _title(told: str) -> str:

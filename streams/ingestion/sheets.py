@@ -44,7 +44,7 @@ def read_xlsx(path: Path) -> Iterator[Part | Note | UnreadableError]:
             sheets = [_sheet(sheet) for sheet in book.worksheets if sheet.sheet_state == "visible"]
             title = book.properties.title or ""
         unsaved = _without_values(path)
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # on a damaged file the parser may raise any exception
         raise UnreadableError(f"is a damaged xlsx file ({type(error).__name__}): save it again") from error

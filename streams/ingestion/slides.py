@@ -24,9 +24,11 @@ def read_pptx(path: Path) -> Iterator[Part | UnreadableError]:
                 for number, slide in enumerate(pptx.Presentation(file).slides, 1)
                 if slide._element.get("show") not in {"0", "false"}
             ]
+    except MemoryError:
+        raise
     except Exception as error:  # on a damaged file the parser may raise any exception
         raise UnreadableError(f"is a damaged pptx file ({type(error).__name__}): save it again") from error
-    shown = [slide for slide in slides if "\n" in slide]
+    shown = [slide for slide in slides if slide]
     title = next((slide.partition("\n")[0].removeprefix("## ") for slide in shown), "")
     yield whole("\n\n".join(shown), title or path.stem)
 

@@ -42,6 +42,8 @@ def read_docx(path: Path) -> Iterator[Part | UnreadableError]:
                 transform_document=_structured,
             ).value
         running = running_lines(path)
+    except MemoryError:
+        raise
     except Exception as error:  # on a damaged file the parser may raise any exception
         raise UnreadableError(f"is a damaged docx file ({type(error).__name__}): save it again") from error
     text = html_to_markdown(_BACK.sub("", page)).text
