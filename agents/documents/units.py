@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 from agents.documents.blocks import Block, Row, parse_blocks
@@ -49,6 +49,7 @@ _ASKS = re.compile(r"[?？؟]\W*\Z")
 _ANSWER_MARK = re.compile(
     r"(?:\*\*|__)?(?:[AQFR]|Answer|Question|Antwort|Frage|Réponse|Respuesta|答|问|問)(?:\*\*|__)?[:：.]\s*"
 )
+_NUMBERED = re.compile(r"(?:\A|(?<=\n\n))(\d{1,2})\.?[ \t]+[^\W\d_][^\n]{1,58}(?=\n\n)")
 _SAYS = re.compile(r"[.!。！;；,，、]\W*\Z")
 
 
@@ -113,6 +114,14 @@ def shown_line(text: str) -> str:
     return "".join(map("".join, zip_longest(pieces, code, fillvalue="")))
 
 
+def _numbered_lines(text: str) -> frozenset[int]:
+    """Return where lines alone begin that are numbered in order: `1 Safety`, `2 Technical data`."""
+    found = [(int(line[1]), line.start(1)) for line in _NUMBERED.finditer(text)]
+    return frozenset(
+        start for one, other in pairwise(found) if other[0] == one[0] + 1 for start in (one[1], other[1])
+    )
+
+
 def _paragraphs(text: str) -> Iterator[Block]:
     """Yield the paragraphs of a text without marks: the Markdown parser takes a hundred times as long."""
     for found in _PARAGRAPH.finditer(text):
@@ -129,6 +138,10 @@ class _Reader:
     _items: list[Unit] = field(default_factory=list)
     _parents: list[tuple[int, str]] = field(default_factory=list)
     _section: int = 0
+    _numbered: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._numbered = _numbered_lines(self.text)
 
     def read(self, block: Block) -> None:
         """Add the units of the next block."""
@@ -183,6 +196,8 @@ class _Reader:
     def _is_heading(self, line: str, block: Block, start: int) -> bool:
         """Whether a short line that ends no sentence stands above others."""
         bare = line.strip()
+        if start in self._numbered:
+            bare = bare.lstrip("0123456789. \t")
         if (
             len(bare) > HEADING_MAX
             or any(letter.isdecimal() or letter in ":：" for letter in bare)

@@ -53,6 +53,16 @@ def test_a_question_lends_its_words_to_its_answer(text: str) -> None:
     assert all(unit.lent == ("How do I reset it?",) for unit in units)
 
 
+def test_lines_that_are_numbered_in_order_are_headings() -> None:
+    text = "1 Safety\n\nWear gloves.\n\n2 Weights\n\nIt weighs 9 kilos.\n\n7 days\n\nThat is all."
+    assert [(unit.text, unit.lent) for unit in units_of(text)] == [
+        ("Wear gloves.", ("1 Safety",)),
+        ("It weighs 9 kilos.", ("2 Weights",)),
+        ("7 days", ("2 Weights",)),
+        ("That is all.", ("2 Weights",)),
+    ]
+
+
 def test_items_are_units_and_so_is_their_list() -> None:
     assert found("The bag holds:\n\n* a **torch**\n* a map\n\nNothing else.") == [
         ("item", "a **torch**", ("The bag holds:",)),
