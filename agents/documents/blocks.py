@@ -35,9 +35,7 @@ WINDOW_LINES, WINDOW = 32, 4_096
 """Lines and characters that are parsed at once: up to 3 ms (measured: quotes, deep lists)."""
 
 GROWN, GROWN_QUOTE = 2, 1
-"""Times that a window doubles for one block that is longer than it, and is not a list, table or fence.
-
-A quote may hold a list of short items, the dearest of all to parse."""
+"""Times that a window doubles for one block that is longer, and is no list, table or fence; or a quote."""
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _MARKS = re.compile(r"[ \t]*(?:>[ \t]*|(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$))*")
@@ -127,8 +125,7 @@ class _Window:
         """How often a longer window helps where this one holds a part of one block."""
         if self.continuing:
             return 0
-        quoted = bool(self._tops) and self._tops[-1].type == "blockquote_open"
-        return GROWN_QUOTE if quoted else GROWN
+        return GROWN_QUOTE if self._tops and self._tops[-1].type == "blockquote_open" else GROWN
 
     @property
     def continuing(self) -> tuple[Span, ...]:

@@ -4,7 +4,6 @@ A rule (`---`) at the top with ordinary text below it is no front matter: nothin
 """
 
 import re
-import tomllib
 
 LENGTH_MAX = 16_384
 """Characters in which front matter must end."""
@@ -13,6 +12,7 @@ _FENCED = re.compile(
     r"---[ \t]*(?:\r\n?|\n)(.*?)^(?:---|\.\.\.)[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE
 )
 _TOML = re.compile(r"\+\+\+[ \t]*(?:\r\n?|\n)((?:[^\n]*\n)*?)\+\+\+[ \t]*(?:\r\n?|\n|\Z)")
+_TOML_KEY = re.compile(r"[A-Za-z_][\w.-]*\s*=|\[[\w.-]+\]\s*\Z")
 _KEY = re.compile(
     r"""(?:"([^"\n]{1,80})"|'([^'\n]{1,80})'|([^\s:#\-\[\]{}"'][^:\n]{0,79}?))[ \t]*:(?:[ \t]|$)"""
 )
@@ -44,11 +44,13 @@ def split_front_matter(text: str) -> tuple[int, str]:
 
 def _toml_title(inner: str) -> str | None:
     """Return the title in TOML ("": none); None if the lines are no TOML."""
-    try:
-        read = tomllib.loads(inner.replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError:
+    lines = [
+        line.strip() for line in inner.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not lines or not _TOML_KEY.match(lines[0]):
         return None
-    return str(read.get("title", "")).strip()
+    titles = [_scalar(line.split("=", 1)[1].strip()) for line in lines if re.match(r"title\s*=\s*\S", line)]
+    return titles[0] if titles else ""
 
 
 def _key(line: str) -> str:

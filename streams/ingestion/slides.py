@@ -22,7 +22,7 @@ def read_pptx(path: Path) -> Iterator[Part | UnreadableError]:
             slides = [
                 _slide(slide, number)
                 for number, slide in enumerate(pptx.Presentation(file).slides, 1)
-                if slide._element.get("show") not in {"0", "false"}
+                if slide.element.get("show") not in {"0", "false"}
             ]
     except MemoryError:
         raise

@@ -1,4 +1,4 @@
-"""What mammoth does not read in a Word file: headers and footers, formulas, some text boxes, hidden text.
+"""Parts of a Word file that mammoth does not read: headers, footers, formulas, some text boxes, hidden text.
 
 It works on the XML in the archive. Macros and other embedded objects are never looked at.
 """
