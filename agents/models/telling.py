@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from agents.citing.marks import drop_references
 from agents.documents.units import Unit, shown_line, shown_text
-from agents.language.keys import term_keys
 from agents.models.asking import Asked
+from agents.models.columns import asked_columns, given_columns, names_of
 
 _BARE = re.compile(r"[\d\s.,:%–-]+")
 _MARK = re.compile(r"\A(?:[-*+•]|\d{1,3}[.)])\s+")
 
 
-def tell(unit: Unit, asked: Asked) -> str:
-    """Return a unit as an answer says it."""
+def tell(unit: Unit, *asked: Asked) -> str:
+    """Return a unit as an answer to some questions says it."""
     match unit.kind:
         case "row":
             return _row(unit, asked)
@@ -44,27 +44,21 @@ def _list(unit: Unit) -> str:
     return f"{lead}{'; '.join(items)}"
 
 
-def _row(unit: Unit, asked: Asked) -> str:
+def _row(unit: Unit, asked: Sequence[Asked]) -> str:
     """Return the asked cells of a row with its first one, "Team: €89"; every cell if none is asked for."""
-    label, *cells = unit.cells
-    names = unit.header[1:] if len(unit.header) == len(unit.cells) else ("",) * len(cells)
-    told = _asked_columns(names, cells, label, asked)
+    names = names_of(unit)
+    label = unit.cells[0]
+    told = sorted({at for each in asked for at in asked_columns(unit, each)})
+    if told:
+        # A row that was chosen by another cell than its first one says so.
+        given = sorted({at for each in asked for at in given_columns(unit, each)} - set(told))
+        label = ", ".join(dict.fromkeys([label, *(unit.cells[at] for at in given)]))
+    else:
+        told = list(range(1, len(unit.cells)))
     if len(told) == 1:
-        name, cell = names[told[0]], cells[told[0]]
-        if len(cells) > 1 or _BARE.fullmatch(cell):
+        name, cell = names[told[0]], unit.cells[told[0]]
+        if len(unit.cells) > 2 or _BARE.fullmatch(cell):
             label = f"{label}, {name}" if name and label else label or name
         return f"{label}: {cell}" if label else cell
-    parts = [f"{names[at]} {cells[at]}".strip() for at in told if cells[at]]
+    parts = [f"{names[at]} {unit.cells[at]}".strip() for at in told if unit.cells[at]]
     return f"{label}: {', '.join(parts)}" if label else ", ".join(parts)
-
-
-def _asked_columns(names: Sequence[str], cells: Sequence[str], label: str, asked: Asked) -> list[int]:
-    said = term_keys(label)
-    shares = []
-    for name in names:
-        found = (asked.weights.keys() & term_keys(name)) - said
-        shares.append(sum(asked.weights[key] for key in found))
-    most = max(shares, default=0.0)
-    if most <= 0.5:
-        return list(range(len(cells)))
-    return [at for at, share in enumerate(shares) if share == most]
