@@ -30,8 +30,8 @@ STATE_FIELDS = {
     "held this partition; 0: none does.",
     ".knowledge.problem": "The reason why reading `documents` does not go on; null: none.",
     ".knowledge.problems": "Skipped documents: `tenant`, `id`, `partition`, `offset`, `reason`, `at`.",
-    ".knowledge.rebuild": "How far all of `documents` is `read`, of `offsets`, and how many of its `documents` "
-    "are `indexed` then, where an index is built or compared with the topic; null: it is not.",
+    ".knowledge.rebuild": "How far all of `documents` is `read`, of `offsets`, and how many of its "
+    "`documents` are `indexed` then, where an index is built or compared with the topic; null: it is not.",
     ".knowledge.skipped": "Records of `documents` that are no document and were left out.",
     ".knowledge.slowest_tenants": "The up to 20 tenants whose documents took longest: `tenant`, and its "
     "slowest `delay_s` of the last 5 to 10 minutes, from a record until searches find it.",
