@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from agents.language.number_words import DIGITS
+from agents.language.stop_words import stop_words
 
 CODES_MAX = 12
 """Codes of a question that are compared."""
@@ -12,6 +13,8 @@ _CODED = re.compile(
     r"(?P<name>(?<![\w.-])[^\W\d_][^\W\d_]{0,29}[ \u00a0])?"
     r"(?<![A-Za-z0-9.,-])(?P<code>(?=[A-Za-z0-9.-]{0,40}\d)[A-Za-z0-9](?:[A-Za-z0-9.,-]{0,40}[A-Za-z0-9])?)"
 )
+# "Plan S", "Vitamin D": a letter alone is told apart by its case.
+_LETTERED = re.compile(r"(?<![\w.-])(?P<name>[^\W\d_]{2,30})[ \u00a0](?P<letter>[A-HJ-Z])(?![\w'’.+#-])")
 _PIECES = re.compile(r"[A-Za-z]+|\d+")
 _COUNTED = re.compile(r"(?<=\d)(?:s|st|nd|rd|th|er|e|ème|º|ª)\Z")
 _WORDS = {
@@ -44,7 +47,21 @@ def codes_in(question: str) -> tuple[Code, ...]:
         found.setdefault("-".join(pieces).casefold(), _code(pieces))
         if len(found) == CODES_MAX:
             break
+    light = stop_words(question)
+    for match in _LETTERED.finditer(question):
+        if len(found) < CODES_MAX and match["name"].casefold() not in light:
+            found.setdefault(match[0].casefold(), _lettered(match["name"], match["letter"]))
     return tuple(found.values())
+
+
+def _lettered(name: str, letter: str) -> Code:
+    """Return the code of a letter after a name, which is alone in a cell or the name of a column."""
+    before = rf"(?<![^\W_])(?i:{re.escape(name)})(?:[^\W\d_]{{0,2}})[\s-]"
+    return Code(
+        re.compile(rf"{before}{letter}(?!\w)|(?m:(?:^|\|)[ \t]*{letter}[ \t]*(?:\||$))"),
+        re.compile(rf"{before}[A-HJ-Z](?!\w)"),
+        is_compound=True,
+    )
 
 
 def _code(pieces: list[str]) -> Code:

@@ -1,6 +1,6 @@
 """The cells of a table's row that a question asks for. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,6 +36,11 @@ def telling_keys(text: str) -> frozenset[str]:
     return _telling(text)
 
 
+def name_keys(text: str) -> frozenset[str]:
+    """Return the keys of all words of a name: "Gold Plus" is not "Gold"."""
+    return frozenset(map(term_key, terms(text)))
+
+
 def asked_columns(unit: Unit, asked: Asked) -> list[int]:
     """Return the numbers of the columns beside the label that are asked for; [] if none is recognised.
 
@@ -60,6 +65,21 @@ def given_columns(unit: Unit, asked: Asked) -> list[int]:
     return [at for at, cell in enumerate(unit.cells) if at and _is_given(cell, asked)]
 
 
+def meant_row(unit: Unit, rows: Iterable[Unit], asked: Asked) -> Unit:
+    """Return the row that the question names: "Otter", not "Otter Plus", if the table has both."""
+    named = name_keys(unit.cells[0]) & asked.weights.keys()
+    if not named or name_keys(unit.cells[0]) == named:
+        return unit
+    exact = (
+        row
+        for row in rows
+        if row.kind == "row"
+        and (row.section, row.header) == (unit.section, unit.header)
+        and named <= name_keys(row.cells[0]) <= asked.weights.keys()
+    )
+    return next(exact, unit)
+
+
 def _columns(unit: Unit, asked: Asked) -> list[Column]:
     said = telling_keys(unit.cells[0])
     found = []
@@ -67,7 +87,7 @@ def _columns(unit: Unit, asked: Asked) -> list[Column]:
         if at and cell:
             keys = term_keys(name)
             covered = frozenset(asked.weights.keys() & keys - said)
-            found.append(Column(at, name, cell, covered, len(telling_keys(name) - asked.weights.keys())))
+            found.append(Column(at, name, cell, covered, len(name_keys(name) - asked.weights.keys())))
     return found
 
 
@@ -90,8 +110,3 @@ def _weight(keys: frozenset[str], asked: Asked) -> float:
 def _telling(text: str) -> frozenset[str]:
     light = stop_words(text)
     return frozenset(term_key(term) for term in terms(text) if term not in light)
-
-
-def all_telling(texts: Sequence[str]) -> frozenset[str]:
-    """Return the telling keys of some texts."""
-    return frozenset[str]().union(*map(telling_keys, texts))

@@ -12,7 +12,8 @@ import orjson
 from agents.components import Call, DeltaSink, Generation, Grounding, Passage, Plan, ToolSpec
 from agents.embeddings.comparing import Comparer
 from agents.language.detection import NOT_KNOWN, language_of
-from agents.models.asking import Asked, read_question
+from agents.models.asking import Asked
+from agents.models.composing import acompose
 from agents.models.evidence import SUPPORTED, Evidence
 from agents.models.finding import Finder
 from agents.models.telling import shortened, tell
@@ -42,17 +43,16 @@ async def aextract_answer(
     `supported` is the share of the question's weight, 0 to 1, that the best unit and its passage must have.
     Units of one passage keep their order. All together have `LENGTH_MAX` characters besides their citations.
     """
-    asked = read_question(question)
-    return _told(asked, await finder.afind(asked, passages, SENTENCES_MAX, supported))
 
+    async def afind(asked: Asked, within: Sequence[Passage], limit: int) -> list[Evidence]:
+        return await finder.afind(asked, within, limit, supported)
 
-def _told(asked: Asked, evidence: Sequence[Evidence]) -> str:
     told: list[tuple[Evidence, str]] = []
     left = LENGTH_MAX
-    for found in evidence:
-        text = tell(found.unit, asked)
+    for each in await acompose(question, passages, afind, SENTENCES_MAX):
+        text = tell(each.evidence.unit, *each.asked, columns=each.columns)
         if left >= PIECE_MIN:
-            told.append((found, shortened(text, left)))
+            told.append((each.evidence, shortened(text, left)))
             left -= len(text)
     first = told[0][0].passage if told else 0
     told.sort(key=lambda each: (each[0].passage != first, each[0].passage, each[0].unit.start))

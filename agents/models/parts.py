@@ -30,14 +30,12 @@ _ASKED = re.compile(rf"(?:(?:{_BEFORE})\s+)?(?:{_ASKS})(?!\w)", re.IGNORECASE)
 _JOINED = re.compile(
     rf"\s*[,;]?\s+(?:{_JOINS})\s+(?P<next>(?:(?:{_BEFORE})\s+)?(?P<word>{_ASKS})(?!\w))", re.IGNORECASE
 )
-_BARE = re.compile(
-    rf"\A\W*(?:(?:{_BEFORE})\s+)?(?:{_ASKS})(?:\s+(?:much|many|long|often|far|viele?|lange?|oft|de temps))?\W*\Z",
-    re.IGNORECASE,
+_LEADING = (
+    rf"\A\W*(?:(?:{_BEFORE})\s+)?(?:{_ASKS})(?!\w)"
+    r"(?:\s+(?:much|many|long|often|far|viele?|lange?|oft|de temps)\b)?"
 )
-_ASKED_FIRST = re.compile(
-    rf"\A\W*(?:(?:{_BEFORE})\s+)?(?:{_ASKS})(?!\w)(?:\s+(?:much|many|long|often|far|viele?|lange?|oft|de temps)\b)?",
-    re.IGNORECASE,
-)
+_BARE = re.compile(rf"{_LEADING}\W*\Z", re.IGNORECASE)
+_ASKED_FIRST = re.compile(_LEADING, re.IGNORECASE)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _UNSPACED_ASKS = re.compile(
     "什么|什麼|多少|多[久长長大远遠高重快深宽寬厚]|几|幾|谁|誰|哪|何|怎|如何|吗|嗎|为什么|為什麼|いくつ|いくら|いつ"
@@ -70,6 +68,7 @@ _CORE = r"[A-Za-z0-9\u30a0-\u30ff][A-Za-z0-9 .\u30a0-\u30ff-]*[A-Za-z0-9\u30a0-\
 _CODES_UNSPACED = re.compile(
     rf"(?P<first>(?:{_CORE})[年月号號版]?) ?(?:[和与與及跟、]|以及|と) ?(?P<last>(?:{_CORE})[年月号號版]?)"
 )
+_TOPIC = re.compile(r"(?:请问|請問)?[^，。、？?的の]{1,16}[的の](?=.)")
 _HAN_THINGS = re.compile(
     r"(?:(?<=[，,。的在请問问の、])|\A)(?P<first>[\u30a0-\u30ff\u3400-\u9fff]{2,8}?)(?:[和与與跟]|と)"
     r"(?P<last>[\u30a0-\u30ff\u3400-\u9fff]{2,8}?)(?=的|の|は|が|各|分别|分別|それぞれ|要|需|有|是|在|多少)"
@@ -102,10 +101,22 @@ def things_of(clause: str) -> list[str]:
             return [f"{before}{name}{after}" for name in names]
     for found in _HAN_THINGS.finditer(clause) if unspaced else ():
         first, last = found["first"], found["last"]
-        if first[-1] == last[-1] and first != last or _EACH.search(clause):
+        if (first[-1] == last[-1] and first != last) or _EACH.search(clause):
             before, after = clause[: found.start()], clause[found.end() :]
             return [f"{before}{name}{after}" for name in (first, last)]
     return [clause]
+
+
+def possible_things(question: str) -> list[tuple[str, str]]:
+    """Return names that are joined, each with the question about it, where words leave open what is asked.
+
+    "Papier und Bio" are two things if a text has each by itself, and "Forschung und Entwicklung" are one.
+    """
+    if _UNSPACED.search(question) or not (found := _THINGS.search(question)):
+        return []
+    before, after = question[: found.start("first")], question[found.end() :]
+    names = [*(_OWN.sub("", name) for name in found["first"].split(", ")), found["last"]]
+    return [(name, f"{before}{name}{after}") for name in names[:PARTS_MAX]]
 
 
 def joined_things(question: str) -> list[str]:
@@ -120,7 +131,7 @@ def _siblings(found: re.Match[str]) -> list[str]:
 
 
 def _names(found: re.Match[str], before: str, clause: str) -> list[str]:
-    """Return the names that are joined, completed by the words that they share; [] if they are no siblings."""
+    """Return the names that are joined, each with the words that they share; [] if they are no siblings."""
     own, last = found["own"], found["last"]
     firsts = [_OWN.sub("", name) for name in found["first"].split(", ")]
     if _BETWEEN.search(before) or (not before.strip(" ¿¡\"'") and not any(map(_has_code, firsts))):
@@ -155,7 +166,9 @@ def _are_siblings(one: str, other: str) -> bool:
     """Whether two names share a word or a form: German writes every noun in capitals."""
     if set(one.split()) & set(other.split()):
         return True
-    return bool(_SMALL.fullmatch(one.split()[-1]) and _SMALL.fullmatch(other.split()[-1]))
+    return bool(
+        _SMALL.fullmatch(one.rsplit(maxsplit=1)[-1]) and _SMALL.fullmatch(other.rsplit(maxsplit=1)[-1])
+    )
 
 
 def _has_code(name: str) -> bool:
@@ -218,6 +231,8 @@ def _with_names(clause: str, first: str) -> str:
         return f"{clause}{_ASKED.sub('', added).replace('( ', '(')}" if added != standing else standing
     if named_in(clause):
         return clause
+    if topic := _TOPIC.match(first):
+        return clause if "的" in clause or "の" in clause else f"{topic[0]}{clause}"
     names = [name for name in named_in(first) if name not in clause]
     return f"{clause} ({', '.join(names)})" if names else clause
 

@@ -12,11 +12,11 @@ _BARE = re.compile(r"[\d\s.,:%–-]+")
 _MARK = re.compile(r"\A(?:[-*+•]|\d{1,3}[.)])\s+")
 
 
-def tell(unit: Unit, *asked: Asked) -> str:
-    """Return a unit as an answer to some questions says it."""
+def tell(unit: Unit, *asked: Asked, columns: Sequence[int] = ()) -> str:
+    """Return a unit as an answer to some questions says it; of a row these `columns` in any case."""
     match unit.kind:
         case "row":
-            return _row(unit, asked)
+            return _row(unit, asked, columns)
         case "list":
             return _list(unit)
         case "code":
@@ -44,11 +44,11 @@ def _list(unit: Unit) -> str:
     return f"{lead}{'; '.join(items)}"
 
 
-def _row(unit: Unit, asked: Sequence[Asked]) -> str:
+def _row(unit: Unit, asked: Sequence[Asked], columns: Sequence[int]) -> str:
     """Return the asked cells of a row with its first one, "Team: €89"; every cell if none is asked for."""
     names = names_of(unit)
     label = unit.cells[0]
-    told = sorted({at for each in asked for at in asked_columns(unit, each)})
+    told = sorted({*columns, *(at for each in asked for at in asked_columns(unit, each))})
     if told:
         # A row that was chosen by another cell than its first one says so.
         given = sorted({at for each in asked for at in given_columns(unit, each)} - set(told))

@@ -16,6 +16,8 @@ FACTS = "| Fact | Value |\n|---|---|\n| Weight | 4 kg |\n| Ports | 3 |"
         (PLANS, 1, "What is the price of the Duo plan?", "Duo, Price per month: €17"),
         (PLANS, 0, "How many seats does Solo have?", "Solo, Seats: 1"),
         (PLANS, 1, "Tell me about Duo", "Duo: Price per month €17, Seats 2"),
+        (PLANS, 1, "How many seats has the plan with a price of €17 per month?", "Duo, €17, Seats: 2"),
+        (PLANS, 1, "How much does Duo cost?", "Duo, Price per month: €17"),
         (FACTS, 0, "What is its weight?", "Weight: 4 kg"),
         (FACTS, 1, "How many ports are there?", "Ports, Value: 3"),
     ],
