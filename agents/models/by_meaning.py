@@ -26,7 +26,7 @@ COMPARED = 8
 """Units of each kind whose vectors are compared: those that words rank first, and that tell most."""
 SHARE_WEIGHS = 0.5
 """The weight of the told share beside the score by words, at most 1, and the cosine."""
-SUPPORTED = 1.0
+SUPPORTED = 0.95
 """The least sum of all three."""
 SUPPORTED_ALONE = 0.9
 """The least sum of the share, the cosine and the lead over the next unit, without words."""
