@@ -15,8 +15,8 @@ from agents.knowledge.vectors import DUE
 DEAD_MIN = 5_000
 """Points that were replaced or deleted, at least, before a shard is crowded by what is left of them."""
 
-REPLACED_PER_FLUSH = 4_000
-"""Points replaced or deleted (14 MB) before a flush frees their space: a pause of 10-15 ms."""
+REPLACED_PER_FLUSH = 2_000
+"""Points replaced or deleted (10 MB) before a flush frees their space: a pause of 10-15 ms."""
 
 
 class ShardWriter:
