@@ -121,7 +121,7 @@ def best_quote(said: str, passage: Passage, likeness: Likeness | None = None) ->
     title = content_of(" ".join((passage.title, *passage.headings)))
     spoken = set(terms(said))
     best = Quote("", -1.0, -1.0)
-    for unit in units_of(passage.text) or _whole(passage.text):
+    for unit in units_of(passage.text, passage.lead) or _whole(passage.text):
         quoted, lent = content_of(unit.text), content_of(" ".join(unit.lent))
         meant = likeness.strengths(f"{' '.join(unit.lent)}\n{unit.text}") if likeness is not None else {}
         measured = _measure(asked, quoted, (lent, title), around, meant)

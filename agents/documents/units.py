@@ -11,7 +11,7 @@ header.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise, zip_longest
 from typing import Literal
@@ -77,9 +77,17 @@ class Unit:
         return self.start + len(self.text)
 
 
-def units_of(text: str) -> tuple[Unit, ...]:
-    """Return the units of a passage's text in order; a list as a whole follows its items."""
-    return _kept_units(text) if len(text) <= KEPT_MAX else _read_units(text)
+def units_of(text: str, lead: str = "") -> tuple[Unit, ...]:
+    """Return the units of a passage's text in order; a list as a whole follows its items.
+
+    `lead`: the header of the table within which the text begins (`agents.components.Passage.lead`). The rows
+    answer with it, and it is no unit itself.
+    """
+    if not lead:
+        return _kept_units(text) if len(text) <= KEPT_MAX else _read_units(text)
+    before = len(lead) + 1
+    whole = units_of(f"{lead}\n{text}")
+    return tuple(replace(unit, start=unit.start - before) for unit in whole if unit.start >= before)
 
 
 @lru_cache(maxsize=256)

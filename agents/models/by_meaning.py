@@ -198,7 +198,7 @@ class _Reader:
         found: dict[int, Strengths] = {}
         said: Strengths = {}
         section = -1
-        for unit in units_of(passage.text):
+        for unit in units_of(passage.text, passage.lead):
             if unit.section != section:
                 said, section = {}, unit.section
             found.setdefault(unit.start, said)

@@ -112,7 +112,7 @@ async def _abest_with(
         (len(subject & term_keys(" ".join((unit.text, *unit.lent)))), -number, -unit.start, number, unit)
         for number, passage in enumerate(lookup.passages[:PASSAGES_READ])
         if passage.document_id == document and subject & term_keys(f"{passage.title} {passage.text}")
-        for unit in units_of(passage.text)
+        for unit in units_of(passage.text, passage.lead)
         if unit.kind in {"sentence", "item", "row"} and tells(unit)
     ]
     if not having:

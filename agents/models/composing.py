@@ -57,7 +57,7 @@ def _possible_parts(question: str, passages: Sequence[Passage]) -> list[str]:
     labels = {
         name_keys(label)
         for passage in passages[:PASSAGES_READ]
-        for unit in units_of(passage.text)
+        for unit in units_of(passage.text, passage.lead)
         for label in (passage.title, *unit.cells[:1], *unit.header)
         if unit.kind == "row"
     }

@@ -94,9 +94,7 @@ class Search:
         self._named = [_title_keys(passage.title) for passage in passages]
         self._subjects = [title & self._telling for title in self._titles]
         self._candidates = [
-            candidate
-            for number, passage in enumerate(passages)
-            for candidate in self._read(number, passage.text)
+            candidate for number, passage in enumerate(passages) for candidate in self._read(number, passage)
         ]
 
     def about(self) -> Iterator[tuple[int, Unit]]:
@@ -143,11 +141,11 @@ class Search:
             return said
         return said.union(key for key, much in self._likeness.strengths(text).items() if much >= MEANT)
 
-    def _read(self, number: int, text: str) -> Iterator[_Candidate]:
+    def _read(self, number: int, passage: Passage) -> Iterator[_Candidate]:
         before: frozenset[str] = frozenset()
         section = -1
         lent_keys: dict[tuple[str, ...], frozenset[str]] = {}
-        for unit in units_of(text):
+        for unit in units_of(passage.text, passage.lead):
             if unit.section != section:
                 before, section = frozenset(), unit.section
             # A list is chosen for what is said of it as a whole, not for what one of its items says.

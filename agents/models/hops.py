@@ -132,7 +132,7 @@ def _names(asked: Asked, first: Evidence, passages: Sequence[Passage]) -> list[s
 
 def _all_names(passages: Sequence[Passage]) -> Iterator[str]:
     for passage in passages[:PASSAGES_READ]:
-        for unit in units_of(passage.text):
+        for unit in units_of(passage.text, passage.lead):
             names = (*unit.cells[:1], *unit.header) if unit.kind == "row" else unit.lent
             yield from (name for name in names if 1 < len(name) <= NAME_MAX)
         yield from (name for name in (passage.title, *passage.headings) if 1 < len(name) <= NAME_MAX)
@@ -161,7 +161,7 @@ def _row(about: Asked, name: str, first: Evidence, passages: Sequence[Passage]) 
         around = " ".join((passage.title, *passage.headings, passage.text))
         if not all(code.here.search(around) for code in about.codes):
             continue
-        for unit in units_of(passage.text):
+        for unit in units_of(passage.text, passage.lead):
             if unit.kind != "row" or unit == first.unit or lacks(about, unit):
                 continue
             label = name_keys(unit.cells[0])

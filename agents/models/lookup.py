@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agents.components import Passage
-from agents.documents.units import units_of
+from agents.documents.units import Unit, units_of
 from agents.models.asking import Asked
 from agents.models.columns import meant_row
 from agents.models.evidence import PASSAGES_READ, Evidence
@@ -43,11 +43,15 @@ class Lookup:
 
     def _meant(self, asked: Asked, found: Sequence[Evidence]) -> list[Evidence]:
         return [
-            replace(each, unit=meant_row(each.unit, units_of(self.passages[each.passage].text), asked))
+            replace(each, unit=meant_row(each.unit, self._units(each.passage), asked))
             if each.unit.kind == "row"
             else each
             for each in found
         ]
+
+    def _units(self, number: int) -> tuple[Unit, ...]:
+        passage = self.passages[number]
+        return units_of(passage.text, passage.lead)
 
     def documents(self) -> list[str]:
         """Return the ids of the documents that are read, in the order of their best passages."""

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from agents.citing.checking import Given, check_answer
 from agents.components import Passage
 from tests.support.extracting import extract_answer
 
@@ -130,3 +131,13 @@ def test_a_hostile_passage_costs_time_in_proportion_to_its_length(piece: str) ->
     started = time.thread_time()
     extract_answer("How loud is the Heron Air 3?", passages(("Heron Air 3", piece * 2_000)))
     assert time.thread_time() - started < 5.0
+
+
+def test_rows_of_a_later_piece_of_a_table_answer_with_its_header() -> None:
+    text = "| cam-4 | €31 | 9 days |\n| cam-5 | €47 | 12 days |"
+    piece = Passage("c", "d", "Spare parts", "", text, 1.0, lead="| Part | Price | Delivery |\n|---|---|---|")
+    answer = extract_answer("What is the price of cam-5?", [piece])
+    assert answer == "cam-5, Price: €47 [1]"
+    [citation] = check_answer(answer, Given([piece])).citations
+    assert citation.quote == "| cam-5 | €47 | 12 days |"
+    assert citation.support == 1.0
