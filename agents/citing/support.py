@@ -117,15 +117,13 @@ def best_quote(said: str, passage: Passage, likeness: Likeness | None = None) ->
     `likeness`: which words of the answer mean words of another language.
     """
     asked = content_of(said)
-    around = content_of(passage.text)
-    title = content_of(" ".join((passage.title, *passage.headings)))
-    spoken = set(terms(said))
+    around = content_of(passage.text).words
+    spoken = frozenset(terms(said))
     best = Quote("", -1.0, -1.0)
-    for unit in units_of(passage.text, passage.lead) or _whole(passage.text):
-        quoted, lent = content_of(unit.text), content_of(" ".join(unit.lent))
-        meant = likeness.strengths(f"{' '.join(unit.lent)}\n{unit.text}") if likeness is not None else {}
-        measured = _measure(asked, quoted, (lent, title), around, meant)
-        score = len(spoken.intersection(terms(unit.text))) / len(spoken) if spoken else 0.0
+    for unit in _quotable(passage):
+        meant = likeness.strengths(unit.said) if likeness is not None else {}
+        measured = _measure(asked, unit, around, meant)
+        score = len(spoken & unit.terms) / len(spoken) if spoken else 0.0
         if (measured, score) > (best.support, best.score):
             best = Quote(unit.text, measured, score)
     support = max(best.support, 0.0)
@@ -136,22 +134,64 @@ def best_quote(said: str, passage: Passage, likeness: Likeness | None = None) ->
     return Quote(best.text, round(support, 3), round(max(best.score, 0.0), 3))
 
 
+@dataclass(frozen=True, slots=True)
+class _Quotable:
+    """A unit with the words and numbers that support a statement: its own, and those above it.
+
+    `said` is its text below the words that are lent to it; `terms` are those of its text.
+    """
+
+    text: str
+    said: str
+    terms: frozenset[str]
+    words: frozenset[str]
+    forms: frozenset[str]
+
+
+def _quotable(passage: Passage) -> tuple[_Quotable, ...]:
+    above = "\n".join((passage.title, *passage.headings))
+    if len(passage.text) > LONG:
+        return _read_quotable(passage.text, passage.lead, above)
+    return _kept_quotable(passage.text, passage.lead, above)
+
+
+def _read_quotable(text: str, lead: str, above: str) -> tuple[_Quotable, ...]:
+    title = content_of(above)
+    found = []
+    for unit in units_of(text, lead) or _whole(text):
+        lent = " ".join(unit.lent)
+        contents = (content_of(unit.text), content_of(lent), title)
+        found.append(
+            _Quotable(
+                unit.text,
+                f"{lent}\n{unit.text}",
+                frozenset(terms(unit.text)),
+                frozenset().union(*(each.words for each in contents)),
+                frozenset().union(*(each.forms for each in contents)),
+            )
+        )
+    return tuple(found)
+
+
+_kept_quotable = lru_cache(maxsize=256)(_read_quotable)
+"""Answers rest on the same passages again and again."""
+
+
 def _whole(text: str) -> tuple[Unit, ...]:
     bare = text.strip()
     return (Unit("sentence", text.find(bare), bare),) if bare else ()
 
 
-def _measure(
-    asked: Content, quote: Content, lent: tuple[Content, ...], around: Content, meant: Mapping[str, float]
-) -> float:
+def _measure(asked: Content, unit: _Quotable, around: frozenset[str], meant: Mapping[str, float]) -> float:
     total = len(asked.words) + NUMBER_WEIGHS * len(asked.numbers)
     if not total:
         return 0.0
-    words = quote.words.union(*(each.words for each in lent))
-    forms = quote.forms.union(*(each.forms for each in lent))
-    found = len(asked.words & words) + sum(
-        max(meant.get(word, 0.0), NEARBY * (word in around.words)) for word in asked.words - words
-    )
-    met = sum(1 for number in asked.numbers if number & forms)
+    missing = asked.words - unit.words
+    found = float(len(asked.words) - len(missing))
+    if meant:
+        found += sum(max(meant.get(word, 0.0), NEARBY * (word in around)) for word in missing)
+    elif missing:
+        found += NEARBY * len(missing & around)
+    met = sum(1 for number in asked.numbers if number & unit.forms)
     share = (found + NUMBER_WEIGHS * met) / total
     return min(share, WITHOUT_NUMBER) if met < len(asked.numbers) else share
