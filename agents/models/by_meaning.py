@@ -60,7 +60,9 @@ class Told:
     def texts(self) -> tuple[str, str]:
         """The unit's text as it is compared: alone, and below what is said above it."""
         text = told_text(self.unit)
-        return text, " ".join((*self.unit.lent[-1:], text))
+        below = " ".join((*self.unit.lent[-1:], text))
+        # No question sounds like code; the sentence above it tells what it is for.
+        return (below, below) if self.unit.kind == "code" else (text, below)
 
 
 def told_text(unit: Unit) -> str:
