@@ -9,6 +9,7 @@ or the sentences before it in its section must have the names, numbers and codes
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -47,8 +48,12 @@ WITHOUT_NUMBER = 0.7
 """The share of its score that is left to a unit without a number where the question asks for one."""
 OTHER_KIND = 0.4
 """The same for code where no code is asked for, and for a whole list where one item answers."""
+LATIN_MIN = 0.2
+"""The share of Latin letters in a text that writes names as they are."""
 MEANT = 0.5
 """A word of this likeness to an asked one counts as that one when a unit's subject is tested."""
+
+_LATIN = re.compile("[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,12 @@ class Search:
             self._said(passage.text) | title for passage, title in zip(passages, self._titles, strict=True)
         ]
         self._telling = frozenset(key for key, weight in asked.weights.items() if weight > LIGHT)
+        # A name that another script writes otherwise cannot be met there: "Minato" is みなと.
+        self._foreign = {
+            number
+            for number, passage in enumerate(passages)
+            if likeness is not None and _writes_otherwise(passage.text)
+        }
         self._named = [_title_keys(passage.title) for passage in passages]
         self._subjects = [title & self._telling for title in self._titles]
         self._candidates = [
@@ -184,7 +195,7 @@ class Search:
         about = self._about(candidate)
         whole = self._whole[candidate.passage]
         asked = self._asked
-        if 2 * len(asked.names & about) < len(asked.names):
+        if candidate.passage not in self._foreign and 2 * len(asked.names & about) < len(asked.names):
             return False
         if not all(self._names_code(candidate, code) for code in asked.codes):
             return False
@@ -252,6 +263,11 @@ class Search:
         near = _weigh(weights, candidate.own | candidate.lent)
         around = _weigh(weights, self._whole[candidate.passage])
         return (near + around) / (2 * sum(weights.values()))
+
+
+def _writes_otherwise(text: str) -> bool:
+    """Whether a text is hardly written in Latin letters, in which names of a question are known."""
+    return len(_LATIN.findall(text)) < LATIN_MIN * len(text)
 
 
 def _title_keys(title: str) -> set[str]:

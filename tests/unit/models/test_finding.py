@@ -54,6 +54,7 @@ async def finder(encoder: BuiltinEncoder) -> AsyncIterator[Finder]:
         ("水壶的保修期是多久？", KETTLE, "4 years"),
         ("Is smoking allowed in the tea house?", TEA, "禁止吸烟"),
         ("How many days ahead must a private room be booked?", TEA, "三天"),
+        ("How many days ahead must a private room at Yunshan be booked?", TEA, "三天"),
     ],
 )
 async def test_a_question_in_another_language_is_answered(
