@@ -21,6 +21,7 @@ _RESULT = re.compile(
 )
 _MISSING = re.compile(r"<missing>(.*?)</missing>")
 _QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
+_SAID_BEFORE = re.compile(r"(?!<)(.+?)\n\n<(?:source|tool_result|missing|question|follow_up)\b", re.DOTALL)
 _FOLLOW_UP = re.compile(r"<follow_up>\n(.*)\n</follow_up>\Z", re.DOTALL)
 
 
@@ -59,12 +60,18 @@ def read_follow_up(messages: Sequence[dict[str, Any]]) -> Question | None:
 
 
 def _history(messages: Sequence[dict[str, Any]]) -> tuple[Turn, ...]:
-    """Return the turns before the last message, without instructions."""
-    return tuple(
+    """Return the turns before the question, without instructions.
+
+    Turns of the asker that no answer follows stand in one message with the question.
+    """
+    turns = [
         Turn(role=message["role"], content=restore(last_message([message])))
         for message in messages[:-1]
         if message.get("role") in {"user", "assistant"}
-    )
+    ]
+    if said := _SAID_BEFORE.match(last_message(messages)):
+        turns += [Turn("user", restore(each)) for each in said[1].split("\n\n")]
+    return tuple(turns)
 
 
 def last_message(messages: Sequence[dict[str, Any]]) -> str:

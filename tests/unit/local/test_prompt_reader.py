@@ -39,3 +39,15 @@ def test_no_text_closes_the_block_of_a_follow_up(text: str) -> None:
 def test_an_answers_prompt_gives_the_question_as_it_stands_alone() -> None:
     read = read_prompt(generate_messages(Grounding(Question(id="q", text="How heavy is it?", history=SAID))))
     assert (read.question.text, read.standing) == ("How heavy is it?", "How heavy is it? (Lumo K10)")
+
+
+def test_turns_that_no_answer_follows_are_read_as_history() -> None:
+    turns = (Turn("user", "How does Orla 6 differ?"), Turn("user", "Tell me more about it\nplease"))
+    asked = Question(id="q", text="How do I use it?", history=turns)
+    for messages in (rewrite_messages(asked), generate_messages(Grounding(asked))):
+        [*_, last] = messages
+        assert len(messages) == 2, last
+    read = read_follow_up(rewrite_messages(asked))
+    assert read is not None
+    assert read.history == turns
+    assert read_prompt(generate_messages(Grounding(asked))).question.history == turns
