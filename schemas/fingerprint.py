@@ -34,14 +34,19 @@ def fingerprint(question: Question) -> Fingerprint:
     """Return a question's fingerprint. Ways to deliver it (`stream`, `metadata`) are no part of it."""
     # Written out, because every question has one.
     names = question.tenant, question.conversation_id, question.id
-    says = question.text, question.history, question.tools
+    says: tuple[object, ...] = question.text, question.history, question.tools
+    if question.instructions:  # an older worker's digest of a question without them must stay the same
+        says = *says, question.instructions
     return Fingerprint(sha256(_encode(names)).digest()[:DIGEST_BYTES], sha256(_encode(says)).digest())
 
 
 def digest_of(question: Question) -> bytes:
-    """Return the SHA-256 of text, history and tools, in 32 bytes."""
+    """Return the SHA-256 of text, history, tools and instructions, in 32 bytes."""
     # As JSON, so that no character can move from one part into another.
-    return sha256(_encode((question.text, question.history, question.tools))).digest()
+    says: tuple[object, ...] = question.text, question.history, question.tools
+    if question.instructions:
+        says = *says, question.instructions
+    return sha256(_encode(says)).digest()
 
 
 def identity_of(tenant: str, conversation_id: str, question_id: str) -> bytes:

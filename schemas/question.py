@@ -8,6 +8,9 @@ from msgspec import Meta, Struct
 TEXT_MAX = 32_768
 """Characters of the longest question; a longer one is `too_large`."""
 
+INSTRUCTIONS_MAX = 8_000
+"""Characters of the longest instructions; longer ones are `invalid`."""
+
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -39,6 +42,13 @@ class Question(Struct, frozen=True, kw_only=True):
     ] = None
     stream: Annotated[bool, Meta(description="Publish the answer's tokens on `answers.deltas` too.")] = False
     metadata: Annotated[dict[str, Any], Meta(description="Echoed in the answer.")] = {}
+    instructions: Annotated[
+        str,
+        Meta(
+            max_length=INSTRUCTIONS_MAX,
+            description="Persona and style of the answer, told to the model below Kotae's own rules.",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         if not self.conversation_id:

@@ -72,8 +72,11 @@ class AnswerKeys:
             return None
         tools = self._offers.offered(question)
         history = [(turn.role, normalised(turn.content)) for turn in question.history]
+        parts: tuple[object, ...] = question.tenant, normalised(question.text), history, tools, version
+        if question.instructions:
+            parts = *parts, normalised(question.instructions)
         hashed = self._made_by.copy()
-        hashed.update(_encode((question.tenant, normalised(question.text), history, tools, version)))
+        hashed.update(_encode(parts))
         return AnswerKey(hashed.digest(), question.tenant, version, tools)
 
     def holds(self, key: AnswerKey) -> bool:

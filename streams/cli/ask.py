@@ -8,7 +8,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from schemas.codec import DecodeError, encode
-from schemas.question import TEXT_MAX, Question
+from schemas.question import INSTRUCTIONS_MAX, TEXT_MAX, Question
 from streams.cli.context import CommandContext
 from streams.cli.showing import StreamWriter, details
 from streams.client.asking import AskClient
@@ -19,6 +19,7 @@ _IN_WORDS = {
     "$.text": f"TEXT must have 1 to {TEXT_MAX:,} characters, and not only white space",
     "$.tenant": "--tenant must have 1 to 128 characters",
     "$.conversation_id": "--conversation must have at most 128 characters",
+    "$.instructions": f"--instructions must have at most {INSTRUCTIONS_MAX:,} characters",
 }
 
 
@@ -48,6 +49,12 @@ def _in_words(error: str) -> str:
 @click.option(
     "--tool", "tools", multiple=True, help="Allow only this tool; repeat the option to allow several."
 )
+@click.option(
+    "--instructions",
+    metavar="TEXT",
+    default="",
+    help="Persona and style of the answer, such as 'Write like a patient teacher.'. They lift no rule.",
+)
 @click.option("--stream", is_flag=True, help="Print the answer while it is being written.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the answer as JSON; with --stream, also a line a delta."
@@ -61,6 +68,7 @@ def command(
     tenant: str,
     timeout: float,
     tools: tuple[str, ...],
+    instructions: str,
     stream: bool,
     as_json: bool,
 ) -> int:
@@ -77,6 +85,7 @@ def command(
                 "tenant": tenant,
                 "tools": tools or None,
                 "conversation_id": conversation or "",
+                "instructions": instructions,
             },
             Question,
         )

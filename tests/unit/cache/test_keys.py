@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agents.cache.keys import KEY_BYTES, AnswerKeys, normalised
 from agents.components import ToolSpec
@@ -111,8 +112,10 @@ def test_everything_that_an_answer_depends_on_is_in_the_key() -> None:
         digest(QUESTION, World([replace(tool, parameters={"type": "object", "required": ["city"]})])),
         digest(QUESTION, World([tool, tool_spec("sky")])),
         digest(QUESTION, made_by="another model"),
+        digest(structs.replace(QUESTION, instructions="Be formal.")),
+        digest(structs.replace(QUESTION, instructions="be formal.")),
     }
-    assert len(seen) == 11
+    assert len(seen) == 13
 
 
 def test_tools_that_are_not_allowed_are_not_in_the_key() -> None:

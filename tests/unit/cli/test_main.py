@@ -131,6 +131,7 @@ def test_config_after_the_command_gets_a_hint(capsys) -> None:
         ([" "], "TEXT must have 1 to 32,768 characters, and not only white space"),
         (["x", "--tenant", ""], "--tenant must have 1 to 128 characters"),
         (["x", "--conversation", "x" * 129], "--conversation must have at most 128 characters"),
+        (["x", "--instructions", "x" * 8001], "--instructions must have at most 8,000 characters"),
     ],
 )
 def test_a_question_that_the_contract_refuses_is_a_usage_error(

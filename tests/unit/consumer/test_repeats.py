@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 
-from schemas.fingerprint import Fingerprint, fingerprint
+from schemas.fingerprint import Fingerprint, digest_of, fingerprint
 from schemas.question import Question, Turn
 from streams.consumer.repeats import FAILED, Entry, Repeats, Result, share_out
 
@@ -61,6 +62,16 @@ def test_a_result_that_is_kept_again_and_again_takes_no_more_memory() -> None:
 def test_no_part_of_a_question_can_pass_for_another() -> None:
     assert asked("a", conversation_id="bc") != asked("ab", conversation_id="c")
     assert asked(text="a", tools=("b",)).digest != asked(text="ab", tools=()).digest
+
+
+def test_instructions_are_a_part_of_the_digest_and_their_absence_is_none() -> None:
+    plain = Question(id="q", text="How?", history=(Turn("user", "hi"),), tools=("a",))
+    instructed = structs.replace(plain, instructions="Be formal.")
+    assert fingerprint(plain).digest == digest_of(plain)
+    # As 0.1.0 wrote it: a repeat across an upgrade must match.
+    assert digest_of(plain).hex() == "db2524048c246275a3c748d4b407e99c2bc37ebe43e95fa6ac73a50f26c1fe90"
+    assert fingerprint(instructed).digest == digest_of(instructed) != digest_of(plain)
+    assert digest_of(structs.replace(plain, instructions="be formal.")) != digest_of(instructed)
 
 
 def test_nothing_is_kept_where_repeats_are_turned_off() -> None:

@@ -33,6 +33,7 @@ QUESTION = Question(
     tools=("clock",),
     stream=True,
     metadata={"channel": "web", "n": 1},
+    instructions="Be formal.",
 )
 ANSWER = Answer(
     id="q-1",
@@ -131,7 +132,8 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         QUESTION,
         '{"id":"q-1","text":"押金是多少?","conversation_id":"c-1","tenant":"acme",'
         '"history":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}],'
-        '"tools":["clock"],"stream":true,"metadata":{"channel":"web","n":1}}'.encode(),
+        '"tools":["clock"],"stream":true,"metadata":{"channel":"web","n":1},'
+        '"instructions":"Be formal."}'.encode(),
     ),
     "answer": (
         ANSWER,

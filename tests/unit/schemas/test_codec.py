@@ -173,6 +173,7 @@ def test_the_longest_text_passes() -> None:
         (question(id=7), InvalidError, "id: Expected `str`, got `int`"),
         (question(id=""), InvalidError, "id: Expected `str` of length >= 1"),
         (question(id="x" * 129), InvalidError, "id: Expected `str` of length <= 128"),
+        (question(instructions="x" * 8001), InvalidError, "instructions: Expected `str` of length <= 8000"),
         (question(text=""), InvalidError, "text: Expected `str` of length >= 1"),
         (question(text=" \n\t\u3000"), InvalidError, "text: Expected text that is not blank"),
         (question(text=["a"]), InvalidError, "text: Expected `str`, got `array`"),

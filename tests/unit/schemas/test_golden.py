@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import fields
 
 from schemas.codec import encode
@@ -60,12 +60,13 @@ LETTER = DeadLetter(
     attempts=1,
     disposition="model_unavailable",
 )
+DIGEST = digest_of(structs.replace(QUESTION, instructions=""))
 WRITTEN: dict[str, list[Header]] = {
     "question": ASKED,
-    "answer": answer_headers(REQUEST, ANSWER, NOW, digest_of(QUESTION)),
+    "answer": answer_headers(REQUEST, ANSWER, NOW, DIGEST),
     "answer to Spring": answer_headers(SPRING, ANSWER, NOW),
     "answer-delta": delta_headers(REQUEST, DELTA, SOURCE, NOW),
-    "question-trace": trace_headers(answer_headers(REQUEST, ANSWER, NOW, digest_of(QUESTION))),
+    "question-trace": trace_headers(answer_headers(REQUEST, ANSWER, NOW, DIGEST)),
     "dead letter": dead_letter_headers(ASKED, LETTER),
 }
 
