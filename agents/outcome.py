@@ -1,4 +1,4 @@
-"""The values that a pipeline takes and returns, and the answers made from a run or from the cache."""
+"""The values that a pipeline takes and returns: the answers made from a run or the cache, and their text."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from agents.cache.answers import Kept
 from agents.citing.checking import Given, check_answer
+from agents.citing.streaming import MarkFilter
 from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
 from agents.embeddings.likeness import Likeness
 from agents.run import Output, Run
@@ -43,6 +44,20 @@ class Answered(Struct, frozen=True):
 
     answer: Answer
     stages: tuple[StageTrace, ...] = ()
+
+
+def checked_sink(run: Run, sink: DeltaSink) -> DeltaSink:
+    """Return a sink for the run's raw text that gives `sink` the answer's: its marks checked as they pass."""
+    marks: MarkFilter | None = None
+
+    def take(text: str) -> None:
+        nonlocal marks
+        if marks is None:
+            marks = MarkFilter([passage.text for passage in run.values.get(PASSAGES.stage) or ()])
+        if told := marks.feed(text):
+            sink(told)
+
+    return take
 
 
 def make_answer(

@@ -62,6 +62,7 @@ from agents.outcome import (
     Answered,
     Asked,
     answer_again,
+    checked_sink,
     make_answer,
 )
 from agents.run import Observer, Run
@@ -251,10 +252,11 @@ class Pipeline:
             asked.deadline,
             self._observer,
             asked.traceparent,
-            asked.on_delta,
             source=asked.source,
             id_reused=asked.id_reused,
         )
+        if asked.on_delta is not None:
+            run.on_delta = checked_sink(run, asked.on_delta)
         started = run.clock()
         if self._cache is None:
             return await self._arun(asked, run, started)

@@ -70,7 +70,7 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
         "deltas": (
             topics.deltas,
             "answerDelta",
-            "The text of answers while they stream. Pieces may be lost.",
+            "The text of answers while they stream, as the answers have it. Pieces may be lost.",
         ),
         "deadLetters": (topics.dead_letters, "deadLetter", "Records that could not be answered."),
         "events": (topics.events, "questionTrace", "The stages of each question, with their times."),

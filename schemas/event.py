@@ -20,9 +20,12 @@ StageStatus = Literal["ok", "degraded", "timeout", "error", "skipped"]
 class AnswerDelta(Struct, frozen=True, kw_only=True):
     """A piece of an answer's text while it streams, for a question that sets `stream`.
 
-    Deltas may be lost: the answer on `answers` is the truth. `sequence` counts from 0 within an `epoch`. A
-    question that is run again has a higher `epoch`: throw away the pieces of lower ones, and drop pieces of a
-    lower epoch that come later. The last delta has `done` set and no text.
+    The pieces add up to the answer's `text`, unless the last one says `replaced`: then the text turned out
+    otherwise, and the answer alone has it. Deltas may be lost or come twice: `ce_id` names each (source,
+    epoch, sequence), and `sequence` counts from 0 within an `epoch`. A question that is run again has another
+    `epoch`. Of two, the one that begins later in the partition counts: throw away the pieces of the other,
+    and drop what comes of it later. Behind a gap no piece fits: wait for the answer. The last delta has
+    `done` set and no text. A run that was given up sends it too: the end is the answer on `answers`.
     """
 
     question_id: str
@@ -31,6 +34,7 @@ class AnswerDelta(Struct, frozen=True, kw_only=True):
     sequence: int
     text: str = ""
     done: bool = False
+    replaced: bool = False
 
 
 class StageTrace(Struct, frozen=True, kw_only=True):

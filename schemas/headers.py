@@ -131,10 +131,14 @@ def parse_digest(value: bytes | None) -> bytes | None:
     return bytes.fromhex(value.decode()) if value is not None and _DIGEST.fullmatch(value) else None
 
 
+def delta_id(source: Source, delta: AnswerDelta) -> str:
+    """Return the `ce_id` of a delta of the answer to a question's record: the same only for its repeats."""
+    return f"{_record(source)}/{delta.epoch}/{delta.sequence}"
+
+
 def delta_headers(request: RequestHeaders, delta: AnswerDelta, source: Source, now: datetime) -> list[Header]:
     """Return the headers of a piece of a streaming answer; `source` is the question's record."""
-    identity = f"{_record(source)}/{delta.epoch}/{delta.sequence}"
-    headers = _outgoing(request, delta, identity, _DELTA_TYPE, now)
+    headers = _outgoing(request, delta, delta_id(source, delta), _DELTA_TYPE, now)
     headers.append(("ce_sequence", b"%d" % delta.sequence))
     return headers
 

@@ -5,7 +5,7 @@ own text. A bracket that may be text stays as it is, and cites nothing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -54,25 +54,19 @@ def read_marks(text: str, sources: Sequence[str]) -> tuple[str, list[Mark]]:
     """
     if OPENING.search(text) is None:
         return text, []
-    indexed = _indexed_names(text, len(sources))
+    indexed = frozenset(indexed_names(text, len(sources)))
     pieces: list[str] = []
     marks: list[Mark] = []
     kept = length = 0
     for found in (CODE_OR_RUN if "`" in text or "~~~" in text else RUN).finditer(text):
-        if found["marks"] is None or _stays(found):
+        run = None if found["marks"] is None else read_run(found, sources, indexed)
+        if run is None:
             continue
-        run = _read_run(found, sources, indexed)
-        start, end = found.span()
-        if run.is_empty:
-            widened = _widened(text, start, end)
-            if widened is None:
-                continue
-            start, end = widened
-        length += start - kept
+        length += run.start - kept
         marks += (Mark(length + mark.start, length + mark.end, mark.numbers) for mark in run.marks)
         length += len(run.text)
-        pieces += (text[kept:start], run.text)
-        kept = end
+        pieces += (text[kept : run.start], run.text)
+        kept = run.end
     return ("".join(pieces) + text[kept:] if pieces else text), marks
 
 
@@ -80,7 +74,7 @@ def drop_references(text: str) -> str:
     """Return a source's text as an answer shows it: without reference marks such as `[3]`."""
     if OPENING.search(text) is None:
         return text
-    indexed = _indexed_names(text, 0)
+    indexed = indexed_names(text, 0)
 
     def dropped(found: re.Match[str]) -> str:
         if found["marks"] is None or _stays(found) or _indices(found, [found], indexed):
@@ -96,21 +90,21 @@ def says_nothing(text: str) -> bool:
     return not bare or (OPENING.match(bare) is not None and not RUN.sub("", bare).strip())
 
 
-class _Run:
-    """The text that replaces a run of marks, as it grows."""
+class Run:
+    """The text that replaces a run of marks, `text[start:end]`, as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
         self.text = ""
         self.marks: list[Mark] = []
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.text
-
     def keep(self, verbatim: str) -> None:
+        """Add text as it stands."""
         self.text += verbatim
 
     def cite(self, space: str, numbers: Sequence[int]) -> None:
+        """Add a mark; one that follows another at once is joined to it."""
         start = len(self.text) + len(space)
         before: tuple[int, ...] = ()
         if self.marks and self.marks[-1].end == len(self.text):
@@ -121,12 +115,15 @@ class _Run:
         self.marks.append(Mark(start, len(self.text), (*before, *added)))
 
 
-def _read_run(found: re.Match[str], sources: Sequence[str], indexed: frozenset[str]) -> _Run:
+def read_run(found: re.Match[str], sources: Sequence[str], indexed: Collection[str]) -> Run | None:
+    """Return the text that replaces a match of `RUN`; None: it stays. `indexed`: see `indexed_names`."""
+    if _stays(found):
+        return None
     text = found.string
     marks = list(MARK.finditer(text, found.start("marks"), found.end()))
     indices = _indices(found, marks, indexed)
     own, shown = (0, False) if indices else _of_sources(found, marks, sources)
-    run = _Run()
+    run = Run(*found.span())
     end = found.start()
     for position, mark in enumerate(marks):
         space = text[end : mark.start()]
@@ -138,6 +135,11 @@ def _read_run(found: re.Match[str], sources: Sequence[str], indexed: frozenset[s
             run.keep(space + mark[0])
         elif cited:
             run.cite(space, cited)
+    if not run.text:
+        widened = _widened(text, run.start, run.end)
+        if widened is None:
+            return None
+        run.start, run.end = widened
     return run
 
 
@@ -181,7 +183,7 @@ def _stays(found: re.Match[str]) -> bool:
     return not all(map(closes, MARK.findall(found["marks"])))
 
 
-def _indices(found: re.Match[str], marks: Sequence[re.Match[str]], indexed: frozenset[str]) -> int:
+def _indices(found: re.Match[str], marks: Sequence[re.Match[str]], indexed: Collection[str]) -> int:
     """Return how many of a run's first brackets are attached to a name as indices are."""
     if found["space"] or found["marks"][0] != "[":
         return 0
@@ -199,13 +201,9 @@ def _indices(found: re.Match[str], marks: Sequence[re.Match[str]], indexed: froz
     return attached if name.casefold() in _IN_PROGRAMS else 0
 
 
-def _indexed_names(text: str, given: int) -> frozenset[str]:
+def indexed_names(text: str, given: int, begin: int = 0) -> set[str]:
     """Return the names to which a number of no source is attached: all their numbers are indices."""
-    names = set()
-    for found in _INDEXED.finditer(text):
-        if not 1 <= int(found[2]) <= given:
-            names.add(found[1])
-    return frozenset(names)
+    return {found[1] for found in _INDEXED.finditer(text, begin) if not 1 <= int(found[2]) <= given}
 
 
 def _follows_numbers_word(text: str, at: int) -> bool:

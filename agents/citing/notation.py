@@ -25,7 +25,9 @@ _MARK = (
     rf"\s{{0,8}}{_ITEM}{_PLACE}(?:(?:{_SEPARATOR}|{_TO}){_ITEM}{_PLACE}){{0,40}}\^?\s{{0,8}}"
     r"[\]】］〕)）]"
 )
-_BLANKS = r"[^\S\n]{0,8}"
+BLANKS_MAX = 8
+"""Blanks between two marks of one run."""
+_BLANKS = rf"[^\S\n]{{0,{BLANKS_MAX}}}"
 # As in Markdown, a fence that is not closed ends with the text.
 CODE = re.compile(r"```(?s:.*?)(?:```|\Z)|~~~(?s:.*?)(?:~~~|\Z)|``[^\n]+?``|`[^`\n]+`")
 """Code in Markdown, in fences and within lines: nothing in it is a mark."""
@@ -37,6 +39,13 @@ CODE_OR_RUN = re.compile(rf"(?P<code>{CODE.pattern})|{RUN.pattern}", re.IGNORECA
 OPENING = re.compile(rf"[\[【［〔]|[(（](?=\s{{0,4}}(?:{_LABELS}))", re.IGNORECASE)
 """The beginning of each mark."""
 
+_ALTERNATIVES = _LABELS.split("|")
+LABELS = frozenset(
+    word for each in _ALTERNATIVES for word in (each.replace("?", ""), re.sub(r".\?", "", each))
+)
+"""The labels, each in all its forms."""
+JOINERS = frozenset(("and", "und", "et", "y", "e", "en", "och", "og", "i", "和", "と", "及"))
+"""The words that join two numbers."""
 _PAIRS = {"[": "]", "【": "】", "［": "］", "〔": "〕", "(": ")", "（": "）"}
 _FOUND = re.compile(rf"(?P<range>{_TO})?{_QUOTE}(?P<number>\d{{1,4}})", re.IGNORECASE)
 _BEFORE_DAGGER = re.compile(r"(\d{1,4})(?::\d{1,4})?†")

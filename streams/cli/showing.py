@@ -21,19 +21,20 @@ class StreamWriter:
         self._shown = ""
 
     def __call__(self, delta: AnswerDelta) -> None:
-        """Print one piece; a newer epoch starts the text again."""
+        """Print one piece; another epoch starts the text again, and so does one that replaces it."""
         if self._as_json:
             click.echo(encode(delta))
             return
-        if self._shown and delta.epoch != self._epoch:
-            click.echo("\n[the question runs again: its answer starts anew]")
+        if self._shown and (delta.replaced or delta.epoch != self._epoch):
+            again = "the answer became another one" if delta.replaced else "the question runs again"
+            click.echo(f"\n[{again}: it starts anew]")
             self._shown = ""
         self._epoch = delta.epoch
         self._shown += delta.text
         click.echo(harmless(delta.text), nl=False)
 
     def end(self, answer: Answer) -> None:
-        """Print the rest of the text. Pieces may be late or lost; the text of `answer` is the final one."""
+        """End the text, which is the whole of it if nothing was streamed."""
         if self._shown and not answer.text.startswith(self._shown):
             click.echo()
             self._shown = ""

@@ -20,9 +20,10 @@ from aiokafka.structs import RecordMetadata
 from schemas.answer import Answer, Source
 from schemas.codec import decode_answer, decode_delta, encode
 from schemas.event import AnswerDelta
-from schemas.headers import Header, request_headers
+from schemas.headers import Header, delta_id, request_headers
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
+from streams.client.streamed import StreamedText
 from streams.kafka.authorization import ask_rights
 from streams.kafka.options import client_options
 from streams.kafka.topics import acheck_topics
@@ -30,7 +31,7 @@ from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
 DeltaListener = Callable[[AnswerDelta], None]
-"""Takes an answer's deltas in order. A delta with a higher epoch replaces all earlier ones."""
+"""Takes the pieces of an answer's text in order, as `streams.client.streamed.StreamedText` returns them."""
 
 PATIENCE_S = 3.0
 """How long the client waits for the outcome after the question's deadline."""
@@ -45,11 +46,14 @@ class PendingAnswer:
         self._on_delta = on_delta
         self._source: Source | None = None
         self._early: list[Answer] = []
-        self._newest = (0, -1)
+        self._early_deltas: list[tuple[str, AnswerDelta]] = []
+        self._streamed = StreamedText()
 
     def written(self, source: Source) -> None:
         """Note the question's record; its answer may have come before."""
         self._source = source
+        for ce_id, delta in self._early_deltas:
+            self.streamed(ce_id, delta)
         for answer in self._early:
             self.answered(answer)
 
@@ -58,13 +62,20 @@ class PendingAnswer:
         if self._source is None:
             self._early.append(answer)
         elif answer.source == self._source and not self.answer.done():
+            if self._on_delta is not None:
+                self._on_delta(self._streamed.finish(answer))
             self.answer.set_result(answer)
 
-    def streamed(self, delta: AnswerDelta) -> None:
-        """Take a delta; drop one of an earlier epoch, or one that came before."""
-        if self._on_delta is not None and (delta.epoch, delta.sequence) > self._newest:
-            self._newest = (delta.epoch, delta.sequence)
-            self._on_delta(delta)
+    def streamed(self, ce_id: str, delta: AnswerDelta) -> None:
+        """Take a delta with the question's correlation id; drop one of another record, by its `ce_id`."""
+        if self._on_delta is None or self.answer.done():
+            return
+        if self._source is None:
+            self._early_deltas.append((ce_id, delta))
+        elif ce_id == delta_id(self._source, delta):
+            told = self._streamed.take(delta)
+            if told is not None:
+                self._on_delta(told)
 
     def failed(self, error: Exception) -> None:
         """Raise `error` for the question: its answer will not come."""
@@ -96,13 +107,14 @@ class Replies:
 
     def take(self, topic: str, headers: Sequence[Header], value: bytes | None) -> None:
         """Take a record of `answers` or `answers.deltas`. Never raises."""
-        correlation_id = dict(headers).get("correlation_id")
+        named = dict(headers)
+        correlation_id = named.get("correlation_id")
         pending = self._pending.get(correlation_id) if correlation_id is not None else None
         if pending is None:
             return
         try:
             if topic == self._deltas_topic:
-                pending.streamed(decode_delta(value))
+                pending.streamed((named.get("ce_id") or b"").decode(errors="replace"), decode_delta(value))
             else:
                 pending.answered(decode_answer(value))
         except Exception as error:  # noqa: BLE001 - also a listener's defect goes to the asker
@@ -212,7 +224,8 @@ class AskClient:
         Args:
             question: its text, or the whole message.
             timeout_s: the question's deadline, in seconds from now; the worker keeps it.
-            on_delta: called with each delta; makes the worker stream the answer.
+            on_delta: called with each piece of the answer's text; makes the worker stream it. The last piece,
+                which has `done` set, comes with the answer: then the pieces add up to its text.
 
         Raises:
             TimeoutError: no outcome within `timeout_s` + `PATIENCE_S`.

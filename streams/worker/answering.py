@@ -198,6 +198,7 @@ class Answering:
 
     async def _answer(self, work: Work, make: _Make, deltas: Deltas | None, finish: Done) -> None:
         inquiry = work.inquiry
+        text: str | None = None
         try:
             made = await make()
             outcome = self._outcomes.answered(inquiry, made.answer, made.stages)
@@ -207,18 +208,21 @@ class Answering:
                 raise
             # Something we waited for was cancelled, not we. Without an outcome the lane would wait for ever.
             self._publish_defect(inquiry, error, finish)
+            text = ""
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - as above; a panic of a library in Rust is no Exception
             if work in self._running:
                 self._publish_defect(inquiry, error, finish)
+                text = ""
         else:
             if work in self._running:
                 self._publisher.publish(outcome, finish)
+                text = outcome.message.text
         finally:
             self._running.pop(work, None)
             if deltas is not None:
-                deltas.close()
+                deltas.close(text)
 
     def _publish_undecoded(self, inquiry: Inquiry, finish: Done) -> None:
         if isinstance(inquiry.problem, DecodeError):

@@ -55,23 +55,25 @@ async def test_pieces_come_in_order_before_the_answer(client: AskClient, kafka_s
     def stream(question: Question, source: Source) -> Sequence[Reply]:
         assert question.stream
         return [
-            delta_of(question, 1, 0, "wrong "),
-            delta_of(question, 2, 0, "right "),
-            delta_of(question, 1, 1, "late"),
-            delta_of(question, 2, 1, "text"),
-            delta_of(question, 2, 1, "text"),
-            delta_of(question, 2, 2),
-            answer_to(question, source),
+            delta_of(question, 2, 0, "wrong "),
+            delta_of(question, 1, 0, "right "),
+            delta_of(question, 2, 1, "late"),
+            delta_of(question, 1, 1, "text"),
+            delta_of(question, 1, 1, "text"),
+            delta_of(question, 1, 3, "behind a gap"),
+            delta_of(question, 1, 4),
+            answer_to(question, source, text="right text, whole"),
         ]
 
     told: list[AnswerDelta] = []
-    async with answering(kafka_settings, stream, lambda: len(told) == 4):
+    async with answering(kafka_settings, stream, lambda: len(told) == 3):
         await client.aask("stream it", on_delta=told.append)
-    assert [(piece.epoch, piece.text) for piece in told] == [
-        (1, "wrong "),
-        (2, "right "),
-        (2, "text"),
-        (2, ""),
+    # The run counts that begins last in the partition, and the answer tells the rest.
+    assert [(piece.epoch, piece.text, piece.done) for piece in told] == [
+        (2, "wrong ", False),
+        (1, "right ", False),
+        (1, "text", False),
+        (1, ", whole", True),
     ]
 
 

@@ -260,7 +260,7 @@ async def test_a_streaming_answer_sends_its_pieces_in_order_and_says_when_it_is_
             for word in ("one ", "two ", "three"):
                 asked.on_delta(word)
                 await asyncio.sleep(0)
-        return answer_to(asked)
+        return answer_to(asked, text="one two three")
 
     async with running_engine(settings_for(kafka_settings), ScriptedPipeline(script)):
         async with producing(kafka_settings) as producer:
@@ -271,6 +271,7 @@ async def test_a_streaming_answer_sends_its_pieces_in_order_and_says_when_it_is_
     assert [delta.text for delta in deltas] == ["one ", "two ", "three", ""]
     assert [delta.sequence for delta in deltas] == [0, 1, 2, 3]
     assert [delta.done for delta in deltas] == [False, False, False, True]
+    assert not any(delta.replaced for delta in deltas)
     assert {delta.question_id for delta in deltas} == {"aloud"}
     assert len({delta.epoch for delta in deltas}) == 1
     assert [headers_of(record)["ce_sequence"] for record in records] == [b"0", b"1", b"2", b"3"]

@@ -38,6 +38,26 @@ def test_control_characters_are_escaped_but_line_breaks_and_letters_are_not() ->
     assert harmless("a\r\n\tb\n答え é", lines=False) == r"a\n" "\tb" r"\n答え é"
 
 
+def delta(text: str, epoch: int = 1, *, replaced: bool = False) -> AnswerDelta:
+    return AnswerDelta(
+        question_id="q", conversation_id="q", epoch=epoch, sequence=0, text=text, replaced=replaced
+    )
+
+
+def test_a_text_that_begins_anew_is_told_and_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    writer = StreamWriter(as_json=False)
+    for each in (delta("one"), delta("two", 2), delta("three ", 2), delta("four", 2, replaced=True)):
+        writer(each)
+    writer.end(msgspec.structs.replace(ANSWER, text="four"))
+    assert capsys.readouterr().out.splitlines() == [
+        "one",
+        "[the question runs again: it starts anew]",
+        "twothree ",
+        "[the answer became another one: it starts anew]",
+        "four",
+    ]
+
+
 @pytest.mark.parametrize("streamed", ["", OBEYED[:9]])
 def test_control_characters_in_an_answer_are_escaped(
     streamed: str, capsys: pytest.CaptureFixture[str]

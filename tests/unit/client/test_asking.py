@@ -1,16 +1,14 @@
-"""The client gives each record to its question: answers by source, deltas by epoch and sequence."""
+"""The client gives each record to its question: answers by source, deltas by `ce_id`."""
 
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.answer import Answer, Source
 from schemas.codec import DecodeError, encode
 from schemas.event import AnswerDelta
-from schemas.headers import Header
-from streams.client.asking import AskClient, PendingAnswer, Replies
+from schemas.headers import Header, delta_id
+from streams.client.asking import AskClient, Replies
 from streams.settings.model import Kafka
 
 MINE = Source("questions", 1, 7)
@@ -32,6 +30,11 @@ def answer(source: Source = MINE, text: str = "yes") -> Answer:
 
 def delta(epoch: int, sequence: int, text: str = "x") -> AnswerDelta:
     return AnswerDelta(question_id="q", conversation_id="q", epoch=epoch, sequence=sequence, text=text)
+
+
+def take(replies: Replies, delta: AnswerDelta, source: Source = MINE) -> None:
+    identity = ("ce_id", delta_id(source, delta).encode())
+    replies.take("deltas", [identity, ("correlation_id", b"mine")], encode(delta))
 
 
 async def test_the_answer_whose_source_is_the_written_record_is_taken() -> None:
@@ -80,7 +83,8 @@ async def test_a_listener_that_raises_fails_its_own_question() -> None:
 
     replies = Replies("deltas")
     with replies.expect("mine", refuse) as pending:
-        replies.take("deltas", HEADERS, encode(delta(1, 0)))
+        pending.written(MINE)
+        take(replies, delta(1, 0))
         with pytest.raises(RuntimeError, match="defect"):
             pending.answer.result()
 
@@ -107,13 +111,19 @@ async def test_an_error_of_the_reader_is_raised_to_the_askers() -> None:
             await pending.answer
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), max_size=30))
-async def test_deltas_come_in_order_and_a_newer_epoch_replaces_the_older(sent: list[tuple[int, int]]) -> None:
+async def test_pieces_add_up_to_the_answer_that_comes_with_the_last() -> None:
     told: list[AnswerDelta] = []
-    pending = PendingAnswer(told.append)
-    for epoch, sequence in sent:
-        pending.streamed(delta(epoch, sequence))
-    got = [(piece.epoch, piece.sequence) for piece in told]
-    assert got == sorted(set(got))
-    assert not sent or got[-1] == max(sent)
-    assert not sent or got[0] == sent[0]
+    replies = Replies("deltas")
+    with replies.expect("mine", told.append) as pending:
+        # They may come before the record's acknowledgement, and another record's with the same correlation.
+        take(replies, delta(1, 0, "ye"))
+        take(replies, delta(1, 0, "no"), Source("questions", 1, 6))
+        assert told == []
+        pending.written(MINE)
+        take(replies, delta(1, 1, "s, "))
+        take(replies, delta(9, 0, "not mine"), Source("questions", 0, 7))
+        replies.take("deltas", HEADERS, encode(delta(1, 2, "without an identity")))
+        replies.take("answers", HEADERS, encode(answer(text="yes, it is")))
+        assert pending.answer.result().text == "yes, it is"
+        take(replies, delta(1, 2, "late"))
+    assert [(piece.text, piece.done) for piece in told] == [("ye", False), ("s, ", False), ("it is", True)]

@@ -163,7 +163,15 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
     ),
     "answer-delta": (
         DELTA,
-        b'{"question_id":"q-1","conversation_id":"c-1","epoch":1,"sequence":0,"text":"It ","done":false}',
+        b'{"question_id":"q-1","conversation_id":"c-1","epoch":1,"sequence":0,"text":"It ","done":false,'
+        b'"replaced":false}',
+    ),
+    "last answer-delta": (
+        AnswerDelta(
+            question_id="q-1", conversation_id="c-1", epoch=1, sequence=1, text="", done=True, replaced=True
+        ),
+        b'{"question_id":"q-1","conversation_id":"c-1","epoch":1,"sequence":1,"text":"","done":true,'
+        b'"replaced":true}',
     ),
     "question-trace": (
         TRACE,

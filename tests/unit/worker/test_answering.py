@@ -337,6 +337,35 @@ async def test_parts_of_a_history_that_were_left_out_are_warnings_of_the_answer(
     assert [warning.partition(":")[0] for warning in answer.warnings] == ["unusable_role"]
 
 
+@pytest.mark.parametrize(
+    ("streamed", "text", "pieces", "replaced"),
+    [
+        (["It ", "is"], "It is so.", ["It ", "is", " so.", ""], False),
+        (["It is so."], "It is so.", ["It is so.", ""], False),
+        (["It was"], "It is so.", ["It was", ""], True),
+        (["It is so. And"], "It is so.", ["It is so. And", ""], True),
+        ([], "It is so.", ["It is so.", ""], False),
+        ([], "", [""], False),
+    ],
+)
+async def test_the_pieces_add_up_to_the_answer_or_say_that_it_replaces_them(
+    streamed: list[str], text: str, pieces: list[str], replaced: bool
+) -> None:
+    async def script(asked: Asked) -> Any:
+        assert asked.on_delta is not None
+        for piece in streamed:
+            asked.on_delta(piece)
+        return answer_to(asked, text=text)
+
+    made = Set(script)
+    await made.run(work(question("q", stream=True)))
+    deltas = [decode_delta(record.value or b"") for record, _ in made.copies.records]
+    assert [delta.text for delta in deltas] == pieces
+    assert [delta.sequence for delta in deltas] == list(range(len(pieces)))
+    assert [(delta.done, delta.replaced) for delta in deltas[:-1]] == [(False, False)] * (len(pieces) - 1)
+    assert (deltas[-1].done, deltas[-1].replaced) == (True, replaced)
+
+
 async def test_deltas_are_numbered_and_end_even_if_the_question_fails() -> None:
     async def script(asked: Asked) -> Any:
         assert asked.on_delta is not None
@@ -347,16 +376,18 @@ async def test_deltas_are_numbered_and_end_even_if_the_question_fails() -> None:
     made = Set(script)
     await made.run(work(question("q", stream=True)))
     deltas = [(decode_delta(record.value or b""), last) for record, last in made.copies.records]
-    assert [(d.text, d.sequence, d.done, last) for d, last in deltas] == [
-        ("a", 0, False, False),
-        ("b", 1, False, False),
-        ("", 2, True, True),
+    assert [(d.text, d.sequence, d.done, d.replaced, last) for d, last in deltas] == [
+        ("a", 0, False, False, False),
+        ("b", 1, False, False, False),
+        ("", 2, True, True, True),
     ]
     assert {delta.epoch for delta, _ in deltas} == {int(NOW * 1000)}
 
 
 async def test_a_cancelled_question_has_no_outcome() -> None:
     async def script(asked: Asked) -> Any:
+        assert asked.on_delta is not None
+        asked.on_delta("a")
         await asyncio.Event().wait()
 
     made = Set(script)
@@ -368,6 +399,12 @@ async def test_a_cancelled_question_has_no_outcome() -> None:
     await eventually(lambda: not made.answering.running, 10, "the end")
     assert made.published.outcomes == []
     assert made.finished == []
+    # The run has no outcome: it ends, and says nothing of the answer.
+    deltas = [decode_delta(record.value or b"") for record, _ in made.copies.records]
+    assert [(delta.text, delta.done, delta.replaced) for delta in deltas] == [
+        ("a", False, False),
+        ("", True, False),
+    ]
 
 
 async def test_headers_that_cannot_be_read_make_a_record_undecodable() -> None:
@@ -480,7 +517,7 @@ async def test_a_repeat_of_a_repeat_names_the_first_record() -> None:
     assert len(made.pipeline.asked) == 1
 
 
-async def test_a_repeat_takes_no_slot_and_sends_one_delta() -> None:
+async def test_a_repeat_takes_no_slot_and_sends_its_text_as_one_delta() -> None:
     made = Set(ticket)
     await one_after_the_other(made, work(question("q", stream=True)))
     made.copies.records.clear()
@@ -488,9 +525,12 @@ async def test_a_repeat_takes_no_slot_and_sends_one_delta() -> None:
     made.answering.prepare(again)
     assert made.answering.start(again, made.finished.append) is False
     await eventually(lambda: len(made.finished) == 2, 5, "its outcome")
-    [(record, last)] = made.copies.records
-    assert last
-    assert decode_delta(record.value).done
+    deltas = [decode_delta(record.value or b"") for record, _ in made.copies.records]
+    assert [(delta.text, delta.done, delta.replaced) for delta in deltas] == [
+        ("Ticket 1 is open.", False, False),
+        ("", True, False),
+    ]
+    assert made.copies.records[-1][1]
 
 
 async def test_a_repeat_whose_deadline_passed_while_it_waited_gets_the_result() -> None:
