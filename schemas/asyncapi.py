@@ -4,6 +4,7 @@ It is written from Kotae's side: Kotae receives questions and documents, and sen
 `journal`, because nobody else may read or write that.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from schemas.json_schema import component_schemas
@@ -30,7 +31,9 @@ _CLOUD_EVENT = {
     "content-type": "`application/json`.",
 }
 _ASKED = {
-    "reply_to": "A topic that gets a copy of the answer, if the operator allows it.",
+    "reply_to": "A topic that gets a copy of the answer: `answers.replies`, or one that the operator allows.",
+    "reply_partition": "The partition of `reply_to` that the copy goes to, decimal; default: by the key.",
+    "reply_deltas": "`true`: the answer's pieces go to `reply_to` too, and not to `answers.deltas`.",
     "ce_expirytime": "The question's deadline, RFC 3339.",
     "timeout_ms": "The deadline, in milliseconds after the record's timestamp. `ce_expirytime` counts first.",
     "kafka_correlationId": "The same as `correlation_id`, from Spring for Apache Kafka.",
@@ -54,12 +57,14 @@ _FAILED = {
     "qa.dlq.disposition": "The error code of the failed answer, or `truncated` or `headers_lost`.",
     "qa.dlq.redrives": "The number of times that the record was sent back to be tried again, decimal.",
 }
+_REPLIES = ("answer", "answerDelta")
 _CONVERSATION_KEY = "The conversation id. Questions of one conversation are answered in order."
 
 
 def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
     """Return the document for topics with these names and this number of partitions."""
     specs = {spec.name: spec for spec in topics.specs(partitions)}
+    # Each with its topic, its messages and a description.
     channels = {
         "questions": (topics.questions, "question", "The questions to answer."),
         "answers": (
@@ -71,6 +76,11 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
             topics.deltas,
             "answerDelta",
             "The text of answers while they stream, as the answers have it. Pieces may be lost.",
+        ),
+        "answerReplies": (
+            topics.replies,
+            " ".join(_REPLIES),
+            "What clients asked for by `reply_to`, each on a partition of its own.",
         ),
         "deadLetters": (topics.dead_letters, "deadLetter", "Records that could not be answered."),
         "events": (topics.events, "questionTrace", "The stages of each question, with their times."),
@@ -90,14 +100,14 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "channels": {
-            name: _channel(specs[topic], message, description)
-            for name, (topic, message, description) in channels.items()
+            name: _channel(specs[topic], messages.split(), description)
+            for name, (topic, messages, description) in channels.items()
         }
         | {
             "replies": {
                 "address": None,
                 "description": "The topic that a question's `reply_to` names. It gets a copy of the answer.",
-                "messages": {"answer": _message("answer")},
+                "messages": {name: _message(name) for name in _REPLIES},
             }
         },
         "operations": {
@@ -106,11 +116,12 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
                 "reply": {
                     "address": {"location": "$message.header#/reply_to"},
                     "channel": _ref("channels", "replies"),
-                    "messages": [_ref("channels", "replies", "messages", "answer")],
+                    "messages": [_ref("channels", "replies", "messages", name) for name in _REPLIES],
                 }
             },
             "sendAnswer": _operation("send", "answers", "answer"),
             "sendAnswerDelta": _operation("send", "deltas", "answerDelta"),
+            "sendReply": _operation("send", "answerReplies", *_REPLIES),
             "sendDeadLetter": _operation("send", "deadLetters", "deadLetter"),
             "sendQuestionTrace": _operation("send", "events", "questionTrace"),
             "receiveDocument": _operation("receive", "documents", "document"),
@@ -155,7 +166,7 @@ def _correlated() -> dict[str, Any]:
     return {"correlationId": {"location": "$message.header#/correlation_id"}}
 
 
-def _channel(spec: TopicSpec, message: str, description: str) -> dict[str, Any]:
+def _channel(spec: TopicSpec, messages: Iterable[str], description: str) -> dict[str, Any]:
     configuration: dict[str, Any] = {
         name: int(value) if value.isdigit() else value for name, value in spec.configs.items()
     }
@@ -163,7 +174,7 @@ def _channel(spec: TopicSpec, message: str, description: str) -> dict[str, Any]:
     return {
         "address": spec.name,
         "description": description,
-        "messages": {message: _message(message)},
+        "messages": {name: _message(name) for name in messages},
         "bindings": {
             "kafka": {
                 "partitions": spec.partitions,
@@ -174,11 +185,11 @@ def _channel(spec: TopicSpec, message: str, description: str) -> dict[str, Any]:
     }
 
 
-def _operation(action: str, channel: str, message: str) -> dict[str, Any]:
+def _operation(action: str, channel: str, *messages: str) -> dict[str, Any]:
     return {
         "action": action,
         "channel": _ref("channels", channel),
-        "messages": [_ref("channels", channel, "messages", message)],
+        "messages": [_ref("channels", channel, "messages", name) for name in messages],
     }
 
 

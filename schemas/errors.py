@@ -85,6 +85,8 @@ class WarningCode(StrEnum):
     """The quote of a citation has less than half of the statement that cites it."""
     UNSUPPORTED_NUMBER = "unsupported_number"
     """The answer holds a number that no source, tool result or question has."""
+    UNUSABLE_REPLY_PARTITION = "unusable_reply_partition"
+    """The question names a partition for its reply that its reply topic does not have. No reply was sent."""
     ID_REUSED = "id_reused"
     """Another question of the conversation had the same id. This one asks something else, so it was run."""
 

@@ -3,6 +3,8 @@
 Kafka allows a header twice; as in its own clients (`lastHeader`), the last one counts. A malformed header
 counts as absent: headers never fail a question. All headers that Kotae makes are text in UTF-8, because
 binary values crash other consumers; echoed headers stay as they came.
+
+A reply's partition is the one exception: one that cannot be read is no absent one.
 """
 
 import re
@@ -15,7 +17,6 @@ from msgspec import Struct
 
 from schemas.answer import Answer, Instant, Source
 from schemas.event import AnswerDelta
-from schemas.question import Question
 
 Header = tuple[str, bytes]
 
@@ -26,19 +27,25 @@ QUESTION_DIGEST = "kotae_question_digest"
 """The header of an answer with the digest of its question (`schemas.fingerprint`), in hexadecimal."""
 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
+UNREADABLE_PARTITION = -1
+"""A `reply_partition` that is no number of a partition: no reply goes anywhere, because its reader reads one
+partition alone and would not see it."""
+
 _CORRELATION = ("correlation_id", "kafka_correlationId")
 _TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # The limit of the W3C's Baggage; both go into HTTP headers, so nothing but printable ASCII may pass.
 _TRACE_DETAIL = re.compile(rb"[\x20-\x7e]{1,8192}")
 _MILLISECONDS = re.compile(rb"[0-9]{1,15}")
+_PARTITION = re.compile(rb"[0-9]{1,9}")
 _encode = msgspec.json.Encoder().encode
 
-_FIXED: list[Header] = [
+FIXED: list[Header] = [
     ("ce_specversion", b"1.0"),
     ("ce_source", b"/kotae"),
     ("content-type", b"application/json"),
 ]
+"""The headers that all records of ours have."""
 _ANSWER_TYPE: Header = ("ce_type", b"kotae.answer")
 _DELTA_TYPE: Header = ("ce_type", b"kotae.answer.delta")
 _TRACE_TYPE: Header = ("ce_type", b"kotae.question.trace")
@@ -50,7 +57,9 @@ class RequestHeaders(Struct, frozen=True):
     Attributes:
         correlation: the headers to echo byte for byte.
         reply_to: the topic for a copy of the answer; not yet checked against the allow-list.
-        reply_partition: the partition of that topic, if the asker (Spring) names one.
+        reply_partition: the partition of that topic, if the asker names one; `UNREADABLE_PARTITION` if it
+            names none that there can be.
+        reply_deltas: the pieces of a streaming answer go to that topic, too.
         traceparent, tracestate, baggage: the W3C trace context, safe to pass on.
         ce_id: the CloudEvents id of the question.
         expiry_s: the deadline in unix seconds, from `ce_expirytime`.
@@ -60,6 +69,7 @@ class RequestHeaders(Struct, frozen=True):
     correlation: tuple[Header, ...] = ()
     reply_to: str | None = None
     reply_partition: int | None = None
+    reply_deltas: bool = False
     traceparent: str | None = None
     tracestate: str | None = None
     baggage: str | None = None
@@ -90,14 +100,19 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
     get = dict(headers).get
     correlation = tuple((name, value) for name in _CORRELATION if (value := get(name)) is not None)
     reply_to, reply_partition = _text(get("reply_to"), _TOPIC), None
-    if reply_to is None and (reply_to := _text(get("kafka_replyTopic"), _TOPIC)) is not None:
-        reply_partition = _int32(get("kafka_replyPartition"))
+    reply_deltas = False
+    if reply_to is not None:
+        reply_partition = _decimal_partition(get("reply_partition"))
+        reply_deltas = get("reply_deltas") == b"true"
+    elif (reply_to := _text(get("kafka_replyTopic"), _TOPIC)) is not None:
+        reply_partition = _int32_partition(get("kafka_replyPartition"))
     traceparent = _text(get("traceparent"), _TRACEPARENT)
     timeout = _text(get("timeout_ms"), _MILLISECONDS)
     return RequestHeaders(
         correlation=correlation,
         reply_to=reply_to,
         reply_partition=reply_partition,
+        reply_deltas=reply_deltas,
         traceparent=traceparent,
         # Without its parent, a trace state means nothing.
         tracestate=_text(get("tracestate"), _TRACE_DETAIL) if traceparent else None,
@@ -106,6 +121,11 @@ def parse_request_headers(headers: Sequence[Header]) -> RequestHeaders:
         expiry_s=_unix_time(get("ce_expirytime")),
         timeout_ms=None if timeout is None else int(timeout),
     )
+
+
+def is_delta(headers: Sequence[Header]) -> bool:
+    """Whether the record is a piece of a streaming answer: a reply topic holds these beside answers."""
+    return _DELTA_TYPE in headers
 
 
 def answer_headers(
@@ -150,33 +170,6 @@ def trace_headers(answer: Sequence[Header]) -> list[Header]:
     return headers
 
 
-def request_headers(
-    question: Question,
-    now: datetime,
-    *,
-    correlation_id: str,
-    reply_to: str | None = None,
-    expires_at: datetime | None = None,
-    traceparent: str | None = None,
-) -> list[Header]:
-    """Return the headers of a question, for a client that asks; both times in UTC."""
-    headers = [
-        ("correlation_id", _bytes(correlation_id)),
-        *_FIXED,
-        ("ce_id", _bytes(question.id)),
-        ("ce_type", b"kotae.question"),
-        ("ce_time", _rfc3339(now)),
-        ("ce_partitionkey", _bytes(question.conversation_id)),
-    ]
-    if reply_to is not None:
-        headers.append(("reply_to", _bytes(reply_to)))
-    if expires_at is not None:
-        headers.append(("ce_expirytime", _rfc3339(expires_at)))
-    if traceparent is not None:
-        headers.append(("traceparent", _bytes(traceparent)))
-    return headers
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """The reason why a record became a dead letter.
@@ -212,16 +205,16 @@ def dead_letter_headers(original: Sequence[Header], letter: DeadLetter) -> list[
     source = letter.source
     return [
         *original,
-        ("__connect.errors.topic", _bytes(source.topic)),
+        ("__connect.errors.topic", to_bytes(source.topic)),
         ("__connect.errors.partition", b"%d" % source.partition),
         ("__connect.errors.offset", b"%d" % source.offset),
-        ("__connect.errors.stage", _bytes(letter.stage)),
-        ("__connect.errors.exception.class.name", _bytes(letter.exception)),
-        ("__connect.errors.exception.message", _bytes(letter.message[:MESSAGE_MAX])),
-        ("qa.dlq.timestamp", _rfc3339(letter.timestamp)),
-        ("qa.dlq.consumer-group", _bytes(letter.consumer_group)),
+        ("__connect.errors.stage", to_bytes(letter.stage)),
+        ("__connect.errors.exception.class.name", to_bytes(letter.exception)),
+        ("__connect.errors.exception.message", to_bytes(letter.message[:MESSAGE_MAX])),
+        ("qa.dlq.timestamp", rfc3339(letter.timestamp)),
+        ("qa.dlq.consumer-group", to_bytes(letter.consumer_group)),
         ("qa.dlq.attempts", b"%d" % letter.attempts),
-        ("qa.dlq.disposition", _bytes(letter.disposition)),
+        ("qa.dlq.disposition", to_bytes(letter.disposition)),
         ("qa.dlq.redrives", b"%d" % int(redrives or 0)),
     ]
 
@@ -237,10 +230,10 @@ def _outgoing(
     conversation = message.conversation_id.encode()
     headers = [
         *request.correlation,
-        *_FIXED,
+        *FIXED,
         ("ce_id", identity.encode()),
         kind,
-        ("ce_time", _rfc3339(now)),
+        ("ce_time", rfc3339(now)),
         ("ce_partitionkey", conversation),
         ("ce_correlationid", conversation),
         ("ce_causationid", (request.ce_id or message.question_id).encode()),
@@ -270,11 +263,17 @@ def _utf8(value: bytes | None) -> str | None:
         return None
 
 
-def _int32(value: bytes | None) -> int | None:
-    if value is None or len(value) != 4:
+def _decimal_partition(value: bytes | None) -> int | None:
+    if value is None:
         return None
-    number = int.from_bytes(value, "big", signed=True)
-    return number if number >= 0 else None
+    return int(value) if _PARTITION.fullmatch(value) else UNREADABLE_PARTITION
+
+
+def _int32_partition(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    number = int.from_bytes(value, "big", signed=True) if len(value) == 4 else UNREADABLE_PARTITION
+    return number if number >= 0 else UNREADABLE_PARTITION
 
 
 def _unix_time(value: bytes | None) -> float | None:
@@ -287,11 +286,13 @@ def _unix_time(value: bytes | None) -> float | None:
         return None
 
 
-def _bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
+    """Return a header's value."""
     # Text from an exception can hold characters that UTF-8 cannot carry.
     return text.encode("utf-8", "backslashreplace")
 
 
-def _rfc3339(moment: datetime) -> bytes:
+def rfc3339(moment: datetime) -> bytes:
+    """Return a time as a header's value, in UTC."""
     # Five times as fast as `isoformat`, and every record has one.
     return _encode(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1]

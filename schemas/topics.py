@@ -12,6 +12,9 @@ OUTCOME_MAX_BYTES = 2 * RECORD_MAX_BYTES
 DOCUMENT_MAX_BYTES = 8 * 1_048_576
 """Largest document: one record holds it, and a book is one document."""
 
+REPLY_PARTITIONS = 64
+"""Partitions of `answers.replies`: each client reads one, whatever the number of questions' partitions."""
+
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
@@ -27,7 +30,12 @@ class TopicSpec:
 
 
 class Topics:
-    """The names of the topics. `prefix` stands before each as it is (`prod.` makes `prod.questions`)."""
+    """The names of the topics. `prefix` stands before each as it is (`prod.` makes `prod.questions`).
+
+    Attributes:
+        own: all topics of ours.
+        optional: those that a cluster made by 0.1.0 lacks; a worker runs without them.
+    """
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
@@ -38,6 +46,8 @@ class Topics:
         self.events = f"{prefix}events"
         self.journal = f"{prefix}journal"
         self.documents = f"{prefix}documents"
+        self.replies = f"{prefix}answers.replies"
+        self.optional = frozenset((self.replies,))
         self.own = frozenset(
             (
                 self.questions,
@@ -48,7 +58,7 @@ class Topics:
                 self.journal,
                 self.documents,
             )
-        )
+        ).union(self.optional)
 
     def __repr__(self) -> str:
         return f"Topics({self.prefix!r})"
@@ -68,8 +78,14 @@ class Topics:
             TopicSpec(
                 self.questions, partitions, log | stamped | {"max.message.bytes": str(RECORD_MAX_BYTES)}
             ),
-            TopicSpec(self.answers, partitions, log | outcome),
+            # The broker's clock here too: a client looks for an answer from its question's time on.
+            TopicSpec(self.answers, partitions, log | stamped | outcome),
             TopicSpec(self.deltas, partitions, _kept(_HOUR_MS, segment_ms=10 * _MINUTE_MS)),
+            TopicSpec(
+                self.replies,
+                REPLY_PARTITIONS,
+                _kept(_HOUR_MS, segment_ms=10 * _MINUTE_MS) | stamped | outcome,
+            ),
             # Longer than the questions, because a person has to look at them first.
             TopicSpec(self.dead_letters, partitions, log | outcome | {"retention.ms": str(30 * _DAY_MS)}),
             TopicSpec(self.events, partitions, log | outcome),

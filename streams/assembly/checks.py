@@ -95,9 +95,11 @@ class Checks:
         findings = [Finding(RIGHTS, not lacking, told)]
         # A topic that we may not see looks as if it were missing.
         hidden = {right.name for right in lacking if right.name not in cluster.partitions}
-        problem = topics_problem(kafka, cluster.partitions, sorted(topics.own - hidden))
+        problem = topics_problem(kafka, cluster.partitions, sorted(topics.own - topics.optional - hidden))
         partitions = cluster.partitions.get(topics.questions)
         told = f"all there; {topics.questions} has partitions: {partitions}" if partitions else "not seen"
+        if missing := sorted(topics.optional - hidden - cluster.partitions.keys()):
+            told += f"; {', '.join(missing)} can be added with 'kotae topics create'"
         findings.append(Finding(TOPICS, not problem, problem or told))
         if kafka.reply_topics:
             missing = [name for name in kafka.reply_topics if name not in {*cluster.partitions, *hidden}]

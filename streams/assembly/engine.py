@@ -25,6 +25,7 @@ from streams.publishing.journal import KafkaJournal
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
 from streams.publishing.records import conceal_in
+from streams.publishing.replies import ReplyTopics
 from streams.publishing.sending import Sender
 from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
@@ -87,19 +88,17 @@ def build_parts(settings: Settings, hook: Hook, conceal: Conceal | None = None) 
     prepare = None
     if conceal is not None:
         prepare = partial(conceal_in, conceal=conceal, dead_letters=topics.dead_letters)
-    outcomes = Outcomes(topics, reply_topics=kafka.reply_topics, group_id=worker.group_id)
-    copies = Copies(
-        Sender(
-            open_producer=open_copies,
-            topics=(topics.events, topics.deltas),
-            rebuild=False,
-            hook=hook,
-            patience_s=PATIENCE_S,
-            prepare=prepare,
-        ),
-        reply_topics=kafka.reply_topics,
+    beside = Sender(
+        open_producer=open_copies,
+        topics=(topics.events, topics.deltas),
+        rebuild=False,
         hook=hook,
+        patience_s=PATIENCE_S,
+        prepare=prepare,
     )
+    replies = ReplyTopics(topics, kafka.reply_topics, beside.partitions)
+    outcomes = Outcomes(topics, replies=replies, group_id=worker.group_id)
+    copies = Copies(beside, reply_topics=replies.names, hook=hook)
     publisher = Publisher(
         Sender(
             open_producer=open_producer,

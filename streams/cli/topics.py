@@ -59,31 +59,46 @@ def create(
 
 @command.command()
 @click.option(
-    "--partitions", type=click.IntRange(1), required=True, help="Partitions that `questions` is to have."
+    "--partitions", type=click.IntRange(1), help="Partitions that `questions` is to have; default: no more."
 )
 @_as_json
 @click.pass_obj
-def alter(context: CommandContext, *, partitions: int, as_json: bool) -> None:
-    """Add partitions to `questions` and to all topics that share its number, `questions` last.
+def alter(context: CommandContext, *, partitions: int | None, as_json: bool) -> None:
+    """Bring the topics of an earlier version up to date, and add partitions if --partitions says so.
 
-    Keys move to other partitions: a conversation's order, repeats and memory do not hold across it. Do it
-    when no question is asked, if that matters. Partitions cannot be removed.
+    The broker's clock dates the records of `answers` from now on; missing topics are created. Partitions are
+    added to `questions` and to all topics that share its number, `questions` last. Keys move to other
+    partitions: a conversation's order, repeats and memory do not hold across it. Do it when no question is
+    asked, if that matters. Partitions cannot be removed.
     """
-    _create(context, partitions, None, alter=True, as_json=as_json)
+    _create(context, partitions, None, alter=True, only_settings=partitions is None, as_json=as_json)
 
 
 def _create(
-    context: CommandContext, partitions: int | None, replication: int | None, *, alter: bool, as_json: bool
+    context: CommandContext,
+    partitions: int | None,
+    replication: int | None,
+    *,
+    alter: bool,
+    only_settings: bool = False,
+    as_json: bool,
 ) -> None:
     kafka = context.settings.kafka
     if partitions is not None:
         kafka = msgspec.structs.replace(kafka, partitions=partitions)
-    topics = asyncio.run(acreate_topics(kafka, replication=replication, alter=alter))
+    widen = not only_settings
+    topics = asyncio.run(acreate_topics(kafka, replication=replication, alter=alter, widen=widen))
     _show(topics, as_json=as_json)
     questions = next(topic for topic in topics if topic.name == Topics(kafka.topic_prefix).questions)
-    if not any(topic.created or topic.added for topic in topics):
+    if not any(topic.created or topic.added or topic.stamped for topic in topics):
         click.echo("All topics exist already: nothing was changed.", err=as_json)
-    if questions.partitions != kafka.partitions:
+    for topic in topics:
+        if topic.foreign_times:
+            click.echo(
+                f"{topic.name} is dated by other clocks than the broker's: 'kotae topics alter' mends that.",
+                err=as_json,
+            )
+    if widen and questions.partitions != kafka.partitions:
         click.echo(
             f"{questions.name} keeps its {questions.partitions} partitions, though --partitions or "
             f"KOTAE_KAFKA__PARTITIONS says {kafka.partitions}: 'kotae topics alter' adds some, and none can "
@@ -112,6 +127,7 @@ def _show(topics: Sequence[TopicState], *, as_json: bool) -> None:
             click.echo(f"{topic.name:{width}}  missing")
         else:
             note = "  created" if topic.created else f"  {topic.added} added" if topic.added else ""
+            note += "  dated by the broker's clock" if topic.stamped else ""
             click.echo(
                 f"{topic.name:{width}}  partitions: {topic.partitions}, copies: {topic.replication}{note}"
             )

@@ -18,9 +18,10 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from schemas.answer import Answer, Source
+from schemas.client_headers import request_headers
 from schemas.codec import decode_answer, decode_delta, encode
 from schemas.event import AnswerDelta
-from schemas.headers import Header, delta_id, request_headers
+from schemas.headers import Header, delta_id
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
 from streams.client.streamed import StreamedText

@@ -37,6 +37,7 @@ class Operation(Enum):
     DELETE = 6
     ALTER = 7
     DESCRIBE = 8
+    ALTER_CONFIGS = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,14 @@ def worker_rights(settings: Settings, knowledge_group: str | None = None) -> lis
     """
     topics = Topics(settings.kafka.topic_prefix)
     reads = (topics.questions, topics.documents, topics.answers, topics.journal)
-    writes = (topics.answers, topics.journal, topics.dead_letters, topics.events, topics.deltas)
+    writes = (
+        topics.answers,
+        topics.journal,
+        topics.dead_letters,
+        topics.events,
+        topics.deltas,
+        topics.replies,
+    )
     groups = [settings.worker.group_id, *([knowledge_group] if knowledge_group else [])]
     return [
         *_on_topics(Operation.READ, reads),

@@ -7,7 +7,7 @@ consumes calls `acheck_topics` first.
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -23,6 +23,7 @@ from schemas.topics import Topics, TopicSpec
 from streams.kafka.authorization import Operation, Right, amissing, list_rights
 from streams.kafka.login import arefuse_plaintext, arequire_connection
 from streams.kafka.options import client_options
+from streams.kafka.topic_settings import anot_stamped, astamp
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
@@ -41,6 +42,10 @@ class TopicState:
     created: bool = False
     added: int = 0
     """Partitions that were added just now."""
+    stamped: bool = False
+    """The broker's clock dates its records from now on."""
+    foreign_times: bool = False
+    """Other clocks than the broker's date its records, though it is to be the broker's."""
 
 
 async def acheck_topics(
@@ -131,9 +136,11 @@ async def alist_topics(kafka: Kafka) -> list[TopicState]:
 
 
 async def acreate_topics(
-    kafka: Kafka, *, replication: int | None = None, alter: bool = False
+    kafka: Kafka, *, replication: int | None = None, alter: bool = False, widen: bool = True
 ) -> list[TopicState]:
     """Create the missing topics and wait until they can be used; existing ones stay as they are.
+
+    With `alter`, the broker's clock dates the records of `answers` from now on: 0.1.0 left that to workers.
 
     `answers` and `journal` are written by partition number, so they are widened to `questions` where they
     are narrower. Keyed topics are widened only with `alter`, because their keys move to other partitions:
@@ -142,7 +149,8 @@ async def acreate_topics(
     Args:
         kafka: `partitions` is the number for `questions`, if it is missing or `alter` is set.
         replication: copies; None: `REPLICATION`, or the number of brokers if there are fewer.
-        alter: add partitions until there are as many.
+        alter: add partitions until there are as many, and set the clock.
+        widen: with `alter`, add partitions; else it sets the clock alone.
 
     Raises:
         OperatorError: no broker answers, or it refuses, or there are more partitions than `alter` asks for.
@@ -152,11 +160,11 @@ async def acreate_topics(
         await arequire_rights(kafka, admin, list_rights(kafka))
         before = await _describe(admin)
         wide = len(before.get(topics.questions, ()))
-        if alter and wide > kafka.partitions:
+        if alter and widen and wide > kafka.partitions:
             raise OperatorError(
                 f"{topics.questions} has {wide} partitions: they can be added, never removed, so ask for more"
             )
-        if alter or not wide:
+        if (alter and widen) or not wide:
             wide = kafka.partitions
         specs = topics.specs(wide)
         shared = [spec.name for spec in specs if spec.partitions == wide and spec.name != topics.questions]
@@ -171,9 +179,27 @@ async def acreate_topics(
         for names in filter(None, (narrow, last)):
             await admin.create_partitions({name: NewPartitions(wide) for name in names})
             await _until(admin, [spec.name for spec in specs], dict.fromkeys(names, wide))
+        foreign = await anot_stamped(admin, [topics.answers])
+        if alter and foreign:
+            if await astamp(admin, foreign):
+                raise OperatorError(
+                    not_allowed(kafka, [Right(Operation.ALTER_CONFIGS, "topic", name) for name in foreign])
+                )
+            while await anot_stamped(admin, foreign):  # a broker hears of it a little later
+                await asyncio.sleep(0.05)
+            stamped, foreign = foreign, []
+        else:
+            stamped = []
         found = await _until(admin, [spec.name for spec in specs], {})
     created = {spec.name for spec in new}
-    return [_state(spec.name, found, created, before) for spec in specs]
+    return [
+        replace(
+            _state(spec.name, found, created, before),
+            stamped=spec.name in stamped,
+            foreign_times=spec.name in foreign,
+        )
+        for spec in specs
+    ]
 
 
 async def _create(

@@ -1,6 +1,6 @@
 """Turns the result of a question into records. Pure: from values to values."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from schemas.headers import (
 )
 from schemas.topics import OUTCOME_MAX_BYTES, Topics
 from streams.publishing.records import Inquiry, Outcome, Record
+from streams.publishing.replies import ReplyTopics
 
 MAX_BYTES = OUTCOME_MAX_BYTES - 1024
 """Largest record of ours, key and headers included; a batch adds up to 1,024 bytes to one record."""
@@ -40,7 +41,7 @@ class Outcomes:
     """Makes the records of one worker.
 
     Args:
-        reply_topics: where copies of answers may go; our own topics never count.
+        replies: decides where copies of answers go.
         group_id: the consumer group, as dead letters name it.
     """
 
@@ -48,13 +49,13 @@ class Outcomes:
         self,
         topics: Topics,
         *,
-        reply_topics: Collection[str],
+        replies: ReplyTopics,
         group_id: str,
         max_bytes: int = MAX_BYTES,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._topics = topics
-        self._reply_topics = frozenset(reply_topics) - topics.own
+        self._replies = replies
         self._group_id = group_id
         self._max_bytes = max_bytes
         self._now = now
@@ -71,8 +72,13 @@ class Outcomes:
 
         An answer that is too large for its topic becomes a failed one with `too_large`.
         """
-        if inquiry.warnings:
-            answer = structs.replace(answer, warnings=answer.warnings + inquiry.warnings)
+        warnings = inquiry.warnings
+        if inquiry.request.reply_partition is not None:
+            place = self._replies.place(inquiry.request)
+            if place is not None and place.warning:
+                warnings = (*warnings, place.warning)
+        if warnings:
+            answer = structs.replace(answer, warnings=answer.warnings + warnings)
         outcome = self._outcome(inquiry, answer, tuple(stages), exception)
         while self._too_large(outcome.answer) and outcome.shrunk < BARE:
             outcome = self._smaller_answer(outcome)
@@ -140,13 +146,21 @@ class Outcomes:
         return self._smaller_dead_letter(outcome)
 
     def delta(self, inquiry: Inquiry, delta: AnswerDelta) -> Record:
-        """Make the record of a piece of a streaming answer."""
+        """Make the record of a piece of a streaming answer, for where its asker reads."""
+        topic, exact = self._topics.deltas, False
+        partition: int | None = inquiry.source.partition
+        if inquiry.request.reply_deltas:
+            place = self._replies.place(inquiry.request)
+            if place is not None and not place.refused:
+                # Where the answer will follow.
+                topic, partition, exact = place.topic, place.partition, True
         return Record(
-            self._topics.deltas,
+            topic,
             delta.conversation_id.encode(),
             encode(delta),
             delta_headers(inquiry.request, delta, inquiry.source, self._now()),
-            inquiry.source.partition,
+            partition,
+            exact=exact,
         )
 
     def _too_large(self, record: Record) -> bool:
@@ -168,11 +182,13 @@ class Outcomes:
             exact=True,
         )
         outcome = Outcome(inquiry, answer, record)
-        reply_to = request.reply_to
-        if reply_to in self._reply_topics:
-            outcome.reply = Record(reply_to, key, record.value, record.headers, request.reply_partition)
-        elif reply_to != self._topics.answers:
-            outcome.refused_reply = reply_to
+        place = None if request.reply_to is None else self._replies.place(request)
+        if place is not None and place.refused:
+            outcome.refused_reply = place
+        elif place is not None:
+            outcome.reply = Record(
+                place.topic, key, record.value, record.headers, place.partition, exact=True
+            )
         trace = QuestionTrace(
             question_id=answer.question_id,
             conversation_id=answer.conversation_id,

@@ -94,13 +94,10 @@ class ProducerConnection:
         Raises:
             UnknownTopicOrPartitionError: there is none; its topic is looked up again.
         """
-        count = self._counts.get(record.topic)
-        if count is None:
-            count = len(self.producer.client.cluster.partitions_for_topic(record.topic) or ())
-            if not count:
-                self.look()
-                raise UnknownTopicOrPartitionError(f"there is no topic {record.topic}")
-            self._counts[record.topic] = count
+        count = self.partitions(record.topic)
+        if not count:
+            self.look()
+            raise UnknownTopicOrPartitionError(f"there is no topic {record.topic}")
         partition = record.partition
         if partition is None:
             partition = _partition_of(record.key, range(count), range(count))
@@ -110,6 +107,16 @@ class ProducerConnection:
                 raise UnknownTopicOrPartitionError(f"{record.topic} has no partition {partition}")
             partition %= count
         return int(partition)
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0: it is not known yet, or not there."""
+        count = self._counts.get(topic)
+        if count is None:
+            cluster = self.producer.client.cluster if self.producer is not None else None
+            count = len(cluster.partitions_for_topic(topic) or ()) if cluster is not None else 0
+            if count:
+                self._counts[topic] = count
+        return count
 
     def leads(self, topic: str, partition: int) -> bool:
         """Whether a broker leads the partition, as far as we know.

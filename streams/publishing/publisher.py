@@ -145,7 +145,7 @@ class Publisher:
         if outcome.reply is not None:
             self._copies.reply(outcome.reply)
         elif outcome.refused_reply is not None:
-            self._hook.reply_refused(outcome.refused_reply)
+            self._hook.reply_refused(outcome.refused_reply.topic, outcome.refused_reply.refused)
         done(outcome)
 
     def _on_failure(self, pending: _PendingOutcome, record: Record, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from schemas.fingerprint import Fingerprint
 from schemas.headers import Header, RequestHeaders
 from schemas.question import Question
 from streams.publishing.gate import Gate
+from streams.publishing.replies import ReplyPlace
 
 
 class Record:
@@ -108,7 +109,7 @@ class Outcome:
     """The records of one question, written in this order: dead letter, answer, then the copies.
 
     Attributes:
-        refused_reply: the topic that the asker named and that no reply may go to.
+        refused_reply: the place that the asker named and that no reply goes to.
         shrunk: how often the answer was made smaller because it was too large.
     """
 
@@ -117,7 +118,7 @@ class Outcome:
     answer: Record
     dead_letter: Record | None = None
     reply: Record | None = None
-    refused_reply: str | None = None
+    refused_reply: ReplyPlace | None = None
     trace: Record | None = None
     shrunk: int = 0
 

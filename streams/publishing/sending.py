@@ -98,6 +98,10 @@ class Sender:
         """Look the topic up in the background, so that its partitions are known when it is needed."""
         self._connection.producer.client.add_topic(topic)
 
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0: it is not known yet, or not there."""
+        return self._connection.partitions(topic)
+
     def end(self, topic: str, partition: int) -> int:
         """Return the highest acknowledged offset of a partition plus one; 0 before the first."""
         return self._ends.get((topic, partition), 0)

@@ -127,7 +127,7 @@ SEND_FAILURES = Metric(
 REPLIES_REFUSED = Metric(
     "kotae_replies_refused_total",
     "counter",
-    "Replies not sent because kafka.reply_topics does not name the topic in the question's reply_to.",
+    "Replies not sent: their topic is not in kafka.reply_topics, or lacks the partition that is asked for.",
 )
 DELTAS_DROPPED = Metric(
     "kotae_deltas_dropped_total",

@@ -50,8 +50,8 @@ class Hook:
     def send_failed(self, topic: str, error: BaseException) -> None:
         """A record could not be written; its sender decides whether to repeat it."""
 
-    def reply_refused(self, topic: str) -> None:
-        """A question's `reply_to` names a topic that is not allowed: the answer goes to `answers` alone."""
+    def reply_refused(self, topic: str, reason: str) -> None:
+        """A question names a place for its reply that gets none: the answer goes to `answers` alone."""
 
     def delta_dropped(self) -> None:
         """A delta was not sent: the broker was slower than the model."""

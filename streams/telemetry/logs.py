@@ -210,8 +210,8 @@ class LogSink(Hook):
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: D102 - see the hook
         log.error("could not write a record to the topic %s: %s: %s", topic, type(error).__name__, error)
 
-    def reply_refused(self, topic: str) -> None:  # noqa: D102 - see the hook
-        log.warning("no reply was sent to the topic %s: KOTAE_KAFKA__REPLY_TOPICS does not name it", topic)
+    def reply_refused(self, topic: str, reason: str) -> None:  # noqa: D102 - see the hook
+        log.warning("no reply was sent to the topic %s: %s", topic, reason)
 
     def partitions_assigned(self, partitions: Sequence[int]) -> None:  # noqa: D102 - see the hook
         log.info("assigned to this worker: partitions %s of questions", list(partitions))

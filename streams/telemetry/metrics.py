@@ -192,7 +192,7 @@ class Metrics(Hook, Collector):
     def send_failed(self, topic: str, error: BaseException) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.SEND_FAILURES.name].add((topic,))
 
-    def reply_refused(self, topic: str) -> None:  # noqa: ARG002, D102 - as above
+    def reply_refused(self, topic: str, reason: str) -> None:  # noqa: ARG002, D102 - as above
         self._counts[catalogue.REPLIES_REFUSED.name].add()
 
     def delta_dropped(self) -> None:  # noqa: D102 - as above

@@ -176,7 +176,14 @@ class Worker:
         kafka = self._settings.kafka
         topics = Topics(kafka.topic_prefix)
         rights = worker_rights(self._settings, self._feed.group)
-        there = await acheck_topics(kafka, needed=sorted(topics.own), rights=rights)
+        there = await acheck_topics(kafka, needed=sorted(topics.own - topics.optional), rights=rights)
+        if topics.replies not in there:
+            log.warning(
+                "the cluster lacks the topic %s, which versions before 0.2.0 did not make: clients read all "
+                "of %s instead; create it with 'kotae topics create'",
+                topics.replies,
+                topics.answers,
+            )
         if missing := [name for name in kafka.reply_topics if name not in there]:
             log.warning(
                 "the reply topics %s do not exist, so no answer is copied there: create them, or take them "

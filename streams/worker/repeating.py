@@ -92,7 +92,13 @@ def repeat_of(first: Answer, question: Question, inquiry: Inquiry, queue_ms: flo
         first,
         source=inquiry.source,
         created_at=datetime.now(UTC),
-        warnings=tuple(warning for warning in first.warnings if warning not in inquiry.warnings),
+        # Where the first one's reply was to go says nothing of this one's.
+        warnings=tuple(
+            warning
+            for warning in first.warnings
+            if warning not in inquiry.warnings
+            and not warning.startswith(WarningCode.UNUSABLE_REPLY_PARTITION)
+        ),
         tool_calls=tuple(replace(call, reused=True) for call in first.tool_calls),
         usage=Usage(),
         timings_ms=Timings(queue=round(queue_ms, 3), total=0.0),

@@ -25,6 +25,7 @@ ADAPTERS = {
         "_subscription",
     },
     "streams/kafka/authorization.py": {"_send_request"},
+    "streams/kafka/topic_settings.py": {"_send_request"},
     "streams/kafka/header_names.py": {"_buffer", "_num_records", "_pos"},
     # aiohttp
     "agents/http/pool.py": {"_retry_connection"},

@@ -5,13 +5,15 @@ import asyncio
 import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import Topics
 from streams.cli.main import run
 from streams.kafka.options import client_options
-from streams.kafka.topics import acheck_topics, acreate_topics, alist_topics
+from streams.kafka.topics import acheck_topics, acreate_topics, admin_client, alist_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
+from tests.support.kafka import configure_topic
 from tests.support.system import free_port
 
 
@@ -39,8 +41,6 @@ async def test_all_topics_are_created_and_a_second_time_changes_nothing(kafka_se
 
 
 async def test_the_settings_of_a_topic_reach_the_broker(kafka_settings: Kafka, topics: Topics) -> None:
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
     admin = AIOKafkaAdminClient(**client_options(kafka_settings))
     await admin.start()
     try:
@@ -90,11 +90,10 @@ async def test_partitions_are_added_to_all_topics_that_share_the_number(
     more = msgspec.structs.replace(kafka_settings, partitions=5)
     states = {topic.name: topic for topic in await acreate_topics(more, alter=True)}
     assert states[topics.documents].partitions == 1
-    assert {states[name].partitions for name in topics.own - {topics.documents}} == {5}
+    apart = {topics.documents, topics.replies}
+    assert {states[name].partitions for name in topics.own - apart} == {5}
     assert states[topics.questions].added == 5 - kafka_settings.partitions
-    assert widened == [topics.own - {topics.documents, topics.questions}, {topics.questions}], (
-        "questions last"
-    )
+    assert widened == [topics.own - {*apart, topics.questions}, {topics.questions}], "questions last"
     assert not any(topic.added for topic in await acreate_topics(more, alter=True))
     with pytest.raises(OperatorError, match="has 5 partitions: they can be added, never removed"):
         await acreate_topics(kafka_settings, alter=True)
@@ -125,6 +124,34 @@ async def test_the_commands_say_that_nothing_was_changed_or_that_keys_move(
     assert "nothing was changed" not in out
     assert "Keys move" in await call("alter", "--partitions", "5")
     assert "nothing was changed" in await call("alter", "--partitions", "5")
+
+
+async def test_an_older_topics_records_are_dated_by_the_broker_from_then_on(
+    kafka_settings: Kafka, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await create_by_hand(kafka_settings, questions=2, answers=2)
+    answers = Topics(kafka_settings.topic_prefix).answers
+    await configure_topic(kafka_settings, answers, retention_ms="777000")
+    monkeypatch.setenv("KOTAE_KAFKA__BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
+    monkeypatch.setenv("KOTAE_KAFKA__TOPIC_PREFIX", kafka_settings.topic_prefix)
+
+    async def call(*arguments: str) -> str:
+        assert await asyncio.to_thread(run, ["topics", *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert f"{answers} is dated by other clocks than the broker's: 'kotae topics alter'" in await call(
+        "create"
+    )
+    altered = await call("alter")
+    assert "dated by the broker's clock" in altered
+    assert "partitions: 2" in altered
+    assert "keeps" not in altered
+    async with admin_client(kafka_settings) as admin:
+        [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, answers)])
+    found = {entry[0]: entry[1] for entry in response.resources[0][4]}
+    assert found["message.timestamp.type"] == "LogAppendTime"
+    assert found["retention.ms"] == "777000", "and nothing else is changed"
+    assert "nothing was changed" in await call("alter")
 
 
 async def test_more_copies_than_brokers_are_refused_in_one_line(kafka_settings: Kafka) -> None:

@@ -165,7 +165,7 @@ class Refusals(Hook):
     def __init__(self) -> None:
         self.topics: list[str] = []
 
-    def reply_refused(self, topic: str) -> None:
+    def reply_refused(self, topic: str, reason: str) -> None:
         self.topics.append(topic)
 
 

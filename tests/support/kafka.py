@@ -77,8 +77,9 @@ def kafka_settings(kafka_bootstrap: str, topic_prefix: str, partitions: int) -> 
 
 
 @pytest.fixture
-async def topics(kafka_settings: Kafka) -> Topics:
-    """All topics of this test's prefix, ready for use."""
+async def topics(kafka_settings: Kafka, monkeypatch: pytest.MonkeyPatch) -> Topics:
+    """All topics of this test's prefix, ready for use. Few partitions: a broker serves hundreds of tests."""
+    monkeypatch.setattr("schemas.topics.REPLY_PARTITIONS", 4)
     await acreate_topics(kafka_settings)
     return Topics(kafka_settings.topic_prefix)
 

@@ -1,5 +1,6 @@
 """Inquiries, answers and the maker of their records, with fixed times and names."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,16 @@ from schemas.topics import Topics
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Inquiry
+from streams.publishing.replies import ReplyTopics
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOPICS = Topics("t.")
+COUNTS = {"replies": 4, "t.answers.replies": 64}
 
 
-def outcomes(**options: Any) -> Outcomes:
-    return Outcomes(TOPICS, **({"reply_topics": {"replies"}, "group_id": "g", "now": lambda: NOW} | options))
+def outcomes(*, reply_topics: Collection[str] = ("replies",), **options: Any) -> Outcomes:
+    replies = ReplyTopics(TOPICS, reply_topics, lambda topic: COUNTS.get(topic, 0))
+    return Outcomes(TOPICS, **({"replies": replies, "group_id": "g", "now": lambda: NOW} | options))
 
 
 def inquiry(

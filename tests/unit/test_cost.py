@@ -33,6 +33,7 @@ from streams.consumer.loop import ConsumerLoop
 from streams.publishing.copies import TRACES_S, Copies
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.publisher import Publisher
+from streams.publishing.replies import ReplyTopics
 from streams.publishing.sending import Sender
 from streams.settings.model import Model, Settings
 from streams.telemetry.hook import Hook, Hooks
@@ -172,7 +173,7 @@ async def running(
     await answerer.index.aupsert(
         [Document(id=f"p{n}", title=f"Product {n}", text=f"Its warranty lasts {n} years.") for n in range(50)]
     )
-    outcomes = Outcomes(TOPICS, reply_topics=(), group_id="g")
+    outcomes = Outcomes(TOPICS, replies=ReplyTopics(TOPICS, ()), group_id="g")
     senders = [
         Sender(open_producer=broker.open, topics=(), rebuild=rebuild, hook=hook) for rebuild in (True, False)
     ]  # type: ignore[arg-type, return-value]

@@ -8,7 +8,7 @@ from schemas.codec import InvalidError, Salvaged, decode_answer, decode_delta, d
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, StageTrace
 from schemas.fingerprint import fingerprint
-from schemas.headers import delta_headers, question_digest, trace_headers
+from schemas.headers import delta_headers, is_delta, question_digest, trace_headers
 from schemas.question import Question
 from streams.publishing.outcomes import BARE, TRUNCATED_BYTES
 from streams.publishing.records import Outcome
@@ -38,7 +38,7 @@ def test_our_own_and_forbidden_topics_get_no_reply(topic: str) -> None:
     made = allowed.answered(asked, answer())
     assert made.reply is None
     # An answer is on `answers` anyway.
-    assert made.refused_reply == (None if topic == "t.answers" else topic)
+    assert (made.refused_reply and made.refused_reply.topic) == (None if topic == "t.answers" else topic)
 
 
 def test_a_reply_is_the_answer_byte_for_byte_on_the_askers_partition() -> None:
@@ -46,8 +46,78 @@ def test_a_reply_is_the_answer_byte_for_byte_on_the_askers_partition() -> None:
     made = outcomes().answered(inquiry(headers=headers), answer())
     assert made.reply is not None
     assert made.refused_reply is None
-    assert (made.reply.topic, made.reply.partition, made.reply.exact) == ("replies", 2, False)
+    assert (made.reply.topic, made.reply.partition, made.reply.exact) == ("replies", 2, True)
     assert (made.reply.value, made.reply.headers) == (made.answer.value, made.answer.headers)
+
+
+def test_the_topic_for_replies_is_always_allowed() -> None:
+    made = outcomes(reply_topics=()).answered(
+        inquiry(headers=(("reply_to", b"t.answers.replies"), ("reply_partition", b"63"))), answer()
+    )
+    assert made.reply is not None
+    assert (made.reply.topic, made.reply.partition) == ("t.answers.replies", 63)
+    assert made.message.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        (
+            (("reply_to", b"t.answers.replies"), ("reply_partition", b"64")),
+            "partition 64 of t.answers.replies",
+        ),
+        ((("reply_to", b"replies"), ("reply_partition", b"4")), "partition 4 of replies, which has 4"),
+        ((("reply_to", b"replies"), ("reply_partition", b"two")), "no number"),
+        ((("kafka_replyTopic", b"replies"), ("kafka_replyPartition", b"\0\0\0\7")), "partition 7"),
+        ((("kafka_replyTopic", b"replies"), ("kafka_replyPartition", b"7")), "no number"),
+    ],
+)
+def test_a_partition_that_is_not_there_gets_no_reply_and_its_asker_is_told(
+    headers: tuple[tuple[str, bytes], ...], told: str
+) -> None:
+    for result in (answer(), failed_answer()):
+        made = outcomes().answered(inquiry(headers=(*headers, ("reply_deltas", b"true"))), result)
+        assert made.reply is None
+        assert made.refused_reply is not None
+        [warning] = decode_answer(made.answer.value or b"").warnings
+        assert warning.startswith("unusable_reply_partition: ")
+        assert told in warning
+        assert made.message.warnings == (warning,)
+
+
+def test_a_topic_that_is_not_known_yet_may_have_the_partition() -> None:
+    headers = (("reply_to", b"late"), ("reply_partition", b"9"))
+    made = outcomes(reply_topics={"late"}).answered(inquiry(headers=headers), answer())
+    assert made.reply is not None
+    assert (made.reply.partition, made.reply.exact) == (9, True), "and the sender finds out"
+
+
+@pytest.mark.parametrize("partition", [(), (("reply_partition", b"3"),)])
+def test_deltas_go_where_their_answer_follows(partition: tuple[tuple[str, bytes], ...]) -> None:
+    headers = (("reply_to", b"replies"), ("reply_deltas", b"true"), *partition)
+    delta = AnswerDelta(question_id="q", conversation_id="c", epoch=1, sequence=0, text="It ")
+    asked = inquiry(headers=headers)
+    made, reply = outcomes().delta(asked, delta), outcomes().answered(asked, answer()).reply
+    assert reply is not None
+    assert (made.topic, made.key, made.partition) == ("replies", reply.key, reply.partition)
+    assert is_delta(made.headers)
+    assert not is_delta(reply.headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("reply_to", b"replies"),),
+        (("reply_to", b"elsewhere"), ("reply_deltas", b"true")),
+        (("reply_to", b"t.answers"), ("reply_deltas", b"true")),
+        (("reply_to", b"replies"), ("reply_partition", b"4"), ("reply_deltas", b"true")),
+        (("reply_deltas", b"true"),),
+    ],
+)
+def test_other_deltas_go_to_the_topic_for_deltas(headers: tuple[tuple[str, bytes], ...]) -> None:
+    delta = AnswerDelta(question_id="q", conversation_id="c", epoch=1, sequence=0, text="It ")
+    made = outcomes().delta(inquiry(headers=headers), delta)
+    assert (made.topic, made.partition) == ("t.answers.deltas", 4)
 
 
 def test_a_failed_answer_has_its_record_as_a_dead_letter() -> None:

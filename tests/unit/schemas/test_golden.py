@@ -15,6 +15,7 @@ import pytest
 from msgspec import Struct, structs
 from msgspec.structs import fields
 
+from schemas.client_headers import request_headers
 from schemas.codec import encode
 from schemas.fingerprint import digest_of
 from schemas.headers import (
@@ -25,7 +26,6 @@ from schemas.headers import (
     dead_letter_headers,
     delta_headers,
     parse_request_headers,
-    request_headers,
     trace_headers,
 )
 from tests.unit.schemas.golden import ANSWER, DELTA, GOLDEN, NOW, QUESTION, SOURCE
@@ -48,6 +48,9 @@ ASKED = request_headers(
     expires_at=datetime(2026, 1, 2, 4, tzinfo=UTC),
     traceparent=PARENT,
 )
+ASKED_WITH_DELTAS = request_headers(
+    QUESTION, NOW, correlation_id="abc", reply_to="answers.replies", reply_partition=17, reply_deltas=True
+)
 REQUEST = parse_request_headers([*ASKED, ("tracestate", b"a=1"), ("baggage", b"user=7")])
 SPRING = parse_request_headers([("kafka_correlationId", bytes(range(240, 256)))])
 LETTER = DeadLetter(
@@ -63,6 +66,7 @@ LETTER = DeadLetter(
 DIGEST = digest_of(structs.replace(QUESTION, instructions=""))
 WRITTEN: dict[str, list[Header]] = {
     "question": ASKED,
+    "question with deltas": ASKED_WITH_DELTAS,
     "answer": answer_headers(REQUEST, ANSWER, NOW, DIGEST),
     "answer to Spring": answer_headers(SPRING, ANSWER, NOW),
     "answer-delta": delta_headers(REQUEST, DELTA, SOURCE, NOW),

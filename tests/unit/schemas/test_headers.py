@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.answer import Source
+from schemas.client_headers import request_headers
 from schemas.headers import (
     MESSAGE_MAX,
+    UNREADABLE_PARTITION,
     DeadLetter,
     Header,
     RequestHeaders,
@@ -16,7 +18,6 @@ from schemas.headers import (
     dead_letter_headers,
     delta_headers,
     parse_request_headers,
-    request_headers,
     trace_headers,
 )
 from tests.unit.schemas.golden import ANSWER, DELTA, NOW, QUESTION, SOURCE
@@ -82,10 +83,46 @@ def test_springs_partition_belongs_to_springs_topic() -> None:
     assert (request.reply_to, request.reply_partition) == ("a", None)
 
 
-@pytest.mark.parametrize("value", [b"", b"\0\0\1", b"\0\0\0\0\1", b"\xff\xff\xff\xff", b"3", None])
-def test_a_malformed_partition_is_ignored(value: bytes | None) -> None:
+@pytest.mark.parametrize("value", [b"", b"\0\0\1", b"\0\0\0\0\1", b"\xff\xff\xff\xff", b"3"])
+def test_springs_malformed_partition_is_no_absent_one(value: bytes) -> None:
     request = parse(("kafka_replyTopic", b"b"), ("kafka_replyPartition", value))
-    assert (request.reply_to, request.reply_partition) == ("b", None)
+    assert (request.reply_to, request.reply_partition) == ("b", UNREADABLE_PARTITION)
+    absent = parse(("kafka_replyTopic", b"b"), ("kafka_replyPartition", None))
+    assert absent.reply_partition is None
+
+
+@pytest.mark.parametrize(
+    ("value", "partition"), [(b"0", 0), (b"63", 63), (b"007", 7), (b"999999999", 999_999_999)]
+)
+def test_a_partition_in_text_belongs_to_its_topic(value: bytes, partition: int) -> None:
+    assert parse(("reply_to", b"a"), ("reply_partition", value)).reply_partition == partition
+    assert parse(("reply_partition", value)).reply_partition is None
+    spring = parse(("kafka_replyTopic", b"b"), ("reply_partition", value))
+    assert (spring.reply_to, spring.reply_partition) == ("b", None)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"-1", b"+1", b"1.0", b" 1", b"1\n", b"\0\0\0\1", "٣".encode(), b"9" * 10, b"\xff"]
+)
+def test_a_partition_that_is_no_number_is_no_absent_one(value: bytes) -> None:
+    assert parse(("reply_to", b"a"), ("reply_partition", value)).reply_partition == UNREADABLE_PARTITION
+
+
+def test_a_client_says_where_its_reply_goes() -> None:
+    asked = request_headers(
+        QUESTION, NOW, correlation_id="c", reply_to="a", reply_partition=0, reply_deltas=True
+    )
+    request = parse_request_headers(asked)
+    assert (request.reply_to, request.reply_partition, request.reply_deltas) == ("a", 0, True)
+    alone = request_headers(QUESTION, NOW, correlation_id="c", reply_partition=0, reply_deltas=True)
+    assert not {"reply_partition", "reply_deltas"} & set(dict(alone))
+
+
+def test_deltas_go_with_the_reply_where_the_asker_says_true() -> None:
+    assert parse(("reply_to", b"a"), ("reply_deltas", b"true")).reply_deltas
+    for value in (b"1", b"TRUE", b"false", b""):
+        assert not parse(("reply_to", b"a"), ("reply_deltas", value)).reply_deltas
+    assert not parse(("reply_deltas", b"true")).reply_deltas
 
 
 @pytest.mark.parametrize("value", [b"", b"a b", b"\xff", b"a/b", b"a\n", b"x" * 250, None])

@@ -15,7 +15,9 @@ def test_names() -> None:
         "events",
         "journal",
         "documents",
+        "answers.replies",
     }
+    assert topics.optional == {"answers.replies"}
 
 
 def test_the_prefix_is_before_every_name() -> None:
@@ -34,6 +36,22 @@ def test_every_topic_is_created_once() -> None:
 )
 def test_topics_beside_the_questions_have_as_many_partitions(name: str) -> None:
     assert {spec.name: spec.partitions for spec in Topics().specs(12)}[name] == 12
+
+
+@pytest.mark.parametrize("partitions", [1, 64, 100])
+def test_replies_have_partitions_of_their_own(partitions: int) -> None:
+    [replies] = [spec for spec in Topics("p.").specs(partitions) if spec.name == "p.answers.replies"]
+    assert replies.partitions == 64
+    assert replies.configs["retention.ms"] == str(3600 * 1000)
+
+
+def test_the_brokers_clock_dates_what_is_looked_for_by_time() -> None:
+    stamped = {
+        spec.name
+        for spec in Topics().specs(6)
+        if spec.configs.get("message.timestamp.type") == "LogAppendTime"
+    }
+    assert stamped == {"questions", "answers", "answers.replies", "documents"}
 
 
 def test_every_topic_has_its_retention_and_clean_up() -> None:

@@ -211,7 +211,7 @@ async def test_failures_and_assignments_are_logged() -> None:
         sink.document_skipped("offset 3: not JSON")
         sink.breaker_changed("model", "open", "connection refused")
         for _ in range(100):
-            sink.reply_refused("elsewhere")
+            sink.reply_refused("elsewhere", "it is not allowed")
     written = lines(stream)
     assert written[0]["message"] == "question q-7 failed in stage generate: internal: defect"
     assert written[0]["source"] == "questions/2/9"

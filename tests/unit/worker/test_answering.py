@@ -23,6 +23,7 @@ from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
 from streams.publishing.outcomes import Outcomes
 from streams.publishing.records import Outcome, Record
+from streams.publishing.replies import ReplyTopics
 from streams.telemetry.hook import Hook
 from streams.worker.answering import Answering
 from streams.worker.first_answers import GoneError
@@ -68,7 +69,7 @@ class Set:
         self.repeating = repeating_of(self.reader)
         self.answering = Answering(
             pipeline=self.pipeline,
-            outcomes=Outcomes(Topics(), reply_topics=("replies",), group_id="g"),
+            outcomes=Outcomes(Topics(), replies=ReplyTopics(Topics(), ("replies",)), group_id="g"),
             publisher=self.published,  # type: ignore[arg-type]
             copies=self.copies,  # type: ignore[arg-type]
             hook=Hook(),
