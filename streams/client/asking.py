@@ -2,130 +2,45 @@
 
 An outcome's identity is its source: the client waits for the answer whose source is the question's record.
 Until the broker has acknowledged that record, answers with the question's correlation id are kept.
+
+Answers come on one partition of `answers.replies`, which the client has drawn, so that it need not read those
+of others. A reply can be lost, but no answer: the client then looks for it on `answers`.
 """
 
 import asyncio
-import contextlib
+import logging
+import random
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from schemas.answer import Answer, Source
 from schemas.client_headers import request_headers
-from schemas.codec import decode_answer, decode_delta, encode
+from schemas.codec import encode
 from schemas.event import AnswerDelta
-from schemas.headers import Header, delta_id
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
-from streams.client.streamed import StreamedText
+from streams.client.inbox import Inbox
+from streams.client.lost import LostReplies
+from streams.client.pending import DeltaListener, Replies
 from streams.kafka.authorization import ask_rights
 from streams.kafka.options import client_options
 from streams.kafka.topics import acheck_topics
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 
-DeltaListener = Callable[[AnswerDelta], None]
-"""Takes the pieces of an answer's text in order, as `streams.client.streamed.StreamedText` returns them."""
+log = logging.getLogger(__name__)
 
 PATIENCE_S = 3.0
 """How long the client waits for the outcome after the question's deadline."""
 _STOP_TIMEOUT_S = 5.0
-
-
-class PendingAnswer:
-    """A question that waits for its answer."""
-
-    def __init__(self, on_delta: DeltaListener | None) -> None:
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._on_delta = on_delta
-        self._source: Source | None = None
-        self._early: list[Answer] = []
-        self._early_deltas: list[tuple[str, AnswerDelta]] = []
-        self._streamed = StreamedText()
-
-    def written(self, source: Source) -> None:
-        """Note the question's record; its answer may have come before."""
-        self._source = source
-        for ce_id, delta in self._early_deltas:
-            self.streamed(ce_id, delta)
-        for answer in self._early:
-            self.answered(answer)
-
-    def answered(self, answer: Answer) -> None:
-        """Take an answer with the question's correlation id; drop one with another source, or a second."""
-        if self._source is None:
-            self._early.append(answer)
-        elif answer.source == self._source and not self.answer.done():
-            if self._on_delta is not None:
-                self._on_delta(self._streamed.finish(answer))
-            self.answer.set_result(answer)
-
-    def streamed(self, ce_id: str, delta: AnswerDelta) -> None:
-        """Take a delta with the question's correlation id; drop one of another record, by its `ce_id`."""
-        if self._on_delta is None or self.answer.done():
-            return
-        if self._source is None:
-            self._early_deltas.append((ce_id, delta))
-        elif ce_id == delta_id(self._source, delta):
-            told = self._streamed.take(delta)
-            if told is not None:
-                self._on_delta(told)
-
-    def failed(self, error: Exception) -> None:
-        """Raise `error` for the question: its answer will not come."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-class Replies:
-    """Gives each record read from the topics to the question that waits for it; ignores the others."""
-
-    def __init__(self, deltas_topic: str) -> None:
-        self._deltas_topic = deltas_topic
-        self._pending: dict[bytes, PendingAnswer] = {}
-        self._failure: Exception | None = None
-
-    @contextlib.contextmanager
-    def expect(self, correlation_id: str, on_delta: DeltaListener | None = None) -> Iterator[PendingAnswer]:
-        """Wait for the records with this correlation id while the block lasts."""
-        key = correlation_id.encode()
-        pending = self._pending[key] = PendingAnswer(on_delta)
-        if self._failure is not None:
-            pending.failed(self._failure)
-        try:
-            yield pending
-        finally:
-            del self._pending[key]
-            if not pending.answer.cancel() and not pending.answer.cancelled():
-                pending.answer.exception()  # or asyncio would log an error that nobody fetched
-
-    def take(self, topic: str, headers: Sequence[Header], value: bytes | None) -> None:
-        """Take a record of `answers` or `answers.deltas`. Never raises."""
-        named = dict(headers)
-        correlation_id = named.get("correlation_id")
-        pending = self._pending.get(correlation_id) if correlation_id is not None else None
-        if pending is None:
-            return
-        try:
-            if topic == self._deltas_topic:
-                pending.streamed((named.get("ce_id") or b"").decode(errors="replace"), decode_delta(value))
-            else:
-                pending.answered(decode_answer(value))
-        except Exception as error:  # noqa: BLE001 - also a listener's defect goes to the asker
-            pending.failed(error)
-
-    def fail(self, error: Exception) -> None:
-        """Fail every question, later ones too, because nothing more can be read."""
-        self._failure = error
-        for pending in self._pending.values():
-            pending.failed(error)
 
 
 def _source(written: RecordMetadata) -> Source:
@@ -135,23 +50,36 @@ def _source(written: RecordMetadata) -> Source:
 class AskClient:
     """A producer of questions and a consumer of answers, for any number of questions at once.
 
-    Use it with `async with`. It reads from the end that the topics have when it starts, without a group, and
-    from the beginning of partitions that are added later.
+    Use it with `async with`. It goes on when a broker was away. On a cluster without `answers.replies`, as
+    0.1.0 made it, it reads all answers, and says so once.
 
     Args:
-        streaming: whether to read `answers.deltas` too, which `on_delta` needs.
+        streaming: whether to read `answers.deltas` too, which `on_delta` needs where there is no
+            `answers.replies`.
+        reply_to: a topic of your own for the replies, which `KOTAE_KAFKA__REPLY_TOPICS` of the workers must
+            name.
+        reply_partition: the partition of that topic to read; default: one that is drawn.
     """
 
-    def __init__(self, kafka: Kafka, *, streaming: bool = True) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        *,
+        streaming: bool = True,
+        reply_to: str | None = None,
+        reply_partition: int | None = None,
+    ) -> None:
         self._kafka = kafka
         self._topics = Topics(kafka.topic_prefix)
-        self._read = [self._topics.answers, *([self._topics.deltas] if streaming else [])]
-        self._replies = Replies(self._topics.deltas)
+        self._streaming = streaming
+        self._own_topic = reply_to
+        self._reply_to = reply_to or self._topics.replies
+        self._reply_partition = reply_partition
+        self._read: list[str] = []
+        self._replies = Replies()
+        self._inbox = Inbox(self._take, self._replies.fail)
+        self._lost = LostReplies(kafka, self._topics.answers, self._take)
         self._producer: AIOKafkaProducer | None = None
-        self._consumer: AIOKafkaConsumer | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._assigned: set[TopicPartition] = set()
-        self._added: set[TopicPartition] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -166,52 +94,39 @@ class AskClient:
     ) -> None:
         await self.stop()
 
+    @property
+    def reply_partition(self) -> int | None:
+        """The partition that the replies come to; None: the client is not started, or reads all answers."""
+        return None if self._read else self._reply_partition
+
     async def start(self) -> None:
         """Connect.
 
         Raises:
-            OperatorError: no broker, or a topic is missing.
+            OperatorError: no broker, a right or a topic is missing, or there is no such `reply_partition`.
         """
-        await acheck_topics(
-            self._kafka,
-            needed=[self._topics.questions, *self._read],
-            rights=ask_rights(self._kafka, streaming=len(self._read) > 1),
-        )
+        places = await self._places()
         options = client_options(self._kafka)
         self._producer = AIOKafkaProducer(
             **options, acks="all", enable_idempotence=True, max_request_size=RECORD_MAX_BYTES
         )
         await self._producer.start()
-        consumer = self._consumer = AIOKafkaConsumer(
-            **options, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in self._read
-            for number in await self._producer.partitions_for(topic)
-        ]
-        consumer.assign(partitions)
-        self._assigned = set(partitions)
-        # Before the first question is written, or the client could miss its answer.
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, end)
-        self._reader = asyncio.create_task(self._keep_reading(consumer))
+        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="earliest")
+        await self._inbox.start(consumer, places)
 
     async def stop(self) -> None:
         """Disconnect; pending questions fail. May be called twice."""
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
         self._replies.fail(ConnectionError("the client was stopped"))
-        stopping = [asyncio.create_task(part.stop()) for part in (self._consumer, self._producer) if part]
-        if stopping:
-            # Without a broker a client can hang or fail here; nothing is left to lose.
-            _, hanging = await asyncio.wait(stopping, timeout=_STOP_TIMEOUT_S)
-            for task in hanging:
-                task.cancel()
-            await asyncio.gather(*stopping, return_exceptions=True)
-        self._reader = self._consumer = self._producer = None
+        await self._lost.stop()
+        stopping = [asyncio.create_task(self._inbox.stop())]
+        if self._producer is not None:
+            stopping.append(asyncio.create_task(self._producer.stop()))
+        # Without a broker a client can hang or fail here; nothing is left to lose.
+        _, hanging = await asyncio.wait(stopping, timeout=_STOP_TIMEOUT_S)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
+        self._producer = None
 
     async def aask(
         self,
@@ -225,8 +140,7 @@ class AskClient:
         Args:
             question: its text, or the whole message.
             timeout_s: the question's deadline, in seconds from now; the worker keeps it.
-            on_delta: called with each piece of the answer's text; makes the worker stream it. The last piece,
-                which has `done` set, comes with the answer: then the pieces add up to its text.
+            on_delta: called with each delta; makes the worker stream the answer.
 
         Raises:
             TimeoutError: no outcome within `timeout_s` + `PATIENCE_S`.
@@ -243,12 +157,19 @@ class AskClient:
             question = msgspec.structs.replace(question, stream=True)
         correlation_id, now = str(uuid.uuid4()), datetime.now(UTC)
         headers = request_headers(
-            question, now, correlation_id=correlation_id, expires_at=now + timedelta(seconds=timeout_s)
+            question,
+            now,
+            correlation_id=correlation_id,
+            reply_to=None if self._read else self._reply_to,
+            reply_partition=self._reply_partition,
+            reply_deltas=on_delta is not None,
+            expires_at=now + timedelta(seconds=timeout_s),
         )
+        deadline = asyncio.get_running_loop().time() + timeout_s
         with self._replies.expect(correlation_id, on_delta) as pending:
             where = "not written yet"
             try:
-                async with asyncio.timeout(timeout_s + PATIENCE_S):
+                async with asyncio.timeout_at(deadline + PATIENCE_S):
                     writing = asyncio.create_task(
                         producer.send_and_wait(
                             self._topics.questions,
@@ -261,12 +182,16 @@ class AskClient:
                         # A producer that is stopped meanwhile never finishes the write.
                         await asyncio.wait([writing, pending.answer], return_when=asyncio.FIRST_COMPLETED)
                         if writing.done():
-                            source = _source(writing.result())
+                            written = writing.result()
+                            source = _source(written)
                             where = f"{source.topic}/{source.partition}/{source.offset}"
                             pending.written(source)
                             # Its answer comes to the same partition number, which may be a new one.
-                            places = {TopicPartition(topic, source.partition) for topic in self._read}
-                            self._added |= places - self._assigned
+                            self._inbox.follow(
+                                [TopicPartition(topic, source.partition) for topic in self._read]
+                            )
+                            if not self._read:
+                                return await self._lost.arecover(pending, source, written.timestamp, deadline)
                         return await pending.answer
                     finally:
                         writing.cancel()
@@ -278,23 +203,51 @@ class AskClient:
                     f"is a worker running ('kotae worker') on {self._kafka.bootstrap_servers}?"
                 ) from error
 
-    async def _keep_reading(self, consumer: AIOKafkaConsumer) -> None:
-        try:
-            while True:
-                if self._added:
-                    await self._read_added(consumer)
-                for records in (await consumer.getmany(timeout_ms=1000)).values():
-                    for record in records:
-                        self._replies.take(record.topic, record.headers, record.value)
-        except Exception as error:  # noqa: BLE001 - the askers would wait in vain
-            self._replies.fail(error)
+    async def astream(
+        self, question: str | Question, *, timeout_s: float = 30.0
+    ) -> AsyncGenerator[AnswerDelta | Answer, None]:
+        """Ask, and yield the answer's deltas as they come, and then the answer, which counts.
 
-    async def _read_added(self, consumer: AIOKafkaConsumer) -> None:
-        added, self._added = self._added, set()
-        # An assignment forgets the positions of the one before.
-        positions = {partition: await consumer.position(partition) for partition in self._assigned}
-        positions |= dict.fromkeys(added, 0)
-        self._assigned |= added
-        consumer.assign(list(self._assigned))
-        for partition, position in positions.items():
-            consumer.seek(partition, position)
+        A delta with a higher epoch replaces all earlier ones. Arguments and errors are those of `aask`.
+        """
+        deltas: asyncio.Queue[AnswerDelta | None] = asyncio.Queue()
+        asking = asyncio.create_task(self.aask(question, timeout_s=timeout_s, on_delta=deltas.put_nowait))
+        asking.add_done_callback(lambda _: deltas.put_nowait(None))
+        try:
+            while (delta := await deltas.get()) is not None:
+                yield delta
+            yield asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    async def _places(self) -> list[TopicPartition]:
+        """Return the partitions to read: one of the topic for replies, or all of `answers` without it."""
+        needed = [self._topics.questions, self._topics.answers]
+        if self._own_topic is not None:
+            needed.append(self._own_topic)
+        there = await acheck_topics(
+            self._kafka, needed=needed, rights=ask_rights(self._kafka, reply_to=self._reply_to)
+        )
+        count = there.get(self._reply_to)
+        if count is not None:
+            if self._reply_partition is None:
+                self._reply_partition = random.randrange(count)
+            if not 0 <= self._reply_partition < count:
+                raise OperatorError(
+                    f"{self._reply_to} has no partition {self._reply_partition}: it has {count}, from 0 on"
+                )
+            return [TopicPartition(self._reply_to, self._reply_partition)]
+        log.warning(
+            "the cluster lacks the topic %s, so this client reads the answers to all questions: "
+            "'kotae topics create' adds it",
+            self._reply_to,
+        )
+        self._read = [self._topics.answers, *([self._topics.deltas] if self._streaming else [])]
+        there = await acheck_topics(
+            self._kafka, needed=self._read, rights=ask_rights(self._kafka, streaming=self._streaming)
+        )
+        return [TopicPartition(topic, number) for topic in self._read for number in range(there[topic])]
+
+    def _take(self, record: ConsumerRecord) -> None:
+        self._replies.take(record.headers, record.value)

@@ -79,10 +79,15 @@ def worker_rights(settings: Settings, knowledge_group: str | None = None) -> lis
     ]
 
 
-def ask_rights(kafka: Kafka, *, streaming: bool) -> list[Right]:
-    """Return the rights that `kotae ask` and `streams.client` need."""
+def ask_rights(kafka: Kafka, *, reply_to: str | None = None, streaming: bool = False) -> list[Right]:
+    """Return the rights that `kotae ask` and `streams.client` need.
+
+    Args:
+        reply_to: the topic that replies come to, if the cluster has it.
+        streaming: `answers.deltas` is read, too, because it has not.
+    """
     topics = Topics(kafka.topic_prefix)
-    reads = [topics.answers, *([topics.deltas] if streaming else [])]
+    reads = [topics.answers, *([reply_to] if reply_to else []), *([topics.deltas] if streaming else [])]
     return [*_on_topics(Operation.WRITE, [topics.questions]), *_on_topics(Operation.READ, reads)]
 
 

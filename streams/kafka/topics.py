@@ -185,7 +185,7 @@ async def acreate_topics(
                 raise OperatorError(
                     not_allowed(kafka, [Right(Operation.ALTER_CONFIGS, "topic", name) for name in foreign])
                 )
-            while await anot_stamped(admin, foreign):  # a broker hears of it a little later
+            while await anot_stamped(admin, foreign):  # noqa: ASYNC110 - a broker sends no event
                 await asyncio.sleep(0.05)
             stamped, foreign = foreign, []
         else:

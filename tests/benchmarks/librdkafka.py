@@ -46,7 +46,7 @@ async def acheck_service(settings: Settings) -> None:
     """
     kafka, group = settings.kafka, settings.worker.group_id
     topics = Topics(kafka.topic_prefix)
-    rights = ask_rights(kafka, streaming=False)
+    rights = ask_rights(kafka)
     await acheck_topics(kafka, needed=[topics.questions, topics.answers], rights=rights)
     async with admin_client(kafka) as admin:
         try:

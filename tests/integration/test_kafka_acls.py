@@ -81,7 +81,7 @@ async def test_each_command_works_with_its_rights_and_no_more(
     await let(
         asker,
         [
-            *ask_rights(asker, streaming=True),
+            *ask_rights(asker, reply_to=Topics(asker.topic_prefix).replies),
             *ingest_rights(asker),
             *document_rights(asker, write=True),
             *offsets_rights(asker, GROUP),
@@ -248,7 +248,7 @@ def test_the_documents_list_the_rights() -> None:
     settings = Settings()
     rows = {
         "kotae worker": worker_rights(settings),
-        "kotae ask": ask_rights(kafka, streaming=True),
+        "kotae ask": ask_rights(kafka, reply_to=Topics().replies),
         "kotae ingest": ingest_rights(kafka),
         "kotae dlq list": dead_letter_rights(kafka),
         "kotae dlq redrive": dead_letter_rights(kafka, redrive=True),

@@ -54,7 +54,7 @@ async def test_a_user_without_rights_on_the_group_can_still_ask(
 ) -> None:
     await acreate_topics(secured_broker.open_door(topic_prefix))
     kafka = secured_broker.sasl("PLAIN", "asker", topic_prefix=topic_prefix)
-    rights = ask_rights(kafka, streaming=False)
+    rights = ask_rights(kafka)
     await Acls(secured_broker, "asker").grant(rights)
     await until_missing(kafka, rights, [])
     await acheck_service(Settings(kafka=kafka, worker=Worker(group_id=f"{topic_prefix}workers")))

@@ -49,11 +49,15 @@ def delta_of(question: Question, epoch: int, sequence: int, text: str = "") -> A
 
 @asynccontextmanager
 async def answering(
-    kafka: Kafka, script: Script, told: Callable[[], bool] = lambda: True
+    kafka: Kafka,
+    script: Script,
+    told: Callable[[], bool] = lambda: True,
+    loses: Callable[[str, Reply], bool] = lambda _topic, _reply: False,
 ) -> AsyncIterator[list[RequestHeaders]]:
     """Reply to each question as `script` says while the block lasts; yields the headers seen.
 
-    An answer waits until the deltas before it were `told`: records of two topics come in any order.
+    An answer waits until the deltas before it were `told`: records of two topics come in any order. What
+    `loses` says of a topic is not written there.
     """
     topics, seen = Topics(kafka.topic_prefix), []
     options = client_options(kafka)
@@ -69,16 +73,21 @@ async def answering(
                 source = Source(record.topic, record.partition, record.offset)
                 request = parse_request_headers(record.headers)
                 seen.append(request)
+                asked_for = request.reply_to, request.reply_partition
                 for reply in script(question, source):
                     now = datetime.now(UTC)
                     if isinstance(reply, Answer):
                         await eventually(told, 30, "the pieces are told")
-                        topic, headers = topics.answers, answer_headers(request, reply, now)
+                        headers = answer_headers(request, reply, now)
+                        places = [(topics.answers, record.partition), asked_for]
                     else:
-                        topic, headers = topics.deltas, delta_headers(request, reply, source, now)
-                    await producer.send_and_wait(
-                        topic, encode(reply), partition=record.partition, headers=headers
-                    )
+                        headers = delta_headers(request, reply, source, now)
+                        places = [asked_for if request.reply_deltas else (topics.deltas, record.partition)]
+                    for topic, partition in places:
+                        if topic is not None and not loses(topic, reply):
+                            await producer.send_and_wait(
+                                topic, encode(reply), partition=partition, headers=headers
+                            )
 
         async with consumer:
             task = asyncio.create_task(work())
