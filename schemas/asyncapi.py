@@ -84,6 +84,11 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
         ),
         "deadLetters": (topics.dead_letters, "deadLetter", "Records that could not be answered."),
         "events": (topics.events, "questionTrace", "The stages of each question, with their times."),
+        "feedback": (
+            topics.feedback,
+            "feedback",
+            "What people think of answers. Kotae itself does not read it.",
+        ),
         "documents": (
             topics.documents,
             "document",
@@ -124,6 +129,7 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
             "sendReply": _operation("send", "answerReplies", *_REPLIES),
             "sendDeadLetter": _operation("send", "deadLetters", "deadLetter"),
             "sendQuestionTrace": _operation("send", "events", "questionTrace"),
+            "receiveFeedback": _operation("receive", "feedback", "feedback"),
             "receiveDocument": _operation("receive", "documents", "document"),
         },
         "components": {"messages": _messages(), "schemas": component_schemas("#/components/schemas/{name}")},
@@ -139,6 +145,8 @@ def _messages() -> dict[str, Any]:
         "answer": _typed("Answer", sent, _CONVERSATION_KEY),
         "answerDelta": _typed("AnswerDelta", sent | sequence, _CONVERSATION_KEY),
         "questionTrace": _typed("QuestionTrace", sent, _CONVERSATION_KEY),
+        "feedback": _record(_CLOUD_EVENT, "The conversation id.")
+        | {"name": "Feedback", "payload": _ref("components", "schemas", "Feedback")},
         "document": _record({}, "`<tenant>/<document id>`, each percent-encoded.")
         | {"name": "Document", "payload": _ref("components", "schemas", "Document")},
         "deadLetter": _record(_CORRELATION | _CLOUD_EVENT | _ASKED | _FAILED, "As it came.")

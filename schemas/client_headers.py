@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from schemas.feedback import Feedback
 from schemas.headers import FIXED, Header, rfc3339, to_bytes
 from schemas.question import Question
 
@@ -40,3 +41,15 @@ def request_headers(
     if traceparent is not None:
         headers.append(("traceparent", to_bytes(traceparent)))
     return headers
+
+
+def feedback_headers(feedback: Feedback, identity: str) -> list[Header]:
+    """Return the headers of a feedback; `identity` is its own, the same however often it is sent."""
+    return [
+        *FIXED,
+        ("ce_id", to_bytes(identity)),
+        ("ce_type", b"kotae.feedback"),
+        ("ce_time", rfc3339(feedback.at)),
+        ("ce_partitionkey", to_bytes(feedback.conversation_id)),
+        ("ce_causationid", to_bytes(feedback.question_id)),
+    ]

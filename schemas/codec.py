@@ -19,6 +19,7 @@ from schemas.dialects import foreign_frame, plain_json, without_nulls
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace
+from schemas.feedback import Feedback
 from schemas.history import Warn, usable_turns
 from schemas.journal import JournalEntry
 from schemas.question import TEXT_MAX, Question
@@ -130,6 +131,7 @@ def decoder(message: type[M]) -> Decode[M]:
 decode_answer = decoder(Answer)
 decode_delta = decoder(AnswerDelta)
 decode_document = decoder(Document)
+decode_feedback = decoder(Feedback)
 decode_journal_entry = decoder(JournalEntry)
 decode_question = decoder(Question)
 """Return the question in a record's value, or raise `UndecodableError`, `InvalidError` or `TooLargeError`."""

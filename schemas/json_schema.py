@@ -11,6 +11,7 @@ from msgspec import Struct
 from schemas.answer import Answer
 from schemas.document import Document
 from schemas.event import AnswerDelta, QuestionTrace
+from schemas.feedback import Feedback
 from schemas.journal import JournalEntry
 from schemas.question import Question
 
@@ -20,10 +21,11 @@ MESSAGES: dict[str, type[Struct]] = {
     "answer-delta": AnswerDelta,
     "question-trace": QuestionTrace,
     "document": Document,
+    "feedback": Feedback,
     "journal-entry": JournalEntry,
 }
 
-_WRITTEN_BY_OTHERS = (Question, Document)
+_WRITTEN_BY_OTHERS = (Question, Document, Feedback)
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:

@@ -47,7 +47,8 @@ class Topics:
         self.journal = f"{prefix}journal"
         self.documents = f"{prefix}documents"
         self.replies = f"{prefix}answers.replies"
-        self.optional = frozenset((self.replies,))
+        self.feedback = f"{prefix}feedback"
+        self.optional = frozenset((self.replies, self.feedback))
         self.own = frozenset(
             (
                 self.questions,
@@ -67,7 +68,8 @@ class Topics:
         """Return every topic, in the order in which to create them.
 
         `questions`, and all topics where a record lies on its question's partition number, have
-        `partitions`. `documents` has one, because its order matters and every embedded index reads all of it.
+        `partitions`, and so has `feedback`. `documents` has one, because its order matters and every embedded
+        index reads all of it.
         """
         # Equal retention: if an answer went before its question, a crash would answer the question again.
         log = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
@@ -90,6 +92,8 @@ class Topics:
             TopicSpec(self.dead_letters, partitions, log | outcome | {"retention.ms": str(30 * _DAY_MS)}),
             TopicSpec(self.events, partitions, log | outcome),
             TopicSpec(self.journal, partitions, _kept(_DAY_MS, segment_ms=_HOUR_MS) | outcome),
+            # As long as the dead letters: people look at both, and choose what is tried again.
+            TopicSpec(self.feedback, partitions, log | stamped | {"retention.ms": str(30 * _DAY_MS)}),
             # The lag: for as long as there are questions, the documents of their time can be read, and a
             # worker that was away misses no deletion.
             TopicSpec(

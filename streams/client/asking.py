@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -28,6 +28,7 @@ from schemas.event import AnswerDelta
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
 from streams.client.inbox import Inbox
+from streams.client.judging import Rating, feedback_record
 from streams.client.lost import LostReplies
 from streams.client.pending import DeltaListener, Replies
 from streams.kafka.authorization import ask_rights
@@ -76,6 +77,7 @@ class AskClient:
         self._reply_to = reply_to or self._topics.replies
         self._reply_partition = reply_partition
         self._read: list[str] = []
+        self._takes_feedback = False
         self._replies = Replies()
         self._inbox = Inbox(self._take, self._replies.fail)
         self._lost = LostReplies(kafka, self._topics.answers, self._take)
@@ -221,6 +223,39 @@ class AskClient:
             asking.cancel()
             await asyncio.wait([asking])
 
+    async def feedback(
+        self,
+        answer: Answer,
+        rating: Rating,
+        *,
+        comment: str = "",
+        tags: Sequence[str] = (),
+        response_id: str = "",
+    ) -> None:
+        """Write what somebody thinks of an answer, and return when the broker has it.
+
+        Args:
+            rating: 1: good; -1: bad.
+            comment: at most 2,000 characters.
+            tags: at most 10 of 1 to 64 characters each.
+            response_id: the name that an HTTP API gave the answer.
+
+        Raises:
+            DecodeError: a value is out of bounds; nothing was written.
+            OperatorError: the topic `feedback` is missing.
+            KafkaError: the broker did not take it.
+        """
+        if self._producer is None:
+            raise RuntimeError("the client was not started")
+        if not self._takes_feedback:
+            raise OperatorError(
+                f"the cluster lacks the topic {self._topics.feedback}: create it with 'kotae topics create'"
+            )
+        key, value, headers = feedback_record(
+            answer, rating, datetime.now(UTC), comment=comment, tags=tags, response_id=response_id
+        )
+        await self._producer.send_and_wait(self._topics.feedback, value, key=key, headers=headers)
+
     async def _places(self) -> list[TopicPartition]:
         """Return the partitions to read: one of the topic for replies, or all of `answers` without it."""
         needed = [self._topics.questions, self._topics.answers]
@@ -229,6 +264,7 @@ class AskClient:
         there = await acheck_topics(
             self._kafka, needed=needed, rights=ask_rights(self._kafka, reply_to=self._reply_to)
         )
+        self._takes_feedback = self._topics.feedback in there
         count = there.get(self._reply_to)
         if count is not None:
             if self._reply_partition is None:

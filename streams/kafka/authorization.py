@@ -91,6 +91,11 @@ def ask_rights(kafka: Kafka, *, reply_to: str | None = None, streaming: bool = F
     return [*_on_topics(Operation.WRITE, [topics.questions]), *_on_topics(Operation.READ, reads)]
 
 
+def feedback_rights(kafka: Kafka) -> list[Right]:
+    """Return the rights that `AskClient.feedback` needs beside those to ask."""
+    return _on_topics(Operation.WRITE, [Topics(kafka.topic_prefix).feedback])
+
+
 def ingest_rights(kafka: Kafka) -> list[Right]:
     """Return the rights that `kotae ingest` needs."""
     return _on_topics(Operation.WRITE, [Topics(kafka.topic_prefix).documents])

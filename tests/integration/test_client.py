@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.answer import Answer, Source
+from schemas.codec import DecodeError, decode_feedback
 from schemas.event import AnswerDelta
 from schemas.question import Question
 from schemas.topics import Topics
@@ -21,6 +22,7 @@ from streams.local.broker import LocalBroker
 from streams.settings.errors import OperatorError
 from streams.settings.model import Kafka
 from tests.support.answerer import Reply, answer_to, answering, delta_of
+from tests.support.engine import read_topic
 from tests.support.kafka import QuickBroker
 from tests.support.system import eventually, free_port
 
@@ -215,3 +217,27 @@ async def test_a_client_goes_on_when_its_broker_was_away(own_broker: LocalBroker
         async with answering(kafka, echo):
             assert (await asking).text == "WHILE IT IS AWAY"
             assert (await client.aask("after")).text == "AFTER"
+
+
+async def test_feedback_is_on_its_topic_by_the_conversation(kafka_settings: Kafka, topics: Topics) -> None:
+    async with AskClient(kafka_settings) as client, answering(kafka_settings, echo):
+        answer = await client.aask(Question(id="q", text="x", conversation_id="c", tenant="acme"))
+        await client.feedback(answer, -1, comment="No.", tags=["wrong"], response_id="r")
+        with pytest.raises(DecodeError, match="comment"):
+            await client.feedback(answer, 1, comment="x" * 2_001)
+        await client.feedback(answer, 1)
+    records = await read_topic(kafka_settings, topics.feedback, 2)
+    found = [decode_feedback(record.value) for record in records]
+    assert [feedback.rating for feedback in found] == [-1, 1]
+    assert {feedback.source for feedback in found} == {answer.source}
+    assert (found[0].comment, found[0].tags, found[0].tenant) == ("No.", ("wrong",), "acme")
+    assert {record.key for record in records} == {b"c"}
+    assert len({dict(record.headers)["ce_id"] for record in records}) == 2
+
+
+async def test_without_its_topic_feedback_says_what_to_do(kafka_settings: Kafka, topics: Topics) -> None:
+    await remove(kafka_settings, topics.feedback)
+    async with AskClient(kafka_settings) as client, answering(kafka_settings, echo):
+        answer = await client.aask("x")
+        with pytest.raises(OperatorError, match="kotae topics create"):
+            await client.feedback(answer, 1)

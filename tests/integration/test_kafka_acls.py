@@ -17,6 +17,7 @@ from streams.kafka.authorization import (
     ask_rights,
     dead_letter_rights,
     document_rights,
+    feedback_rights,
     ingest_rights,
     list_rights,
     offsets_rights,
@@ -249,6 +250,7 @@ def test_the_documents_list_the_rights() -> None:
     rows = {
         "kotae worker": worker_rights(settings),
         "kotae ask": ask_rights(kafka, reply_to=Topics().replies),
+        "AskClient.feedback": feedback_rights(kafka),
         "kotae ingest": ingest_rights(kafka),
         "kotae dlq list": dead_letter_rights(kafka),
         "kotae dlq redrive": dead_letter_rights(kafka, redrive=True),

@@ -18,6 +18,7 @@ from schemas.answer import (
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.feedback import Feedback
 from schemas.journal import JournaledCall, JournalEntry
 from schemas.question import Question, Turn
 
@@ -87,6 +88,17 @@ TRACE = QuestionTrace(
 )
 DOCUMENT = Document(
     id="d", tenant="acme", title="Hire", source="hire.md", text="The deposit is 200 yuan.", format="markdown"
+)
+FEEDBACK = Feedback(
+    question_id="q-1",
+    conversation_id="c-1",
+    source=SOURCE,
+    rating=-1,
+    at=NOW,
+    tenant="acme",
+    response_id="resp_1",
+    comment="押金 is wrong",
+    tags=("wrong", "deposit"),
 )
 PLANNED = JournalEntry(
     question_id="q/1",
@@ -183,6 +195,12 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         DOCUMENT,
         b'{"id":"d","tenant":"acme","title":"Hire","source":"hire.md","text":"The deposit is 200 yuan.",'
         b'"format":"markdown","metadata":{}}',
+    ),
+    "feedback": (
+        FEEDBACK,
+        '{"question_id":"q-1","conversation_id":"c-1","source":{"topic":"questions","partition":3,"offset":42},'
+        '"rating":-1,"at":"2026-01-02T03:04:05.678000Z","tenant":"acme","response_id":"resp_1",'
+        '"comment":"押金 is wrong","tags":["wrong","deposit"]}'.encode(),
     ),
     "journal-entry": (
         PLANNED,

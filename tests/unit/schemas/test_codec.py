@@ -22,6 +22,7 @@ from schemas.codec import (
     decode_answer,
     decode_delta,
     decode_document,
+    decode_feedback,
     decode_journal_entry,
     decode_question,
     decode_trace,
@@ -30,6 +31,7 @@ from schemas.codec import (
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
+from schemas.feedback import Feedback
 from schemas.journal import JournalEntry
 from schemas.question import TEXT_MAX, Question, Turn
 from tests.unit.schemas.golden import ANSWER, GOLDEN
@@ -40,6 +42,7 @@ DECODERS: dict[type[Struct], Any] = {
     AnswerDelta: decode_delta,
     QuestionTrace: decode_trace,
     Document: decode_document,
+    Feedback: decode_feedback,
     JournalEntry: decode_journal_entry,
 }
 
@@ -100,6 +103,18 @@ MESSAGES = [
         sequence=st.integers(0, 2**31),
         text=TEXT,
         done=st.booleans(),
+    ),
+    st.builds(
+        Feedback,
+        question_id=IDENTIFIER,
+        conversation_id=IDENTIFIER,
+        source=st.builds(Source, TEXT, st.integers(0, 99), st.integers(0, 2**63 - 1)),
+        rating=st.sampled_from([-1, 1]),
+        at=MOMENT,
+        tenant=IDENTIFIER,
+        response_id=st.text(max_size=128),
+        comment=st.text(max_size=2_000),
+        tags=st.lists(st.text(min_size=1, max_size=64), max_size=10).map(tuple),
     ),
     st.builds(
         QuestionTrace,
@@ -275,3 +290,33 @@ def test_the_deepest_nesting_that_passes_can_be_echoed() -> None:
     encode(msgspec.structs.replace(ANSWER, metadata=asked.metadata))
     with pytest.raises(InvalidError):
         decode_question(nested(NESTING_MAX - 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rating", 0),
+        ("rating", 2),
+        ("rating", True),
+        ("rating", "1"),
+        ("comment", "x" * 2_001),
+        ("tags", ["x"] * 11),
+        ("tags", ["x" * 65]),
+        ("tags", [""]),
+        ("at", "2026-01-02T03:04:05"),
+        ("source", {"topic": "questions"}),
+        ("question_id", ""),
+        ("response_id", "x" * 129),
+    ],
+)
+def test_a_feedback_out_of_bounds_is_refused_with_its_field(field: str, value: Any) -> None:
+    wire = json.loads(GOLDEN["feedback"][1]) | {field: value}
+    with pytest.raises(DecodeError, match=field):
+        decode_feedback(json.dumps(wire).encode())
+
+
+def test_a_feedback_needs_an_answer_a_rating_and_a_time_only() -> None:
+    least = {"question_id": "q", "conversation_id": "c", "rating": 1, "at": "2026-01-02T03:04:05Z"}
+    least["source"] = {"topic": "questions", "partition": 0, "offset": 0}
+    feedback = decode_feedback(json.dumps(least).encode())
+    assert (feedback.tenant, feedback.comment, feedback.tags) == ("default", "", ())

@@ -15,7 +15,7 @@ import pytest
 from msgspec import Struct, structs
 from msgspec.structs import fields
 
-from schemas.client_headers import request_headers
+from schemas.client_headers import feedback_headers, request_headers
 from schemas.codec import encode
 from schemas.fingerprint import digest_of
 from schemas.headers import (
@@ -28,7 +28,7 @@ from schemas.headers import (
     parse_request_headers,
     trace_headers,
 )
-from tests.unit.schemas.golden import ANSWER, DELTA, GOLDEN, NOW, QUESTION, SOURCE
+from tests.unit.schemas.golden import ANSWER, DELTA, FEEDBACK, GOLDEN, NOW, QUESTION, SOURCE
 from tests.unit.schemas.test_codec import DECODERS
 
 KEPT = Path(__file__).parents[2] / "golden"
@@ -67,6 +67,7 @@ DIGEST = digest_of(structs.replace(QUESTION, instructions=""))
 WRITTEN: dict[str, list[Header]] = {
     "question": ASKED,
     "question with deltas": ASKED_WITH_DELTAS,
+    "feedback": feedback_headers(FEEDBACK, "f-1"),
     "answer": answer_headers(REQUEST, ANSWER, NOW, DIGEST),
     "answer to Spring": answer_headers(SPRING, ANSWER, NOW),
     "answer-delta": delta_headers(REQUEST, DELTA, SOURCE, NOW),

@@ -16,8 +16,9 @@ def test_names() -> None:
         "journal",
         "documents",
         "answers.replies",
+        "feedback",
     }
-    assert topics.optional == {"answers.replies"}
+    assert topics.optional == {"answers.replies", "feedback"}
 
 
 def test_the_prefix_is_before_every_name() -> None:
@@ -32,7 +33,7 @@ def test_every_topic_is_created_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["questions", "answers", "answers.deltas", "questions.dlq", "events", "journal"]
+    "name", ["questions", "answers", "answers.deltas", "questions.dlq", "events", "journal", "feedback"]
 )
 def test_topics_beside_the_questions_have_as_many_partitions(name: str) -> None:
     assert {spec.name: spec.partitions for spec in Topics().specs(12)}[name] == 12
@@ -51,7 +52,7 @@ def test_the_brokers_clock_dates_what_is_looked_for_by_time() -> None:
         for spec in Topics().specs(6)
         if spec.configs.get("message.timestamp.type") == "LogAppendTime"
     }
-    assert stamped == {"questions", "answers", "answers.replies", "documents"}
+    assert stamped == {"questions", "answers", "answers.replies", "documents", "feedback"}
 
 
 def test_every_topic_has_its_retention_and_clean_up() -> None:
