@@ -15,7 +15,8 @@ AnswerStatus = Literal["answered", "degraded", "failed"]
 
 * `answered`: nothing is missing.
 * `degraded`: there is an answer, and `degraded` says why it is less than it could have been.
-* `failed`: there is no answer, and `error` says why. The record is on `questions.dlq` too.
+* `failed`: there is no answer, and `error` says why. The record is on `questions.dlq` too, unless the
+  question was cancelled.
 """
 ToolCallStatus = Literal["ok", "error", "timeout", "rejected", "skipped", "unknown"]
 """How a planned tool call ended.
@@ -24,7 +25,7 @@ ToolCallStatus = Literal["ok", "error", "timeout", "rejected", "skipped", "unkno
 * `error`: the tool failed, or could not be started safely; `result` says why.
 * `timeout`: the tool gave no result in time. It may have run.
 * `rejected`: the question may not use the tool, or the arguments do not fit. Nothing was sent.
-* `skipped`: no time was left to begin. Nothing was sent.
+* `skipped`: no time was left to begin, or the question was cancelled before. Nothing was sent.
 * `unknown`: an earlier run, which crashed, may have called it. It is not called again.
 """
 

@@ -72,6 +72,7 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
             "answer",
             "Exactly one terminal outcome for every record of `questions`.",
         ),
+        "control": (topics.control, "cancel", "The questions that their askers call back."),
         "deltas": (
             topics.deltas,
             "answerDelta",
@@ -124,6 +125,7 @@ def asyncapi_document(topics: Topics, *, partitions: int) -> dict[str, Any]:
                     "messages": [_ref("channels", "replies", "messages", name) for name in _REPLIES],
                 }
             },
+            "receiveCancel": _operation("receive", "control", "cancel"),
             "sendAnswer": _operation("send", "answers", "answer"),
             "sendAnswerDelta": _operation("send", "deltas", "answerDelta"),
             "sendReply": _operation("send", "answerReplies", *_REPLIES),
@@ -143,6 +145,8 @@ def _messages() -> dict[str, Any]:
     return {
         "question": _typed("Question", _CORRELATION | _CLOUD_EVENT | _ASKED, _CONVERSATION_KEY),
         "answer": _typed("Answer", sent, _CONVERSATION_KEY),
+        "cancel": _record({}, _CONVERSATION_KEY + " Its partition is that of the question.")
+        | {"name": "Cancel", "payload": _ref("components", "schemas", "Cancel")},
         "answerDelta": _typed("AnswerDelta", sent | sequence, _CONVERSATION_KEY),
         "questionTrace": _typed("QuestionTrace", sent, _CONVERSATION_KEY),
         "feedback": _record(_CLOUD_EVENT, "The conversation id.")

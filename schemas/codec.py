@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.answer import Answer
+from schemas.control import Cancel
 from schemas.dialects import foreign_frame, plain_json, without_nulls
 from schemas.document import Document
 from schemas.errors import ErrorCode
@@ -129,6 +130,7 @@ def decoder(message: type[M]) -> Decode[M]:
 
 
 decode_answer = decoder(Answer)
+decode_cancel = decoder(Cancel)
 decode_delta = decoder(AnswerDelta)
 decode_document = decoder(Document)
 decode_feedback = decoder(Feedback)

@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
     """A defect in Kotae or in a custom component; the worker's log holds its stack. Or the question was sent
     again, and its first answer cannot be read any more."""
+    CANCELLED = "cancelled"
+    """The asker called the question back by `questions.control`. There is no dead letter."""
 
 
 class DegradeReason(StrEnum):

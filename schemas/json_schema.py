@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.answer import Answer
+from schemas.control import Cancel
 from schemas.document import Document
 from schemas.event import AnswerDelta, QuestionTrace
 from schemas.feedback import Feedback
@@ -20,12 +21,13 @@ MESSAGES: dict[str, type[Struct]] = {
     "answer": Answer,
     "answer-delta": AnswerDelta,
     "question-trace": QuestionTrace,
+    "cancel": Cancel,
     "document": Document,
     "feedback": Feedback,
     "journal-entry": JournalEntry,
 }
 
-_WRITTEN_BY_OTHERS = (Question, Document, Feedback)
+_WRITTEN_BY_OTHERS = (Question, Document, Cancel, Feedback)
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:

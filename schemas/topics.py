@@ -48,7 +48,8 @@ class Topics:
         self.documents = f"{prefix}documents"
         self.replies = f"{prefix}answers.replies"
         self.feedback = f"{prefix}feedback"
-        self.optional = frozenset((self.replies, self.feedback))
+        self.control = f"{prefix}questions.control"
+        self.optional = frozenset((self.replies, self.feedback, self.control))
         self.own = frozenset(
             (
                 self.questions,
@@ -80,6 +81,8 @@ class Topics:
             TopicSpec(
                 self.questions, partitions, log | stamped | {"max.message.bytes": str(RECORD_MAX_BYTES)}
             ),
+            # As long as the questions: each of them may be cancelled.
+            TopicSpec(self.control, partitions, log | stamped),
             # The broker's clock here too: a client looks for an answer from its question's time on.
             TopicSpec(self.answers, partitions, log | stamped | outcome),
             TopicSpec(self.deltas, partitions, _kept(_HOUR_MS, segment_ms=10 * _MINUTE_MS)),

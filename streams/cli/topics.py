@@ -51,8 +51,8 @@ def create(
 ) -> None:
     """Create the topics that are missing.
 
-    Existing topics are not changed, with one exception: `answers` and `journal` get more partitions if they
-    have fewer than `questions`. With --alter all topics that share the number get more.
+    Existing topics are not changed, with one exception: `answers`, `journal` and `questions.control` get more
+    partitions if they have fewer than `questions`. With --alter all topics that share the number get more.
     """
     _create(context, partitions, replication, alter=altered, as_json=as_json)
 

@@ -62,7 +62,7 @@ def worker_rights(settings: Settings, knowledge_group: str | None = None) -> lis
     `knowledge_group` fills an index that workers share; None where each has its own.
     """
     topics = Topics(settings.kafka.topic_prefix)
-    reads = (topics.questions, topics.documents, topics.answers, topics.journal)
+    reads = (topics.questions, topics.control, topics.documents, topics.answers, topics.journal)
     writes = (
         topics.answers,
         topics.journal,
@@ -88,7 +88,8 @@ def ask_rights(kafka: Kafka, *, reply_to: str | None = None, streaming: bool = F
     """
     topics = Topics(kafka.topic_prefix)
     reads = [topics.answers, *([reply_to] if reply_to else []), *([topics.deltas] if streaming else [])]
-    return [*_on_topics(Operation.WRITE, [topics.questions]), *_on_topics(Operation.READ, reads)]
+    writes = [topics.questions, topics.control]
+    return [*_on_topics(Operation.WRITE, writes), *_on_topics(Operation.READ, reads)]
 
 
 def feedback_rights(kafka: Kafka) -> list[Right]:

@@ -142,9 +142,10 @@ async def acreate_topics(
 
     With `alter`, the broker's clock dates the records of `answers` from now on: 0.1.0 left that to workers.
 
-    `answers` and `journal` are written by partition number, so they are widened to `questions` where they
-    are narrower. Keyed topics are widened only with `alter`, because their keys move to other partitions:
-    first all that share the number of `questions`, then `questions`, so that it is never the widest.
+    `answers`, `journal` and `questions.control` are written by partition number, so they are widened to
+    `questions` where they are narrower. Keyed topics are widened only with `alter`, because their keys move
+    to other partitions: first all that share the number of `questions`, then `questions`, so that it is
+    never the widest.
 
     Args:
         kafka: `partitions` is the number for `questions`, if it is missing or `alter` is set.
@@ -168,7 +169,7 @@ async def acreate_topics(
             wide = kafka.partitions
         specs = topics.specs(wide)
         shared = [spec.name for spec in specs if spec.partitions == wide and spec.name != topics.questions]
-        widened = shared if alter else [topics.answers, topics.journal]
+        widened = shared if alter else [topics.answers, topics.journal, topics.control]
         narrow = [name for name in widened if 0 < len(before.get(name, ())) < wide]
         last = [topics.questions] if 0 < len(before.get(topics.questions, ())) < wide else []
         rights = [Right(Operation.ALTER, "topic", name) for name in (*narrow, *last)]

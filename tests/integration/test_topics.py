@@ -73,6 +73,7 @@ async def test_too_few_answer_partitions_are_named_and_mended(kafka_settings: Ka
         await acheck_topics(kafka_settings, needed=needed)
     states = {topic.name: topic for topic in await acreate_topics(kafka_settings)}
     assert states[topics.answers].partitions == states[topics.journal].partitions == 4
+    assert states[topics.control].partitions == 4
     await acheck_topics(kafka_settings, needed=needed)
 
 

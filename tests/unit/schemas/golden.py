@@ -15,6 +15,7 @@ from schemas.answer import (
     ToolCall,
     Usage,
 )
+from schemas.control import Cancel
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
@@ -100,6 +101,7 @@ FEEDBACK = Feedback(
     comment="押金 is wrong",
     tags=("wrong", "deposit"),
 )
+CANCEL = Cancel(type="cancel", source=SOURCE, tenant="acme", reason="disconnect", at=NOW)
 PLANNED = JournalEntry(
     question_id="q/1",
     conversation_id="c-1",
@@ -190,6 +192,11 @@ GOLDEN: dict[str, tuple[Struct, bytes]] = {
         b'{"question_id":"q-1","conversation_id":"c-1","tenant":"acme","status":"answered",'
         b'"stages":[{"stage":"retrieve","status":"ok","attempt":1,"started_at":"2026-01-02T03:04:05.678000Z",'
         b'"duration_ms":1.25,"detail":""}]}',
+    ),
+    "cancel": (
+        CANCEL,
+        b'{"type":"cancel","source":{"topic":"questions","partition":3,"offset":42},"tenant":"acme",'
+        b'"reason":"disconnect","at":"2026-01-02T03:04:05.678000Z"}',
     ),
     "document": (
         DOCUMENT,

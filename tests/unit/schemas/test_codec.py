@@ -20,6 +20,7 @@ from schemas.codec import (
     TooLargeError,
     UndecodableError,
     decode_answer,
+    decode_cancel,
     decode_delta,
     decode_document,
     decode_feedback,
@@ -28,6 +29,7 @@ from schemas.codec import (
     decode_trace,
     encode,
 )
+from schemas.control import Cancel
 from schemas.document import Document
 from schemas.errors import ErrorCode
 from schemas.event import AnswerDelta, QuestionTrace, StageTrace
@@ -43,6 +45,7 @@ DECODERS: dict[type[Struct], Any] = {
     QuestionTrace: decode_trace,
     Document: decode_document,
     Feedback: decode_feedback,
+    Cancel: decode_cancel,
     JournalEntry: decode_journal_entry,
 }
 
@@ -134,6 +137,14 @@ MESSAGES = [
             ),
             max_size=2,
         ).map(tuple),
+    ),
+    st.builds(
+        Cancel,
+        type=st.just("cancel"),
+        source=st.builds(Source, TEXT, st.integers(0, 99), st.integers(0, 2**63 - 1)),
+        tenant=IDENTIFIER,
+        reason=st.sampled_from(["disconnect", "request"]),
+        at=st.none() | MOMENT,
     ),
     st.builds(Document, id=IDENTIFIER, tenant=IDENTIFIER, title=TEXT, source=TEXT, text=TEXT, metadata=OPEN),
 ]

@@ -17,8 +17,9 @@ def test_names() -> None:
         "documents",
         "answers.replies",
         "feedback",
+        "questions.control",
     }
-    assert topics.optional == {"answers.replies", "feedback"}
+    assert topics.optional == {"answers.replies", "feedback", "questions.control"}
 
 
 def test_the_prefix_is_before_every_name() -> None:
@@ -33,7 +34,17 @@ def test_every_topic_is_created_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["questions", "answers", "answers.deltas", "questions.dlq", "events", "journal", "feedback"]
+    "name",
+    [
+        "questions",
+        "answers",
+        "answers.deltas",
+        "questions.dlq",
+        "events",
+        "journal",
+        "feedback",
+        "questions.control",
+    ],
 )
 def test_topics_beside_the_questions_have_as_many_partitions(name: str) -> None:
     assert {spec.name: spec.partitions for spec in Topics().specs(12)}[name] == 12
@@ -65,6 +76,8 @@ def test_every_topic_has_its_retention_and_clean_up() -> None:
     )
     assert retention["journal"] == 24 * 3600 * 1000
     assert retention["answers"] >= retention["questions"] > retention["answers.deltas"] > 0
+    assert retention["questions.control"] == retention["questions"]
+    assert configs["questions.control"]["message.timestamp.type"] == "LogAppendTime"
     assert retention["questions.dlq"] > retention["questions"]
     assert size["questions.dlq"] > size["questions"] > 0
     assert size["answers"] > size["questions"]
