@@ -1,18 +1,20 @@
 """The values that a pipeline takes and returns: the answers made from a run or the cache, and their text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.cache.answers import Kept
 from agents.citing.checking import Given, check_answer
 from agents.citing.streaming import MarkFilter
 from agents.components import DeltaSink, Generation, Passage, Plan, Rewriting
 from agents.embeddings.likeness import Likeness
-from agents.run import Output, Run
+from agents.run import Observer, Output, Run, never
 from schemas.answer import Answer, AnswerError, Source, Timings, ToolCall
+from schemas.errors import ErrorCode
 from schemas.event import StageTrace
 from schemas.question import Question
 
@@ -27,7 +29,8 @@ class Asked(Struct, frozen=True):
     """A question with its record, deadline and listeners.
 
     `deadline` is in seconds of the event loop's clock; `queue_ms` is the time that it waited for its start.
-    `id_reused`: another question had its id.
+    `id_reused`: another question had its id. `cancelled` returns whether the asker has called it back: its
+    task is cancelled then, and the outcome is a failed one.
     """
 
     question: Question
@@ -37,6 +40,7 @@ class Asked(Struct, frozen=True):
     traceparent: str | None = None
     on_delta: DeltaSink | None = None
     id_reused: bool = False
+    cancelled: Callable[[], bool] = never
 
 
 class Answered(Struct, frozen=True):
@@ -46,7 +50,7 @@ class Answered(Struct, frozen=True):
     stages: tuple[StageTrace, ...] = ()
 
 
-def checked_sink(run: Run, sink: DeltaSink) -> DeltaSink:
+def _checked_sink(run: Run, sink: DeltaSink) -> DeltaSink:
     """Return a sink for the run's raw text that gives `sink` the answer's: its marks checked as they pass."""
     marks: MarkFilter | None = None
 
@@ -60,6 +64,22 @@ def checked_sink(run: Run, sink: DeltaSink) -> DeltaSink:
     return take
 
 
+def run_of(asked: Asked, observer: Observer) -> Run:
+    """Begin the run of a question."""
+    run = Run(
+        asked.question,
+        asked.deadline,
+        observer,
+        asked.traceparent,
+        source=asked.source,
+        id_reused=asked.id_reused,
+        cancelled=asked.cancelled,
+    )
+    if asked.on_delta is not None:
+        run.on_delta = _checked_sink(run, asked.on_delta)
+    return run
+
+
 def make_answer(
     asked: Asked, run: Run, error: AnswerError | None, total_ms: float, likeness: Likeness | None = None
 ) -> Answer:
@@ -68,7 +88,7 @@ def make_answer(
     values = run.values
     generation: Generation = values.get(GENERATION.stage) or Generation("", "")
     plan: Plan | None = values.get(PLAN.stage)
-    tool_calls: tuple[ToolCall, ...] = values.get(TOOL_CALLS.stage) or ()
+    tool_calls: tuple[ToolCall, ...] = values.get(TOOL_CALLS.stage) or run.cut_calls
     asked_texts = (question.text, *(turn.content for turn in question.history))
     checked = check_answer(
         generation.text, Given(values.get(PASSAGES.stage) or (), tool_calls, asked_texts, likeness)
@@ -122,6 +142,20 @@ def answer_again(asked: Asked, kept: Kept, total_ms: float) -> Answer:
         grounding=kept.grounding,
         knowledge=kept.knowledge,
     )
+
+
+CANCELLED = "the asker called the question back"
+"""The message of a cancelled question's error."""
+
+
+def answer_cancelled(asked: Asked, run: Run, total_ms: float) -> Answered:
+    """Make the outcome of a question that was called back while it ran."""
+    generation: Generation | None = run.values.get(GENERATION.stage)
+    if generation is not None:
+        # Its tokens were used, and nobody wants its text.
+        run.values[GENERATION.stage] = replace(generation, text="")
+    error = AnswerError(ErrorCode.CANCELLED, "cancel", CANCELLED)
+    return Answered(make_answer(asked, run, error, total_ms), tuple(run.traces))
 
 
 _TIMED = frozenset(Timings.__struct_fields__) - {"queue", "total"}

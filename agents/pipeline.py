@@ -24,6 +24,7 @@ The degrade steps, with the reason that each adds to `degraded`:
   `model_rejected`), and the question fails if no passage supports one.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,8 +63,9 @@ from agents.outcome import (
     Answered,
     Asked,
     answer_again,
-    checked_sink,
+    answer_cancelled,
     make_answer,
+    run_of,
 )
 from agents.run import Observer, Run
 from agents.tools.stage import run_planned
@@ -246,18 +248,20 @@ class Pipeline:
         self._comparer = comparer
 
     async def aanswer(self, asked: Asked) -> Answered:
-        """Return the outcome of one question, by its deadline. Raises nothing but CancelledError."""
-        run = Run(
-            asked.question,
-            asked.deadline,
-            self._observer,
-            asked.traceparent,
-            source=asked.source,
-            id_reused=asked.id_reused,
-        )
-        if asked.on_delta is not None:
-            run.on_delta = checked_sink(run, asked.on_delta)
+        """Return the outcome of one question, by its deadline. Raises nothing but CancelledError.
+
+        A cancellation that its asker wished ends it as failed, once begun tools that run once have ended.
+        """
+        run = run_of(asked, self._observer)
         started = run.clock()
+        try:
+            return await self._aanswer(asked, run, started)
+        except asyncio.CancelledError:
+            if not asked.cancelled():
+                raise
+            return answer_cancelled(asked, run, (run.clock() - started) * 1000)
+
+    async def _aanswer(self, asked: Asked, run: Run, started: float) -> Answered:
         if self._cache is None:
             return await self._arun(asked, run, started)
         lookup = await self._cache.alook_up(run)
@@ -266,9 +270,8 @@ class Pipeline:
         if lookup.kept is not None:
             if asked.on_delta is not None:
                 asked.on_delta(lookup.kept.text)
-            return Answered(
-                answer_again(asked, lookup.kept, (run.clock() - started) * 1000), tuple(run.traces)
-            )
+            total_ms = (run.clock() - started) * 1000
+            return Answered(answer_again(asked, lookup.kept, total_ms), tuple(run.traces))
         answer: Answer | None = None
         try:
             answered = await self._arun(asked, run, started)

@@ -10,13 +10,18 @@ from typing import Any, Generic, Protocol, TypeVar
 from agents.components import Call, DeltaSink
 from agents.errors import DependencyError, TimedOutError
 from agents.resilience.events import GuardObserver
-from schemas.answer import AnswerKnowledge, Source
+from schemas.answer import AnswerKnowledge, Source, ToolCall
 from schemas.event import StageStatus, StageTrace
 from schemas.question import Question
 
 T = TypeVar("T")
 
 _NOWHERE = Source("", -1, -1)
+
+
+def never() -> bool:
+    """Return False: nobody can call the question back."""
+    return False
 
 
 class Observer(GuardObserver, Protocol):
@@ -47,6 +52,8 @@ class Run:
     which they arose. `source` is the question's record. `keepable`: the cache may keep the answer, unless
     it is degraded. `id_reused`: another question had its id. `knowledge`: what its passages were found in.
     `clock` is the event loop's; it is looked up once, because a look-up is a system call.
+    `cancelled`: whether its asker has called it back; if so, a cancellation of its task is that wish.
+    `cut_calls`: how the planned tool calls had ended when it came.
     """
 
     question: Question
@@ -62,6 +69,8 @@ class Run:
     keepable: bool = True
     id_reused: bool = False
     knowledge: AnswerKnowledge | None = None
+    cancelled: Callable[[], bool] = never
+    cut_calls: tuple[ToolCall, ...] = ()
     clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
 
     def __getitem__(self, output: Output[T]) -> T:

@@ -37,6 +37,7 @@ class OnceOnly:
             self._guarded |= self._recorded.intents.keys() | self._recorded.results.keys()
         self._planned: asyncio.Task[None] | None = None
         self._results: dict[str, ToolCall] = {}
+        self._begun: set[str] = set()
 
     def start(self) -> None:
         """Record the plan if it holds a call that must run once. Call it before the first `arun`."""
@@ -55,6 +56,10 @@ class OnceOnly:
     def finished(self, call_id: str) -> ToolCall | None:
         """Return the result of a call that ended, though it may not be recorded yet."""
         return self._results.get(call_id)
+
+    def begun(self, call_id: str) -> bool:
+        """Whether a call that may not be repeated has been started; it must not be broken off at will."""
+        return call_id in self._begun
 
     async def arun(self, planned: PlannedCall, call: Call) -> ToolCall:
         """Run one call, unless the journal holds its result or an intent that must be reconciled first."""
@@ -85,6 +90,7 @@ class OnceOnly:
             except JournalError as error:
                 refused = True
                 raise JournalError(error.dependency, f"not started: {error.message}") from error
+            self._begun.add(planned.id)
 
         result = await self._executor.arun(planned, run.question, replace(call, permit=permit))
         self._results[planned.id] = result

@@ -42,6 +42,9 @@ async def run_planned(
 
     It ends by `call.deadline` plus `_GRACE_S`: a call without a result by then has the status `timeout`, and
     the others keep their results. `journal` ensures that calls that may not be repeated start at most once.
+
+    Where the asker calls the question back, those of them that have begun are awaited all the same, as long
+    as above; the ends of all are in `run.cut_calls`.
     """
     if run.id_reused and journal.recorded(run.question, run.source) is None:
         # A recorded plan keeps its ids, by which its calls are known.
@@ -71,6 +74,18 @@ async def run_planned(
     tasks = [loop.create_task(begin(planned_call)) for planned_call in plan.calls]
     try:
         await asyncio.wait(tasks, timeout=max(0.0, call.deadline - started) + _GRACE_S)
+    except asyncio.CancelledError:
+        if run.cancelled():
+            for planned_call, task in zip(plan.calls, tasks, strict=True):
+                if not calls.begun(planned_call.id):
+                    task.cancel()
+            await asyncio.wait(tasks, timeout=max(0.0, call.deadline - loop.time()) + _GRACE_S)
+            waited_s = loop.time() - started
+            run.cut_calls = tuple(
+                calls.finished(planned_call.id) or _cut(planned_call, task, waited_s)
+                for planned_call, task in zip(plan.calls, tasks, strict=True)
+            )
+        raise
     finally:
         for task in tasks:
             task.cancel()
@@ -88,6 +103,12 @@ async def run_planned(
 
 def _detail(result: ToolCall) -> str:
     return f"{result.status}, reused" if result.reused else result.status
+
+
+def _cut(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_s: float) -> ToolCall:
+    if task.cancelled():
+        return planned.ended("skipped", "the question was cancelled before it began or ended", waited_s)
+    return _result(planned, task, waited_s)
 
 
 def _result(planned: PlannedCall, task: "asyncio.Task[ToolCall]", waited_s: float) -> ToolCall:
