@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.topics import Topics
 from streams.consumer.assignment import Assignment
+from streams.consumer.cancels import Cancels
+from streams.consumer.control import ControlReader
 from streams.consumer.intake import Intake
 from streams.consumer.lease import Lease
 from streams.consumer.loop import ConsumerLoop
@@ -30,7 +32,8 @@ from streams.publishing.sending import Sender
 from streams.settings.model import Kafka, Settings
 from streams.telemetry.hook import Hook
 from streams.worker.answering import Answering, QuestionPipeline
-from streams.worker.engine import Engine, recover_with_journal
+from streams.worker.cancelling import Cancelling
+from streams.worker.engine import Engine, recover_all
 from streams.worker.first_answers import FirstAnswers
 from streams.worker.repeating import Repeating
 
@@ -40,6 +43,8 @@ BUFFER_MIN = 500
 BUFFER_BYTES = 64 * 1_048_576
 FETCH_WAIT_MS = 100
 """How long a broker may hold a fetch: a partition that was emptied meanwhile waits for its answer."""
+CONTROL_WAIT_MS = 250
+"""How long a broker may hold a fetch of `questions.control`: a partition that becomes ours waits for it."""
 METADATA_AGE_MS = 30_000
 """How old our view of the topics may be: partitions that were added are read from then on."""
 REBALANCE_TIMEOUT_MS = 60_000
@@ -164,6 +169,7 @@ def build_engine(parts: EngineParts, pipeline: QuestionPipeline) -> Engine:
     )
     first_answers = FirstAnswers(open_reader=open_reader, questions=topics.questions, answers=topics.answers)
     repeating = Repeating(parts.repeats, first_answers)
+    cancels = Cancels(topics.questions)
     answering = Answering(
         pipeline=pipeline,
         outcomes=parts.outcomes,
@@ -173,11 +179,27 @@ def build_engine(parts: EngineParts, pipeline: QuestionPipeline) -> Engine:
         deadline_s=settings.limits.deadline_s,
         journal=parts.journal,
         repeating=repeating,
+        cancels=cancels,
+    )
+    cancelling = Cancelling(cancels, parts.assignment, stop=answering.stop)
+    control = ControlReader(
+        open_reader=readers(kafka, fetch_max_wait_ms=CONTROL_WAIT_MS),
+        open_admin=lambda: AIOKafkaAdminClient(**options),
+        topic=topics.control,
+        take=cancelling.take,
+        owned=lambda number: number in parts.assignment.partitions,
     )
     consumer = ConsumerLoop(
         topic=topics.questions,
         open_consumer=open_consumer,
-        recover=partial(recover_with_journal, recovery, parts.journal, parts.repeats),
+        recover=partial(
+            recover_all,
+            recovery=recovery,
+            journal=parts.journal,
+            repeats=parts.repeats,
+            control=control,
+            cancelling=cancelling,
+        ),
         handler=answering,
         assignment=parts.assignment,
         hook=hook,
@@ -189,6 +211,8 @@ def build_engine(parts: EngineParts, pipeline: QuestionPipeline) -> Engine:
         copies=parts.copies,
         journal=parts.journal,
         repeating=repeating,
+        control=control,
+        cancelling=cancelling,
     )
 
 

@@ -1,6 +1,7 @@
 """The worker that the settings describe."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from schemas.topics import Topics
@@ -10,6 +11,7 @@ from streams.assembly.engine import build_engine, build_parts, rebalance_timeout
 from streams.assembly.guards import Guards
 from streams.assembly.remedies import remedy_for
 from streams.assembly.stores import STORES, VectorStore
+from streams.consumer.cancels import IGNORED
 from streams.consumer.watchdog import Patience, Watchdog
 from streams.kafka.options import COMMITTED
 from streams.kafka.reading import readers
@@ -66,6 +68,9 @@ def build_worker(
     metrics.watch(catalogue.PAUSED, lambda: engine.consumer.paused)
     metrics.watch(catalogue.REPEATS, lambda: engine.repeating.served)
     metrics.watch(catalogue.REPEAT_RESULTS, lambda: engine.repeating.kept)
+    metrics.watch(catalogue.CANCELS_KEPT, lambda: engine.cancelling.kept)
+    for reason in IGNORED:
+        metrics.watch(catalogue.CANCELS_IGNORED, partial(engine.cancelling.ignored, reason), (reason,))
     metrics.watch(catalogue.DRAIN, lambda: monitor.drain_s)
     feed = KnowledgeFeed(
         settings.kafka,

@@ -25,7 +25,7 @@ class Handler(Protocol):
         ...
 
     def refuses(self, work: Work) -> bool:
-        """Return whether `start` would refuse it for lack of time; never raise."""
+        """Return whether `start` would refuse it, for lack of time or as cancelled; never raise."""
         ...
 
     def drop(self, number: int) -> None:

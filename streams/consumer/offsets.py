@@ -73,6 +73,13 @@ class OffsetTracker:
             if not self._open:
                 self.changes += 1
 
+    def is_done(self, offset: int) -> bool:
+        """Whether the record at an offset has its outcome, or there is none; False above all polled ones."""
+        if offset in self._known or offset in self._done:
+            return True
+        lowest = self._open[0] if self._open else self._next
+        return lowest is not None and offset < lowest
+
     def complete(self, offset: int) -> None:
         """Note that the record's outcome is safe.
 

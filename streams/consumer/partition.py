@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
 
+from schemas.control import CancelReason
 from streams.consumer.offset_map import encode, may_start_beyond
 from streams.consumer.offsets import OffsetTracker
 from streams.consumer.recovered import Recovered
@@ -40,9 +41,11 @@ class Work:
         late_at: when it has waited for too long, in unix seconds, should many do so.
         size: bytes that it holds in memory.
         waits: its outcome waits for the broker, without a slot, because nothing runs for it.
+        cancelled: why its asker has called it back; None: not so, or too late.
     """
 
     __slots__ = (
+        "cancelled",
         "expires_at",
         "inquiry",
         "key",
@@ -64,6 +67,11 @@ class Work:
         self.tenant = ""
         self.expires_at = self.late_at = math.inf
         self.waits = False
+        self.cancelled: CancelReason | None = None
+
+    def is_cancelled(self) -> bool:
+        """Whether its asker has called it back, and it stops."""
+        return self.cancelled is not None
 
 
 class Partition:
@@ -134,6 +142,10 @@ class Partition:
         """The position in `answers` below which no answer completes a record that is incomplete now."""
         # Ends only grow, so the one known when the first of those running was started is the lowest.
         return next(iter(self.running.values()), self.position)
+
+    def is_done(self, offset: int) -> bool:
+        """Whether the record at an offset has its outcome, as far as we know."""
+        return offset < self._start or self.tracker.is_done(offset)
 
     def keep(self, epoch: int) -> None:
         """It stays with us in this assignment."""

@@ -24,6 +24,7 @@ class Recovered:
         results: they, in the order of `answers`.
         failed: the offsets of questions that failed, of which answers from there on tell.
         since_ms: the time of the oldest result that is kept, in unix milliseconds.
+        asked_ms: no question that may lack its outcome is older, by a broker's or a worker's clock.
         stood_still_s: how long ago its oldest question came that has no outcome as far as commits say.
         position: the end of `answers` as far as it was read.
         scanned: how many records of `answers` from `scan_from` on were read.
@@ -40,6 +41,7 @@ class Recovered:
     results: list[Entry] = field(default_factory=list)
     failed: set[int] = field(default_factory=set)
     since_ms: int = 0
+    asked_ms: int = 0
     stood_still_s: float = 0.0
     position: int = 0
     scanned: int = 0

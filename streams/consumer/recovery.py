@@ -181,8 +181,11 @@ class _Attempt:
         begins = {
             TopicPartition(self._questions, found.number): found.start
             for found in scans
-            if found.start < ends[found.number] and (found.scan_from is None or self._repeats.window_s)
+            if found.start < ends[found.number]
         }
+        for found in scans:
+            # Those that come meanwhile are as old as now.
+            found.asked_ms = max(0, self._now_ms - MACHINES_SKEW_MS)
         if not begins:
             return
         self._reader.assign(list(begins))
@@ -193,8 +196,9 @@ class _Attempt:
                 found, at = by_number[question.partition], question.timestamp
                 if at >= 0:
                     found.stood_still_s = min(max(0, self._now_ms - at), STOOD_STILL_MAX_MS) / 1000
+                skew_ms = MACHINES_SKEW_MS if question.timestamp_type == _BY_BROKER else CLOCK_SKEW_MS
+                found.asked_ms = min(found.asked_ms, max(0, at - skew_ms))
                 if found.scan_from is None:
-                    skew_ms = MACHINES_SKEW_MS if question.timestamp_type == _BY_BROKER else CLOCK_SKEW_MS
                     asked[TopicPartition(self._answers, question.partition)] = max(0, at - skew_ms)
             offsets = await self._reader.offsets_for_times(asked) if asked else {}
         for found in scans:

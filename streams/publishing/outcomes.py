@@ -68,7 +68,7 @@ class Outcomes:
         *,
         exception: str = "StageFailed",
     ) -> Outcome:
-        """Make the outcome that holds this answer. A failed answer has its dead letter.
+        """Make the outcome that holds this answer. A failed answer has its dead letter, a cancelled one none.
 
         An answer that is too large for its topic becomes a failed one with `too_large`.
         """
@@ -203,7 +203,7 @@ class Outcomes:
             trace_headers(record.headers),
             source.partition,
         )
-        if answer.status == "failed":
+        if answer.status == "failed" and not _is_cancelled(answer):
             outcome.dead_letter = self._dead_letter(inquiry, answer.error, exception, now)
         return outcome
 
@@ -276,6 +276,10 @@ class Outcomes:
         value = (letter.value or b"")[:TRUNCATED_BYTES]
         smaller = Record(letter.topic, key, value, headers, letter.partition)
         return replace(outcome, dead_letter=smaller)
+
+
+def _is_cancelled(answer: Answer) -> bool:
+    return answer.error is not None and answer.error.code is ErrorCode.CANCELLED
 
 
 def _text(key: bytes | None) -> str | None:

@@ -44,6 +44,22 @@ QUESTIONS_DEGRADED = Metric(
     "Degraded answers, by degrade reason; an answer may have several reasons.",
     ("reason",),
 )
+QUESTIONS_CANCELLED = Metric(
+    "kotae_questions_cancelled_total",
+    "counter",
+    "Questions that were called back in time, by reason (`disconnect` or `request`).",
+    ("reason",),
+)
+CANCELS_IGNORED = Metric(
+    "kotae_cancels_ignored_total",
+    "counter",
+    "Records of questions.control without effect: unreadable, misplaced (another partition's), late (after "
+    "the outcome) or dropped (too many).",
+    ("reason",),
+)
+CANCELS_KEPT = Metric(
+    "kotae_cancels_kept", "gauge", "Cancels that are kept until their questions have their outcomes."
+)
 REPEATS = Metric(
     "kotae_repeats_total", "counter", "Questions that were sent again and got the first one's result."
 )

@@ -44,6 +44,9 @@ class Hook:
     def question_finished(self, answer: Answer, duration_s: float) -> None:
         """The broker has acknowledged the outcome, `duration_s` after work on the question began."""
 
+    def question_cancelled(self, reason: str) -> None:
+        """The broker has the outcome of a question that was called back (see `schemas.control`)."""
+
     def records_sent(self, topic: str, count: int, size: int) -> None:
         """The broker acknowledged `count` records, of `size` bytes in all."""
 

@@ -185,6 +185,9 @@ class Metrics(Hook, Collector):
             self._tokens.add(("prompt",), usage.prompt_tokens)
             self._tokens.add(("completion",), usage.completion_tokens)
 
+    def question_cancelled(self, reason: str) -> None:  # noqa: D102 - as above
+        self._counts[catalogue.QUESTIONS_CANCELLED.name].add((reason,))
+
     def records_sent(self, topic: str, count: int, size: int) -> None:  # noqa: D102 - as above
         self._sent.add((topic,), count)
         self._bytes.add((topic,), size)

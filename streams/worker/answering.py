@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from agents.pipeline import Answered, Asked
+from agents.outcome import CANCELLED, Answered, Asked
+from schemas.answer import Answer
 from schemas.codec import DecodeError
+from schemas.control import CancelReason
 from schemas.errors import ErrorCode
+from streams.consumer.cancels import Cancels
 from streams.consumer.partition import Work
 from streams.consumer.repeats import Result
 from streams.publishing.copies import Copies
@@ -50,6 +53,7 @@ class Answering:
             its own has all of it, however long it has waited.
         journal: told of each outcome: it keeps the calls that a failed question has begun.
         repeating: answers questions that are sent again.
+        cancels: the questions that their askers have called back.
         wall_clock: unix seconds; for absolute deadlines only.
     """
 
@@ -64,6 +68,7 @@ class Answering:
         deadline_s: float,
         journal: KafkaJournal,
         repeating: Repeating,
+        cancels: Cancels,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
@@ -74,6 +79,7 @@ class Answering:
         self._deadline_s = deadline_s
         self._journal = journal
         self._repeating = repeating
+        self._cancels = cancels
         self._wall_clock = wall_clock
         self._admission = Admission()
         self._running: dict[Work, tuple[asyncio.Task[None], Done]] = {}
@@ -82,6 +88,13 @@ class Answering:
     def running(self) -> int:
         """How many questions are in the pipeline."""
         return len(self._running)
+
+    def stop(self, work: Work, reason: CancelReason) -> None:
+        """Stop the question of a record, if it runs: its asker has called it back."""
+        running = self._running.get(work)
+        if running is not None and work.cancelled is None:
+            work.cancelled = reason
+            running[0].cancel()
 
     def cancel(self) -> None:
         """Give up all running questions. They get no outcome here; the next worker reads them again."""
@@ -100,6 +113,7 @@ class Answering:
         """Forget a partition that is lost."""
         self._journal.drop(number)
         self._repeating.drop(number)
+        self._cancels.drop(number)
 
     def prepare(self, work: Work) -> None:
         """Decode the record and find its lane, its tenant and its times. Never raises.
@@ -128,7 +142,9 @@ class Answering:
             work.key = conversation_id.encode() if conversation_id else b"\0%d" % record.offset
 
     def refuses(self, work: Work) -> bool:
-        """Whether the question has no time left, or too little."""
+        """Whether the question has no time left, or too little, or was called back."""
+        if self._cancels.count and self._cancels.of(work) is not None:
+            return True
         now = self._wall_clock()
         return now >= work.expires_at or (now > work.late_at and self._admission.overloaded(work.tenant, now))
 
@@ -155,6 +171,10 @@ class Answering:
         self._hook.question_started(inquiry.source, queue_ms)
         if question is None or inquiry.problem is not None:
             self._publish_undecoded(inquiry, finish)
+            return False
+        if self._cancels.count and (reason := self._cancels.of(work)) is not None:
+            work.cancelled = reason
+            self._publish_cancelled(inquiry, finish)
             return False
         repeat = self._repeating.find(inquiry, now)
         if isinstance(repeat, Result):
@@ -186,6 +206,7 @@ class Answering:
             traceparent=inquiry.request.traceparent,
             on_delta=deltas,
             id_reused=repeat is not None,
+            cancelled=work.is_cancelled,
         )
         self._run(work, partial(self._pipeline.aanswer, asked), deltas, finish)
         return True
@@ -205,7 +226,11 @@ class Answering:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
-                raise
+                if not work.is_cancelled():
+                    raise
+                if work in self._running:
+                    self._publish_cancelled(inquiry, finish)
+                return
             # Something we waited for was cancelled, not we. Without an outcome the lane would wait for ever.
             self._publish_defect(inquiry, error, finish)
             text = ""
@@ -223,6 +248,12 @@ class Answering:
             self._running.pop(work, None)
             if deltas is not None:
                 deltas.close(text)
+
+    def _publish_cancelled(self, inquiry: Inquiry, finish: Done) -> None:
+        outcome = self._outcomes.failed(
+            inquiry, ErrorCode.CANCELLED, "cancel", CANCELLED, exception="Cancelled"
+        )
+        self._publisher.publish(outcome, finish)
 
     def _publish_undecoded(self, inquiry: Inquiry, finish: Done) -> None:
         if isinstance(inquiry.problem, DecodeError):
@@ -248,8 +279,12 @@ class Answering:
     def _finished(
         self, work: Work, started: float, done: Callable[[Work], None], outcome: Outcome | None
     ) -> None:
+        if self._cancels.count:
+            self._cancels.forget(work)
         if outcome is not None:
             message = outcome.message
+            if work.cancelled is not None:
+                self._tell_cancelled(message, work.cancelled)
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
             failed = message.status == "failed"
             self._journal.finish(message.question_id, message.source, work.inquiry.fingerprint, failed=failed)
@@ -260,3 +295,8 @@ class Answering:
             elif message.tool_calls:
                 self._repeating.keep_failed(work.inquiry, self._wall_clock())
         done(work)
+
+    def _tell_cancelled(self, message: Answer, reason: CancelReason) -> None:
+        # A pipeline of an operator's own may have answered all the same.
+        if message.error is not None and message.error.code is ErrorCode.CANCELLED:
+            self._hook.question_cancelled(reason)

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from streams.consumer.control import ControlReader
 from streams.consumer.loop import ConsumerLoop
 from streams.consumer.recovered import Recovered
 from streams.consumer.recovery import Recovery
@@ -22,6 +23,7 @@ from streams.publishing.journal import KafkaJournal
 from streams.publishing.publisher import Publisher
 from streams.settings.errors import OperatorError
 from streams.worker.answering import Answering
+from streams.worker.cancelling import Cancelling
 from streams.worker.repeating import Repeating
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class Engine:
         copies: Copies,
         journal: KafkaJournal,
         repeating: Repeating,
+        control: ControlReader,
+        cancelling: Cancelling,
     ) -> None:
         self.consumer = consumer
         self.answering = answering
@@ -53,6 +57,8 @@ class Engine:
         self.copies = copies
         self.journal = journal
         self.repeating = repeating
+        self.control = control
+        self.cancelling = cancelling
 
     def state(self) -> dict[str, Any]:
         """Return the fields of `/state` that the engine has."""
@@ -60,6 +66,7 @@ class Engine:
             "running": self.answering.running,
             "unpublished": self.publisher.unpublished,
             "unpublished_bytes": self.publisher.unpublished_bytes,
+            "cancel": self.cancelling.state() | {"problem": self.control.problem},
             "repeats": self.repeating.state() | self.journal.state(),
         }
 
@@ -124,22 +131,37 @@ class Engine:
             self.copies.aclose(timeout_s=CLOSE_S),
             self.journal.aclose(timeout_s=CLOSE_S),
             self.repeating.aclose(),
+            self.control.aclose(),
         )
         return not left
 
 
-async def recover_with_journal(
+async def recover_all(
+    numbers: Collection[int],
+    done: Callable[[Recovered], None],
+    *,
     recovery: Recovery,
     journal: KafkaJournal,
     repeats: Repeats,
-    numbers: Collection[int],
-    done: Callable[[Recovered], None],
+    control: ControlReader,
+    cancelling: Cancelling,
 ) -> None:
-    """Recover partitions: call `done` for each once its outcomes and its journal entries are read.
+    """Recover partitions: call `done` for each once its outcomes, journal entries and cancels are read.
 
-    Without its journal and its results a question could start a tool a second time, so nothing of the
-    partition may run before `done`.
+    Without its journal and its results a question could start a tool a second time, and without its cancels
+    call a model in vain, so nothing of the partition may run before `done`.
     """
+
+    async def read_all(found: Recovered) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(read_cancels(found))
+            both.create_task(read_journal(found))
+        cancelling.recovered(found.number)
+        done(found)
+
+    async def read_cancels(found: Recovered) -> None:
+        cancelling.recovering(found.number, lambda offset: offset < found.start or offset in found.completed)
+        await control.afollow(found.number, found.asked_ms)
 
     async def read_journal(found: Recovered) -> None:
         completed = found.completed
@@ -156,11 +178,10 @@ async def recover_with_journal(
             results = found.results[begin : begin + LOADED_AT_ONCE]
             repeats.load(found.number, results, found.stood_still_s)
             await asyncio.sleep(0)
-        done(found)
 
     async with asyncio.TaskGroup() as group:
 
         def outcomes_read(found: Recovered) -> None:
-            group.create_task(read_journal(found))
+            group.create_task(read_all(found))
 
         await recovery.arecover(numbers, outcomes_read)

@@ -15,7 +15,14 @@ import click
 import msgspec
 import pytest
 
-from schemas.codec import decode_answer, decode_delta, decode_document, decode_feedback, decode_question
+from schemas.codec import (
+    decode_answer,
+    decode_cancel,
+    decode_delta,
+    decode_document,
+    decode_feedback,
+    decode_question,
+)
 from streams.assembly.answerer import build_answerer
 from streams.cli.main import kotae
 from streams.settings.reader import load_settings
@@ -116,7 +123,15 @@ def unknown_fields(written: Any, read: Any, path: str = "") -> list[str]:
 def check_message(text: str) -> None:
     """Fail unless it is a message of one kind, and nothing in it is of another."""
     problems = []
-    for decode in (decode_question, decode_answer, decode_delta, decode_document, decode_feedback):
+    decoders = (
+        decode_question,
+        decode_answer,
+        decode_delta,
+        decode_document,
+        decode_cancel,
+        decode_feedback,
+    )
+    for decode in decoders:
         try:
             message = decode(text.encode())
         except ValueError as error:

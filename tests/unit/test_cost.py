@@ -28,6 +28,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.answerer import Answerer, build_answerer
 from streams.consumer.assignment import Assignment
+from streams.consumer.cancels import Cancels
 from streams.consumer.intake import Intake
 from streams.consumer.loop import ConsumerLoop
 from streams.publishing.copies import TRACES_S, Copies
@@ -188,6 +189,7 @@ async def running(
         deadline_s=30.0,
         journal=Log().journal(),
         repeating=repeating_of(),
+        cancels=Cancels("questions"),
     )
     loop = ConsumerLoop(
         topic="questions",

@@ -70,10 +70,14 @@ class Cluster:
     broker: FakeBroker = field(default_factory=FakeBroker)
     entries: list[JournalEntry] = field(default_factory=list)
     read: list[int] = field(default_factory=list)
+    followed: list[int] = field(default_factory=list)
 
     def replace_clients(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def arecover(_: Any, numbers: Collection[int], done: Any) -> None:
             await self.consumer.recover(numbers, done)
+
+        async def afollow(_: Any, number: int, since_ms: int) -> None:
+            self.followed.append(number)
 
         async def aasked_ms(*_: Any) -> int:
             return 0
@@ -85,6 +89,7 @@ class Cluster:
         monkeypatch.setattr("streams.assembly.engine.AIOKafkaConsumer", lambda **_: self.consumer)
         monkeypatch.setattr("streams.assembly.engine.AIOKafkaProducer", lambda **_: self.broker.open())
         monkeypatch.setattr("streams.assembly.engine.Recovery.arecover", arecover)
+        monkeypatch.setattr("streams.assembly.engine.ControlReader.afollow", afollow)
         monkeypatch.setattr("streams.publishing.journal.aasked_ms", aasked_ms)
         monkeypatch.setattr("streams.publishing.journal.aread_journal", aread_journal)
 
@@ -130,6 +135,6 @@ async def test_a_question_of_a_crashed_worker_finds_its_tool_calls_in_the_journa
     (earlier,) = recorded
     assert earlier is not None, "its tool would be started a second time"
     assert earlier.results[CALL.id].result == "booked"
-    assert cluster.read == [SOURCE.partition]
+    assert cluster.read == cluster.followed == [SOURCE.partition]
     assert decode_answer(cluster.broker.values("answers")[0]).source == SOURCE
     assert parts.journal.held == 0, "the outcome is safe"

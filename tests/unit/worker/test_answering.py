@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from agents.components import Plan, PlannedCall
-from agents.pipeline import Asked
+from agents.pipeline import Answered, Asked
 from schemas.answer import Source, ToolCall, Usage
-from schemas.codec import decode_answer, decode_delta
+from schemas.codec import decode_answer, decode_delta, encode
+from schemas.control import Cancel
+from schemas.errors import ErrorCode
 from schemas.topics import Topics
+from streams.consumer.cancels import Cancels
 from streams.consumer.partition import Partition, Work
 from streams.kafka.header_names import UNREADABLE
 from streams.publishing.gate import Gate
@@ -65,6 +68,7 @@ class Set:
         self.now = NOW
         self.log = Log()
         self.journal = self.log.journal()
+        self.cancels = Cancels("questions")
         self.reader = AnswersInMemory(self.published.outcomes)
         self.repeating = repeating_of(self.reader)
         self.answering = Answering(
@@ -75,6 +79,7 @@ class Set:
             hook=Hook(),
             deadline_s=deadline_s,
             journal=self.journal,
+            cancels=self.cancels,
             repeating=self.repeating,
             wall_clock=lambda: self.now,
         )
@@ -645,3 +650,80 @@ async def test_a_repeat_has_each_warning_once() -> None:
     first, again = await one_after_the_other(made, work(value), work(value, offset=8))
     assert len(first.message.warnings) == 1
     assert again.message.warnings == first.message.warnings
+
+
+def called_back(made: Set, offset: int = 7, **fields: Any) -> None:
+    """A cancel of the question at an offset of partition 0."""
+    value = encode(Cancel(type="cancel", source=Source("questions", 0, offset), **fields))
+    at = int(NOW * 1000)
+    record = ConsumerRecord("questions.control", 0, 0, at, 1, b"c", value, None, 0, 0, ())
+    assert made.cancels.take(record, lambda *_: False)
+
+
+async def test_a_question_that_was_called_back_is_refused_without_a_call() -> None:
+    made = Set()
+    one = work(question("q", conversation_id="c"))
+    made.answering.prepare(one)
+    assert not made.answering.refuses(one)
+    called_back(made)
+    assert made.answering.refuses(one)
+    assert not made.answering.start(one, made.finished.append)
+    await eventually(lambda: made.finished, 5, "the outcome")
+    [outcome] = made.published.outcomes
+    assert outcome.message.error is not None
+    assert (outcome.message.error.code, outcome.dead_letter) == (ErrorCode.CANCELLED, None)
+    assert (made.pipeline.asked, made.cancels.count) == ([], 0)
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_a_running_question_is_stopped_and_has_one_outcome(swallows: bool) -> None:
+    begun = asyncio.Event()
+
+    async def script(asked: Asked) -> Answered:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            assert asked.cancelled()
+            if not swallows:
+                raise
+        return answer_to(asked)
+
+    made, one = Set(script), work(question("q", conversation_id="c", stream=True))
+    made.answering.prepare(one)
+    assert made.answering.start(one, made.finished.append)
+    await begun.wait()
+    called_back(made)
+    made.answering.stop(one, "request")
+    made.answering.stop(one, "request")
+    await eventually(lambda: made.finished, 5, "the outcome")
+    made.answering.stop(one, "request")
+    [outcome] = made.published.outcomes
+    assert outcome.message.status == ("answered" if swallows else "failed")
+    assert (made.answering.running, made.cancels.count) == (0, 0)
+    assert made.copies.records[-1][1], "the stream is closed"
+
+
+async def test_a_cancelled_question_of_a_lost_partition_has_no_outcome_here() -> None:
+    async def script(asked: Asked) -> Answered:
+        await asyncio.Event().wait()
+        return answer_to(asked)
+
+    made, one = Set(script), work(question("q", conversation_id="c"))
+    made.answering.prepare(one)
+    made.answering.start(one, made.finished.append)
+    await asyncio.sleep(0)
+    made.answering.stop(one, "disconnect")
+    made.answering.abandon(one)
+    await eventually(lambda: made.finished, 5, "nothing is left")
+    assert made.published.outcomes == []
+
+
+async def test_a_cancelled_question_that_is_sent_again_is_run() -> None:
+    made = Set()
+    called_back(made)
+    outcomes = await made.run(
+        work(question("q", conversation_id="c")), work(question("q", conversation_id="c"), offset=8)
+    )
+    assert [outcome.message.status for outcome in outcomes] == ["failed", "answered"]
+    assert outcomes[1].message.duplicate_of is None
