@@ -27,6 +27,7 @@ from schemas.codec import encode
 from schemas.event import AnswerDelta
 from schemas.question import Question
 from schemas.topics import RECORD_MAX_BYTES, Topics
+from streams.client.cancelling import Cancels
 from streams.client.inbox import Inbox
 from streams.client.judging import Rating, feedback_record
 from streams.client.lost import LostReplies
@@ -77,10 +78,11 @@ class AskClient:
         self._reply_to = reply_to or self._topics.replies
         self._reply_partition = reply_partition
         self._read: list[str] = []
-        self._takes_feedback = False
+        self._takes_feedback = self._takes_cancels = False
         self._replies = Replies()
         self._inbox = Inbox(self._take, self._replies.fail)
         self._lost = LostReplies(kafka, self._topics.answers, self._take)
+        self._cancels = Cancels(self._topics.control)
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,12 +115,14 @@ class AskClient:
             **options, acks="all", enable_idempotence=True, max_request_size=RECORD_MAX_BYTES
         )
         await self._producer.start()
+        self._cancels.start(self._producer if self._takes_cancels else None)
         consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="earliest")
         await self._inbox.start(consumer, places)
 
     async def stop(self) -> None:
         """Disconnect; pending questions fail. May be called twice."""
         self._replies.fail(ConnectionError("the client was stopped"))
+        await self._cancels.aclose()
         await self._lost.stop()
         stopping = [asyncio.create_task(self._inbox.stop())]
         if self._producer is not None:
@@ -138,6 +142,8 @@ class AskClient:
         on_delta: DeltaListener | None = None,
     ) -> Answer:
         """Ask, and wait for the answer, which may be a failed or degraded one.
+
+        If the awaiting task is cancelled, so is the question, once the broker has it.
 
         Args:
             question: its text, or the whole message.
@@ -168,11 +174,11 @@ class AskClient:
             expires_at=now + timedelta(seconds=timeout_s),
         )
         deadline = asyncio.get_running_loop().time() + timeout_s
-        with self._replies.expect(correlation_id, on_delta) as pending:
+        with self._replies.expect(correlation_id, on_delta) as pending, self._cancels.of(question) as asked:
             where = "not written yet"
             try:
                 async with asyncio.timeout_at(deadline + PATIENCE_S):
-                    writing = asyncio.create_task(
+                    writing = asked.write(
                         producer.send_and_wait(
                             self._topics.questions,
                             encode(question),
@@ -204,6 +210,14 @@ class AskClient:
                     f"no answer to question {question.id} ({where}) within {timeout_s + PATIENCE_S:g} s: "
                     f"is a worker running ('kotae worker') on {self._kafka.bootstrap_servers}?"
                 ) from error
+
+    def cancel(self, question: str | Question) -> bool:
+        """Call a question back that `aask` waits for, by its id. Its outcome comes all the same.
+
+        That is a failed answer with the code `cancelled`, or the answer if it was made before. Returns False
+        if no such question waits, or if the cluster has no `questions.control`.
+        """
+        return self._cancels.cancel(question if isinstance(question, str) else question.id)
 
     async def astream(
         self, question: str | Question, *, timeout_s: float = 30.0
@@ -265,6 +279,7 @@ class AskClient:
             self._kafka, needed=needed, rights=ask_rights(self._kafka, reply_to=self._reply_to)
         )
         self._takes_feedback = self._topics.feedback in there
+        self._takes_cancels = self._topics.control in there
         count = there.get(self._reply_to)
         if count is not None:
             if self._reply_partition is None:

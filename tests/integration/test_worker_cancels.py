@@ -14,11 +14,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.pipeline import Answered, Asked
 from schemas.answer import Answer, Source
-from schemas.codec import decode_answer, encode
+from schemas.codec import decode_answer, decode_cancel, encode
 from schemas.control import Cancel
 from schemas.errors import ErrorCode
+from schemas.question import Question
 from schemas.topics import Topics
 from streams.assembly.answerer import build_answerer
+from streams.client.asking import AskClient
 from streams.settings.model import Kafka, Model, Settings
 from streams.telemetry.hook import Hook
 from tests.integration.test_worker_process import WorkerProgram
@@ -266,3 +268,41 @@ async def test_without_the_topic_a_worker_answers_and_says_so_once(
         assert topics.control in engine.state()["cancel"]["problem"]
     assert {answer.status for answer in found.values()} == {"answered"}
     assert sum("kotae topics create" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_client_cancels_by_a_call_and_by_going_away(kafka_settings: Kafka, topics: Topics) -> None:
+    free = asyncio.Event()
+
+    async def script(asked: Asked) -> Answered:
+        if asked.question.id != "kept":
+            await free.wait()
+        return answer_to(asked)
+
+    pipeline = ScriptedPipeline(script)
+    async with (
+        running_engine(settings_for(kafka_settings), pipeline),
+        AskClient(kafka_settings, streaming=False) as client,
+    ):
+        asking = [
+            asyncio.create_task(client.aask(Question(id=name, text="What now?"))) for name in ("call", "gone")
+        ]
+        await eventually(lambda: pipeline.running == 2, 30, "both run")
+        assert client.cancel("call")
+        assert not client.cancel("unknown")
+        asking[1].cancel()
+        answer = await asyncio.wait_for(asking[0], LIMIT_S)
+        assert answer.error is not None
+        assert answer.error.code is ErrorCode.CANCELLED
+        assert (await client.aask(Question(id="kept", text="What now?"))).status == "answered"
+        # One that nobody waits for even before the broker has it.
+        early = asyncio.create_task(client.aask(Question(id="early", text="What now?")))
+        await asyncio.sleep(0)
+        early.cancel()
+        found = await outcomes(kafka_settings, 4)
+    assert cancelled(found.values()) == {"call", "gone", "early"}
+    records = await read_topic(kafka_settings, topics.control, 3)
+    assert sorted(decode_cancel(record.value).reason for record in records) == [
+        "disconnect",
+        "disconnect",
+        "request",
+    ]
