@@ -159,3 +159,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     duplicate_of: Source | None = None
     grounding: AnswerGrounding | None = None
     knowledge: AnswerKnowledge | None = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its asker called the question back in time."""
+        return self.error is not None and self.error.code is ErrorCode.CANCELLED

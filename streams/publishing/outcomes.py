@@ -203,7 +203,7 @@ class Outcomes:
             trace_headers(record.headers),
             source.partition,
         )
-        if answer.status == "failed" and not _is_cancelled(answer):
+        if answer.status == "failed" and not answer.is_cancelled:
             outcome.dead_letter = self._dead_letter(inquiry, answer.error, exception, now)
         return outcome
 
@@ -276,10 +276,6 @@ class Outcomes:
         value = (letter.value or b"")[:TRUNCATED_BYTES]
         smaller = Record(letter.topic, key, value, headers, letter.partition)
         return replace(outcome, dead_letter=smaller)
-
-
-def _is_cancelled(answer: Answer) -> bool:
-    return answer.error is not None and answer.error.code is ErrorCode.CANCELLED
 
 
 def _text(key: bytes | None) -> str | None:

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Protocol
 
 from agents.outcome import CANCELLED, Answered, Asked
-from schemas.answer import Answer
 from schemas.codec import DecodeError
 from schemas.control import CancelReason
 from schemas.errors import ErrorCode
@@ -283,8 +282,9 @@ class Answering:
             self._cancels.forget(work)
         if outcome is not None:
             message = outcome.message
-            if work.cancelled is not None:
-                self._tell_cancelled(message, work.cancelled)
+            # A pipeline of an operator's own may have answered all the same.
+            if work.cancelled is not None and message.is_cancelled:
+                self._hook.question_cancelled(work.cancelled)
             self._hook.question_finished(message, asyncio.get_running_loop().time() - started)
             failed = message.status == "failed"
             self._journal.finish(message.question_id, message.source, work.inquiry.fingerprint, failed=failed)
@@ -295,8 +295,3 @@ class Answering:
             elif message.tool_calls:
                 self._repeating.keep_failed(work.inquiry, self._wall_clock())
         done(work)
-
-    def _tell_cancelled(self, message: Answer, reason: CancelReason) -> None:
-        # A pipeline of an operator's own may have answered all the same.
-        if message.error is not None and message.error.code is ErrorCode.CANCELLED:
-            self._hook.question_cancelled(reason)
