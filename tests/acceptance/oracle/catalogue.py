@@ -3,6 +3,7 @@
 from tests.acceptance.oracle import (
     scenarios,
     scenarios_again,
+    scenarios_cancels,
     scenarios_load,
     scenarios_models,
     scenarios_security,
@@ -13,6 +14,7 @@ from tests.acceptance.oracle import (
 _MODULES = (
     scenarios,
     scenarios_again,
+    scenarios_cancels,
     scenarios_load,
     scenarios_models,
     scenarios_security,

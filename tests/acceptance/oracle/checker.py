@@ -1,6 +1,6 @@
-"""The invariants I1-I9, judged from ledgers alone. Pure.
+"""The invariants I1-I10, judged from ledgers alone. Pure.
 
-I1 every question accepted has a terminal outcome, and a failed one its dead letter
+I1 every question accepted has a terminal outcome, and a failed one that was not cancelled its dead letter
 I2 at every commit of N, every question below N has its outcome
 I3 commits never move backwards
 I4 outcomes of one key come in the order of its questions
@@ -9,6 +9,8 @@ I6 no outcome, and no dead letter, without a question
 I7 model calls of a stage <= questions x (1 + retry budget) + redelivered
 I8 the backlog reaches zero within the bound
 I9 a tool that is not idempotent runs once for a question
+I10 a cancelled question has no second outcome and no dead letter, no model call begins for it a second after
+    its cancel was acknowledged, and no other question is cancelled
 """
 
 import math
@@ -31,6 +33,10 @@ class Violation:
 
 
 Found = Iterator[str]
+
+CANCELLED = "cancelled"
+CANCELLED_S = 1.0
+"""How long after its acknowledgement a cancel may still be unknown to the worker."""
 
 
 def check(ledgers: Ledgers) -> list[Violation]:
@@ -60,7 +66,7 @@ def _outcome_of_each(ledgers: Ledgers) -> Found:
             yield f"{question.id} at {question.place} has no outcome"
         elif outcome.status not in {"answered", "degraded", "failed"}:
             yield f"{question.id} at {question.place} ended as {outcome.status!r}"
-        elif outcome.status == "failed" and question.place not in letters:
+        elif outcome.status == "failed" and outcome.code != CANCELLED and question.place not in letters:
             yield f"{question.id} at {question.place} failed and has no dead letter"
 
 
@@ -158,6 +164,29 @@ def _tools_once(ledgers: Ledgers) -> Found:
             yield f"{tool} ran {count} times for {question_id}"
 
 
+def _cancels(ledgers: Ledgers) -> Found:
+    since: dict[Place, float] = {}
+    by_id: dict[str, float] = {}
+    for cancel in ledgers.cancels:
+        since[cancel.source] = min(cancel.at, since.get(cancel.source, math.inf))
+        by_id[cancel.id] = min(cancel.at, by_id.get(cancel.id, math.inf))
+    letters = {letter.source for letter in ledgers.dead_letters}
+    ended: Counter[Place] = Counter(outcome.source for outcome in ledgers.outcomes)
+    for outcome in ledgers.outcomes:
+        if outcome.code != CANCELLED:
+            continue
+        if outcome.source not in since:
+            yield f"{outcome.id} at {outcome.source} was cancelled, and nobody wanted that"
+        if ended[outcome.source] > 1:
+            yield f"{outcome.id} at {outcome.source} was cancelled and has {ended[outcome.source]} outcomes"
+        if outcome.source in letters:
+            yield f"{outcome.id} at {outcome.source} was cancelled and has a dead letter"
+    for call in ledgers.model_calls:
+        late_s = call.at - by_id.get(call.question_id, math.inf)
+        if late_s > CANCELLED_S:
+            yield f"{call.stage} of {call.question_id} began {late_s:.1f} s after its cancel"
+
+
 INVARIANTS: dict[str, Callable[[Ledgers], Found]] = {
     "I1": _outcome_of_each,
     "I2": _outcome_before_commit,
@@ -168,4 +197,5 @@ INVARIANTS: dict[str, Callable[[Ledgers], Found]] = {
     "I7": _model_calls,
     "I8": _backlog_gone,
     "I9": _tools_once,
+    "I10": _cancels,
 }

@@ -55,6 +55,7 @@ class Outcome:
 
     Attributes:
         digest: of everything that the asker receives, without times.
+        code: of its error; "": it has none.
     """
 
     source: Place
@@ -62,6 +63,16 @@ class Outcome:
     id: str
     status: str
     digest: str
+    at: float
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """One record of `questions.control`; `at`: when the broker had acknowledged it."""
+
+    source: Place
+    id: str
     at: float
 
 
@@ -126,6 +137,7 @@ class Ledgers:
     tool_calls: list[ToolCall] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    cancels: list[Cancel] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     bounds: Bounds = field(default_factory=Bounds)

@@ -32,6 +32,7 @@ def read_outcome(record: ConsumerRecord) -> Outcome:
         status=answer["status"],
         digest=hashlib.sha256(told).hexdigest()[:12],
         at=record.timestamp / 1000,
+        code=(answer.get("error") or {}).get("code", ""),
     )
 
 

@@ -20,6 +20,7 @@ CAUGHT = {
     "journal-ignored": (16, "I9"),
     "results-forgotten": (19, "I9"),
     "slept-through-expulsion": (2, "I5"),
+    "cancels-not-scanned": (20, "I10"),
 }
 """The scenario that shows each defect, and the invariant that it breaks."""
 
@@ -35,7 +36,7 @@ async def test_a_broken_worker_turns_the_oracle_red(
 ) -> None:
     number, invariant = CAUGHT[defect]
     # A kill of the only worker surely hits one with something to forget.
-    workers = 1 if number in {1, 16} else CI[number].workers
+    workers = 1 if number in {1, 16, 20} else CI[number].workers
     size = replace(CI[number], workers=workers, mutant=defect, drain_s=20)
     if defect == "slept-through-expulsion":
         # Its late replies delay the others too, and they have to have answered before it wakes up.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -22,7 +23,7 @@ from schemas.question import Question
 from schemas.topics import Topics
 from streams.kafka.topics import acreate_topics
 from streams.settings.model import Kafka
-from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Ledgers, Place, Produced
+from tests.acceptance.oracle.ledgers import SENT_S, Bounds, Cancel, Ledgers, Place, Produced
 from tests.acceptance.oracle.observer import Observer
 from tests.acceptance.oracle.services import TOOL, Services
 from tests.support.engine import end_offsets, read_topic
@@ -81,6 +82,7 @@ class World:
         self.faults: list[tuple[str, float]] = []
         self.sent_at: dict[str, float] = {}
         self._sent: list[Produced] = []
+        self._cancels: list[Cancel] = []
         self._sequences: dict[bytes | None, int] = {}
         self._health: dict[int, str] = {}
         self._folder = folder
@@ -216,6 +218,27 @@ class World:
         self._sent.append(Produced(identifier, key, sequence, "ok", place))
         return place
 
+    async def cancel(self, identifier: str) -> None:
+        """Call an acknowledged question back."""
+        place = self.places[identifier]
+        [key] = {one.key for one in self._sent if one.id == identifier}
+        await self._write_cancel(place, key)
+        self._cancels.append(Cancel(place, identifier, time.time()))
+
+    async def cancel_unknown(self, count: int) -> None:
+        """Write cancels of questions that nobody has asked, and another tenant's of those that were."""
+        highest = max((offset for _, offset in self.places.values()), default=0)
+        for number in range(count):
+            partition = self.rng.randrange(self.size.partitions)
+            foreign = number % 2 == 0
+            offset = self.rng.randrange(highest + 1) + (0 if foreign else 1_000_000)
+            await self._write_cancel((partition, offset), None, tenant="other" if foreign else "default")
+
+    async def _write_cancel(self, place: Place, key: bytes | None, *, tenant: str = "default") -> None:
+        source = {"topic": self.topics.questions, "partition": place[0], "offset": place[1]}
+        value = orjson.dumps({"type": "cancel", "source": source, "tenant": tenant, "reason": "request"})
+        await self._producer.send_and_wait(self.topics.control, value, key=key, partition=place[0])
+
     @property
     def places(self) -> dict[str, Place]:
         return {question.id: question.place for question in self._sent if question.place is not None}
@@ -277,6 +300,7 @@ class World:
             tool_calls=services.tool_calls,
             outcomes=observer.outcomes,
             dead_letters=observer.dead_letters,
+            cancels=self._cancels,
             commits=observer.commits,
             healed_at=healed_at,
             drained_at=drained_at,

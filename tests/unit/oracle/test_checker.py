@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.oracle.checker import INVARIANTS, check
 from tests.acceptance.oracle.ledgers import (
     Bounds,
+    Cancel,
     Commit,
     DeadLetter,
     Fault,
@@ -32,12 +33,14 @@ def clean() -> Ledgers:
         if question.place is not None
     ]
     outcomes[4] = replace(outcomes[4], status="failed")
+    outcomes[10] = replace(outcomes[10], status="failed", code="cancelled")
     return Ledgers(
         produced=produced,
         model_calls=[ModelCall(question.id, "generate", 5.0) for question in produced if question.place],
         tool_calls=[ToolCall("q1", "pay", "q1/c1", 5.0), ToolCall("q2", "pay", "q2/c1", 5.0)],
         outcomes=outcomes,
         dead_letters=[DeadLetter((0, 2), 9.0)],
+        cancels=[Cancel((0, 5), "q10", 4.5), Cancel((0, 4), "q8", 20.0)],
         commits=[
             Commit(0, 3, 4, 11.0),
             Commit(1, 10, 10, 12.0),
@@ -114,6 +117,12 @@ SPOILED: list[tuple[str, str, Callable[[Ledgers], object]]] = [
     ("I9", "twice", lambda ledgers: ledgers.tool_calls.append(ToolCall("q1", "pay", "q1/c1", 7.0))),
     ("I9", "twice under another key", lambda ledgers: ledgers.tool_calls.append(
         ToolCall("q1", "pay", "q1/c2", 7.0))),
+    ("I10", "a model call afterwards", lambda ledgers: ledgers.model_calls.append(
+        ModelCall("q10", "plan", 5.6))),
+    ("I10", "nobody's wish", lambda ledgers: ledgers.cancels.pop(0)),
+    ("I10", "a dead letter", lambda ledgers: ledgers.dead_letters.append(DeadLetter((0, 5), 9.0))),
+    ("I10", "a second outcome", lambda ledgers: (
+        again(ledgers, 10), setattr(ledgers, "bounds", Bounds(duplicates=5)))),
     ("I9", "without a key", lambda ledgers: ledgers.tool_calls.append(ToolCall("q3", "pay", "", 7.0))),
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from streams.consumer import recovery
+from streams.consumer.control import ControlReader
 from streams.consumer.lanes import Lanes
 from streams.consumer.lease import Lease
 from streams.consumer.offsets import OffsetTracker
@@ -91,6 +92,16 @@ def slept_through_expulsion() -> None:
     Lease.valid = lambda _: True  # type: ignore[method-assign]  # a defect
 
 
+def cancels_not_scanned() -> None:
+    """Takes over partitions without the cancels that were written before."""
+    right = ControlReader.afollow
+
+    async def afollow(self: ControlReader, number: int, since_ms: int) -> None:
+        await right(self, number, 2**53)
+
+    ControlReader.afollow = afollow  # type: ignore[method-assign]  # a defect
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     "commit-before-answer": commit_before_answer,
     "ignored-epoch": ignored_epoch,
@@ -100,4 +111,5 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "journal-ignored": journal_ignored,
     "results-forgotten": results_forgotten,
     "slept-through-expulsion": slept_through_expulsion,
+    "cancels-not-scanned": cancels_not_scanned,
 }
