@@ -52,14 +52,12 @@ def _source(written: RecordMetadata) -> Source:
 class AskClient:
     """A producer of questions and a consumer of answers, for any number of questions at once.
 
-    Use it with `async with`. It goes on when a broker was away. On a cluster without `answers.replies`, as
-    0.1.0 made it, it reads all answers, and says so once.
+    Use it with `async with`. On a cluster without `answers.replies`, as 0.1.0 made it, it reads all answers.
 
     Args:
         streaming: whether to read `answers.deltas` too, which `on_delta` needs where there is no
             `answers.replies`.
-        reply_to: a topic of your own for the replies, which `KOTAE_KAFKA__REPLY_TOPICS` of the workers must
-            name.
+        reply_to: a topic of your own for the replies, named in the workers' `KOTAE_KAFKA__REPLY_TOPICS`.
         reply_partition: the partition of that topic to read; default: one that is drawn.
     """
 
@@ -224,7 +222,7 @@ class AskClient:
     ) -> AsyncGenerator[AnswerDelta | Answer, None]:
         """Ask, and yield the answer's deltas as they come, and then the answer, which counts.
 
-        A delta with a higher epoch replaces all earlier ones. Arguments and errors are those of `aask`.
+        Arguments and errors are those of `aask`.
         """
         deltas: asyncio.Queue[AnswerDelta | None] = asyncio.Queue()
         asking = asyncio.create_task(self.aask(question, timeout_s=timeout_s, on_delta=deltas.put_nowait))
@@ -290,9 +288,7 @@ class AskClient:
                 )
             return [TopicPartition(self._reply_to, self._reply_partition)]
         log.warning(
-            "the cluster lacks the topic %s, so this client reads the answers to all questions: "
-            "'kotae topics create' adds it",
-            self._reply_to,
+            "there is no topic %s, so all answers are read: run 'kotae topics create'", self._reply_to
         )
         self._read = [self._topics.answers, *([self._topics.deltas] if self._streaming else [])]
         there = await acheck_topics(
