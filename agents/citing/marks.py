@@ -54,7 +54,7 @@ def read_marks(text: str, sources: Sequence[str]) -> tuple[str, list[Mark]]:
     """
     if OPENING.search(text) is None:
         return text, []
-    indexed = frozenset(indexed_names(text, len(sources)))
+    indexed = indexed_names(text, len(sources))
     pieces: list[str] = []
     marks: list[Mark] = []
     kept = length = 0
@@ -203,7 +203,11 @@ def _indices(found: re.Match[str], marks: Sequence[re.Match[str]], indexed: Coll
 
 def indexed_names(text: str, given: int, begin: int = 0) -> set[str]:
     """Return the names to which a number of no source is attached: all their numbers are indices."""
-    return {found[1] for found in _INDEXED.finditer(text, begin) if not 1 <= int(found[2]) <= given}
+    names = set()
+    for found in _INDEXED.finditer(text, begin):
+        if not 1 <= int(found[2]) <= given:
+            names.add(found[1])
+    return names
 
 
 def _follows_numbers_word(text: str, at: int) -> bool:

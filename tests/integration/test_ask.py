@@ -167,20 +167,24 @@ class TestCommand:
             "  degraded: plan_timeout",
         ]
 
-    async def test_streamed_text_is_printed_once_or_again_if_a_delta_was_lost(
+    async def test_streamed_text_is_printed_once_even_if_a_delta_was_lost_and_again_if_it_is_another(
         self, kafka_settings: Kafka, topics: Topics, tmp_path: Path
     ) -> None:
         def stream(question: Question, source: Source) -> Sequence[Reply]:
-            pieces = ["It ", "is ", "noon."] if question.text == "whole" else ["It ", "noon."]
+            pieces = ["It ", "was " if question.text == "other" else "is ", "noon."]
             deltas = [delta_of(question, 1, n, piece) for n, piece in enumerate(pieces)]
-            return [*deltas, delta_of(question, 1, 9), answer_to(question, source, text="It is noon.")]
+            if question.text == "lossy":
+                del deltas[1]
+            return [*deltas, delta_of(question, 1, 3), answer_to(question, source, text="It is noon.")]
 
         async with answering(kafka_settings, stream):
             whole = await self.run(kafka_settings, tmp_path, "whole", "--stream")
             lossy = await self.run(kafka_settings, tmp_path, "lossy", "--stream")
+            other = await self.run(kafka_settings, tmp_path, "other", "--stream")
             code, output = await self.run(kafka_settings, tmp_path, "whole", "--stream", "--json")
-        assert whole == (0, "It is noon.\n")
-        assert lossy == (0, "It noon.\nIt is noon.\n")
+        assert whole == lossy == (0, "It is noon.\n")
+        again = "[the answer became another one: it starts anew]"
+        assert other == (0, f"It was noon.\n{again}\nIt is noon.\n")
         lines = [orjson.loads(line) for line in output.splitlines()]
         assert code == 0
         assert [line["text"] for line in lines] == ["It ", "is ", "noon.", "", "It is noon."]
