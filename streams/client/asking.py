@@ -19,7 +19,6 @@ from typing import Self
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.structs import RecordMetadata
 
 from schemas.answer import Answer, Source
 from schemas.client_headers import request_headers
@@ -43,10 +42,6 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 3.0
 """How long the client waits for the outcome after the question's deadline."""
 _STOP_TIMEOUT_S = 5.0
-
-
-def _source(written: RecordMetadata) -> Source:
-    return Source(written.topic, written.partition, written.offset)
 
 
 class AskClient:
@@ -189,7 +184,7 @@ class AskClient:
                         await asyncio.wait([writing, pending.answer], return_when=asyncio.FIRST_COMPLETED)
                         if writing.done():
                             written = writing.result()
-                            source = _source(written)
+                            source = Source(written.topic, written.partition, written.offset)
                             where = f"{source.topic}/{source.partition}/{source.offset}"
                             pending.written(source)
                             # Its answer comes to the same partition number, which may be a new one.
