@@ -97,7 +97,8 @@ async def test_a_stream_that_fails_before_its_first_token_is_repeated() -> None:
     got, _ = await answer(GuardedGenerator(flaky, whole_guard(GuardEvents(), now())), on_delta=sent.append)
     assert (got.status, len(flaky.calls)) == ("answered", 2)
     # A mark that ends the text goes out with the outcome.
-    assert sent and flaky.text.startswith(" ".join(sent))
+    assert sent
+    assert flaky.text.startswith(" ".join(sent))
 
 
 async def test_an_open_breaker_degrades_as_an_outage_does_and_at_once() -> None:
