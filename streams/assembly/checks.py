@@ -98,7 +98,9 @@ class Checks:
         problem = topics_problem(kafka, cluster.partitions, sorted(topics.own - topics.optional - hidden))
         partitions = cluster.partitions.get(topics.questions)
         told = f"all there; {topics.questions} has partitions: {partitions}" if partitions else "not seen"
-        if missing := sorted(topics.optional - hidden - cluster.partitions.keys()):
+        # A worker has no right to see `feedback`.
+        unseen = {*hidden, topics.feedback}
+        if missing := sorted(topics.optional - unseen - cluster.partitions.keys()):
             told += f"; {', '.join(missing)} can be added with 'kotae topics create'"
         findings.append(Finding(TOPICS, not problem, problem or told))
         if kafka.reply_topics:

@@ -256,7 +256,8 @@ class AskClient:
             raise RuntimeError("the client was not started")
         if not self._takes_feedback:
             raise OperatorError(
-                f"the cluster lacks the topic {self._topics.feedback}: create it with 'kotae topics create'"
+                f"{self._topics.feedback} is not there, or this client has no right to write to it: see "
+                "'kotae topics create' and docs/security.md"
             )
         key, value, headers = feedback_record(
             answer, rating, datetime.now(UTC), comment=comment, tags=tags, response_id=response_id
