@@ -31,8 +31,10 @@ def test_a_chinese_question_is_answered_in_chinese_and_streamed(system: System) 
     asked = system.kotae("ask", "晨雾加湿器 M2 的水箱容量是多少升？", "--stream", "--json")
     *deltas, answer = [json.loads(line) for line in asked.stdout.splitlines()]
     assert "4.2 升" in answer["text"]
-    assert [delta["sequence"] for delta in deltas] == list(range(len(deltas)))
-    assert answer["text"].startswith("".join(delta["text"] for delta in deltas)[:5])
+    # An empty piece, such as the end of a run, is told to nobody.
+    sequences = [delta["sequence"] for delta in deltas]
+    assert sequences == sorted(set(sequences))
+    assert "".join(delta["text"] for delta in deltas) == answer["text"]
 
 
 def test_two_tools_are_called_for_one_question(system: System) -> None:

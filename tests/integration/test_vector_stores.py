@@ -42,9 +42,9 @@ async def test_a_store_that_is_registered_is_filled_by_its_group_searched_and_ci
 ) -> None:
     asked: list[Right] = []
 
-    async def check(kafka: Kafka, needed: Sequence[str], rights: Sequence[Right]) -> None:
+    async def check(kafka: Kafka, needed: Sequence[str], rights: Sequence[Right]) -> dict[str, int]:
         asked.extend(rights)
-        await acheck_topics(kafka, needed=needed, rights=rights)
+        return await acheck_topics(kafka, needed=needed, rights=rights)
 
     monkeypatch.setattr(streams.worker.life, "acheck_topics", check)
     async with producing(kafka_settings) as producer:
