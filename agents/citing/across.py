@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from agents.citing.marks import read_marks
 from agents.components import Passage
 from agents.embeddings.comparing import Comparer
-from agents.embeddings.likeness import LONG_PIECE, Likeness, comparable_words
+from agents.embeddings.likeness import LONG_PIECE, Likeness, comparable_words, words_of
 from agents.errors import DependencyError
 from agents.language.detection import language_of
 from agents.language.keys import term_key
@@ -29,14 +29,7 @@ async def aread_across(
     if not foreign:
         return None
     words = _said(text)
-    others = list(
-        dict.fromkeys(
-            word
-            for passage in foreign
-            for part in (passage.text, " ".join((passage.title, *passage.headings)))
-            for word in comparable_words(part)
-        )
-    )[:WORDS_MAX]
+    others = words_of(foreign)[:WORDS_MAX]
     if not words or not others:
         return None
     try:

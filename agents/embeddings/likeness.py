@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from agents.components import Passage
 from agents.embeddings.comparing import Scale
 from agents.language.folding import folded
 from agents.language.stop_words import stop_words
@@ -41,6 +42,18 @@ def comparable_words(text: str, longest: int = PAIR) -> tuple[str, ...]:
     Of Chinese writing it returns all pieces of up to `longest` characters.
     """
     return tuple(dict.fromkeys(_words(text, stop_words(text), longest)))
+
+
+def words_of(passages: Sequence[Passage]) -> list[str]:
+    """Return all words of passages, their titles and headings that may mean another, each once."""
+    return list(
+        dict.fromkeys(
+            word
+            for passage in passages
+            for text in (passage.text, " ".join((passage.title, *passage.headings)))
+            for word in comparable_words(text)
+        )
+    )
 
 
 class Likeness:

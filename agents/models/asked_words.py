@@ -15,12 +15,12 @@ _BINDS = re.compile(r"[\u3040-\u309f]|\A[\u3400-\u9fff]\Z")
 
 def asked_words(asked: Asked) -> dict[str, frozenset[str]]:
     """Return the words of a question that others may mean, with the keys that each stands for."""
-    telling = set(telling_keys(asked)) - asked.names
+    telling = set(asked_keys(asked)) - asked.names
     plain = ASKING.sub(" ", asked.text)
     found = {word: term_keys(word) & telling for word in comparable_words(plain, LONG_PIECE)}
     return {word: frozenset(keys) for word, keys in found.items() if keys}
 
 
-def telling_keys(asked: Asked) -> list[str]:
+def asked_keys(asked: Asked) -> list[str]:
     """Return the keys of a question that say what it asks for."""
     return [key for key, weight in asked.weights.items() if weight > LIGHT and not _BINDS.search(key)]

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 
 from agents.components import Passage
 from agents.documents.units import Unit, shown_text, units_of
-from agents.embeddings.likeness import Likeness, Strengths, comparable_words
+from agents.embeddings.likeness import Likeness, Strengths
 from agents.language.keys import term_keys
 from agents.language.number_words import has_number
-from agents.models.asked_words import telling_keys
+from agents.models.asked_words import asked_keys
 from agents.models.asking import Asked
+from agents.models.columns import names_of
 from agents.models.evidence import LENT, SECOND_AT_LEAST, TOLD_BEFORE, TOLD_IN_TITLE, Evidence, Search, adds
 
 COMPARED = 8
@@ -69,30 +70,22 @@ def told_text(unit: Unit) -> str:
     """Return the text of a unit by which it is compared; a row with its header."""
     if unit.kind != "row":
         return shown_text(unit)
-    names = unit.header if len(unit.header) == len(unit.cells) else ("",) * len(unit.cells)
     return ", ".join(
-        f"{name}: {cell}" if name else cell for name, cell in zip(names, unit.cells, strict=True)
+        f"{name}: {cell}" if name else cell for name, cell in zip(names_of(unit), unit.cells, strict=True)
     )
 
 
-def words_of(passages: Sequence[Passage]) -> list[str]:
-    """Return all words of the passages, their titles and headings that may mean a word of a question."""
-    return list(
-        dict.fromkeys(
-            word
-            for passage in passages
-            for text in (passage.text, " ".join((passage.title, *passage.headings)))
-            for word in comparable_words(text)
-        )
-    )
+def most_telling(
+    asked: Asked, passages: Sequence[Passage], ranked: Sequence[Evidence], likeness: Likeness
+) -> list[Told]:
+    """Return the units about the question's subject that fit it best by words, and that tell most of it.
 
-
-def most_telling(asked: Asked, passages: Sequence[Passage], likeness: Likeness) -> list[Told]:
-    """Return the units about the question's subject that fit it best by words, and that tell most of it."""
-    keys = telling_keys(asked)
+    `ranked`: the units about it with their scores by words (`evidence.Search.ranked`).
+    """
+    keys = asked_keys(asked)
     if not keys:
         return []
-    fits = {(found.passage, found.unit): found.score for found in Search(asked, passages).ranked()}
+    fits = {(found.passage, found.unit): found.score for found in ranked}
     about = dict.fromkeys(Search(asked, passages, likeness).about())
     told = [
         replace(

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 from agents.components import Passage
 from agents.documents.units import Unit, units_of
@@ -76,13 +77,6 @@ class _Candidate:
     before: frozenset[str]
 
 
-def find_evidence(
-    asked: Asked, passages: Sequence[Passage], limit: int = 2, supported: float = SUPPORTED
-) -> list[Evidence]:
-    """Return the units that fit the question best, best first; none if all of them fit too little."""
-    return Search(asked, passages[:PASSAGES_READ]).evidence(limit, supported)
-
-
 class Search:
     """The units of some passages, compared with a question by their words, and by a likeness of words."""
 
@@ -116,13 +110,16 @@ class Search:
 
     def ranked(self) -> list[Evidence]:
         """Return the units that are about the question's subject, those that fit it best first."""
-        return [found for found, _ in self._scored()] if self._keys and self._candidates else []
+        return [found for found, _ in self._scored] if self._keys and self._candidates else []
 
     def evidence(self, limit: int, supported: float) -> list[Evidence]:
-        """See `find_evidence`."""
+        """Return the units that fit the question best, best first; none if all of them fit too little.
+
+        `supported`: the share of the question's weight, 0 to 1, that the best one and its passage must have.
+        """
         if not self._keys or not self._candidates:
             return []
-        scored = self._scored()
+        scored = self._scored
         if not scored or scored[0][0].score <= 0 or not self._supports(scored[0][1], supported):
             return []
         best = scored[0][0]
@@ -134,6 +131,7 @@ class Search:
                 found.append(other)
         return found
 
+    @cached_property
     def _scored(self) -> list[tuple[Evidence, _Candidate]]:
         weights = _weights(self._asked.weights, self._candidates)
         total = sum(weights.values())
